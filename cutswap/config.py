@@ -1,0 +1,173 @@
+"""Every knob of the method, one frozen dataclass a stage, each with its reason beside it.
+
+Where the paper is silent the default follows what peers do and the field's help says so; all
+settings are recorded with every result. Sizes are (height, width); ranges are (low, high).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cutswap.settings import Settings, setting
+
+ANCHORS = ("max-cluster", "min-cluster", "random-cluster", "whole-image", "top-n")
+METHODS = ("cutswap", "cutswap-scar", "cutpaste", "cutpaste-scar")
+WEIGHTS_HELP = "embedded, imagenet, random, or the path of a state dict (.pth or .safetensors)"
+
+
+@dataclass(frozen=True)
+class SaliencySettings(Settings):
+    """LayerCAM: which network looks at the image, and at which depths."""
+
+    backbone: str = setting("vgg16", "network whose attention guides the patches")
+    weights: str = setting("embedded", WEIGHTS_HELP)
+    layers: tuple[str, ...] | None = setting(
+        None,
+        "layers to explain, shallow to deep; default: the backbone's five levels"
+        " (vgg16: 4,9,16,23,30, the paper's)",
+    )
+    target_class: int | None = setting(
+        None, "class whose score is explained; default: the predicted one", low=0
+    )
+    image_size: int = setting(256, "side of the square image, pixels", low=32, high=2048)
+
+
+@dataclass(frozen=True)
+class ClusterSettings(Settings):
+    """From one saliency map to the pixels that may anchor a patch."""
+
+    k: int = setting(4, "number of K-means clusters of saliency (paper: 4)", low=1, high=64)
+    anchors: str = setting(
+        "max-cluster", "where anchors may lie (paper: max-cluster)", choices=ANCHORS
+    )
+    top_n: int = setting(300, "pixels kept by the top-n strategy (paper: 300)", low=2)
+
+
+@dataclass(frozen=True)
+class NegativeSettings(Settings):
+    """Patch geometry and appearance.
+
+    Area, aspect and scar sizes are CutPaste's: the paper gives none for CutSwap.
+    """
+
+    method: str = setting("cutswap", "how the negative is made", choices=METHODS)
+    area: tuple[float, float] = setting(
+        (0.02, 0.15), "patch area as a share of the image, drawn uniformly", above=0.0, high=1.0
+    )
+    aspect: tuple[float, float] = setting(
+        (0.3, 1 / 0.3), "width over height, drawn log-uniformly", above=0.0
+    )
+    scar_width: tuple[int, int] = setting(
+        (2, 16), "scar width in pixels of a 256-pixel image, scaled with the image", low=1
+    )
+    scar_height: tuple[int, int] = setting(
+        (10, 25), "scar height in pixels of a 256-pixel image, scaled with the image", low=1
+    )
+    angle: tuple[float, float] = setting(
+        (-45.0, 45.0), "scar rotation in degrees, one angle for both strips", low=-180, high=180
+    )
+    jitter: float | None = setting(
+        None,
+        "colour jitter of the patch before it is placed; default: 0 for cutswap (the swap"
+        " alone), 0.1 for cutpaste (as published)",
+        low=0,
+        high=0.5,
+    )
+    overlap: str = setting(
+        "avoid",
+        "avoid: redraw, then shrink, until the two patches are apart; allow: the last write wins",
+        choices=("avoid", "allow"),
+    )
+    max_tries: int = setting(50, "pairs drawn at one patch size before it is shrunk", low=1)
+
+
+@dataclass(frozen=True)
+class WeakAugmentation(Settings):
+    """From a training image x to its positive x+ (the paper: "e.g. color jittering")."""
+
+    jitter: float = setting(
+        0.1, "brightness, contrast, saturation and hue jitter of the positive", low=0, high=0.5
+    )
+
+
+@dataclass(frozen=True)
+class TrainingSettings(Settings):
+    """Fine-tuning phi to tell positives from negatives. Presets: `RECIPES`."""
+
+    backbone: str = setting("resnet18", "feature extractor phi (paper: resnet18, D=512)")
+    weights: str = setting("embedded", WEIGHTS_HELP)
+    image_size: int = setting(256, "side of the square training image, pixels", low=64, high=1024)
+    augment: str = setting("cutswap", "family of negatives", choices=("cutswap", "cutpaste"))
+    ways: int = setting(3, "2: positive, patch; 3: positive, patch, scar (paper: 3)", low=2, high=3)
+    recipe: str = setting("gentle", "preset these settings began as", choices=("gentle", "paper"))
+    epochs: int = setting(20, "passes over the training images (paper: 256)", low=1)
+    steps_per_epoch: int | None = setting(
+        None, "updates an epoch; default: one pass over the training images", low=1
+    )
+    batch_size: int = setting(
+        16, "images read an update; each gives one sample a class", low=1, high=1024
+    )
+    learning_rate: float = setting(
+        0.03, "initial rate of layer4 and the head (paper: 0.03)", above=0.0, high=10.0
+    )
+    pretrained_factor: float = setting(
+        0.02, "rate of all layers before layer4 as a share of learning_rate", low=0.0, high=10.0
+    )
+    freeze_batch_norm: bool = setting(
+        True, "keep batch-norm statistics of the layers before layer4 as pretrained"
+    )
+    frozen: tuple[str, ...] = setting((), "top-level layers that are not trained at all")
+    momentum: float = setting(0.9, "SGD momentum", low=0.0, high=0.999)
+    weight_decay: float = setting(3e-5, "SGD weight decay", low=0.0, high=1.0)
+    hidden: tuple[int, ...] = setting((512, 128), "widths of psi's hidden layers", low=1)
+    levels: tuple[str, ...] | None = setting(
+        None, "saliency layers negatives draw from; default: all of the saliency settings"
+    )
+    checkpoint_every: int = setting(50, "updates between checkpoints", low=1)
+    samples_every: int = setting(50, "updates between saved example batches", low=1)
+    device: str = setting("auto", "auto, cpu, mps, cuda or cuda:N")
+    precision: str = setting(
+        "auto",
+        "auto: bfloat16 where the device is fast at it",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    workers: int = setting(
+        0, "processes that draw negatives; 0 draws in the trainer", low=0, high=64
+    )
+
+
+# The paper's wording, read literally, trains everything at 0.03 and ruins pretrained features;
+# `gentle` protects them. Both are measured in the README.
+RECIPES: dict[str, dict[str, object]] = {
+    "gentle": {"pretrained_factor": 0.02, "freeze_batch_norm": True},
+    "paper": {"pretrained_factor": 1.0, "freeze_batch_norm": False},
+}
+
+
+@dataclass(frozen=True)
+class PatchCoreSettings(Settings):
+    """Memory bank and scoring, as in Roth et al. 2022 with amazon's and anomalib's choices."""
+
+    layers: tuple[str, ...] = setting(
+        ("layer2", "layer3"), "layers whose features are concatenated, shallow to deep"
+    )
+    image_size: int = setting(256, "side of the square image, pixels", low=64, high=2048)
+    coreset: float = setting(
+        0.01,
+        "share of all training patches kept in the bank (paper: 0.001 and 0.01)",
+        above=0.0,
+        high=1.0,
+    )
+    projection: int | None = setting(
+        128, "dimensions of the random projection used while choosing the coreset; none: off", low=1
+    )
+    neighbours: int = setting(1, "nearest bank items averaged for a patch's distance", low=1)
+    reweight: int = setting(
+        1,
+        "bank neighbours b in the image-score re-weighting; 1 is off (paper of PatchCore: 9)",
+        low=1,
+    )
+    sigma: float = setting(
+        4.0, "gaussian smoothing of the heatmap, pixels; 0 is off", low=0.0, high=64.0
+    )
+    batch_size: int = setting(16, "images a forward pass", low=1, high=1024)

@@ -1,0 +1,35 @@
+"""The one error a user sees: what it is about, what was wanted, what came, what to do."""
+
+from __future__ import annotations
+
+
+class CutSwapError(ValueError):
+    """A refusal that a person can act on; the command line prints it without a traceback.
+
+    Args:
+        subject: the file, folder or setting it is about.
+        expected: what would have been right.
+        found: what was there instead.
+        fix: the next step, as an imperative sentence without its full stop.
+
+    Example:
+        >>> print(CutSwapError("k", expected="an integer >= 1", found=0, fix="pass --k 4"))
+        k: expected an integer >= 1, found 0. To fix it: pass --k 4.
+    """
+
+    def __init__(self, subject: object, *, expected: str, found: object, fix: str) -> None:
+        self.subject = str(subject)
+        self.expected = expected
+        self.found = str(found)
+        self.fix = fix
+        super().__init__(
+            f"{self.subject}: expected {expected}, found {self.found}. To fix it: {fix}."
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments need a helper to cross process borders (data loader workers).
+        return _rebuild, (self.subject, self.expected, self.found, self.fix)
+
+
+def _rebuild(subject: str, expected: str, found: str, fix: str) -> CutSwapError:
+    return CutSwapError(subject, expected=expected, found=found, fix=fix)
