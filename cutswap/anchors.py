@@ -1,0 +1,127 @@
+"""Where a pair of patches may stand: inside the image, apart, both anchored in the region.
+
+At 256 pixels with CutPaste's sizes and free anchors 52% of single patches leave the image, and in
+a compact cluster of 20 pixels' radius 99.6% of pairs overlap, so redrawing alone fails: after
+`max_tries` pairs the patch shrinks and drawing goes on. Every rejected pair is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Point = tuple[int, int]  # (y, x), pixels
+Size = tuple[int, int]  # (height, width), pixels
+
+SHRINK = 0.8  # sides; five steps divide the area by ten
+
+
+@dataclass
+class Tally:
+    """What a draw had to give up on the way, for the record.
+
+    Attributes:
+        rejected: pairs thrown away, by reason.
+        fallbacks: departures from the plain rule, in words.
+    """
+
+    rejected: Counter[str] = field(default_factory=Counter)
+    fallbacks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class AnchorPair:
+    """Two upper-left corners and the size that fits both.
+
+    Attributes:
+        first: a1 (y, x) as drawn from the region, possibly moved inward.
+        second: a2 likewise.
+        size: (height, width) of either patch, possibly shrunk.
+    """
+
+    first: Point
+    second: Point
+    size: Size
+
+
+def draw_pair(
+    region: np.ndarray,
+    size: Size,
+    rng: np.random.Generator,
+    tally: Tally,
+    *,
+    max_tries: int,
+    avoid_overlap: bool,
+) -> AnchorPair:
+    """Draw two different anchors from a region so that both patches lie inside the image.
+
+    Args:
+        region: (H, W) bool with at least two pixels.
+        size: (height, width) wanted, at most (H, W).
+        rng: source of every draw.
+        tally: receives rejections and fallbacks.
+        max_tries: pairs drawn at one size before the patch is shrunk.
+        avoid_overlap: whether the two patches must be apart.
+    """
+    wanted = size
+    while True:
+        corners, moved = _corners(region, size)
+        if len(corners) >= 2:
+            pair = _try_pairs(corners, size, rng, tally, max_tries, avoid_overlap)
+            if pair is not None:
+                break
+        # One-pixel patches at two different anchors never overlap, so this ends.
+        size = (max(1, int(size[0] * SHRINK)), max(1, int(size[1] * SHRINK)))
+    if moved:
+        tally.fallbacks.append("anchors moved inward: the region is too close to the border")
+    if size != wanted:
+        tally.fallbacks.append(
+            f"patch shrunk from {wanted[0]}x{wanted[1]} to {size[0]}x{size[1]}:"
+            " the region is too compact for two patches apart"
+        )
+    first, second = pair
+    return AnchorPair(first, second, size)
+
+
+def draw_corner(image_size: Size, size: Size, rng: np.random.Generator) -> Point:
+    """One upper-left corner, uniform over all that keep the patch inside the image."""
+    return (
+        int(rng.integers(image_size[0] - size[0] + 1)),
+        int(rng.integers(image_size[1] - size[1] + 1)),
+    )
+
+
+def _corners(region: np.ndarray, size: Size) -> tuple[np.ndarray, bool]:
+    """(n, 2) distinct corners (y, x) that fit, and whether they had to be moved inward."""
+    bottom, right = region.shape[0] - size[0], region.shape[1] - size[1]
+    fitting = np.argwhere(region[: bottom + 1, : right + 1])
+    if len(fitting) >= 2:
+        return fitting, False
+    moved = np.minimum(np.argwhere(region), [bottom, right])
+    return np.unique(moved, axis=0), True
+
+
+def _try_pairs(
+    corners: np.ndarray,
+    size: Size,
+    rng: np.random.Generator,
+    tally: Tally,
+    max_tries: int,
+    avoid_overlap: bool,
+) -> tuple[Point, Point] | None:
+    draws = corners[rng.integers(len(corners), size=(max_tries, 2))]  # (tries, 2 anchors, yx)
+    distance = np.abs(draws[:, 0] - draws[:, 1])  # (tries, yx)
+    same = (distance == 0).all(axis=1)
+    overlapping = (distance < size).all(axis=1) & ~same
+    bad = same | overlapping if avoid_overlap else same
+    good = np.flatnonzero(~bad)
+    tried = int(good[0]) if len(good) else max_tries
+    tally.rejected["same anchor"] += int(same[:tried].sum())
+    if avoid_overlap:
+        tally.rejected["overlap"] += int(overlapping[:tried].sum())
+    if not len(good):
+        return None
+    (y1, x1), (y2, x2) = draws[tried]
+    return (int(y1), int(x1)), (int(y2), int(x2))

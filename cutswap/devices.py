@@ -1,0 +1,73 @@
+"""Which device computes, and in which precision: chosen once, by what is there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cutswap.errors import CutSwapError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` takes the CUDA device with most free memory, else MPS, else the CPU.
+
+    Raises:
+        CutSwapError: the named device is not there; the message lists those that are.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            free = [torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())]
+            return torch.device("cuda", free.index(max(free)))
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    available = device_names()
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in available:
+        raise CutSwapError(
+            "device",
+            expected=f"auto or one of {', '.join(available)}",
+            found=name,
+            fix="pass --device auto",
+        )
+    return torch.device(wanted)
+
+
+def device_names() -> tuple[str, ...]:
+    """Every device torch can use here, for example `("cpu", "cuda:0")`."""
+    cuda = tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+    mps = ("mps",) if torch.backends.mps.is_available() else ()
+    return ("cpu", *mps, *cuda)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 matrix arithmetic is native on this device, not emulated.
+
+    CPUs need avx512_bf16 or amx_bf16: without them oneDNN converts back and forth and is slower
+    than float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    cpuinfo = Path("/proc/cpuinfo")
+    if device.type == "cpu" and cpuinfo.exists():
+        flags = cpuinfo.read_text(encoding="utf-8")
+        return "avx512_bf16" in flags or "amx_bf16" in flags
+    return False
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """The autocast context for `auto`, `float32` or `bfloat16` on this device."""
+    mixed = precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
+    if not mixed:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def describe_device(device: torch.device) -> str:
+    """A name a person knows, for example `cuda:0 (NVIDIA H100, 76 GB free)`."""
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0] / 1e9
+        return f"{device} ({torch.cuda.get_device_name(device)}, {free:.0f} GB free)"
+    return f"{device} ({os.cpu_count()} cores)" if device.type == "cpu" else str(device)

@@ -1,0 +1,381 @@
+"""CutSwap and CutPaste negatives: drawn once into a record, painted from it bit for bit.
+
+A record is a list of moves: a patch is cut from the positive, jittered, rotated and placed. CutSwap
+is two moves that exchange places, CutPaste is one. All patches are cut before any is placed.
+Photos are (H, W, 3) uint8 and stay so: what a page shows is what the trainer sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cutswap.anchors import Point, Size, Tally, draw_corner, draw_pair
+from cutswap.clusters import Clusters, anchor_region
+from cutswap.color_jitter import Jitter, apply_jitter, draw_jitter
+from cutswap.config import ClusterSettings, NegativeSettings
+from cutswap.errors import CutSwapError
+
+SCAR_REFERENCE_SIDE = 256  # scar sizes are given for an image of this side
+PUBLISHED_JITTER = {"cutswap": 0.0, "cutpaste": 0.1}
+
+
+@dataclass(frozen=True)
+class Move:
+    """One patch on its way.
+
+    Attributes:
+        source: (y, x, height, width) cut from the positive.
+        target: (y, x) of the upper-left corner of the placed, possibly rotated, patch.
+        angle: degrees, counter-clockwise; the corners that rotation uncovers stay as they were.
+        jitter: colours of the patch, or None.
+    """
+
+    source: tuple[int, int, int, int]
+    target: Point
+    angle: float = 0.0
+    jitter: Jitter | None = None
+
+    @property
+    def placed_size(self) -> Size:
+        """(height, width) of the box the placed patch fills."""
+        return rotated_size(self.source[2:], self.angle)
+
+
+@dataclass(frozen=True)
+class NegativeRecord:
+    """Everything needed to paint a negative again on the same positive.
+
+    Attributes:
+        method: see `config.METHODS`.
+        image_size: (height, width) of the positive.
+        anchors: the points (y, x) as drawn.
+        moves: the patches, in painting order.
+        layer: saliency layer that guided it, None for CutPaste.
+        k: clusters, None for CutPaste.
+        strategy: anchor strategy, None for CutPaste.
+        seed: the integers that seeded the draw.
+        rejected: draws thrown away on the way, by reason.
+        fallbacks: departures from the plain rule, in words; empty when all went as usual.
+    """
+
+    method: str
+    image_size: Size
+    anchors: tuple[Point, ...]
+    moves: tuple[Move, ...]
+    layer: str | None
+    k: int | None
+    strategy: str | None
+    seed: tuple[int, ...]
+    rejected: dict[str, int]
+    fallbacks: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values; `from_dict` gives an equal record back."""
+        return {
+            "method": self.method,
+            "image_size": list(self.image_size),
+            "anchors": [list(a) for a in self.anchors],
+            "moves": [
+                {
+                    "source": list(m.source),
+                    "target": list(m.target),
+                    "angle": m.angle,
+                    "jitter": m.jitter.to_dict() if m.jitter else None,
+                }
+                for m in self.moves
+            ],
+            "layer": self.layer,
+            "k": self.k,
+            "strategy": self.strategy,
+            "seed": list(self.seed),
+            "rejected": dict(self.rejected),
+            "fallbacks": list(self.fallbacks),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NegativeRecord:
+        """Rebuild from `to_dict` output, JSON in between or not.
+
+        Raises:
+            CutSwapError: a field is missing, unknown or of another kind.
+        """
+        try:
+            moves = tuple(
+                Move(
+                    source=_integers(m["source"], 4),
+                    target=_integers(m["target"], 2),
+                    angle=float(m["angle"]),
+                    jitter=Jitter.from_dict(m["jitter"]) if m["jitter"] else None,
+                )
+                for m in values["moves"]
+            )
+            rest = {
+                **values,
+                "image_size": _integers(values["image_size"], 2),
+                "anchors": tuple(_integers(a, 2) for a in values["anchors"]),
+                "moves": moves,
+                "seed": tuple(int(s) for s in values["seed"]),
+                "rejected": {str(k): int(v) for k, v in values["rejected"].items()},
+                "fallbacks": tuple(str(f) for f in values["fallbacks"]),
+            }
+            return cls(**rest)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CutSwapError(
+                "negative record",
+                expected=f"the fields {', '.join(cls.__dataclass_fields__)}",
+                found=f"{type(error).__name__}: {error}",
+                fix="use a record written by this version, unedited",
+            ) from error
+
+
+@dataclass(frozen=True)
+class Negative:
+    """A painted negative.
+
+    Attributes:
+        photo: (H, W, 3) uint8.
+        mask: (H, W) bool, exactly the pixels that differ from the positive in any channel.
+        record: how it was drawn.
+    """
+
+    photo: np.ndarray
+    mask: np.ndarray
+    record: NegativeRecord
+
+
+def draw_negative(
+    positive: np.ndarray,
+    saliency: np.ndarray | None,
+    settings: NegativeSettings,
+    cluster_settings: ClusterSettings,
+    *,
+    seed: tuple[int, ...],
+    layer: str | None = None,
+    clusters: Clusters | None = None,
+) -> Negative:
+    """Draw one negative of a positive (Algorithm 1 of the paper, lines 3 to 6).
+
+    Args:
+        positive: (H, W, 3) uint8, x+.
+        saliency: (H, W) float in [0, 1] of the un-augmented x; not used by CutPaste.
+        settings: method and patch geometry.
+        cluster_settings: K and the anchor strategy; not used by CutPaste.
+        seed: integers that seed every draw; the same ones give the same negative.
+        layer: name of the saliency's layer, for the record.
+        clusters: of this saliency at this K, where they are known already.
+
+    Raises:
+        CutSwapError: no draw changes a pixel (a constant image), or shapes that do not match.
+    """
+    rng = np.random.default_rng(seed)
+    tally = Tally()
+    guided = settings.method.startswith("cutswap")
+    region = np.ones(positive.shape[:2], dtype=bool)
+    if guided:
+        if saliency is None or saliency.shape != positive.shape[:2]:
+            raise CutSwapError(
+                "saliency",
+                expected=f"a map of shape {positive.shape[:2]} for {settings.method}",
+                found="none" if saliency is None else saliency.shape,
+                fix="compute it at the size of the positive",
+            )
+        region = _region(saliency, cluster_settings, rng, tally, clusters)
+    # A swap of two equal areas changes nothing; then draw again, at last from the whole image.
+    for attempt in range(2 * settings.max_tries):
+        if attempt == settings.max_tries:
+            if region.all():
+                break
+            region = np.ones_like(region)
+            tally.fallbacks.append("uniform anchors: no draw in the region changed a pixel")
+        notes = len(tally.fallbacks)
+        anchors, moves = _draw_moves(positive.shape[:2], region, settings, rng, tally)
+        photo = paint(positive, moves)
+        mask = (photo != positive).any(axis=-1)
+        if mask.any():
+            record = NegativeRecord(
+                method=settings.method,
+                image_size=(positive.shape[0], positive.shape[1]),
+                anchors=anchors,
+                moves=moves,
+                layer=layer if guided else None,
+                k=cluster_settings.k if guided else None,
+                strategy=cluster_settings.anchors if guided else None,
+                seed=tuple(int(s) for s in seed),
+                rejected={reason: n for reason, n in tally.rejected.items() if n},
+                fallbacks=tuple(tally.fallbacks),
+            )
+            return Negative(photo, mask, record)
+        tally.rejected["unchanged"] += 1
+        del tally.fallbacks[notes:]
+    raise CutSwapError(
+        "positive image",
+        expected=f"an image that {settings.method} can change",
+        found="no pixel changed in any draw: the image is constant or nearly so",
+        fix="leave this image out",
+    )
+
+
+def redraw(positive: np.ndarray, record: NegativeRecord) -> Negative:
+    """Paint a recorded negative again.
+
+    Raises:
+        CutSwapError: the positive has another size than the recorded one, or a move leaves it.
+    """
+    size = (positive.shape[0], positive.shape[1])
+    if size != record.image_size:
+        raise CutSwapError(
+            "positive image",
+            expected=f"{record.image_size[0]}x{record.image_size[1]} pixels as recorded",
+            found=f"{size[0]}x{size[1]}",
+            fix="resize it as the record's settings say",
+        )
+    for move in record.moves:
+        boxes = (move.source, (*move.target, *move.placed_size))
+        if any(
+            y < 0 or x < 0 or h < 1 or w < 1 or y + h > size[0] or x + w > size[1]
+            for y, x, h, w in boxes
+        ):
+            raise CutSwapError(
+                "negative record",
+                expected=f"boxes inside {size[0]}x{size[1]} pixels",
+                found=boxes,
+                fix="use a record written by this version, unedited",
+            )
+    photo = paint(positive, record.moves)
+    return Negative(photo, (photo != positive).any(axis=-1), record)
+
+
+def paint(positive: np.ndarray, moves: tuple[Move, ...]) -> np.ndarray:
+    """Cut all patches, then place them in order: (H, W, 3) uint8 to a new (H, W, 3) uint8."""
+    patches = [_prepare(positive, move) for move in moves]
+    canvas = positive.copy()
+    for move, (patch, covered) in zip(moves, patches, strict=True):
+        (y, x), (h, w) = move.target, covered.shape
+        place = canvas[y : y + h, x : x + w]
+        place[covered] = patch[covered]
+    return canvas
+
+
+def rotated_size(size: tuple[int, ...], angle: float) -> Size:
+    """(height, width) of the box around a patch rotated by `angle` degrees, as Pillow expands."""
+    if angle == 0:
+        return size[0], size[1]
+    width, height = Image.new("1", (size[1], size[0])).rotate(angle, expand=True).size
+    return height, width
+
+
+def _prepare(positive: np.ndarray, move: Move) -> tuple[np.ndarray, np.ndarray]:
+    """(h, w, 3) uint8 patch as it will be placed, and (h, w) bool where it covers."""
+    y, x, h, w = move.source
+    patch = apply_jitter(np.ascontiguousarray(positive[y : y + h, x : x + w]), move.jitter)
+    if move.angle == 0:
+        return patch, np.ones((h, w), dtype=bool)
+    rotated = Image.fromarray(patch).rotate(move.angle, expand=True)
+    covered = Image.new("L", (w, h), 255).rotate(move.angle, expand=True)
+    return np.asarray(rotated), np.asarray(covered) > 0
+
+
+def _region(
+    saliency: np.ndarray,
+    settings: ClusterSettings,
+    rng: np.random.Generator,
+    tally: Tally,
+    clusters: Clusters | None,
+) -> np.ndarray:
+    """Pixels for anchors; a degenerate map gives the whole image, said so in the tally."""
+    try:
+        region = anchor_region(saliency, settings, rng, clusters)
+    except CutSwapError as error:
+        tally.fallbacks.append(f"uniform anchors: {error.subject} has {error.found}")
+        return np.ones(saliency.shape, dtype=bool)
+    if region.sum() < 2:
+        # One bright pixel can be a cluster of its own: take the pixels nearest to it in saliency.
+        centre = saliency[region].mean() if region.any() else saliency.max()
+        nearest = np.argsort(np.abs(saliency - centre), axis=None, kind="stable")
+        region = np.zeros(saliency.size, dtype=bool)
+        region[nearest[: max(2, saliency.size // 100)]] = True
+        region = region.reshape(saliency.shape)
+        tally.fallbacks.append("region widened: the cluster had fewer than two pixels")
+    return region
+
+
+def _draw_moves(
+    image_size: Size,
+    region: np.ndarray,
+    settings: NegativeSettings,
+    rng: np.random.Generator,
+    tally: Tally,
+) -> tuple[tuple[Point, ...], tuple[Move, ...]]:
+    family, _, scar = settings.method.partition("-")
+    if scar:
+        size, angle = _scar_size(image_size, settings, rng), float(rng.uniform(*settings.angle))
+    else:
+        size, angle = _patch_size(image_size, settings, rng), 0.0
+    amount = PUBLISHED_JITTER[family] if settings.jitter is None else settings.jitter
+    if family == "cutpaste":
+        source = draw_corner(image_size, size, rng)
+        target = draw_corner(image_size, rotated_size(size, angle), rng)
+        move = Move((*source, *size), target, angle, draw_jitter(amount, rng))
+        return (source, target), (move,)
+    turned = rotated_size(size, angle)
+    room = (max(size[0], turned[0]), max(size[1], turned[1]))  # a strip and its rotated box
+    pair = draw_pair(
+        region,
+        room,
+        rng,
+        tally,
+        max_tries=settings.max_tries,
+        avoid_overlap=settings.overlap == "avoid",
+    )
+    if pair.size != room:
+        size, angle = _shrunk_to(size, angle, pair.size)
+    first, second = pair.first, pair.second
+    moves = (
+        Move((*second, *size), first, angle, draw_jitter(amount, rng)),  # P2 to a1
+        Move((*first, *size), second, angle, draw_jitter(amount, rng)),  # P1 to a2
+    )
+    return (first, second), moves
+
+
+def _patch_size(image_size: Size, settings: NegativeSettings, rng: np.random.Generator) -> Size:
+    """(height, width): area uniform, aspect log-uniform, clipped to the image."""
+    area = rng.uniform(*settings.area) * image_size[0] * image_size[1]
+    aspect = np.exp(rng.uniform(*np.log(settings.aspect)))  # width over height
+    return _clipped(np.sqrt(area / aspect), np.sqrt(area * aspect), image_size)
+
+
+def _scar_size(image_size: Size, settings: NegativeSettings, rng: np.random.Generator) -> Size:
+    scale = min(image_size) / SCAR_REFERENCE_SIDE
+    width = rng.uniform(*settings.scar_width) * scale
+    height = rng.uniform(*settings.scar_height) * scale
+    limit = int(min(image_size) / np.sqrt(2)) - 1  # so that any rotation still fits
+    return _clipped(height, width, (limit, limit))
+
+
+def _clipped(height: float, width: float, limit: Size) -> Size:
+    return (
+        int(np.clip(round(float(height)), 1, limit[0])),
+        int(np.clip(round(float(width)), 1, limit[1])),
+    )
+
+
+def _shrunk_to(size: Size, angle: float, room: Size) -> tuple[Size, float]:
+    """The largest scaling of a strip whose rotated box, and itself, fit into `room`; its angle."""
+    height, width = size
+    while (height, width) != (1, 1):
+        turned = rotated_size((height, width), angle)
+        if max(height, turned[0]) <= room[0] and max(width, turned[1]) <= room[1]:
+            return (height, width), angle
+        height, width = max(1, height - 1), max(1, int(width * (height - 1) / height))
+    return (1, 1), 0.0  # one pixel, turned, would fill a box of two
+
+
+def _integers(values: Any, count: int) -> Any:
+    result = tuple(int(v) for v in values)
+    if len(result) != count:
+        raise ValueError(f"{count} whole numbers wanted, {values} found")
+    return result

@@ -1,0 +1,49 @@
+"""VGG16 with fewer channels: the same 31 `features`, so every layer index means the same."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+# torchvision's configuration D: convolutions a stage, before its max-pool.
+CONVOLUTIONS = (2, 2, 3, 3, 3)
+
+
+def slim_vgg16(widths: tuple[int, int, int, int, int], classes: int = 1000) -> nn.Module:
+    """VGG16's `features` at the given stage widths, then global average pooling and one linear.
+
+    Args:
+        widths: channels of the five stages (torchvision's: 64, 128, 256, 512, 512).
+        classes: number of class scores.
+
+    Returns:
+        A module with `features` (indices 0 to 30; pools at 4, 9, 16, 23, 30) and `classifier`.
+    """
+    features: list[nn.Module] = []
+    channels = 3
+    for width, count in zip(widths, CONVOLUTIONS, strict=True):
+        for _ in range(count):
+            features += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            channels = width
+        features.append(nn.MaxPool2d(2))
+    return SlimVGG(nn.Sequential(*features), nn.Linear(channels, classes))
+
+
+class SlimVGG(nn.Module):
+    """`features`, global average pooling, `classifier`."""
+
+    def __init__(self, features: nn.Sequential, classifier: nn.Linear) -> None:
+        super().__init__()
+        self.features = features
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = classifier
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) normalised image to (N, classes) scores."""
+        return self.classifier(self.avgpool(self.features(image)).flatten(1))
+
+
+def widths_of(tensors: dict[str, Tensor]) -> tuple[int, int, int, int, int]:
+    """Stage widths of a slim VGG16 state dict, read off its last convolution a stage."""
+    last = ("features.2", "features.7", "features.14", "features.21", "features.28")
+    a, b, c, d, e = (int(tensors[f"{name}.weight"].shape[0]) for name in last)
+    return a, b, c, d, e
