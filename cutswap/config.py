@@ -113,6 +113,9 @@ class TrainingSettings(Settings):
     pretrained_factor: float = setting(
         0.02, "rate of all layers before layer4 as a share of learning_rate", low=0.0, high=10.0
     )
+    depth_decay: float = setting(
+        1.0, "further factor for each stage shallower than layer3", low=0.0, high=1.0
+    )
     freeze_batch_norm: bool = setting(
         True, "keep batch-norm statistics of the layers before layer4 as pretrained"
     )
@@ -124,7 +127,6 @@ class TrainingSettings(Settings):
         None, "saliency layers negatives draw from; default: all of the saliency settings"
     )
     checkpoint_every: int = setting(50, "updates between checkpoints", low=1)
-    samples_every: int = setting(50, "updates between saved example batches", low=1)
     device: str = setting("auto", "auto, cpu, mps, cuda or cuda:N")
     precision: str = setting(
         "auto",

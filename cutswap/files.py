@@ -46,6 +46,18 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def need_out(out: Path) -> None:
+    """Refuse an output folder that is a file, before hours of work.
+
+    Raises:
+        CutSwapError: it is one.
+    """
+    if out.exists() and not out.is_dir():
+        raise CutSwapError(
+            out, expected="a folder to write into", found="a file", fix="choose another --out"
+        )
+
+
 def write_with(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file whole through a callback that receives the open binary file."""
     with replacing(path) as temporary, temporary.open("wb") as file:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 # torchvision's configuration D: convolutions a stage, before its max-pool.
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 
 
-def slim_vgg16(widths: tuple[int, int, int, int, int], classes: int = 1000) -> nn.Module:
+def slim_vgg16(
+    widths: tuple[int, ...], classes: int = 1000, *, batch_norm: bool = False
+) -> SlimVGG:
     """VGG16's `features` at the given stage widths, then global average pooling and one linear.
 
     Args:
         widths: channels of the five stages (torchvision's: 64, 128, 256, 512, 512).
         classes: number of class scores.
+        batch_norm: put a batch norm after every convolution, for training only: indices then
+            differ until `fold_batch_norm` removes them.
 
     Returns:
         A module with `features` (indices 0 to 30; pools at 4, 9, 16, 23, 30) and `classifier`.
@@ -22,7 +27,10 @@ def slim_vgg16(widths: tuple[int, int, int, int, int], classes: int = 1000) -> n
     channels = 3
     for width, count in zip(widths, CONVOLUTIONS, strict=True):
         for _ in range(count):
-            features += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            features.append(nn.Conv2d(channels, width, 3, padding=1))
+            if batch_norm:
+                features.append(nn.BatchNorm2d(width))
+            features.append(nn.ReLU())
             channels = width
         features.append(nn.MaxPool2d(2))
     return SlimVGG(nn.Sequential(*features), nn.Linear(channels, classes))
@@ -40,6 +48,22 @@ class SlimVGG(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) normalised image to (N, classes) scores."""
         return self.classifier(self.avgpool(self.features(image)).flatten(1))
+
+
+def fold_batch_norm(network: nn.Module) -> SlimVGG:
+    """A slim VGG16 trained with batch norm as the equal one without, in eval mode."""
+    folded: list[nn.Module] = []
+    features = network.get_submodule("features").eval()
+    parts = list(features.children())
+    for part, after in zip(parts, [*parts[1:], None], strict=True):
+        if isinstance(part, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+            folded.append(fuse_conv_bn_eval(part.eval(), after))
+        elif not isinstance(part, nn.BatchNorm2d):
+            folded.append(part)
+    classifier = network.get_submodule("classifier")
+    if not isinstance(classifier, nn.Linear):
+        raise TypeError(f"a slim VGG16 ends in one linear layer, this in {type(classifier)}")
+    return SlimVGG(nn.Sequential(*folded), classifier).eval()
 
 
 def widths_of(tensors: dict[str, Tensor]) -> tuple[int, int, int, int, int]:

@@ -1,0 +1,47 @@
+# `make app` and `make test` do everything, from a bare clone on: each makes .venv as needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two cores are the smallest machine supported; xdist shares torch's memory poorly beyond four.
+WORKERS ?= 2
+
+.PHONY: app demo test lint types check clean shared-figures help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+app: $(VENV)/ready  ## open the app (until it exists: run the demo and open its report)
+	$(BIN)/python -m cutswap demo --out runs/demo --open
+
+demo: $(VENV)/ready  ## the whole chain on the built-in data, headless, with a report
+	$(BIN)/python -m cutswap demo --out runs/demo
+
+test: lint types  ## lint, types and all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+lint: $(VENV)/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/ready-dev
+	$(BIN)/mypy
+
+shared-figures: $(VENV)/ready  ## AUROC of the reference weights on ../shared/data (minutes)
+	$(BIN)/python tests/shared_figures.py
+
+clean:  ## remove the environment and everything built
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/python:
+	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); \
+	  sys.exit(0 if ok else "Python 3.11 to 3.13 wanted, found " + sys.version.split()[0] + "; run make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/ready: $(VENV)/python requirements.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@

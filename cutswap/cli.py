@@ -1,0 +1,181 @@
+"""The command line: `python -m cutswap COMMAND`. Torch is imported only once a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cutswap.config import (
+    ClusterSettings,
+    NegativeSettings,
+    PatchCoreSettings,
+    SaliencySettings,
+    TrainingSettings,
+    WeakAugmentation,
+)
+from cutswap.errors import CutSwapError
+from cutswap.flags import add_flags
+
+# Flags of the saliency settings beside those of a network that is trained or evaluated.
+SALIENCY_NAMES = {"layers": "layers", "target_class": "target-class"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 problems found, 2 refused."""
+    options = build_parser().parse_args(arguments)
+    try:
+        from cutswap import commands
+
+        run: Callable[[argparse.Namespace], dict[str, Any]] = getattr(commands, options.run)
+        result = run(options)
+        if options.json is not None:
+            from cutswap.files import write_json
+
+            write_json(options.json, result)
+        return int(result.get("exit_status", 0))
+    except CutSwapError as error:
+        if options.debug:
+            raise
+        print(f"cutswap: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("cutswap: stopped; what was finished is kept", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their flags."""
+    parser = argparse.ArgumentParser(
+        prog="cutswap",
+        description="CutSwap negatives, fine-tuning on them, and PatchCore anomaly heatmaps.",
+        epilog="Start with: cutswap demo --out demo-run",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _check_data(_add(commands, "check-data", "list every problem of a data set at once"))
+    _saliency(_add(commands, "saliency", "LayerCAM maps of one image, level by level"))
+    _augment(_add(commands, "augment", "draw negatives of one image"))
+    _finetune(_add(commands, "finetune", "fine-tune a network on a category's negatives"))
+    _evaluate(_add(commands, "evaluate", "PatchCore heatmaps and AUROC of a category"))
+    _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
+    _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
+    return parser
+
+
+def _add(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + "."
+    )
+    parser.set_defaults(run=name.replace("-", "_"))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="ROOT",
+        help="MVTec AD or VisA folder, one category's folder, or a folder of images",
+    )  # fmt: skip
+    parser.add_argument("--category", metavar="C", help="category; may be left out if just one")
+
+
+def _seed_and_out(parser: argparse.ArgumentParser, out: str) -> None:
+    parser.add_argument("--seed", type=_seed, default=0, help="seed of every draw [0]")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number >= 0, found {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 100_000:
+        raise argparse.ArgumentTypeError(f"expected 1 to 100000, found {text}")
+    return value
+
+
+def _skip_bad(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--skip-bad", action="store_true",
+        help="go on without unusable files and record which (default: refuse)",
+    )  # fmt: skip
+
+
+def _check_data(parser: argparse.ArgumentParser) -> None:
+    _data(parser)
+
+
+def _saliency(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, metavar="IMAGE")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add_flags(parser, SaliencySettings)
+
+
+def _augment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, metavar="IMAGE")
+    parser.add_argument("--layer", help="saliency layer that guides the patches [the middle one]")
+    parser.add_argument("--count", type=_count, default=8, help="negatives to draw [8]")
+    _seed_and_out(parser, "folder to write")
+    add_flags(parser, NegativeSettings)
+    add_flags(parser, ClusterSettings)
+    add_flags(parser, SaliencySettings, skip=("layers",))
+    parser.add_argument(
+        "--weak-jitter", default="0", metavar="AMOUNT",
+        help="colour jitter that makes a positive of the image first; the trainer uses 0.1 [0]",
+    )  # fmt: skip
+
+
+def _finetune(parser: argparse.ArgumentParser) -> None:
+    _data(parser)
+    _skip_bad(parser)
+    _seed_and_out(parser, "run folder; the same command resumes a stopped run")
+    add_flags(parser, TrainingSettings)
+    add_flags(
+        parser, SaliencySettings, skip=("image_size",), prefix="saliency-", names=SALIENCY_NAMES
+    )
+    add_flags(parser, ClusterSettings)
+    add_flags(parser, NegativeSettings, skip=("method",))
+    add_flags(parser, WeakAugmentation, prefix="weak-")
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    _data(parser)
+    _skip_bad(parser)
+    parser.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
+    parser.add_argument("--weights", help="its weights, without --run [embedded]")
+    parser.add_argument("--run", dest="run_folder", type=Path, metavar="RUN",
+                        help="folder of a finished finetune run")  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
+    _seed_and_out(parser, "folder to write")
+    add_flags(parser, PatchCoreSettings)
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR",
+                        help="folder to write [runs/demo]")  # fmt: skip
+    parser.add_argument("--category", metavar="C", help="demo category [the first object]")
+    parser.add_argument("--seed", type=_seed, default=0, help="seed of every draw [0]")
+    parser.add_argument("--open", action="store_true", help="open the report in a browser")
+
+
+def _distill(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--photos", type=Path, required=True, metavar="DIR",
+                        help="folder of photographs, searched to the bottom")  # fmt: skip
+    parser.add_argument("--student", required=True, help="resnet18, or vgg16 (slim)")
+    parser.add_argument("--teacher", metavar="NAME|PATH",
+                        help="network of the student's kind whose activations are matched")  # fmt: skip
+    parser.add_argument("--class-teacher", metavar="NAME|PATH",
+                        help="network whose class probabilities are matched")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE",
+                        help="safetensors file to write; its card goes beside it")  # fmt: skip
+    from cutswap.distill_settings import DistillSettings
+
+    add_flags(parser, DistillSettings)

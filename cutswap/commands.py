@@ -1,0 +1,270 @@
+"""What each command does: options in, files and a printed line out, results back as JSON values."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cutswap.bars import Bars
+from cutswap.config import (
+    RECIPES,
+    ClusterSettings,
+    NegativeSettings,
+    PatchCoreSettings,
+    SaliencySettings,
+    TrainingSettings,
+    WeakAugmentation,
+)
+from cutswap.errors import CutSwapError
+from cutswap.files import need_out, read_json
+from cutswap.flags import settings_from
+
+
+def check_data(options: argparse.Namespace) -> dict[str, Any]:
+    """List every problem of every category, or of one; exit status 1 when any is fatal."""
+    from cutswap.data_problems import find_problems
+    from cutswap.datasets import open_dataset
+
+    data = open_dataset(options.data)
+    names = [options.category] if options.category else list(data.categories)
+    report: dict[str, Any] = {"root": str(data.root), "layout": data.layout, "categories": {}}
+    fatal = 0
+    with Bars(options.quiet) as bars:
+        for name in names:
+            category = data.category(name)
+            problems = find_problems(category, progress=_tick(bars, f"checking {name}"))
+            bars.close()
+            print(
+                f"{name}: {len(category.train)} train, {len(category.test)} test,"
+                f" {', '.join(category.defects) or 'no'} defects; {len(problems)} problems"
+            )
+            for problem in problems:
+                print(f"  {'BAD ' if problem.fatal else 'note'} {problem.path}: {problem.message}")
+            fatal += sum(p.fatal for p in problems)
+            report["categories"][name] = {
+                "n_train": len(category.train),
+                "n_test": len(category.test),
+                "defects": list(category.defects),
+                "problems": [
+                    {"path": str(p.path), "kind": p.kind, "message": p.message, "fatal": p.fatal}
+                    for p in problems
+                ],
+            }
+    report["exit_status"] = 1 if fatal else 0
+    print(f"{fatal} files must be repaired or left out" if fatal else "nothing stands in the way")
+    return report
+
+
+def saliency(options: argparse.Namespace) -> dict[str, Any]:
+    """Maps of one image into a folder."""
+    from cutswap.backbone import load_backbone
+    from cutswap.single_image import image_saliency, write_saliency
+
+    need_out(options.out)
+    settings = settings_from(options, SaliencySettings)
+    backbone = load_backbone(settings.backbone, settings.weights)
+    _say_weights(backbone.report.sentence(), backbone.name)
+    found = image_saliency(options.image, backbone, settings)
+    write_saliency(found, options.out)
+    print(f"{len(found.layers)} maps of class {found.target_class} in {options.out}")
+    return {
+        "layers": list(found.layers),
+        "target_class": found.target_class,
+        "score": found.score,
+        "settings": settings.to_dict(),
+        "weights": backbone.report.to_dict(),
+    }
+
+
+def augment(options: argparse.Namespace) -> dict[str, Any]:
+    """Negatives of one image into a folder."""
+    from cutswap.backbone import load_backbone
+    from cutswap.images import read_photo, resize_photo
+    from cutswap.single_image import draw_many, image_saliency, one_layer, write_negatives
+
+    need_out(options.out)
+    negatives = settings_from(options, NegativeSettings)
+    clusters = settings_from(options, ClusterSettings)
+    looking = settings_from(options, SaliencySettings)
+    weak = WeakAugmentation(jitter=_number("--weak-jitter", options.weak_jitter))
+    settings: dict[str, Any] = {"negative_settings": negatives.to_dict(), "weak": weak.to_dict()}
+    size = (looking.image_size, looking.image_size)
+    level, layer = None, None
+    if negatives.method.startswith("cutswap"):
+        backbone = load_backbone(looking.backbone, looking.weights)
+        _say_weights(backbone.report.sentence(), backbone.name)
+        layer = one_layer(options.layer, backbone)
+        looking = looking.replace(layers=(layer,))
+        found = image_saliency(options.image, backbone, looking)
+        photo, level = found.photo, found.maps[0]
+        settings |= {
+            "cluster_settings": clusters.to_dict(),
+            "saliency_settings": looking.to_dict(),
+            "weights": backbone.report.to_dict(),
+            "target_class": found.target_class,
+        }
+    else:
+        photo = resize_photo(read_photo(options.image), size)
+        settings |= {"image_size": looking.image_size}
+    drawn = draw_many(
+        photo, level, negatives, clusters, weak,
+        count=options.count, seed=options.seed, layer=layer,
+    )  # fmt: skip
+    record = write_negatives(drawn, options.out, options.image, settings)
+    departures = sorted({f for n in record["negatives"] for f in n["fallbacks"]})
+    print(f"{options.count} negatives in {options.out}")
+    for text in departures:
+        print(f"  note: {text}")
+    return record
+
+
+def finetune(options: argparse.Namespace) -> dict[str, Any]:
+    """Fine-tune a category into a run folder."""
+    from cutswap.finetuning import finetune as run_finetuning
+    from cutswap.photos import check_category
+    from cutswap.run_folder import RunFolder
+
+    need_out(options.out)
+    settings = finetuning_settings(options)
+    with Bars(options.quiet) as bars:
+        checked = check_category(
+            options.data, options.category, skip_bad=options.skip_bad,
+            progress=_tick(bars, "checking images"),
+        )  # fmt: skip
+        _say_left_out(len(checked.left_out))
+        for step in run_finetuning(checked, settings, options.out, seed=options.seed, notify=bars):
+            bars("fine-tuning", step.step, step.steps)
+            bars.note(loss=f"{step.loss:.3f}", accuracy=f"{step.accuracy:.2f}")
+    result = read_json(RunFolder(options.out).result_file)
+    print(
+        f"accuracy {result['accuracy']:.3f} (chance {result['chance']:.3f}) over the last"
+        f" {result['averaged_over_last_updates']} updates; run in {options.out}"
+    )
+    return {**result, "run": str(options.out)}
+
+
+def finetuning_settings(options: argparse.Namespace) -> Any:
+    """All stages' settings of a finetune command: flags over the recipe over the defaults."""
+    from cutswap.finetuning import FineTuningSettings
+
+    recipe = getattr(options, "TrainingSettings.recipe") or TrainingSettings().recipe
+    training = settings_from(options, TrainingSettings, RECIPES.get(recipe, {}))
+    looking = settings_from(options, SaliencySettings, {"image_size": training.image_size})
+    return FineTuningSettings(
+        training=training,
+        saliency=looking,
+        clusters=settings_from(options, ClusterSettings),
+        negatives=settings_from(options, NegativeSettings),
+        weak=settings_from(options, WeakAugmentation),
+    )
+
+
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """PatchCore on a category, with a network or a run's tuned one."""
+    from cutswap.backbone import load_backbone
+    from cutswap.devices import choose_device
+    from cutswap.evaluation import evaluate as run_evaluation
+    from cutswap.evaluation import write_evaluation
+    from cutswap.finetuning import tuned_backbone
+    from cutswap.photos import check_category
+    from cutswap.run_folder import RunFolder
+
+    need_out(options.out)
+    settings = settings_from(options, PatchCoreSettings)
+    if options.run_folder and options.weights:
+        raise CutSwapError(
+            "--run and --weights",
+            expected="one of the two",
+            found="both",
+            fix="leave out --weights to evaluate the run's tuned network",
+        )
+    device = str(choose_device(options.device))
+    if options.run_folder:
+        backbone = tuned_backbone(RunFolder(options.run_folder), device)
+    else:
+        weights = options.weights or "embedded"
+        backbone = load_backbone(options.backbone, weights, device=device, seed=options.seed)
+    _say_weights(backbone.report.sentence(), backbone.name)
+    with Bars(options.quiet) as bars:
+        checked = check_category(
+            options.data, options.category, skip_bad=options.skip_bad,
+            progress=_tick(bars, "checking images"),
+        )  # fmt: skip
+        _say_left_out(len(checked.left_out))
+        found = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
+        write_evaluation(found, options.out, notify=bars)
+    print(describe(found.summary))
+    return {**found.summary, "out": str(options.out)}
+
+
+def demo(options: argparse.Namespace) -> dict[str, Any]:
+    """The whole chain on the built-in data."""
+    from cutswap.demo import run_demo
+
+    need_out(options.out)
+    with Bars(options.quiet) as bars:
+        result = run_demo(options.out, category=options.category, seed=options.seed, notify=bars)
+    for stage in ("before", "after"):
+        print(f"{stage:>6} fine-tuning: {describe(result[stage])}")
+    report = Path(result["report"]).resolve()
+    print(f"report: {report}")
+    if options.open:
+        webbrowser.open(report.as_uri())
+    return result
+
+
+def distill(options: argparse.Namespace) -> dict[str, Any]:
+    """A student's weights and card."""
+    from cutswap.distill_settings import DistillSettings
+    from cutswap.distill_student import distill_student
+
+    with Bars(options.quiet) as bars:
+        card = distill_student(
+            photos=options.photos,
+            student=options.student,
+            teacher=options.teacher,
+            class_teacher=options.class_teacher,
+            out=options.out,
+            settings=settings_from(options, DistillSettings),
+            notify=bars,
+        )
+    print(f"{options.out} and its card {options.out.with_suffix('.json')}")
+    return card
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """One line of figures for the screen; `-` for what the data cannot tell."""
+
+    def shown(name: str) -> str:
+        value = summary[name]
+        return "-" if value is None else f"{value:.3f}"
+
+    return (
+        f"image AUROC {shown('image_auroc')}, pixel AUROC {shown('pixel_auroc')},"
+        f" AUPRO {shown('aupro')}, F1-max {shown('f1_max')} at {summary['threshold']:.4g};"
+        f" bank {summary['bank_size']}, {summary['seconds']:.1f} s"
+    )
+
+
+def _tick(bars: Bars, stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: bars(stage, done, total)
+
+
+def _say_weights(sentence: str, name: str) -> None:
+    print(f"{name}: {sentence}", file=sys.stderr)
+
+
+def _say_left_out(count: int) -> None:
+    if count:
+        print(f"left out {count} unusable files; the result lists them", file=sys.stderr)
+
+
+def _number(flag: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise CutSwapError(flag, expected="a number", found=repr(text), fix="see --help") from None

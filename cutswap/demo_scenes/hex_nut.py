@@ -1,0 +1,222 @@
+"""A zinc-plated hex nut on a dark mat, seen from above under a softbox.
+
+Defects: a scratch over the face, a nick in the outer edge, rust spots, a burr in the thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from cutswap.demo_scenes import optics
+from cutswap.demo_scenes.optics import CANVAS, Field, Light
+from cutswap.demo_scenes.scene import Flaw, Painting
+
+DEFECTS = ("burr", "nick", "rust", "scratch")
+
+# Canvas pixels.
+_FLAT = 172.0  # centre to a flat side
+_CHAMFER = 163.0  # where the outer chamfer cone starts
+_SINK = 113.0  # rim of the countersink
+_BORE = 96.0  # inner ends of the thread
+_TALL = 92.0
+_DISTANCE = 430.0  # camera to the top face: how much of the bore's wall is seen
+_PITCH = 15.0  # of the thread
+
+_ZINC = np.array([0.93, 0.95, 0.97], np.float32)
+_RUST = np.array([0.34, 0.16, 0.07], np.float32)
+_MAT = np.array([0.040, 0.045, 0.052], np.float32)
+
+
+@dataclass(frozen=True)
+class Nut:
+    """One nut where it lies.
+
+    Attributes:
+        x: canvas coordinates from the nut's centre, not turned; `y` likewise.
+        radius: distance from the centre.
+        edge: distance outwards from the hexagon's outline, negative inside.
+        depth: how far down the bore's wall is seen, as a share of the height; 1 at its foot.
+        angle: around the centre, radians.
+        turning: marks the lathe left, a function of the radius, about unit deviation.
+        peel: unevenness of the plating, canvas pixels.
+        plating: colour drift of the zinc, about unit deviation.
+        mat: the mat's grain, about 1.
+        light: the lamp.
+    """
+
+    x: Field
+    y: Field
+    radius: Field
+    edge: Field
+    depth: Field
+    angle: Field
+    turning: Field
+    peel: Field
+    plating: Field
+    mat: Field
+    light: Light
+
+
+def arrange(rng: Generator) -> Nut:
+    """See `scene.Scene.arrange`."""
+    x, y = optics.grid()
+    dx, dy, turn = rng.uniform(-14, 14), rng.uniform(-14, 14), rng.uniform(-0.16, 0.16)
+    x, y = x - np.float32(dx), y - np.float32(dy)
+    radius = np.sqrt(x * x + y * y) + np.float32(1e-3)
+    sides = [np.abs(optics.turned(x, y, turn + k * np.pi / 3)[0]) for k in range(3)]
+    edge = np.maximum(np.maximum(sides[0], sides[1]), sides[2]) - np.float32(_FLAT)
+    # Seen from one point, a circle at depth z shrinks and moves by the same share.
+    view = np.clip(rng.normal(0, 22, 2), -40, 40) - (dx, dy)
+    towards = (x * np.float32(view[0]) + y * np.float32(view[1])) / radius
+    share = (_BORE - radius) / (_BORE - towards)
+    depth = np.clip(share, 0, 1) / np.float32(_TALL / (_DISTANCE + _TALL))
+    # A worn tool and a slightly eccentric chuck.
+    off = rng.normal(0, 3, 2)
+    lathe = np.sqrt((x - np.float32(off[0])) ** 2 + (y - np.float32(off[1])) ** 2)
+    marks = rng.standard_normal(400).astype(np.float32)
+    coarse = np.convolve(marks, np.full(9, 0.5, np.float32), "same")
+    ring = np.interp(lathe, np.arange(400), 0.8 * marks + 0.6 * coarse)
+    return Nut(
+        x=x,
+        y=y,
+        radius=optics.as_field(radius),
+        edge=optics.as_field(edge),
+        depth=optics.as_field(depth),
+        angle=optics.as_field(np.arctan2(y, x)),
+        turning=optics.as_field(ring),
+        peel=optics.as_field(0.07 * optics.clouds(rng, 70, 2) + 0.4 * optics.clouds(rng, 8)),
+        plating=optics.clouds(rng, 5, 3),
+        mat=optics.as_field(1 + 0.16 * optics.clouds(rng, 150) + 0.10 * optics.clouds(rng, 40, 2)),
+        light=Light.draw(rng, azimuth=-2.2, elevation=0.95),
+    )
+
+
+def paint(nut: Nut, flaw: Flaw | None) -> Painting:
+    """See `scene.Scene.paint`."""
+    height, cover = _body(nut)
+    thread = _thread(nut)
+    rust, support = None, None
+    if flaw is not None:
+        height, thread, rust, support = _damage(flaw, nut, height, thread)
+        cover = optics.as_field(cover * optics.smoothstep(height, 30.0, 45.0))
+    metal, spread = _metal(nut, height)
+    inside = optics.smoothstep(nut.radius, _BORE + 1, _BORE - 1)
+    foot = optics.smoothstep(nut.depth, 0.96, 1.04) * inside
+    metal = metal * (1 - inside) + thread * inside
+
+    lit = nut.light.shadow(optics.as_field(_TALL * cover * (1 - foot)))
+    contact = optics.blur(optics.as_field(cover), 9)
+    mat = nut.mat * (0.35 + 0.65 * lit) * (1 - 0.45 * contact) * (1 - 0.25 * foot)
+    nut_share = cover * (1 - foot)
+    grey = optics.shrink(optics.as_field(metal * nut_share))[..., None]
+    drift = optics.shrink(optics.as_field(spread * metal * nut_share))[..., None]
+    ground = optics.shrink(optics.as_field(mat * (1 - nut_share)))[..., None]
+    radiance = grey * _ZINC + drift * np.array([0.055, 0.02, -0.06], np.float32)
+    if rust is not None:
+        share = optics.shrink(optics.as_field(rust * nut_share))[..., None]
+        brown = _RUST * (0.35 + 0.65 * radiance.mean(axis=2, keepdims=True))
+        radiance = radiance * (1 - share) + brown * share
+    radiance = radiance + ground * _MAT * np.float32(nut.light.strength)
+    return Painting(optics.as_field(1.15 * radiance), support)
+
+
+def _body(nut: Nut) -> tuple[Field, Field]:
+    """Height above the mat, going on beyond the outline, and the share the nut covers, 0 to 1."""
+    cone = 0.577 * np.maximum(nut.radius - np.float32(_CHAMFER), 0)
+    bevel = np.maximum(nut.edge + np.float32(5), 0) ** 2 * np.float32(0.10)
+    sink = np.maximum(np.float32(_SINK) - nut.radius, 0)
+    height = optics.blur(optics.as_field(_TALL - cone - bevel - sink), 1.6)
+    return height, optics.smoothstep(nut.edge, 1.0, -1.0)
+
+
+def _metal(nut: Nut, height: Field) -> tuple[Field, Field]:
+    """Reflected grey of the plated steel, and where its colour drifts."""
+    face = optics.smoothstep(nut.radius, _CHAMFER + 1, _CHAMFER - 3)
+    face = face * optics.smoothstep(nut.radius, _SINK - 1, _SINK + 2)
+    ring = 0.05 * nut.turning
+    n = optics.normals(optics.as_field(height + nut.peel + ring * (1 - face)))
+    mirror = nut.light.mirror(n)
+    # Grooves around the centre shine where they lie across the light: two opposite fans.
+    lx, ly, _ = nut.light.direction
+    along = np.sin(nut.angle - np.float32(np.arctan2(ly, lx)))
+    tilt = n[0] * np.cos(nut.angle) + n[1] * np.sin(nut.angle)
+    fan = optics.bump(optics.as_field(along + 0.05 * nut.turning), 0.50)
+    wide = optics.bump(optics.as_field(along), 1.1)
+    brushed = 0.15 + 0.62 * fan * (1 + 0.20 * nut.turning) + 0.15 * wide
+    brushed = brushed * (1 + 0.07 * nut.turning) * (1 - 1.5 * np.abs(tilt)) * nut.light.strength
+    brushed = brushed + 0.5 * (nut.light.diffuse(n, 0.2) - nut.light.strength)
+    grey = 0.75 * mirror * (1 - face) + brushed * face + 0.10 * mirror * face
+    sheltered = np.clip(1 - 0.012 * (_TALL - height), 0.3, 1)
+    return optics.as_field(np.maximum(grey, 0.01) * sheltered), nut.plating
+
+
+def _thread(nut: Nut) -> Field:
+    """Reflected grey of the bore's wall: helical ridges, darker towards the foot."""
+    turns = nut.depth * np.float32(_TALL / _PITCH) + nut.angle * np.float32(0.5 / np.pi)
+    ridge = 0.5 + 0.5 * np.cos(2 * np.pi * turns)
+    lx, ly, _ = nut.light.direction
+    facing = -(nut.x * np.float32(lx) + nut.y * np.float32(ly)) / nut.radius
+    glow = 0.16 + 0.75 * optics.smoothstep(optics.as_field(facing), -0.4, 1.0)
+    sharp = optics.smoothstep(optics.as_field(ridge), 0.15, 0.95)
+    return optics.as_field((0.10 + sharp) * glow * np.clip(1 - 0.85 * nut.depth, 0.12, 1))
+
+
+def _damage(
+    flaw: Flaw, nut: Nut, height: Field, thread: Field
+) -> tuple[Field, Field, Field | None, Field]:
+    """Height, thread, rust cover and support of the defect."""
+    rng = flaw.rng
+    heading = rng.uniform(-np.pi, np.pi)
+    out = np.array([np.cos(heading), np.sin(heading)])
+    if flaw.kind == "scratch":
+        middle = out * rng.uniform(_SINK + 12, _CHAMFER - 12)
+        angle = heading + rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
+        step = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(22, 36)
+        across, along = optics.segment(nut.x, nut.y, middle - step, middle + step)
+        across = across + 1.2 * optics.clouds(rng, 6)
+        ends = optics.smoothstep(along, 0.0, 0.3) * optics.smoothstep(along, 1.0, 0.7)
+        groove = (optics.bump(across, 2.2) - 0.5 * optics.bump(across, 4.6)) * ends
+        near = (np.abs(across) < 14) & (along > -0.1) & (along < 1.1)
+        return optics.as_field(height - 1.9 * groove), thread, None, optics.as_field(near)
+    if flaw.kind == "nick":
+        # Struck on the outline: walk outwards from the centre to where it is crossed.
+        x0, y0 = optics.grid()
+        column, row = out * _FLAT * 1.04
+        u, v = nut.x - np.float32(column), nut.y - np.float32(row)
+        away = np.sqrt(u * u + v * v) + 3.0 * optics.clouds(rng, 30)
+        size = rng.uniform(17, 26)
+        bowl = optics.smoothstep(optics.as_field(away), size, 0.15 * size)
+        return (
+            optics.as_field(height - rng.uniform(7, 11) * bowl),
+            thread,
+            None,
+            optics.as_field(away < size + 14),
+        )
+    if flaw.kind == "rust":
+        spot = out * rng.uniform(_SINK + 4, _CHAMFER + 4)
+        island = optics.blob(rng, nut.x, nut.y, spot, rng.uniform(17, 27), 0.45)
+        cover = optics.smoothstep(island, 0.05, 0.55) * (
+            0.55 + 0.18 * np.clip(optics.clouds(rng, 90), -2, 2)
+        )
+        return (
+            height,
+            thread,
+            optics.as_field(np.clip(cover, 0, 0.8)),
+            optics.as_field(island > -0.4),
+        )
+    gap = np.abs(np.angle(np.exp(1j * (nut.angle - heading)))).astype(np.float32)
+    half = rng.uniform(0.12, 0.19)
+    sector = optics.smoothstep(gap, half, 0.4 * half)
+    smear = 0.10 + 0.16 * np.clip(0.5 + 0.4 * optics.clouds(rng, 60), 0, 1)
+    folded = thread * (1 - 0.8 * sector) + 0.8 * sector * smear * (nut.depth < 0.55)
+    lip = optics.bump(optics.as_field(nut.radius - np.float32(_BORE + 5)), 4.0) * sector
+    near = (gap < 1.3 * half) & (nut.radius < _SINK + 6) & (nut.radius > _BORE - 30)
+    return (
+        optics.as_field(height + 2.2 * lip),
+        optics.as_field(folded),
+        None,
+        optics.as_field(near),
+    )

@@ -1,0 +1,158 @@
+"""Full-grain leather under raking light: pebbled grain, pores, a waxed finish.
+
+Defects: a shallow cut, a prick with a raised rim, a scuff where the grain is worn flat, a faint
+stain of a darker, glossier finish.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from cutswap.demo_scenes import optics
+from cutswap.demo_scenes.optics import CANVAS, Field, Light
+from cutswap.demo_scenes.scene import Flaw, Painting
+
+DEFECTS = ("cut", "poke", "scuff", "stain")
+
+_TAN = np.array([0.235, 0.088, 0.034], np.float32)
+_DARK = np.array([0.070, 0.024, 0.012], np.float32)
+
+
+@dataclass(frozen=True)
+class Hide:
+    """One crop of hide: relief in canvas pixels, shares and gains as fields."""
+
+    grain: Field
+    relief: Field
+    undulation: Field
+    dye: Field
+    wax: Field
+    tint: Field
+    light: Light
+
+
+def arrange(rng: Generator) -> Hide:
+    """See `scene.Scene.arrange`."""
+    grain = _pebbles(rng, float(np.exp(rng.normal(np.log(16), 0.03))))
+    depth = 3.0 + 0.2 * optics.clouds(rng, 4)
+    return Hide(
+        grain=grain,
+        relief=optics.as_field(depth * grain + 0.30 * optics.clouds(rng, 120)),
+        undulation=optics.as_field(2.2 * optics.clouds(rng, 2.5, 2)),
+        dye=optics.clouds(rng, 5, 3, stretch=rng.uniform(1, 2)),
+        wax=optics.as_field(0.17 + 0.02 * optics.clouds(rng, 6)),
+        tint=optics.as_field(np.exp(rng.normal(0, 0.025, 3))),
+        light=Light.draw(rng, azimuth=-2.3, elevation=0.72),
+    )
+
+
+def paint(hide: Hide, flaw: Flaw | None) -> Painting:
+    """See `scene.Scene.paint`."""
+    relief, wax, darker, support = hide.relief, hide.wax, None, None
+    if flaw is not None:
+        relief, wax, darker, support = _damage(flaw, hide)
+    n = optics.normals(relief + hide.undulation)
+    # Light reaches the creases less: a cheap stand-in for ambient occlusion.
+    open_sky = np.clip(hide.grain - optics.blur(hide.grain, 5) * 0.6, 0, 1)
+    lit = hide.light.diffuse(n, ambient=0.35) * (0.72 + 0.40 * open_sky)
+    if darker is not None:
+        lit = lit * (1 - darker)
+    dyed = np.clip(0.28 + 0.62 * hide.grain + 0.10 * hide.dye, 0, 1) * lit
+    shine = wax * hide.light.gloss(n, 32) * (0.4 + 0.6 * hide.grain)
+    colour = _DARK * optics.shrink(optics.as_field(lit))[..., None]
+    colour = colour + (_TAN - _DARK) * optics.shrink(optics.as_field(dyed))[..., None]
+    radiance = 2.3 * hide.tint * colour + optics.shrink(optics.as_field(shine))[..., None]
+    return Painting(optics.as_field(radiance), support)
+
+
+def _pebbles(rng: Generator, cell: float) -> Field:
+    """Rounded cells of about `cell` canvas pixels: 0 in the creases, 1 on the tops."""
+    count = int(CANVAS / cell) + 3
+    rows, columns = np.mgrid[0:count, 0:count].astype(np.float32)
+    rows += np.float32(0.5) * (np.arange(count, dtype=np.float32) % 2)[None, :]
+    jitter = rng.uniform(-0.46, 0.46, (2, count, count)).astype(np.float32)
+    points = (np.stack([rows, columns]) + jitter) * np.float32(cell) - np.float32(cell)
+    row, column = points.reshape(2, -1).astype(np.int32)
+    inside = (row >= 0) & (row < CANVAS) & (column >= 0) & (column < CANVAS)
+    empty = np.ones((CANVAS, CANVAS), np.uint8)
+    empty[row[inside], column[inside]] = 0
+    _, labels = cv2.distanceTransformWithLabels(
+        empty, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    same = np.ones((CANVAS, CANVAS), np.uint8)
+    same[:, :-1] &= labels[:, 1:] == labels[:, :-1]
+    same[:-1, :] &= labels[1:, :] == labels[:-1, :]
+    inner = cv2.distanceTransform(same, cv2.DIST_L2, 5)
+    # Straight cell walls look drawn: bend them, and let some creases nearly close.
+    x, y = optics.grid()
+    half = np.float32((CANVAS - 1) / 2)
+    bend = np.float32(0.16 * cell)
+    walls = cv2.remap(
+        inner,
+        x + half + bend * optics.clouds(rng, 2.2 * CANVAS / cell / 2),
+        y + half + bend * optics.clouds(rng, 2.2 * CANVAS / cell / 2),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    width = np.float32(0.24 * cell) * (1 + 0.28 * optics.clouds(rng, 30))
+    slope = np.clip(walls / np.maximum(width, 1.0), 0, 1)
+    return optics.blur(optics.as_field(slope * (2 - slope)), 1.1)
+
+
+def _damage(flaw: Flaw, hide: Hide) -> tuple[Field, Field, Field | None, Field]:
+    """Relief, wax, darkening and support of the defect."""
+    rng, relief, wax, grain = flaw.rng, hide.relief, hide.wax, hide.grain
+    x, y = optics.grid()
+    spot = rng.uniform(-170, 170, 2)
+    if flaw.kind == "cut":
+        length, angle = rng.uniform(70, 120), rng.uniform(0, np.pi)
+        step = np.array([np.cos(angle), np.sin(angle)]) * length / 2
+        across, along = optics.segment(x, y, spot - step, spot + step)
+        across = across + 3.0 * optics.clouds(rng, 9)
+        ends = optics.smoothstep(along, 0.0, 0.25) * optics.smoothstep(along, 1.0, 0.75)
+        slit = optics.bump(across, 3.0) * ends
+        lips = optics.bump(across, 8.0) * ends
+        reach = optics.as_field((np.abs(across) < 16) & (along > -0.1) & (along < 1.1))
+        return (
+            optics.as_field(relief * (1 - 0.6 * lips) + 3.0 * lips - 8.0 * slit),
+            wax,
+            optics.as_field(0.75 * slit),
+            reach,
+        )
+    if flaw.kind == "poke":
+        u, v = x - np.float32(spot[0]), y - np.float32(spot[1])
+        away = np.sqrt(u * u + v * v) + 1.2 * optics.clouds(rng, 40)
+        size = np.float32(rng.uniform(5.5, 8.0))
+        hole = optics.smoothstep(optics.as_field(away), float(size) + 2, float(size) - 2)
+        rim = optics.bump(optics.as_field(away - size - 5), 4.5)
+        return (
+            optics.as_field(relief * (1 - hole) - 6.0 * hole + 2.2 * rim),
+            wax,
+            optics.as_field(0.65 * hole),
+            optics.as_field(away < size + 18),
+        )
+    size = rng.uniform(56, 76) if flaw.kind == "scuff" else rng.uniform(42, 60)
+    island = optics.blob(rng, x, y, spot, size, 0.22)
+    if flaw.kind == "scuff":
+        worn = optics.smoothstep(island, 0.0, 0.35)
+        hairs = optics.clouds(rng, 160, stretch=8)
+        hairs = hairs.T if rng.random() < 0.5 else hairs
+        flat = relief * 0.10 + 1.6 + 0.55 * hairs
+        return (
+            optics.as_field(relief + worn * 0.97 * (flat - relief)),
+            optics.as_field(wax * (1 - 0.45 * worn)),
+            None,
+            optics.as_field(island > -0.1),
+        )
+    wet = optics.smoothstep(island, 0.0, 0.25)
+    rim = optics.bump(island - np.float32(0.08), 0.08)
+    return (
+        relief,
+        optics.as_field(wax * (1 + 0.5 * wet)),
+        optics.as_field((0.40 * wet + 0.25 * rim) * (0.7 + 0.3 * grain)),
+        optics.as_field(island > -0.3),
+    )

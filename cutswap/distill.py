@@ -1,0 +1,302 @@
+"""Distilling small networks from large ones on any folder of photographs.
+
+What goes in: photographs, a teacher for activations (the student's own architecture) or for class
+probabilities, or both. What comes out: a float16 safetensors file and a card beside it.
+
+Stages, each skipped when its teacher is absent:
+    forced      match every rectifier's input under teacher forcing (see `activation_matching`);
+    own         the same on the student's own activations, at a lower rate;
+    classes     match the class teacher's probabilities on fixed crops, training the layers that
+                no stage before has trained.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cutswap.activation_matching import (
+    calibrate_batch_norm,
+    count_trained_relus,
+    matching_loss,
+    relu_inputs,
+)
+from cutswap.backbone import Backbone
+from cutswap.devices import autocast, choose_device
+from cutswap.distill_settings import DistillSettings
+from cutswap.files import read_json, replacing, write_json
+from cutswap.images import to_image
+from cutswap.photo_crops import PhotoCrops, recolour
+
+STAGES = ("forced", "own", "classes")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One update done.
+
+    Attributes:
+        stage: one of `STAGES`.
+        step: updates of this stage done.
+        steps: updates of this stage in all.
+        loss: of this update.
+        seconds_left: of this stage, from the median step so far.
+    """
+
+    stage: str
+    step: int
+    steps: int
+    loss: float
+    seconds_left: float
+
+
+class Distiller:
+    """One student on its way; `run` yields progress and may be stopped at any step.
+
+    Args:
+        student: network to train, any state; its rectifiers must not work in place.
+        photos: what to train on.
+        teacher: trained network of the student's architecture, or None.
+        class_teacher: network with trained class scores, or None.
+        settings: lengths, sizes and rates.
+        checkpoint: file that a stopped run resumes from, written as it goes.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        photos: PhotoCrops,
+        *,
+        teacher: Backbone | None,
+        class_teacher: Backbone | None,
+        settings: DistillSettings,
+        checkpoint: Path,
+    ) -> None:
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        self.student = student.to(self.device).to(memory_format=torch.channels_last)
+        self.photos = photos
+        self.teacher = teacher.to(self.device) if teacher else None
+        self.class_teacher = class_teacher.to(self.device) if class_teacher else None
+        self.checkpoint = checkpoint
+        self.curve: list[dict[str, Any]] = []
+        self._relus = 0
+        self._variance: list[Tensor] = []
+        if self.teacher is not None:
+            self.teacher.module.to(memory_format=torch.channels_last)
+            probe = self._crops("probe", 0, 64)
+            missing = self.teacher.report.not_loaded
+            self._relus = count_trained_relus(self.teacher.module, missing, probe[:1])
+            with torch.no_grad():
+                targets = relu_inputs(self.teacher.module, probe, self._relus)
+            self._variance = [t.var(dim=(0, 2, 3)).mean() for t in targets]
+            self.student.eval()
+            calibrate_batch_norm(self.student, probe, targets)
+
+    def run(self) -> Iterator[Progress]:
+        """Go through the stages, from the checkpoint when there is one."""
+        start_stage, start_step, moments = self._resume()
+        for stage in STAGES[STAGES.index(start_stage) :]:
+            steps = self._steps(stage)
+            if steps == 0:
+                continue
+            yield from self._run_stage(stage, start_step, steps, moments)
+            start_step, moments = 0, {}
+
+    def _steps(self, stage: str) -> int:
+        s = self.settings
+        matched = self.teacher is not None
+        return {
+            "forced": s.forced_steps if matched else 0,
+            "own": s.own_steps if matched else 0,
+            "classes": s.class_steps if self.class_teacher is not None else 0,
+        }[stage]
+
+    def _run_stage(
+        self, stage: str, start: int, steps: int, moments: dict[str, Tensor]
+    ) -> Iterator[Progress]:
+        s = self.settings
+        named = self._trained(stage)
+        rate = {"forced": s.forced_rate, "own": s.own_rate, "classes": s.class_rate}[stage]
+        optimizer = torch.optim.AdamW(
+            [p for _, p in named], lr=rate, betas=(0.9, 0.99), weight_decay=1e-4
+        )
+        _restore_moments(optimizer, named, moments)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: _warm_cosine(step, steps), last_epoch=-1
+        )
+        for _ in range(start):
+            schedule.step()
+        if stage == "classes":
+            self._prepare_views()
+        seconds: list[float] = []
+        for step in range(start, steps):
+            began = time.perf_counter()
+            loss = self._loss(stage, step)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            seconds.append(time.perf_counter() - began)
+            value = float(loss.detach())
+            if step % 20 == 0:
+                self.curve.append({"stage": stage, "step": step, "loss": round(value, 5)})
+            if (step + 1) % s.checkpoint_every == 0 or step + 1 == steps:
+                self._save(stage, step + 1, optimizer, named)
+            left = float(np.median(seconds[-50:])) * (steps - step - 1)
+            yield Progress(stage, step + 1, steps, value, left)
+
+    def _loss(self, stage: str, step: int) -> Tensor:
+        if stage == "classes":
+            return self._class_loss(step)
+        forced = stage == "forced"
+        batch = self.settings.forced_batch if forced else self.settings.batch_size
+        crops = self._crops(stage, step, batch)
+        teacher = self._need(self.teacher)
+        with autocast(self.device, "auto"):
+            with torch.no_grad():
+                targets = relu_inputs(teacher.module, crops, self._relus)
+            self.student.eval()  # batch-norm statistics were calibrated once and stay
+            own = relu_inputs(self.student, crops, self._relus, forced=targets if forced else None)
+        return matching_loss([o.float() for o in own], [t.float() for t in targets], self._variance)
+
+    def _class_loss(self, step: int) -> Tensor:
+        rng = self._rng("classes", step)
+        chosen = torch.from_numpy(rng.integers(len(self._views), size=self.settings.batch_size))
+        image = recolour(self._views[chosen], rng).to(self.device)
+        self.student.train()
+        for name, part in self.student.named_children():
+            if name in self._frozen_parts():
+                part.eval()
+        with autocast(self.device, "auto"):
+            scores = self.student(image).float()
+        target = self._probabilities[chosen].float().to(self.device)
+        return F.kl_div(F.log_softmax(scores, dim=1), target, reduction="batchmean")
+
+    def _prepare_views(self) -> None:
+        """Fixed crops and the class teacher's probabilities for them, as seen at its own size."""
+        if hasattr(self, "_views"):
+            return
+        teacher = self._need(self.class_teacher)
+        s = self.settings
+        rng = self._rng("views", 0)
+        views, probabilities = [], []
+        for index in range(len(self.photos.photos)):
+            large = torch.stack(
+                [self.photos.crop(index, s.teacher_crop, (0.35, 1.0), rng) for _ in range(s.views)]
+            )
+            image = to_image(large.permute(0, 2, 3, 1).numpy()).to(self.device)
+            with torch.no_grad():
+                probabilities.append(teacher.module(image).softmax(dim=1).half().cpu())
+            small = F.interpolate(
+                large.float(), (s.class_crop, s.class_crop), mode="bilinear", antialias=True
+            )
+            views.append(small.round().clamp(0, 255).to(torch.uint8))
+        self._views = torch.cat(views)  # (photos * views, 3, S, S)
+        self._probabilities = torch.cat(probabilities)  # (photos * views, classes)
+
+    @staticmethod
+    def _need(teacher: Backbone | None) -> Backbone:
+        if teacher is None:  # `_steps` gives a stage without its teacher no updates
+            raise RuntimeError("this stage has no teacher")
+        return teacher
+
+    def _frozen_parts(self) -> set[str]:
+        """Top-level parts that the matching stages have trained: `classes` leaves them alone."""
+        if self.teacher is None:
+            return set()
+        random_parts = {n.split(".")[0] for n in self.teacher.report.not_loaded}
+        return {n for n, _ in self.student.named_children()} - (random_parts or {"fc"})
+
+    def _trained(self, stage: str) -> list[tuple[str, nn.Parameter]]:
+        frozen = self._frozen_parts()
+        chosen = []
+        for name, parameter in self.student.named_parameters():
+            early = name.split(".")[0] in frozen
+            wanted = not early if stage == "classes" else early
+            parameter.requires_grad_(wanted)
+            if wanted:
+                chosen.append((name, parameter))
+        return chosen
+
+    def _crops(self, stage: str, step: int, count: int) -> Tensor:
+        rng = self._rng(stage, step)
+        crops = self.photos.batch(count, self.settings.crop, (0.3, 1.0), rng)
+        return recolour(crops, rng).to(self.device)
+
+    def _rng(self, stage: str, step: int) -> np.random.Generator:
+        # Seeded by position, so that a resumed run sees what an unbroken one would have seen.
+        kind = ("probe", "views", *STAGES).index(stage)
+        return np.random.default_rng((self.settings.seed, kind, step))
+
+    def _save(
+        self,
+        stage: str,
+        step: int,
+        optimizer: torch.optim.Optimizer,
+        named: list[tuple[str, nn.Parameter]],
+    ) -> None:
+        tensors = {
+            f"student.{n}": v.contiguous().cpu() for n, v in self.student.state_dict().items()
+        }
+        for name, parameter in named:
+            for key, value in optimizer.state[parameter].items():
+                tensors[f"adam.{key}.{name}"] = value.contiguous().cpu()
+        with replacing(self.checkpoint) as temporary:
+            save_file(tensors, temporary, {"stage": stage, "step": str(step)})
+        write_json(
+            self.checkpoint.with_suffix(".json"),
+            {
+                "stage": stage,
+                "step": step,
+                "settings": self.settings.to_dict(),
+                "curve": self.curve,
+            },
+        )
+
+    def _resume(self) -> tuple[str, int, dict[str, Tensor]]:
+        note = self.checkpoint.with_suffix(".json")
+        if not (self.checkpoint.is_file() and note.is_file()):
+            return STAGES[0], 0, {}
+        state = read_json(note)
+        tensors = load_file(self.checkpoint)
+        self.student.load_state_dict(
+            {n.removeprefix("student."): v for n, v in tensors.items() if n.startswith("student.")}
+        )
+        self.curve = list(state["curve"])
+        return (
+            state["stage"],
+            int(state["step"]),
+            {n.removeprefix("adam."): v for n, v in tensors.items() if n.startswith("adam.")},
+        )
+
+
+def _restore_moments(
+    optimizer: torch.optim.Optimizer,
+    named: list[tuple[str, nn.Parameter]],
+    moments: dict[str, Tensor],
+) -> None:
+    for key_name, value in moments.items():
+        key, name = key_name.split(".", 1)
+        for own_name, parameter in named:
+            if own_name == name:
+                optimizer.state[parameter][key] = value.to(
+                    parameter.device if key != "step" else "cpu"
+                )
+
+
+def _warm_cosine(step: int, steps: int) -> float:
+    """Rate factor: a linear rise over the first 3%, then one cosine down to nothing."""
+    warm = max(1, int(0.03 * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return float(0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm))))

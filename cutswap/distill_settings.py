@@ -1,0 +1,28 @@
+"""How long, how fast and on what crops a student is distilled; see `distill.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cutswap.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class DistillSettings(Settings):
+    """How long and on what each stage trains."""
+
+    forced_steps: int = setting(3000, "updates with teacher forcing", low=0)
+    own_steps: int = setting(2000, "updates on the student's own activations", low=0)
+    class_steps: int = setting(3000, "updates on class probabilities", low=0)
+    crop: int = setting(96, "side of the crops for activations, pixels", low=32)
+    class_crop: int = setting(128, "side of the crops for class probabilities, pixels", low=32)
+    teacher_crop: int = setting(224, "side at which the class teacher sees them, pixels", low=32)
+    views: int = setting(12, "fixed crops a photo for class probabilities", low=1)
+    forced_batch: int = setting(32, "crops an update with teacher forcing", low=1)
+    batch_size: int = setting(64, "crops an update otherwise", low=2)
+    forced_rate: float = setting(2e-3, "AdamW rate with teacher forcing", above=0.0)
+    own_rate: float = setting(5e-4, "AdamW rate on the student's own activations", above=0.0)
+    class_rate: float = setting(1e-3, "AdamW rate on class probabilities", above=0.0)
+    checkpoint_every: int = setting(100, "updates between checkpoints", low=1)
+    seed: int = setting(0, "seed of the student's start and of every crop", low=0)
+    device: str = setting("auto", "auto, cpu, mps, cuda or cuda:N")

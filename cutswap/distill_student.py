@@ -1,0 +1,166 @@
+"""The distill command: build student and teachers, train, and write float16 weights with a card."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from cutswap.backbone import BACKBONES, Backbone, load_backbone
+from cutswap.distill import Distiller
+from cutswap.distill_settings import DistillSettings
+from cutswap.errors import CutSwapError
+from cutswap.files import replacing, sha256_of, write_json
+from cutswap.photo_crops import PhotoCrops
+from cutswap.slim_vgg import fold_batch_norm, slim_vgg16
+from cutswap.weights import StateDict, read_state
+
+# A third of torchvision's widths: with the ResNet18 the two embedded files stay under 30 MB.
+SLIM_WIDTHS = (24, 48, 96, 192, 192)
+
+
+def distill_student(
+    *,
+    photos: Path,
+    student: str,
+    teacher: str | None,
+    class_teacher: str | None,
+    out: Path,
+    settings: DistillSettings,
+    notify: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Distil one student and write `out` and its card; started again, it goes on.
+
+    Args:
+        photos: folder of photographs.
+        student: `resnet18`, or `vgg16` for the slim one.
+        teacher: network of the student's own architecture for its activations, name or path.
+        class_teacher: network for its class probabilities, name or path.
+        out: safetensors file to write.
+        settings: lengths, sizes and rates.
+        notify: called with (stage, done, total).
+
+    Returns:
+        The card.
+
+    Raises:
+        CutSwapError: an unknown student, no teacher at all, or teachers that do not fit.
+    """
+    if student not in ("resnet18", "vgg16"):
+        raise CutSwapError(
+            "--student", expected="resnet18 or vgg16", found=student, fix="pick one of the two"
+        )
+    if teacher is None and class_teacher is None:
+        raise CutSwapError(
+            "teachers",
+            expected="--teacher, --class-teacher or both",
+            found="neither",
+            fix="pass for example --class-teacher squeezenet1_0",
+        )
+    if out.suffix != ".safetensors":
+        raise CutSwapError(
+            out, expected="a .safetensors file name", found=out.name, fix="rename --out"
+        )
+    activation_teacher = _teacher(teacher) if teacher else None
+    scores_teacher = _teacher(class_teacher) if class_teacher else None
+    if activation_teacher is not None and activation_teacher.name != student:
+        raise CutSwapError(
+            "--teacher",
+            expected=f"a {student}, to match it activation by activation",
+            found=activation_teacher.name,
+            fix="pass it as --class-teacher instead",
+        )
+    network = _student(student, settings.seed)
+    crops = PhotoCrops.read(photos)
+    checkpoint = out.with_name(f"{out.stem}.checkpoint.safetensors")
+    distiller = Distiller(
+        network,
+        crops,
+        teacher=activation_teacher,
+        class_teacher=scores_teacher,
+        settings=settings,
+        checkpoint=checkpoint,
+    )
+    for progress in distiller.run():
+        if notify:
+            notify(f"distilling: {progress.stage}", progress.step, progress.steps)
+    return _write(distiller, student, photos, activation_teacher, scores_teacher, out)
+
+
+def _write(
+    distiller: Distiller,
+    student: str,
+    photos: Path,
+    teacher: Backbone | None,
+    class_teacher: Backbone | None,
+    out: Path,
+) -> dict[str, Any]:
+    network = distiller.student.cpu().eval()
+    if student == "vgg16":
+        network = fold_batch_norm(network)
+    halves = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    with replacing(out) as temporary:
+        save_file(halves, temporary)
+    card = {
+        "student": student,
+        "sha256": sha256_of(out),
+        "bytes": out.stat().st_size,
+        "dtype": "float16",
+        "teacher": teacher.report.to_dict() if teacher else None,
+        "class_teacher": class_teacher.report.to_dict() if class_teacher else None,
+        "photos": {"folder": photos.name, "count": len(distiller.photos.photos)},
+        "settings": distiller.settings.to_dict(),
+        "torch": torch.__version__,
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "loss_curve": distiller.curve,
+    }
+    write_json(out.with_suffix(".json"), card)
+    return card
+
+
+def _student(name: str, seed: int) -> nn.Module:
+    if name == "resnet18":
+        return load_backbone("resnet18", "random", seed=seed).module.requires_grad_(True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        # Thirteen layers without normalisation hardly train from scratch; batch norm is folded
+        # into the convolutions at the end, which changes nothing but the arithmetic.
+        return slim_vgg16(SLIM_WIDTHS, batch_norm=True)
+
+
+def _teacher(name_or_path: str) -> Backbone:
+    """A network by torchvision name with ImageNet weights, or from a state dict of any of them."""
+    if name_or_path in BACKBONES:
+        return load_backbone(name_or_path, "imagenet")
+    state = read_state(Path(name_or_path).expanduser())
+    return load_backbone(_architecture(state), name_or_path)
+
+
+def _architecture(state: StateDict) -> str:
+    """Which known network a state dict is of: the one that shares most tensors with it."""
+    import torchvision
+
+    shared: dict[str, int] = {}
+    for name in BACKBONES:
+        with torch.device("meta"):
+            own = torchvision.models.get_model_builder(name)(weights=None).state_dict()
+        same = [n for n, v in state.tensors.items() if n in own and own[n].shape == v.shape]
+        shared[name] = len(same)
+    best = max(shared, key=lambda name: shared[name])
+    if shared[best] < len(state.tensors) // 2:
+        raise CutSwapError(
+            state.source,
+            expected=f"a state dict of one of {', '.join(BACKBONES)}",
+            found=f"{shared[best]} of {len(state.tensors)} tensors fit {best}",
+            fix="pass a teacher of a known architecture",
+        )
+    return best

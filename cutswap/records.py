@@ -1,0 +1,91 @@
+"""What a data set is made of: records in categories, and problems noticed on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+GOOD = "good"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something about a data set that a person should know.
+
+    Attributes:
+        path: the file or folder it is about.
+        kind: a short fixed word; `data_problems` lists them all.
+        message: what is the matter, one line.
+        fatal: whether the file must be repaired or left out before any work.
+    """
+
+    path: Path
+    kind: str
+    message: str
+    fatal: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """One photo of a category.
+
+    Attributes:
+        image: the photo's file.
+        split: train or test.
+        defect: type of defect, `good` for none.
+        mask: the defect's mask file; None where there is none, and always for good photos.
+    """
+
+    image: Path
+    split: str
+    defect: str
+    mask: Path | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the photo shows no defect."""
+        return self.defect == GOOD
+
+    @property
+    def name(self) -> str:
+        """Readable, unique in its category, the same wherever that lies: `test/crack/003`."""
+        return f"{self.split}/{self.defect}/{self.image.stem}"
+
+
+@dataclass(frozen=True)
+class Category:
+    """One kind of object: photos to learn from and to test on, in natural order.
+
+    Attributes:
+        name: for example transistor.
+        root: the category's folder.
+        train: good photos only, at least one.
+        test: good and defective photos; may be empty.
+        has_masks: whether the data set marks its defects at all.
+        noticed: what was odd about the folders; `find_problems` reports it with the rest.
+    """
+
+    name: str
+    root: Path
+    train: tuple[Record, ...]
+    test: tuple[Record, ...]
+    has_masks: bool = False
+    noticed: tuple[Problem, ...] = ()
+
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """Types of defect among the test photos, without `good`, in natural order."""
+        return tuple(natural_order({r.defect for r in self.test} - {GOOD}))
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Sorted as people count: 2 before 10; case decides only between equals."""
+    return sorted(names, key=natural_key)
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Key for `sorted`: runs of digits compare as numbers."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name

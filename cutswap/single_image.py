@@ -1,0 +1,153 @@
+"""Saliency and negatives of one image file, as the command line and the pages show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cutswap.backbone import Backbone
+from cutswap.color_jitter import weakly_augment
+from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, WeakAugmentation
+from cutswap.errors import CutSwapError
+from cutswap.files import sha256_of, write_json, write_with
+from cutswap.images import read_photo, resize_photo, save_png, to_image
+from cutswap.negatives import Negative, draw_negative
+from cutswap.overlays import blend, colourise
+from cutswap.saliency import explain
+
+
+@dataclass(frozen=True)
+class ImageSaliency:
+    """One image and its maps.
+
+    Attributes:
+        photo: (H, W, 3) uint8, squashed to the settings' size.
+        maps: (L, H, W) float32 in [0, 1], each level scaled by itself.
+        layers: names, in the order of `maps`.
+        target_class: class that was explained.
+        score: its score before any softmax.
+    """
+
+    photo: np.ndarray
+    maps: np.ndarray
+    layers: tuple[str, ...]
+    target_class: int
+    score: float
+
+
+def image_saliency(path: Path, backbone: Backbone, settings: SaliencySettings) -> ImageSaliency:
+    """Read an image and explain it.
+
+    Raises:
+        CutSwapError: an unreadable image, or a layer or class that does not exist.
+    """
+    photo = resize_photo(read_photo(path), (settings.image_size, settings.image_size))
+    found = explain(
+        backbone, to_image(photo[None]), settings.layers, target_class=settings.target_class
+    )
+    maps = found.upsampled(photo.shape[:2])[0].numpy()
+    return ImageSaliency(photo, maps, found.layers, int(found.classes[0]), float(found.scores[0]))
+
+
+def write_saliency(found: ImageSaliency, out: Path) -> None:
+    """Write `saliency.npz` (maps, layers), the resized input and one overlay a level.
+
+    Raises:
+        CutSwapError: the folder cannot be written.
+    """
+    layers = np.array(found.layers)
+    write_with(
+        out / "saliency.npz",
+        lambda f: np.savez_compressed(f, allow_pickle=False, maps=found.maps, layers=layers),
+    )
+    save_png(out / "input.png", found.photo)
+    for name, level in zip(found.layers, found.maps, strict=True):
+        save_png(out / f"overlay_{name}.png", blend(found.photo, colourise(level)))
+
+
+def draw_many(
+    photo: np.ndarray,
+    saliency: np.ndarray | None,
+    negatives: NegativeSettings,
+    clusters: ClusterSettings,
+    weak: WeakAugmentation,
+    *,
+    count: int,
+    seed: int,
+    layer: str | None,
+) -> list[tuple[np.ndarray, Negative, dict[str, Any] | None]]:
+    """`count` negatives of one photo, each from its own seed (seed, i).
+
+    Returns:
+        For each, the positive (H, W, 3) uint8, the negative, and the positive's jitter as JSON
+        values (None without weak augmentation).
+    """
+    drawn = []
+    for index in range(count):
+        rng = np.random.default_rng((seed, index))
+        positive, jitter = weakly_augment(photo, weak, rng)
+        negative = draw_negative(
+            positive, saliency, negatives, clusters, seed=(seed, index, 1), layer=layer
+        )
+        drawn.append((positive, negative, jitter.to_dict() if jitter else None))
+    return drawn
+
+
+def write_negatives(
+    drawn: list[tuple[np.ndarray, Negative, dict[str, Any] | None]],
+    out: Path,
+    image: Path,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Write positives, negatives, masks and `record.json`; returns what the record holds.
+
+    Raises:
+        CutSwapError: the folder cannot be written.
+    """
+    weak = any(jitter for _, _, jitter in drawn)
+    if not weak:
+        save_png(out / "positive.png", drawn[0][0])
+    for index, (positive, negative, _) in enumerate(drawn):
+        if weak:
+            save_png(out / f"positive_{index:03d}.png", positive)
+        save_png(out / f"negative_{index:03d}.png", negative.photo)
+        save_png(out / f"mask_{index:03d}.png", negative.mask)
+    record = {
+        "image": str(image),
+        "image_sha256": sha256_of(image),
+        **settings,
+        "negatives": [
+            {
+                **negative.record.to_dict(),
+                "positive_jitter": jitter,
+                "changed_share": round(float(negative.mask.mean()), 6),
+            }
+            for _, negative, jitter in drawn
+        ],
+    }
+    write_json(out / "record.json", record)
+    return record
+
+
+def middle_level(backbone: Backbone) -> str:
+    """The level that guides patches when nobody chooses: the third of five (vgg16: 16)."""
+    return backbone.levels[len(backbone.levels) // 2]
+
+
+def one_layer(layers: str | None, backbone: Backbone) -> str:
+    """A single layer name, checked.
+
+    Raises:
+        CutSwapError: several names, or one that does not exist.
+    """
+    if layers is None:
+        return middle_level(backbone)
+    if "," in layers:
+        raise CutSwapError(
+            "--layer", expected="one layer", found=layers, fix="run augment once a layer"
+        )
+    backbone.resolve([layers])
+    return layers
