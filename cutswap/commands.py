@@ -22,6 +22,7 @@ from cutswap.config import (
 from cutswap.errors import CutSwapError
 from cutswap.files import need_out, read_json
 from cutswap.flags import settings_from
+from cutswap.records import Problem
 
 
 def check_data(options: argparse.Namespace) -> dict[str, Any]:
@@ -31,8 +32,15 @@ def check_data(options: argparse.Namespace) -> dict[str, Any]:
 
     data = open_dataset(options.data)
     names = [options.category] if options.category else list(data.categories)
-    report: dict[str, Any] = {"root": str(data.root), "layout": data.layout, "categories": {}}
-    fatal = 0
+    report: dict[str, Any] = {
+        "root": str(data.root),
+        "layout": data.layout,
+        "problems": [_problem(p) for p in data.noticed],
+        "categories": {},
+    }
+    fatal = sum(p.fatal for p in data.noticed)
+    for problem in data.noticed:
+        _say_problem(problem)
     with Bars(options.quiet) as bars:
         for name in names:
             category = data.category(name)
@@ -43,16 +51,13 @@ def check_data(options: argparse.Namespace) -> dict[str, Any]:
                 f" {', '.join(category.defects) or 'no'} defects; {len(problems)} problems"
             )
             for problem in problems:
-                print(f"  {'BAD ' if problem.fatal else 'note'} {problem.path}: {problem.message}")
+                _say_problem(problem)
             fatal += sum(p.fatal for p in problems)
             report["categories"][name] = {
                 "n_train": len(category.train),
                 "n_test": len(category.test),
                 "defects": list(category.defects),
-                "problems": [
-                    {"path": str(p.path), "kind": p.kind, "message": p.message, "fatal": p.fatal}
-                    for p in problems
-                ],
+                "problems": [_problem(p) for p in problems],
             }
     report["exit_status"] = 1 if fatal else 0
     print(f"{fatal} files must be repaired or left out" if fatal else "nothing stands in the way")
@@ -252,6 +257,19 @@ def describe(summary: dict[str, Any]) -> str:
 
 def _tick(bars: Bars, stage: str) -> Callable[[int, int], None]:
     return lambda done, total: bars(stage, done, total)
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "path": str(problem.path),
+        "kind": problem.kind,
+        "message": problem.message,
+        "fatal": problem.fatal,
+    }
+
+
+def _say_problem(problem: Problem) -> None:
+    print(f"  {'BAD ' if problem.fatal else 'note'} {problem.path}: {problem.message}")
 
 
 def _say_weights(sentence: str, name: str) -> None:

@@ -90,7 +90,7 @@ def open_dataset(root: Path) -> Dataset:
     root = _existing_folder(root)
     reader = LayoutReader(root)
     folders = reader.subfolders(root)
-    own_name = root.name or root.resolve().name or "photos"
+    own_name = root.name or "photos"
     if (root / VISA_SPLIT).is_file():
         listed = {row.category for row in parse_visa_split(root / VISA_SPLIT)}
         layout, names = "visa", [name for name in folders if name in listed]
@@ -115,6 +115,8 @@ def open_dataset(root: Path) -> Dataset:
 def _existing_folder(root: Path) -> Path:
     try:
         root = Path(root).expanduser().absolute()
+        if ".." in root.parts:  # "..", or it would be the name of the category
+            root = root.resolve()
         if root.is_dir():
             return root
         found = "a file" if root.is_file() else "no such folder"

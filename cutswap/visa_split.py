@@ -97,9 +97,10 @@ def _parse_row(path: Path, line: int, values: dict[str | Any, str | Any]) -> Vis
 
 def _parse_path(path: Path, line: int, text: str) -> PurePosixPath:
     relative = PurePosixPath(text)
-    # A drive or a backslash would lead out on Windows, where Path joins them like any other.
+    # Windows' rules cover both systems: an anchor is a leading slash or a drive, and backslashes
+    # would join there.
     is_foreign = bool(PureWindowsPath(text).anchor) or "\\" in text or "\0" in text
-    if not text or relative.is_absolute() or ".." in relative.parts or is_foreign:
+    if not text or ".." in relative.parts or is_foreign:
         raise _wrong(path, line, "a path inside the data set, parts joined by /", repr(text))
     return relative
 

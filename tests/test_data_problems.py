@@ -5,13 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets_for_tests import SIZE, blob_mask, build_category, build_visa, noise_photo, visa_rows
-from datasets_for_tests import write_image as write
 from PIL import Image
 
 from cutswap.data_problems import KINDS, find_problems, usable
 from cutswap.datasets import Category, Problem, open_dataset
 from cutswap.errors import CutSwapError
+from tests.datasets_for_tests import (
+    SIZE,
+    blob_mask,
+    build_category,
+    build_visa,
+    noise_photo,
+    visa_rows,
+)
+from tests.datasets_for_tests import write_image as write
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 GREY = np.full((*SIZE, 3), 90, np.uint8)

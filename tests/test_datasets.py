@@ -6,7 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from datasets_for_tests import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cutswap.datasets import Category, Dataset, Record, open_dataset
+from cutswap.errors import CutSwapError
+from cutswap.records import natural_order
+from cutswap.visa_split import VisaRow, parse_visa_split
+from tests.datasets_for_tests import (
     blob_mask,
     build_category,
     build_visa,
@@ -15,13 +22,6 @@ from datasets_for_tests import (
     write_image,
     write_visa_split,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from cutswap.datasets import Category, Dataset, Record, open_dataset
-from cutswap.errors import CutSwapError
-from cutswap.records import natural_order
-from cutswap.visa_split import VisaRow, parse_visa_split
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the real data is not in ../shared")
@@ -110,6 +110,7 @@ def test_folder_of_photos(tmp_path):
         write_image(tmp_path / f"{i}.PNG", noise_photo(i))
     write_image(tmp_path / ".hidden.png", noise_photo(0))
     write_image(tmp_path / "deeper" / "3.png", noise_photo(3))
+    write_image(tmp_path / ".hidden" / "train" / "good" / "3.png", noise_photo(3))
     (tmp_path / "list.csv").write_text("9,10")
     (tmp_path / "folder.png").mkdir()
     dataset = open_dataset(tmp_path)
@@ -136,9 +137,9 @@ def test_suffixes_count_in_any_case_and_the_rest_is_ignored(tmp_path):
 
 def test_relative_and_home_paths_are_understood(tmp_path, monkeypatch):
     build_category(tmp_path / "bolt")
-    monkeypatch.chdir(tmp_path / "bolt")
+    monkeypatch.chdir(tmp_path / "bolt" / "test")
     monkeypatch.setenv("HOME", str(tmp_path))
-    for path in (Path(), Path("~/bolt"), "../bolt"):
+    for path in (Path(".."), Path("~/bolt"), "../../bolt", "../test/.."):
         dataset = open_dataset(path)
         assert dataset.categories == ("bolt",), path
         assert dataset.root.is_absolute()
@@ -204,8 +205,9 @@ def test_same_stem_twice_keeps_the_first_and_names_stay_unique(tmp_path):
         ("test/crack/000.png", "same-name"),
     ]
     assert all(p.fatal for p in category.noticed)
-    every = names(category.train + category.test)
-    assert len(set(every)) == len(every) == 8
+    kept = {r.name: r.image.name for r in category.train + category.test}
+    assert len(kept) == len(category.train + category.test) == 8
+    assert (kept["train/good/001"], kept["test/crack/000"]) == ("001.png", "000.bmp")
 
 
 # ---------------------------------------------------------------- links
@@ -328,6 +330,11 @@ def test_visa_rows_that_are_odd_but_harmless(tmp_path):
     ]
 
 
+def test_visa_without_masks(tmp_path):
+    build_visa(tmp_path, [row | {"mask": ""} for row in visa_rows()])
+    assert not open_dataset(tmp_path).category().has_masks
+
+
 def test_visa_rows_of_missing_files_are_counted(tmp_path):
     rows = visa_rows()
     build_visa(tmp_path, rows)
@@ -351,6 +358,7 @@ WRONG_SPLITS = {  # text of the file -> words of the refusal
     "defect to train on": (f"{HEADER}\ncandle,train,anomaly,a.JPG,", "only normal photos"),
     "no object": (f"{HEADER}\n,train,normal,a.JPG,", "an object that is a folder's name"),
     "object leads out": (f"{HEADER}\n../b,train,normal,a.JPG,", "an object that is a folder"),
+    "object of two folders": (f"{HEADER}\na/b,train,normal,a.JPG,", "an object that is a folder"),
     "hidden object": (f"{HEADER}\n..,train,normal,a.JPG,", "an object that is a folder"),
     "no image": (f"{HEADER}\ncandle,train,normal,,", "a path inside the data set"),
     "image leads out": (f"{HEADER}\ncandle,train,normal,candle/../../a.JPG,", "a path inside"),
@@ -463,6 +471,7 @@ def test_the_right_category_must_be_named(tmp_path):
         (lambda p: p.mkdir(), ["neither folders nor images", "FOLDER/split_csv/1cls.csv"]),
         (lambda p: (p / "odd" / "deep").mkdir(parents=True), ["found odd", "FOLDER/*.png"]),
         (lambda p: build_category(p / "up" / "bolt"), ["/set/up"]),
+        (lambda p: build_visa(p / "up", visa_rows()), ["/set/up"]),
         (lambda p: (p / "pcb1/Data/Images/Normal").mkdir(parents=True), ["add VisA's split_csv"]),
         (lambda p: write_visa_split(p, visa_rows()), ["found split_csv"]),
     ],

@@ -15,6 +15,7 @@ from numpy.random import Generator
 from cutswap.demo_scenes import optics
 from cutswap.demo_scenes.board import (
     BODY,
+    BRICK,
     FIRST_PIN,
     PIN_PITCH,
     PINS,
@@ -77,7 +78,7 @@ def arrange(rng: Generator) -> Board:
     x, y = optics.grid()
     u, v = optics.turned(x - np.float32(shift[0]), y - np.float32(shift[1]), angle)
     layers = board_layers(angle, shift)
-    layers["text"] = package_text(angle, shift, int(rng.integers(8)), rng.normal(0, 0.8, 2))
+    layers["text"] = package_text(angle, shift, int(rng.integers(3)), rng.normal(0, 0.8, 2))
 
     along = (u - np.float32(FIRST_PIN)) * np.float32(1 / PIN_PITCH)
     pin = np.clip(np.round(along), 0, PINS - 1)
@@ -108,59 +109,76 @@ def paint(board: Board, flaw: Flaw | None) -> Painting:
         lateral, extra, dent, mark, support = _damage(flaw, board)
     layers, light = board.layers, board.light
 
-    # Heights of the parts, each with the share of the pixel that it covers.
+    # Heights of the parts, laid over each other by the share of the pixel that each covers.
     tin, tin_share = _solder(board, extra)
     lead, lead_share = _leads(board, lateral)
     epoxy, epoxy_share = _package(board, dent)
-    small, small_share = _passives(board)
-    copper = layers["copper"]
-    ground = 1.3 * copper + 0.8 * layers["silk"] + board.weave - 3.0 * layers["hole"]
-    height = ground * (1 - tin_share) + (ground + tin) * tin_share
-    height = height * (1 - small_share) + small * small_share
-    height = height * (1 - lead_share) + lead * lead_share
-    height = height * (1 - epoxy_share) + epoxy * epoxy_share
-
+    small_share = layers["part"]
+    small = BRICK * layers["brick"] + 0.1 * board.dull
+    height = 1.3 * layers["copper"] + 0.8 * layers["silk"] - 3.0 * layers["hole"]
+    height = height + board.weave + tin * tin_share
+    height = height + (small - height) * small_share
+    height = height + (lead - height) * lead_share
+    height = height + (epoxy - height) * epoxy_share
     n = optics.normals(optics.blur(optics.as_field(height), 0.9))
+
+    lit = light.shadow(optics.as_field(np.maximum(height - 8, 0)), steps=10)
+    near = optics.blur(np.maximum(epoxy_share, small_share), 8)
+    lit = optics.as_field((0.34 + 0.66 * lit) * (1 - 0.45 * near))
+    open_board = (1 - epoxy_share) * (1 - small_share)
+    metal = np.maximum(tin_share, lead_share) * (1 - epoxy_share)
+    metal = np.maximum(metal, layers["terminal"] * small_share)
+    metal = np.maximum(metal, 0.7 * layers["ring"] * (1 - layers["hole"]))
     flat = light.diffuse(n, ambient=0.35)
-    tall = np.maximum(lead * lead_share, np.maximum(epoxy * epoxy_share, small * small_share))
-    lit = light.shadow(optics.as_field(tall), detail=4, steps=10)
-    near = optics.blur(optics.as_field(np.maximum(epoxy_share, small_share)), 8)
-    lit = (0.34 + 0.66 * lit) * (1 - 0.45 * near)
-    metal = np.maximum(tin_share, np.maximum(lead_share, layers["terminal"] * small_share))
-    metal = np.maximum(metal * (1 - epoxy_share), 0.7 * layers["ring"] * (1 - layers["hole"]))
-    plastic = (1 - metal) * (1 - epoxy_share) * (1 - small_share)
-
-    silk = layers["silk"] * plastic
-    bare = plastic * (1 - layers["silk"]) * (1 - 0.85 * layers["hole"])
     gloss = light.gloss(n, 6)
-    coat = cv2.pow(gloss, 5) * 0.050 * bare * lit
-    shiny = metal > 0.004  # a twentieth of the picture
-    shine = np.zeros_like(metal)
-    mirror = light.mirror((n[0][shiny], n[1][shiny], n[2][shiny]), 0.5)
-    shine[shiny] = np.clip(mirror * (0.60 + 0.07 * board.dull[shiny]), 0.02, 2)
-    grain = 1 + 0.10 * board.speckle
-    print_ = layers["text"] * (0.75 + 0.10 * board.speckle)
-    face = epoxy_share * flat * grain
-    haze = gloss * 0.030 * epoxy_share * (1 + 0.25 * board.speckle)
-    marked = 0.11 * print_ * epoxy_share
-    if mark is not None:
-        marked = marked + mark * epoxy_share
-    parts = small_share * (1 - layers["terminal"]) * flat
-
-    def share(field: Field) -> Field:
-        return optics.shrink(optics.as_field(field))[..., None]
-
     radiance = (
-        share(bare * flat * lit) * _MASK
-        + share(bare * flat * lit * copper) * _LIFT
-        + share(silk * flat * lit) * _SILK
-        + share(metal * shine * np.maximum(lit, 0.8 * lead_share)) * _TIN
-        + share(face) * _EPOXY
-        + share(parts * (1 - layers["resistor"])) * _TAN
-        + share(parts * layers["resistor"]) * 1.5 * _EPOXY
-        + share(coat + haze + marked)
+        _board_light(board, optics.as_field(open_board * (1 - metal)), flat * lit, gloss, lit)
+        + _metal_light(board, n, metal, np.maximum(lit, 0.8 * lead_share))
+        + _package_light(board, epoxy_share, flat, gloss, mark)
     )
+    brown = small_share * (1 - layers["terminal"]) * flat
+    black = brown * layers["resistor"]
+    radiance = radiance + _share(brown - black) * _TAN + _share(black) * (1.5 * _EPOXY)
     return Painting(optics.as_field(1.9 * radiance), support)
+
+
+def _share(field: Field) -> Field:
+    return optics.shrink(optics.as_field(field))[..., None]
+
+
+def _board_light(board: Board, seen: Field, diffuse: Field, gloss: Field, lit: Field) -> Field:
+    """Solder mask, the copper below it, the print on it; `seen` is where nothing covers them."""
+    silk, hole = board.layers["silk"], board.layers["hole"]
+    bare = seen * (1 - silk) * (1 - 0.85 * hole)
+    mask = bare * diffuse
+    coat = 0.050 * bare * lit * cv2.pow(gloss, 5)
+    return optics.as_field(
+        _share(mask) * _MASK
+        + _share(mask * board.layers["copper"]) * _LIFT
+        + _share(silk * seen * diffuse) * _SILK
+        + _share(coat)
+    )
+
+
+def _metal_light(board: Board, n: tuple[Field, Field, Field], metal: Field, lit: Field) -> Field:
+    """Tin on pins, pads and terminals: what it mirrors, dulled here and there."""
+    shiny = metal > 0.004  # a twentieth of the picture: worth picking out
+    mirror = board.light.mirror((n[0][shiny], n[1][shiny], n[2][shiny]), 0.5)
+    shine = np.zeros_like(metal)
+    shine[shiny] = np.clip(mirror * (0.60 + 0.07 * board.dull[shiny]), 0.02, 2)
+    return optics.as_field(_share(metal * shine * lit) * _TIN)
+
+
+def _package_light(
+    board: Board, share: Field, flat: Field, gloss: Field, mark: Field | None
+) -> Field:
+    """Speckled epoxy, its haze, the laser print and, where there is one, a lighter mark."""
+    haze = 0.030 * gloss * (1 + 0.25 * board.speckle)
+    pale = haze + 0.11 * board.layers["text"] * (0.75 + 0.10 * board.speckle)
+    if mark is not None:
+        pale = pale + mark
+    face = share * flat * (1 + 0.08 * board.speckle)
+    return optics.as_field(_share(face) * _EPOXY + _share(share * pale))
 
 
 def _solder(board: Board, extra: Field | None) -> tuple[Field, Field]:
@@ -200,14 +218,6 @@ def _package(board: Board, dent: Field | None) -> tuple[Field, Field]:
     if dent is not None:
         height = height - dent
     return optics.as_field(height), optics.smoothstep(optics.as_field(outside), 0.9, -0.9)
-
-
-def _passives(board: Board) -> tuple[Field, Field]:
-    """The capacitor and the resistor: low bricks with rounded, tinned ends."""
-    share = np.maximum(board.layers["part"], 0)
-    rounded = optics.blur(optics.as_field(share), 2.2)
-    height = 26 * rounded + 2.5 * optics.blur(board.layers["terminal"], 1.5) + 0.1 * board.dull
-    return optics.as_field(height), optics.as_field(share)
 
 
 def _damage(
@@ -271,6 +281,6 @@ def _damage(
         lateral,
         None,
         optics.as_field(1.2 * line),
-        optics.as_field(0.17 * line),
+        optics.as_field(0.20 * line),
         optics.as_field(near),
     )

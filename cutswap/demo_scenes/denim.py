@@ -180,7 +180,13 @@ def _damage(
         island = optics.blob(rng, x, y, spot, rng.uniform(42, 60), 0.25)
         wet = optics.smoothstep(island, 0.0, 0.25)
         tide = optics.bump(island - np.float32(0.12), 0.10)
-        return dive, cloth.thick, optics.as_field(0.75 * wet + 0.25 * tide), None, optics.as_field(island > -0.2)
+        return (
+            dive,
+            cloth.thick,
+            optics.as_field(0.75 * wet + 0.25 * tide),
+            None,
+            optics.as_field(island > -0.2),
+        )
     heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.28, 26))
     step = np.stack([np.cos(heading), np.sin(heading)], -1) * rng.uniform(2.5, 4.5)
     curve = spot + CANVAS / 2 + np.cumsum(step, 0) - step.sum(0) / 2

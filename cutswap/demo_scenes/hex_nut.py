@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 
@@ -39,7 +40,7 @@ class Nut:
         radius: distance from the centre.
         edge: distance outwards from the hexagon's outline, negative inside.
         depth: how far down the bore's wall is seen, as a share of the height; 1 at its foot.
-        angle: around the centre, radians.
+        angle: around the centre, radians in [0, 2 pi].
         turning: marks the lathe left, a function of the radius, about unit deviation.
         peel: unevenness of the plating, canvas pixels.
         plating: colour drift of the zinc, about unit deviation.
@@ -66,7 +67,8 @@ def arrange(rng: Generator) -> Nut:
     dx, dy, turn = rng.uniform(-14, 14), rng.uniform(-14, 14), rng.uniform(-0.16, 0.16)
     x, y = x - np.float32(dx), y - np.float32(dy)
     radius = np.sqrt(x * x + y * y) + np.float32(1e-3)
-    sides = [np.abs(optics.turned(x, y, turn + k * np.pi / 3)[0]) for k in range(3)]
+    across = [(float(np.cos(a)), float(np.sin(a))) for a in turn + np.arange(3) * np.pi / 3]
+    sides = [np.abs(c * x + s * y) for c, s in across]
     edge = np.maximum(np.maximum(sides[0], sides[1]), sides[2]) - np.float32(_FLAT)
     # Seen from one point, a circle at depth z shrinks and moves by the same share.
     view = np.clip(rng.normal(0, 22, 2), -40, 40) - (dx, dy)
@@ -78,14 +80,15 @@ def arrange(rng: Generator) -> Nut:
     lathe = np.sqrt((x - np.float32(off[0])) ** 2 + (y - np.float32(off[1])) ** 2)
     marks = rng.standard_normal(400).astype(np.float32)
     coarse = np.convolve(marks, np.full(9, 0.5, np.float32), "same")
-    ring = np.interp(lathe, np.arange(400), 0.8 * marks + 0.6 * coarse)
+    profile = (0.8 * marks + 0.6 * coarse)[None, :]
+    ring = cv2.remap(profile, lathe, np.zeros_like(lathe), cv2.INTER_LINEAR)
     return Nut(
         x=x,
         y=y,
         radius=optics.as_field(radius),
         edge=optics.as_field(edge),
         depth=optics.as_field(depth),
-        angle=optics.as_field(np.arctan2(y, x)),
+        angle=optics.as_field(cv2.phase(x, y)),
         turning=optics.as_field(ring),
         peel=optics.as_field(0.07 * optics.clouds(rng, 70, 2) + 0.4 * optics.clouds(rng, 8)),
         plating=optics.clouds(rng, 5, 3),
@@ -141,8 +144,9 @@ def _metal(nut: Nut, height: Field) -> tuple[Field, Field]:
     mirror = nut.light.mirror(n)
     # Grooves around the centre shine where they lie across the light: two opposite fans.
     lx, ly, _ = nut.light.direction
-    along = np.sin(nut.angle - np.float32(np.arctan2(ly, lx)))
-    tilt = n[0] * np.cos(nut.angle) + n[1] * np.sin(nut.angle)
+    flat = float(np.hypot(lx, ly))
+    along = (nut.y * (lx / flat) - nut.x * (ly / flat)) / nut.radius
+    tilt = (n[0] * nut.x + n[1] * nut.y) / nut.radius
     fan = optics.bump(optics.as_field(along + 0.05 * nut.turning), 0.50)
     wide = optics.bump(optics.as_field(along), 1.1)
     brushed = 0.15 + 0.62 * fan * (1 + 0.20 * nut.turning) + 0.15 * wide

@@ -1,0 +1,284 @@
+"""PatchCore's memory of normal patches (Roth et al. 2022): fit, score, save, load.
+
+Patch embeddings are the 3x3 averages of named layers, deeper ones upsampled to the first one's
+grid, channels concatenated (anomalib's form; ResNet18 layer2 + layer3: 32 x 32 patches of 384 at
+256 pixels). The bank is a greedy k-centre coreset of them, in the order of picking.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from einops import rearrange
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cutswap.backbone import Backbone
+from cutswap.config import PatchCoreSettings
+from cutswap.coreset import greedy_k_center
+from cutswap.errors import CutSwapError
+from cutswap.files import replacing
+from cutswap.heatmaps import to_heatmap
+
+FORMAT = "cutswap memory bank 1"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the bank says about a batch.
+
+    Attributes:
+        scores: (N,) float32, image anomaly scores, >= 0.
+        heatmaps: (N, H, W) float32, smoothed distances at the image's size.
+        distances: (N, h, w) float32, Euclidean distance of every patch to the bank.
+        nearest: (N, h, w) int64, the bank item nearest to every patch.
+    """
+
+    scores: np.ndarray
+    heatmaps: np.ndarray
+    distances: np.ndarray
+    nearest: np.ndarray
+
+
+def embed(backbone: Backbone, image: Tensor, layers: Sequence[str]) -> Tensor:
+    """Patch embeddings of a batch: (N, 3, H, W) normalised image to (N, h, w, D) float32.
+
+    h and w are those of the first layer; D is the sum of the layers' channels.
+    """
+    found = backbone.features(image, layers)
+    grid = found[layers[0]].shape[-2:]
+    maps = []
+    for layer in layers:
+        # Zero padding counts as zeros, as unfolding with padding would.
+        averaged = F.avg_pool2d(found[layer].float(), 3, stride=1, padding=1)
+        if averaged.shape[-2:] != grid:
+            averaged = F.interpolate(averaged, size=grid, mode="bilinear", align_corners=False)
+        maps.append(averaged)
+    return rearrange(torch.cat(maps, dim=1), "n d h w -> n h w d")
+
+
+class MemoryBank:
+    """Normal patches to compare with; made by `fit` or `load`.
+
+    Attributes:
+        backbone: the network whose features it holds.
+        settings: PatchCore's.
+        items: (M, D) float32, in the order they were picked.
+        origin: (M, 3) int32, training image, patch row and column each item came from.
+        seed: of the coreset.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        settings: PatchCoreSettings,
+        items: np.ndarray,
+        origin: np.ndarray,
+        seed: int,
+    ) -> None:
+        self.backbone = backbone
+        self.settings = settings
+        self.items = np.ascontiguousarray(items, dtype=np.float32)
+        self.origin = origin
+        self.seed = seed
+        self._index = faiss.IndexFlatL2(self.items.shape[1])
+        self._index.add(self.items)
+
+    @property
+    def size(self) -> int:
+        """Number of items M."""
+        return len(self.items)
+
+    @classmethod
+    def fit(
+        cls,
+        backbone: Backbone,
+        images: Iterable[Tensor],
+        settings: PatchCoreSettings,
+        *,
+        seed: int = 0,
+        count: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MemoryBank:
+        """Embed good images and keep a coreset of their patches.
+
+        Args:
+            backbone: whose features are used as they are.
+            images: batches (n, 3, H, W) float, ImageNet-normalised, all of one size.
+            settings: layers, coreset ratio, projection.
+            seed: of the projection and the first pick.
+            count: number of images in all, where known: patches are then stored once only.
+            progress: called with (images done, count).
+
+        Raises:
+            CutSwapError: no image at all.
+        """
+        patches, grid = _collect(backbone, images, settings.layers, count, progress)
+        keep = max(1, int(settings.coreset * len(patches)))
+        picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed).numpy()
+        image, cell = np.divmod(picks, grid[0] * grid[1])
+        row, column = np.divmod(cell, grid[1])
+        origin = np.stack([image, row, column], axis=1).astype(np.int32)
+        return cls(backbone, settings, patches[torch.from_numpy(picks)].numpy(), origin, seed)
+
+    def score(self, image: Tensor) -> Prediction:
+        """Score a batch of (N, 3, H, W) float, ImageNet-normalised images."""
+        patches = embed(self.backbone, image, self.settings.layers).cpu().numpy()
+        count, h, w, _ = patches.shape
+        flat = np.ascontiguousarray(rearrange(patches, "n h w d -> (n h w) d"))
+        distances, neighbours = self._search(flat, self.settings.neighbours)
+        of_patch = rearrange(distances.mean(axis=1), "(n h w) -> n h w", n=count, h=h, w=w)
+        nearest = rearrange(neighbours[:, 0], "(n h w) -> n h w", n=count, h=h, w=w)
+        scores = np.array(
+            [
+                self._image_score(p, d, m)
+                for p, d, m in zip(patches, of_patch, nearest, strict=True)
+            ],
+            dtype=np.float32,
+        )
+        size = (int(image.shape[-2]), int(image.shape[-1]))
+        return Prediction(
+            scores, to_heatmap(of_patch, size, self.settings.sigma), of_patch, nearest
+        )
+
+    def save(self, path: Path) -> None:
+        """One safetensors file: bank, origins, the network's exact weights, all settings.
+
+        Raises:
+            CutSwapError: the file cannot be written.
+        """
+        state = self.backbone.module.state_dict()
+        tensors = {f"backbone.{n}": v.cpu().contiguous().clone() for n, v in state.items()}
+        tensors["bank"] = torch.from_numpy(self.items)
+        tensors["origin"] = torch.from_numpy(self.origin)
+        about = {
+            "format": FORMAT,
+            "backbone": self.backbone.name,
+            "fingerprint": self.backbone.fingerprint,
+            "weights": self.backbone.report.to_dict(),
+            "settings": self.settings.to_dict(),
+            "seed": self.seed,
+        }
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={"about": json.dumps(about)})
+
+    @classmethod
+    def load(
+        cls, path: Path, backbone: Backbone | None = None, device: torch.device | str = "cpu"
+    ) -> MemoryBank:
+        """Read a saved bank with the network it was fitted with.
+
+        Args:
+            path: file written by `save`.
+            backbone: use this network instead of rebuilding it; it must be the very same.
+            device: where a rebuilt network goes.
+
+        Raises:
+            CutSwapError: a missing, damaged or foreign file, or another network.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = json.loads((file.metadata() or {})["about"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if about["format"] != FORMAT:
+                raise KeyError(about["format"])
+            settings = PatchCoreSettings.from_dict(about["settings"])
+            items, origin = tensors.pop("bank").numpy(), tensors.pop("origin").numpy()
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            if isinstance(error, CutSwapError):
+                raise
+            raise CutSwapError(
+                path,
+                expected=f"a file of the format '{FORMAT}'",
+                found="no such file" if not path.is_file() else f"{type(error).__name__}: {error}",
+                fix="fit the bank again with evaluate",
+            ) from error
+        if backbone is None:
+            state = {n.removeprefix("backbone."): v for n, v in tensors.items()}
+            backbone = Backbone.from_state(about["backbone"], state, device)
+        if (backbone.name, backbone.fingerprint) != (about["backbone"], about["fingerprint"]):
+            raise CutSwapError(
+                path,
+                expected=f"the {about['backbone']} it was fitted with,"
+                f" fingerprint {about['fingerprint'][:12]}",
+                found=f"{backbone.name}, fingerprint {backbone.fingerprint[:12]}",
+                fix="load it without a network, or fit a bank for this one",
+            )
+        return cls(backbone, settings, items, origin, int(about["seed"]))
+
+    def _search(self, patches: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """(P, D) to exact Euclidean distances (P, k) rising and bank indices (P, k).
+
+        faiss gives squared distances by ||a||^2 + ||b||^2 - 2ab, which near 0 is rounding noise
+        of up to 1e-2 after the root; who is near is right, how near is computed again.
+        """
+        k = min(count, self.size)
+        _, found = self._index.search(patches, k)
+        exact = np.empty(found.shape, dtype=np.float32)
+        for column in range(k):
+            exact[:, column] = np.linalg.norm(patches - self.items[found[:, column]], axis=1)
+        return exact, found
+
+    def _image_score(
+        self, patches: np.ndarray, distances: np.ndarray, nearest: np.ndarray
+    ) -> float:
+        """Image score s of one image (PatchCore, equations 6 and 7).
+
+        1. m_test* is the patch farthest from the bank, m* its nearest item, s* their distance.
+        2. N_b(m*) are the b bank items nearest to m*, m* itself first.
+        3. w = 1 - exp(s*) / sum over m in N_b of exp(||m_test* - m||);  s = w s*.
+
+        b = 1 means no re-weighting: s = s*.
+        """
+        worst = np.unravel_index(int(distances.argmax()), distances.shape)
+        farthest = float(distances[worst])
+        b = min(self.settings.reweight, self.size)
+        if b == 1:
+            return farthest
+        item = self.items[nearest[worst]][None]
+        _, neighbours = self._index.search(item, b)
+        around = np.linalg.norm(self.items[neighbours[0]] - patches[worst], axis=1)
+        own = float(np.linalg.norm(item[0] - patches[worst]))
+        # exp(own) / sum(exp(around)) without overflow
+        share = 1.0 / float(np.exp(around - own).sum())
+        return (1.0 - share) * farthest
+
+
+def _collect(
+    backbone: Backbone,
+    images: Iterable[Tensor],
+    layers: Sequence[str],
+    count: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Tensor, tuple[int, int]]:
+    """All patches as (P, D) on the CPU, stored once when `count` is known, and their grid."""
+    parts: list[Tensor] = []
+    store: Tensor | None = None
+    grid, done, filled = (0, 0), 0, 0
+    for image in images:
+        found = embed(backbone, image, layers).cpu()
+        grid = (int(found.shape[1]), int(found.shape[2]))
+        flat = rearrange(found, "n h w d -> (n h w) d")
+        if count is None:
+            parts.append(flat)
+        else:
+            if store is None:
+                store = torch.empty(count * grid[0] * grid[1], flat.shape[1])
+            store[filled : filled + len(flat)] = flat
+            filled += len(flat)
+        done += len(image)
+        if progress:
+            progress(done, count or done)
+    if done == 0:
+        raise CutSwapError(
+            "training images", expected="at least one", found="none", fix="add good images"
+        )
+    return (torch.cat(parts) if store is None else store[:filled]), grid

@@ -1,0 +1,225 @@
+"""How well scores and heatmaps find defects. Every rate names its denominator; ties are exact."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.ndimage import label as label_components
+from scipy.stats import rankdata
+
+from cutswap.errors import CutSwapError
+
+FPR_LIMIT = 0.3
+EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of one scored test set; pixel figures are None where there are no masks.
+
+    Attributes:
+        image_auroc: chance that a random defective image scores above a random good one.
+        pixel_auroc: the same for pixels, all test images pooled, good ones included.
+        aupro: mean covered share of each defect region, integrated to a false positive rate of
+            0.3 and divided by it.
+        image_average_precision: step-wise area under the precision-recall curve of images.
+        pixel_average_precision: the same for pixels.
+        f1_max: best F1 of the image scores over all thresholds.
+        threshold: image scores at or above it are called defective at that F1.
+        pixel_f1_max: best F1 of the pixels over all thresholds.
+        pixel_threshold: its threshold.
+    """
+
+    image_auroc: float | None
+    pixel_auroc: float | None
+    aupro: float | None
+    image_average_precision: float | None
+    pixel_average_precision: float | None
+    f1_max: float
+    threshold: float
+    pixel_f1_max: float | None
+    pixel_threshold: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """JSON-ready values."""
+        return asdict(self)
+
+
+def summarise(
+    scores: np.ndarray, labels: np.ndarray, heatmaps: np.ndarray, masks: np.ndarray | None
+) -> Metrics:
+    """All figures at once.
+
+    Args:
+        scores: (N,) float, higher is more anomalous.
+        labels: (N,) bool, True for defective.
+        heatmaps: (N, H, W) float.
+        masks: (N, H, W) bool, True on defects, or None.
+    """
+    best, threshold = f1_max(scores, labels)
+    pixel_auroc = pixel_precision = region_overlap = pixel_f1 = pixel_threshold = None
+    if masks is not None and masks.any() and not masks.all():
+        values, truth = heatmaps.reshape(-1), masks.reshape(-1)
+        curve = _Curve.of(values, truth)
+        pixel_auroc, pixel_precision = curve.auroc(), curve.average_precision()
+        pixel_f1, pixel_threshold = curve.f1_max()
+        region_overlap = aupro(heatmaps, masks)
+    return Metrics(
+        image_auroc=auroc(scores, labels),
+        pixel_auroc=pixel_auroc,
+        aupro=region_overlap,
+        image_average_precision=average_precision(scores, labels),
+        pixel_average_precision=pixel_precision,
+        f1_max=best,
+        threshold=threshold,
+        pixel_f1_max=pixel_f1,
+        pixel_threshold=pixel_threshold,
+    )
+
+
+def auroc(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """Area under the ROC curve, equal scores counting half (Mann-Whitney).
+
+    Args:
+        scores: (n,) float.
+        labels: (n,) bool.
+
+    Returns:
+        In [0, 1]; None when one of the two classes is absent, for then it is not defined.
+
+    Raises:
+        CutSwapError: NaN or infinite scores.
+    """
+    scores, labels = _checked(scores, labels)
+    positive = int(labels.sum())
+    negative = len(labels) - positive
+    if positive == 0 or negative == 0:
+        return None
+    ranks = rankdata(scores)
+    return float((ranks[labels].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def pixel_auroc(heatmaps: np.ndarray, masks: np.ndarray) -> float | None:
+    """AUROC over all pixels of all test images pooled: (N, H, W) float and bool."""
+    return auroc(heatmaps.reshape(-1), masks.reshape(-1))
+
+
+def average_precision(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """Sum of precision times gained recall over falling thresholds; None without positives."""
+    scores, labels = _checked(scores, labels)
+    return _Curve.of(scores, labels).average_precision() if labels.any() else None
+
+
+def f1_max(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Best F1 = 2TP / (2TP + FP + FN) of the rule `score >= threshold`, and that threshold.
+
+    The highest threshold wins among equals. Without positives F1 is 0 everywhere.
+    """
+    scores, labels = _checked(scores, labels)
+    return _Curve.of(scores, labels).f1_max()
+
+
+def aupro(heatmaps: np.ndarray, masks: np.ndarray, fpr_limit: float = FPR_LIMIT) -> float | None:
+    """Area under the per-region overlap curve up to a false positive rate, divided by it.
+
+    1. Regions are the 8-connected components of each mask; PRO is the mean over all regions of
+       the share of the region at or above the threshold.
+    2. FPR is the share of all non-defective pixels of all images at or above the threshold.
+    3. Thresholds are all distinct values, no bins; equal values are one step.
+    4. The curve is integrated by trapezoids to `fpr_limit`, its end interpolated.
+
+    Args:
+        heatmaps: (N, H, W) float.
+        masks: (N, H, W) bool.
+        fpr_limit: in (0, 1].
+
+    Returns:
+        In [0, 1]; None without a defect region or without background.
+
+    Source: MVTec AD (Bergmann et al. 2021); the same curve as anomalib's AUPRO.
+    """
+    weight, background, regions = _region_weights(masks)
+    if regions == 0 or background == 0:
+        return None
+    values, _ = _checked(heatmaps.reshape(-1), masks.reshape(-1))
+    order = np.argsort(-values, kind="stable")
+    sorted_values = values[order]
+    weights = weight.reshape(-1)[order]
+    ends = np.flatnonzero(np.append(np.diff(sorted_values) != 0, True))  # last of each tie
+    is_background = weights == 0
+    fpr = np.cumsum(is_background)[ends] / background
+    pro = np.cumsum(weights)[ends] / regions
+    fpr, pro = np.concatenate([[0.0], fpr]), np.concatenate([[0.0], pro])
+    inside = fpr <= fpr_limit
+    x, y = fpr[inside], pro[inside]
+    if x[-1] < fpr_limit:
+        x = np.append(x, fpr_limit)
+        y = np.append(y, np.interp(fpr_limit, fpr, pro))
+    return float(np.trapezoid(y, x) / fpr_limit)
+
+
+def _region_weights(masks: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Each defect pixel's share of its region (0 on background), background pixels, regions."""
+    weight = np.zeros(masks.shape, dtype=np.float64)
+    regions = 0
+    for index, mask in enumerate(masks):
+        if mask.any():
+            components, count = label_components(mask, structure=EIGHT_NEIGHBOURS)
+            sizes = np.bincount(components.reshape(-1))
+            weight[index] = np.where(mask, 1.0 / sizes[components], 0.0)
+            regions += count
+    return weight, int((~masks).sum()), regions
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """Counts at every distinct threshold, from the highest down."""
+
+    thresholds: np.ndarray
+    true_positives: np.ndarray
+    false_positives: np.ndarray
+    positives: int
+    negatives: int
+
+    @classmethod
+    def of(cls, scores: np.ndarray, labels: np.ndarray) -> _Curve:
+        scores, labels = _checked(scores, labels)
+        order = np.argsort(-scores, kind="stable")
+        ranked, hits = scores[order], labels[order]
+        ends = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
+        found = np.cumsum(hits)[ends]
+        positives = int(hits.sum())
+        return cls(ranked[ends], found, ends + 1 - found, positives, len(hits) - positives)
+
+    def auroc(self) -> float:
+        tpr = np.concatenate([[0.0], self.true_positives / self.positives])
+        fpr = np.concatenate([[0.0], self.false_positives / self.negatives])
+        return float(np.trapezoid(tpr, fpr))
+
+    def average_precision(self) -> float:
+        precision = self.true_positives / (self.true_positives + self.false_positives)
+        gained = np.diff(self.true_positives, prepend=0) / self.positives
+        return float((precision * gained).sum())
+
+    def f1_max(self) -> tuple[float, float]:
+        called = self.true_positives + self.false_positives
+        f1 = 2 * self.true_positives / (called + self.positives)
+        best = int(f1.argmax())
+        return float(f1[best]), float(self.thresholds[best])
+
+
+def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scores, labels = np.asarray(scores), np.asarray(labels).astype(bool)
+    if scores.shape != labels.shape or scores.ndim != 1 or len(scores) == 0:
+        raise CutSwapError(
+            "scores and labels",
+            expected="two lists of one length",
+            found=f"shapes {scores.shape} and {labels.shape}",
+            fix="give one label a score",
+        )
+    if not np.isfinite(scores).all():
+        raise CutSwapError(
+            "scores", expected="finite numbers", found="NaN or infinity", fix="check the weights"
+        )
+    return scores, labels
