@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from safetensors import SafetensorError
+
 from cutswap.errors import CutSwapError
 
 
@@ -34,13 +36,8 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except OSError as error:
-        raise CutSwapError(
-            path,
-            expected="to be able to write this file",
-            found=error.strerror or str(error),
-            fix="free disk space or choose another folder; nothing that was there was changed",
-        ) from error
+    except (OSError, SafetensorError) as error:  # save_file wraps a full disk in its own
+        raise _unwritable(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -64,9 +61,14 @@ def write_with(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         write(file)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a binary file whole."""
+    write_with(path, lambda file: file.write(data))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole."""
-    write_with(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -93,19 +95,32 @@ def read_json(path: Path) -> Any:
 
 
 def append_json_line(path: Path, value: dict[str, Any]) -> None:
-    """Append one JSON object as one line, in one write, flushed to disk."""
+    """Append one JSON object as one line, in one write, flushed to disk.
+
+    A half-written last line is cut off first, so that nothing is glued to it.
+
+    Raises:
+        CutSwapError: the file cannot be written; the lines before are intact.
+    """
     line = json.dumps(value, allow_nan=False) + "\n"
-    with path.open("ab") as file:
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        if _is_cut_short(path):
+            kept = read_json_lines(path)
+            write_text(path, "".join(json.dumps(v) + "\n" for v in kept))
+        with path.open("ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """All complete lines of a JSON-lines file; a half-written last line is left out."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    # Not splitlines: JSON text may hold U+2028 and its like inside a line.
+    lines = path.read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")
     values = []
     for number, line in enumerate(lines):
         try:
@@ -119,6 +134,23 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
                     fix="remove that line or restore the file",
                 ) from None
     return values
+
+
+def _is_cut_short(path: Path) -> bool:
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def _unwritable(path: Path, error: Exception) -> CutSwapError:
+    return CutSwapError(
+        path,
+        expected="to be able to write this file",
+        found=getattr(error, "strerror", None) or str(error),
+        fix="free disk space or choose another folder; nothing that was there was changed",
+    )
 
 
 def sha256_of(path: Path) -> str:

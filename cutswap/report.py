@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from PIL import Image
 
-from cutswap.files import write_text
+from cutswap.files import write_bytes, write_text
 
 FIGURES = (
     ("image_auroc", "image AUROC", "chance that a defective image scores above a good one"),
@@ -24,7 +24,7 @@ FIGURES = (
 
 
 def write_report(out: Path, result: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> Path:
-    """Write `report.html`.
+    """Write `report.html`, and its pictures as files in `pictures/`.
 
     Args:
         out: folder.
@@ -52,15 +52,21 @@ def write_report(out: Path, result: Mapping[str, Any], pictures: Mapping[str, np
         loss_points=_polyline([line["loss"] for line in result["curve"]]),
         accuracy_points=_polyline([line["accuracy"] for line in result["curve"]], high=1.0),
     )
+    for name, photo in pictures.items():
+        write_bytes(out / "pictures" / f"{name}.jpg", _jpeg(photo))
     path = out / "report.html"
     write_text(path, page)
     return path
 
 
-def _inline(photo: np.ndarray) -> str:
+def _jpeg(photo: np.ndarray) -> bytes:
     data = io.BytesIO()
     Image.fromarray(photo).save(data, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
+    return data.getvalue()
+
+
+def _inline(photo: np.ndarray) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(_jpeg(photo)).decode()
 
 
 def _shown(value: float | None) -> str:

@@ -68,7 +68,9 @@ class Settings:
             CutSwapError: a key that is not a setting, or a value out of range.
         """
         hints = typing.get_type_hints(cls)
-        unknown = sorted(set(values) - set(hints))
+        if not isinstance(values, dict):
+            _refuse(cls.__name__, "settings by name", repr(values), "pass a dict")
+        unknown = sorted(str(name) for name in values if name not in hints)
         if unknown:
             raise CutSwapError(
                 f"{cls.__name__}: {', '.join(unknown)}",
@@ -133,9 +135,10 @@ def _coerce_tuple(value: Any, items: tuple[Any, ...], field: dataclasses.Field[A
 def _coerce_scalar(value: Any, hint: type, field: dataclasses.Field[Any]) -> Any:
     rules = field.metadata
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is float and is_number and math.isfinite(value):
+    is_finite = is_number and _is_finite(value)
+    if hint is float and is_finite:
         value = float(value)
-    elif hint is int and is_number and math.isfinite(value) and float(value).is_integer():
+    elif hint is int and is_finite and float(value).is_integer():
         value = int(value)
     elif hint not in (str, bool) or not isinstance(value, hint):
         _refuse(field.name, _wanted(hint, rules), repr(value), f"pass {_example(field)}")
@@ -147,6 +150,13 @@ def _coerce_scalar(value: Any, hint: type, field: dataclasses.Field[Any]) -> Any
     if out_of_range or (rules.get("choices") and value not in rules["choices"]):
         _refuse(field.name, _wanted(hint, rules), repr(value), f"pass {_example(field)}")
     return value
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond the largest float
+        return False
 
 
 def _wanted(hint: type, rules: Any) -> str:
@@ -165,7 +175,7 @@ def _example(field: dataclasses.Field[Any]) -> str:
     default = field.default
     if isinstance(default, tuple):
         default = ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in default)
-    return f"for example {default}" if default is not None else "a value of that kind"
+    return "a value of that kind" if default in (None, "") else f"for example {default}"
 
 
 def _refuse(name: str, expected: str, found: Any, fix: str) -> typing.NoReturn:
