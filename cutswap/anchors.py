@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cutswap.errors import CutSwapError
+
 Point = tuple[int, int]  # (y, x), pixels
 Size = tuple[int, int]  # (height, width), pixels
 
@@ -64,7 +66,17 @@ def draw_pair(
         tally: receives rejections and fallbacks.
         max_tries: pairs drawn at one size before the patch is shrunk.
         avoid_overlap: whether the two patches must be apart.
+
+    Raises:
+        CutSwapError: fewer than two pixels, so no pair.
     """
+    if np.count_nonzero(region) < 2:
+        raise CutSwapError(
+            "anchor region",
+            expected="at least two pixels",
+            found=np.count_nonzero(region),
+            fix="use a larger image",
+        )
     wanted = size
     while True:
         corners, moved = _corners(region, size)

@@ -9,6 +9,7 @@ makes its own copy of the module.
 from __future__ import annotations
 
 import contextvars
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +31,7 @@ SALIENCY_LEVELS: dict[str, tuple[str, ...]] = {
     "wide_resnet50_2": ("maxpool", "layer1", "layer2", "layer3", "layer4"),
 }
 BACKBONES = tuple(SALIENCY_LEVELS)
+VGG16_WIDTHS = (64, 128, 256, 512, 512)  # torchvision's; other widths are a slim one
 
 
 @dataclass
@@ -40,6 +42,9 @@ class _Capture:
     make_leaf: bool
     stop_when_complete: bool
     found: dict[str, Tensor] = field(default_factory=dict)
+
+
+_seeding = threading.Lock()  # torch initialises from one global generator
 
 
 class _Complete(Exception):  # noqa: N818 - not an error: leaves the forward pass early
@@ -62,7 +67,7 @@ class Backbone:
         self.name = name
         self.module = module.eval().requires_grad_(False)
         self.report = report
-        self._layers = tuple(n for n, m in module.named_modules() if n and _is_layer(m))
+        self._layers = tuple(n for n, m in module.named_modules() if n and _is_layer(n, m))
         for layer in self._layers:
             module.get_submodule(layer).register_forward_hook(_hook(layer))
 
@@ -73,8 +78,9 @@ class Backbone:
         """Rebuild from an exact state dict, as a saved bank or run carries it.
 
         Raises:
-            CutSwapError: a tensor is missing or does not fit.
+            CutSwapError: unknown network, or a tensor is missing or does not fit.
         """
+        _need_known(name)
         state = StateDict(tensors, "saved state", None)
         backbone = _build(name, state, seed=0)
         if backbone.report.not_loaded:
@@ -93,7 +99,7 @@ class Backbone:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Every name a tap accepts, in forward order."""
+        """Every name a tap accepts, in forward order; a container comes before its parts."""
         return self._layers
 
     @property
@@ -204,6 +210,11 @@ def load_backbone(
     Raises:
         CutSwapError: unknown network, or weights that are missing, damaged or do not fit.
     """
+    _need_known(name)
+    return _build(name, find_state(name, weights), seed=seed).to(device)
+
+
+def _need_known(name: str) -> None:
     if name not in BACKBONES:
         raise CutSwapError(
             "backbone",
@@ -211,12 +222,11 @@ def load_backbone(
             found=name,
             fix="pass --backbone resnet18 or vgg16",
         )
-    return _build(name, find_state(name, weights), seed=seed).to(device)
 
 
 def _build(name: str, state: StateDict | None, *, seed: int) -> Backbone:
     tensors = {} if state is None else state.tensors
-    with torch.random.fork_rng(devices=[]):
+    with _seeding, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = _module(name, tensors)
     for part in module.modules():
@@ -252,19 +262,25 @@ def _module(name: str, tensors: dict[str, Tensor]) -> nn.Module:
     """An untrained network of the shape its tensors have."""
     import torchvision
 
-    first = tensors.get("features.0.weight")
-    if name == "vgg16" and first is not None and first.shape[0] != 64:
+    if name == "vgg16" and tensors:
         from cutswap.slim_vgg import slim_vgg16, widths_of
 
-        return slim_vgg16(widths_of(tensors))
+        widths = widths_of(tensors)
+        if widths not in (None, VGG16_WIDTHS):
+            return slim_vgg16(widths)
     builder: Any = torchvision.models.get_model_builder(name)
     arguments = {"init_weights": False} if name == "vgg16" and tensors else {}
     return builder(weights=None, **arguments)
 
 
-def _is_layer(module: nn.Module) -> bool:
-    """Whether a tap on the module's output makes sense (containers inside a container too)."""
-    return not isinstance(module, (nn.Dropout,))
+def _is_layer(name: str, module: nn.Module) -> bool:
+    """Whether a tap on the module's output makes sense (containers inside a container too).
+
+    A residual block runs its one `relu` two or three times, so that name means no one output;
+    the last of them is the block's own.
+    """
+    is_shared = isinstance(module, nn.ReLU) and "." in name and name.endswith(".relu")
+    return not isinstance(module, nn.Dropout) and not is_shared
 
 
 def _hook(name: str) -> Any:

@@ -145,10 +145,10 @@ def anchor_region(
     Raises:
         CutSwapError: see `cluster_saliency`; a top-n larger than the map.
     """
-    if settings.anchors == "whole-image" or settings.k == 1:
-        return np.ones(saliency.shape, dtype=bool)
     if settings.anchors == "top-n":
         return _top(saliency, settings.top_n)
+    if settings.anchors == "whole-image" or settings.k == 1:
+        return np.ones(saliency.shape, dtype=bool)
     clusters = clusters or cluster_saliency(saliency, settings.k)
     chosen = {
         "max-cluster": clusters.k - 1,

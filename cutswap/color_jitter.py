@@ -41,8 +41,23 @@ class Jitter:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Jitter:
-        """Rebuild from `to_dict`."""
-        return cls(**{**values, "order": tuple(values["order"])})
+        """Rebuild from `to_dict`.
+
+        Raises:
+            ValueError, TypeError or KeyError: a field is missing, unknown or no jitter.
+        """
+        jitter = cls(**{**values, "order": tuple(values["order"])})
+        factors = (jitter.brightness, jitter.contrast, jitter.saturation)
+        if not all(_is_within(f, 0, 2) for f in factors) or not _is_within(jitter.hue, -0.5, 0.5):
+            raise ValueError(f"factors in 0..2 and hue in -0.5..0.5 wanted, {values} found")
+        if sorted(jitter.order) != sorted(STEPS):
+            raise ValueError(f"each of {', '.join(STEPS)} wanted once, {values['order']} found")
+        return jitter
+
+
+def _is_within(value: object, low: float, high: float) -> bool:
+    """Whether this is a number in the range; NaN, true and texts are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
 def draw_jitter(amount: float, rng: np.random.Generator) -> Jitter | None:

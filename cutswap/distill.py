@@ -131,21 +131,17 @@ class Distiller:
             [p for _, p in named], lr=rate, betas=(0.9, 0.99), weight_decay=1e-4
         )
         _restore_moments(optimizer, named, moments)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: _warm_cosine(step, steps), last_epoch=-1
-        )
-        for _ in range(start):
-            schedule.step()
         if stage == "classes":
             self._prepare_views()
         seconds: list[float] = []
         for step in range(start, steps):
             began = time.perf_counter()
+            for group in optimizer.param_groups:
+                group["lr"] = rate * _warm_cosine(step, steps)
             loss = self._loss(stage, step)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            schedule.step()
             seconds.append(time.perf_counter() - began)
             value = float(loss.detach())
             if step % 20 == 0:

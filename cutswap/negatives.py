@@ -16,7 +16,7 @@ from PIL import Image
 from cutswap.anchors import Point, Size, Tally, draw_corner, draw_pair
 from cutswap.clusters import Clusters, anchor_region
 from cutswap.color_jitter import Jitter, apply_jitter, draw_jitter
-from cutswap.config import ClusterSettings, NegativeSettings
+from cutswap.config import METHODS, ClusterSettings, NegativeSettings
 from cutswap.errors import CutSwapError
 
 SCAR_REFERENCE_SIDE = 256  # scar sizes are given for an image of this side
@@ -108,22 +108,29 @@ class NegativeRecord:
                 Move(
                     source=_integers(m["source"], 4),
                     target=_integers(m["target"], 2),
-                    angle=float(m["angle"]),
-                    jitter=Jitter.from_dict(m["jitter"]) if m["jitter"] else None,
+                    angle=_degrees(m["angle"]),
+                    jitter=None if m["jitter"] is None else Jitter.from_dict(m["jitter"]),
                 )
-                for m in values["moves"]
+                for m in _need(values["moves"], list, tuple)
             )
+            rejected = _need(values["rejected"], dict)
             rest = {
                 **values,
+                "method": METHODS[METHODS.index(values["method"])],
                 "image_size": _integers(values["image_size"], 2),
-                "anchors": tuple(_integers(a, 2) for a in values["anchors"]),
+                "anchors": tuple(_integers(a, 2) for a in _need(values["anchors"], list, tuple)),
                 "moves": moves,
-                "seed": tuple(int(s) for s in values["seed"]),
-                "rejected": {str(k): int(v) for k, v in values["rejected"].items()},
-                "fallbacks": tuple(str(f) for f in values["fallbacks"]),
+                "layer": _need(values["layer"], str, type(None)),
+                "k": None if values["k"] is None else _integers([values["k"]], 1)[0],
+                "strategy": _need(values["strategy"], str, type(None)),
+                "seed": _integers(values["seed"]),
+                "rejected": dict(zip(rejected, _integers(list(rejected.values())), strict=True)),
+                "fallbacks": tuple(_need(f, str) for f in _need(values["fallbacks"], list, tuple)),
             }
+            if not moves:
+                raise ValueError("no moves")
             return cls(**rest)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CutSwapError(
                 "negative record",
                 expected=f"the fields {', '.join(cls.__dataclass_fields__)}",
@@ -234,19 +241,23 @@ def redraw(positive: np.ndarray, record: NegativeRecord) -> Negative:
             fix="resize it as the record's settings say",
         )
     for move in record.moves:
-        boxes = (move.source, (*move.target, *move.placed_size))
-        if any(
-            y < 0 or x < 0 or h < 1 or w < 1 or y + h > size[0] or x + w > size[1]
-            for y, x, h, w in boxes
+        # The source first: a huge one must be refused before its rotated size is asked for.
+        if not _is_inside(move.source, size) or not _is_inside(
+            (*move.target, *move.placed_size), size
         ):
             raise CutSwapError(
                 "negative record",
                 expected=f"boxes inside {size[0]}x{size[1]} pixels",
-                found=boxes,
+                found=f"(y, x, height, width) {move.source} placed at {move.target}",
                 fix="use a record written by this version, unedited",
             )
     photo = paint(positive, record.moves)
     return Negative(photo, (photo != positive).any(axis=-1), record)
+
+
+def _is_inside(box: tuple[int, ...], size: Size) -> bool:
+    y, x, h, w = box
+    return min(y, x) >= 0 and min(h, w) >= 1 and y + h <= size[0] and x + w <= size[1]
 
 
 def paint(positive: np.ndarray, moves: tuple[Move, ...]) -> np.ndarray:
@@ -313,6 +324,8 @@ def _draw_moves(
     family, _, scar = settings.method.partition("-")
     if scar:
         size, angle = _scar_size(image_size, settings, rng), float(rng.uniform(*settings.angle))
+        if any(t > s for t, s in zip(rotated_size(size, angle), image_size, strict=True)):
+            angle = 0.0  # in an image of one or two rows even one pixel, turned, does not fit
     else:
         size, angle = _patch_size(image_size, settings, rng), 0.0
     amount = PUBLISHED_JITTER[family] if settings.jitter is None else settings.jitter
@@ -352,7 +365,7 @@ def _scar_size(image_size: Size, settings: NegativeSettings, rng: np.random.Gene
     scale = min(image_size) / SCAR_REFERENCE_SIDE
     width = rng.uniform(*settings.scar_width) * scale
     height = rng.uniform(*settings.scar_height) * scale
-    limit = int(min(image_size) / np.sqrt(2)) - 1  # so that any rotation still fits
+    limit = max(1, int(min(image_size) / np.sqrt(2)) - 1)  # so that any rotation still fits
     return _clipped(height, width, (limit, limit))
 
 
@@ -374,8 +387,22 @@ def _shrunk_to(size: Size, angle: float, room: Size) -> tuple[Size, float]:
     return (1, 1), 0.0  # one pixel, turned, would fill a box of two
 
 
-def _integers(values: Any, count: int) -> Any:
-    result = tuple(int(v) for v in values)
-    if len(result) != count:
-        raise ValueError(f"{count} whole numbers wanted, {values} found")
+def _integers(values: Any, count: int | None = None) -> Any:
+    """A tuple of whole numbers, so many where a count is given; texts and fractions are none."""
+    result = tuple(_need(values, list, tuple))
+    if len(result) != (count or len(result)) or not all(type(v) is int for v in result):
+        raise ValueError(f"{count or 'only'} whole numbers wanted, {values} found")
     return result
+
+
+def _degrees(value: Any) -> float:
+    angle = float(_need(value, int, float))
+    if not -360 <= angle <= 360:  # NaN fails too
+        raise ValueError(f"an angle in degrees wanted, {value} found")
+    return angle
+
+
+def _need(value: Any, *kinds: type) -> Any:
+    if not isinstance(value, kinds):
+        raise TypeError(f"{' or '.join(kind.__name__ for kind in kinds)} wanted, {value!r} found")
+    return value

@@ -97,7 +97,7 @@ def explain(
         Maps on the CPU.
 
     Raises:
-        CutSwapError: a layer or class that does not exist.
+        CutSwapError: a layer or class that does not exist, or a layer without height and width.
     """
     asked = tuple(str(layer) for layer in (layers or backbone.levels))
     found, scores = backbone.differentiable(image, asked)
@@ -107,6 +107,14 @@ def explain(
             expected=f"0 to {scores.shape[1] - 1}",
             found=target_class,
             fix="leave it out to explain the predicted class",
+        )
+    flat = [name for name in asked if found[name].ndim != 4]
+    if flat:
+        raise CutSwapError(
+            f"saliency layer {flat[0]}",
+            expected="a layer whose output has height and width",
+            found=f"output of shape {tuple(found[flat[0]].shape)}",
+            fix=f"use for example {','.join(backbone.levels)}",
         )
     classes = (
         scores.argmax(dim=1)

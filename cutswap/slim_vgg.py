@@ -66,8 +66,14 @@ def fold_batch_norm(network: nn.Module) -> SlimVGG:
     return SlimVGG(nn.Sequential(*folded), classifier).eval()
 
 
-def widths_of(tensors: dict[str, Tensor]) -> tuple[int, int, int, int, int]:
-    """Stage widths of a slim VGG16 state dict, read off its last convolution a stage."""
+def widths_of(tensors: dict[str, Tensor]) -> tuple[int, int, int, int, int] | None:
+    """Stage widths of a slim VGG16 state dict, read off its last convolution a stage.
+
+    None where one of the five is missing: another network's `features` (SqueezeNet has some too).
+    """
     last = ("features.2", "features.7", "features.14", "features.21", "features.28")
-    a, b, c, d, e = (int(tensors[f"{name}.weight"].shape[0]) for name in last)
+    found = [tensors.get(f"{name}.weight") for name in last]
+    if any(v is None or v.ndim != 4 for v in found):
+        return None
+    a, b, c, d, e = (int(v.shape[0]) for v in found if v is not None)
     return a, b, c, d, e

@@ -85,7 +85,11 @@ def find_state(backbone: str, weights: str) -> StateDict | None:
         return _embedded(backbone)
     if weights == "imagenet":
         return _imagenet(backbone)
-    return read_state(Path(weights).expanduser())
+    try:
+        path = Path(weights).expanduser()
+    except RuntimeError:  # ~name of nobody here
+        path = Path(weights)
+    return read_state(path)
 
 
 def read_state(path: Path) -> StateDict:
@@ -96,9 +100,12 @@ def read_state(path: Path) -> StateDict:
     Raises:
         CutSwapError: missing, damaged, or not a dict of tensors.
     """
-    if path.is_dir():
-        path = path / RUN_WEIGHTS
-    if not path.is_file():
+    try:
+        path = path / RUN_WEIGHTS if path.is_dir() else path
+        is_there = path.is_file()
+    except OSError:  # a name too long, a folder that may not be entered
+        is_there = False
+    if not is_there:
         raise CutSwapError(
             path,
             expected="embedded, imagenet, random, or an existing state dict",
@@ -111,7 +118,7 @@ def read_state(path: Path) -> StateDict:
         else:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise _not_a_state(path, str(error).splitlines()[0][:200]) from error
+        raise _not_a_state(path, _first_line(error)) from error
     except Exception as error:  # pickle.UnpicklingError and whatever a foreign file provokes
         raise _not_a_state(path, "a file that holds more than tensors, or is damaged") from error
     for key in ("state_dict", "model"):
@@ -122,7 +129,13 @@ def read_state(path: Path) -> StateDict:
     if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in tensors.items()):
         raise _not_a_state(path, "values that are not tensors")
     tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    broken = [n for n, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
+    odd = [n for n, v in tensors.items() if not _is_plain(v)]
+    if odd:
+        raise _not_a_state(path, f"a sparse, quantised, complex or empty-shell tensor, {odd[0]}")
+    # float() because float8 cannot be asked whether it is finite.
+    broken = [
+        n for n, v in tensors.items() if v.is_floating_point() and not v.float().isfinite().all()
+    ]
     if broken:
         raise _not_a_state(path, f"NaN or infinity in {broken[0]}")
     return StateDict(tensors, str(path), sha256_of(path))
@@ -136,6 +149,18 @@ def state_fingerprint(tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether the tensor holds real numbers of its own, one for each place."""
+    is_dense = value.layout == torch.strided and not value.is_meta
+    return is_dense and not value.is_quantized and not value.is_complex()
+
+
+def _first_line(error: Exception) -> str:
+    """The start of an error's text; some of torch's are long and some are empty."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else f"a damaged or cut-off file ({type(error).__name__})"
 
 
 def _not_a_state(path: Path, found: str) -> CutSwapError:
@@ -158,11 +183,12 @@ def _embedded(backbone: str) -> StateDict:
             fix="pass --weights imagenet or a path, or restore assets/weights with git checkout",
         )
     card = read_json(path.with_suffix(".json"))
+    expected = card.get("sha256") if isinstance(card, dict) else None
     found = sha256_of(path)
-    if found != card.get("sha256"):
+    if found != expected:
         raise CutSwapError(
             path,
-            expected=f"SHA-256 {card.get('sha256')} as its card says",
+            expected=f"SHA-256 {expected} as its card says",
             found=f"{found}: damaged or swapped",
             fix="restore it with: git checkout -- assets/weights",
         )
@@ -184,11 +210,11 @@ def _imagenet(backbone: str) -> StateDict:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
     try:
         tensors = entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # whatever a network or a damaged file in the cache provokes
         raise CutSwapError(
             f"ImageNet weights for {backbone}",
-            expected=f"{cached}, or a network to download it",
-            found=error,
+            expected=f"{cached}, whole, or a network to download it",
+            found=_first_line(error),
             fix=f"copy {name} there, pass its path as --weights, or use --weights embedded",
         ) from error
     return StateDict(dict(tensors), "imagenet", sha256_of(cached) if cached.is_file() else None)

@@ -6,15 +6,18 @@ picture. The chip's own pins, solder and package are in `chip.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cutswap.demo_scenes.optics import CANVAS, Field, as_field
+from cutswap.demo_scenes.optics import CANVAS, Field
 
+LOTS = 3  # different prints on the package
 PINS = 8  # in a row
 PIN_PITCH = 36.0
 FIRST_PIN = -PIN_PITCH * (PINS - 1) / 2
@@ -37,7 +40,7 @@ def board_layers(angle: float, shift: NDArray[np.float64]) -> dict[str, Field]:
     """
     names, pages = _artwork()
     placed = [plane for page in pages for plane in cv2.split(_placed(page, angle, shift))]
-    return dict(zip(names, placed, strict=True))
+    return {name: _unit(plane) for name, plane in zip(names, placed, strict=True)}
 
 
 def package_text(
@@ -46,10 +49,11 @@ def package_text(
     """The laser print on the package with one of the lot codes, `slip` (x, y) off its place."""
     c, s = np.cos(angle), np.sin(angle)
     moved = shift + np.array([c * slip[0] - s * slip[1], s * slip[0] + c * slip[1]])
-    return _placed(_print(lot % len(_LOTS)), angle, moved)
+    return _unit(_placed(_print(lot % LOTS), angle, moved))
 
 
-def _placed(sheet: NDArray[np.uint8], angle: float, shift: NDArray[np.float64]) -> Field:
+def _placed(sheet: NDArray[np.uint8], angle: float, shift: NDArray[np.float64]) -> Any:
+    """The sheet, or page of sheets, turned and shifted onto the canvas, still uint8."""
     c, s = np.cos(angle), np.sin(angle)
     middle, target = (_SHEET - 1) / 2, (CANVAS - 1) / 2 + shift
     move = np.array(
@@ -58,8 +62,11 @@ def _placed(sheet: NDArray[np.uint8], angle: float, shift: NDArray[np.float64]) 
             [s, c, target[1] - s * middle - c * middle],
         ]
     )
-    placed = cv2.warpAffine(sheet, move, (CANVAS, CANVAS), flags=cv2.INTER_LINEAR)
-    return as_field(placed) * np.float32(1 / 255)
+    return cv2.warpAffine(sheet, move, (CANVAS, CANVAS), flags=cv2.INTER_LINEAR)
+
+
+def _unit(plane: Any) -> Field:
+    return np.multiply(plane, np.float32(1 / 255), dtype=np.float32)
 
 
 @cache
@@ -77,21 +84,12 @@ def _artwork() -> tuple[tuple[str, ...], list[NDArray[np.uint8]]]:
         u = FIRST_PIN + k * PIN_PITCH
         _box(copper, (u, -BODY[0] - 39), (14, 26))
         _box(copper, (u, BODY[0] + 39), (14, 26))
-        bend = -BODY[0] - 72 - abs(jog) * 0.2
-        _line(
-            copper, [(u, -BODY[0] - 40), (u, bend), (u + jog, bend - abs(jog)), (u + jog, -edge)], 9
-        )
+        _track(copper, u, -1, BODY[0] + 72 + abs(jog) * 0.2, jog)
         if k in (2, 5):
             _line(copper, [(u, BODY[0] + 40), (u, BODY[0] + 96)], 9)
             _via(sheets, (u, BODY[0] + 100))
         else:
-            jog = -jogs[-1 - k] // 2
-            bend = BODY[0] + 84
-            _line(
-                copper,
-                [(u, BODY[0] + 40), (u, bend), (u + jog, bend + abs(jog)), (u + jog, edge)],
-                9,
-            )
+            _track(copper, u, 1, BODY[0] + 84, -(jogs[-1 - k] // 2))
     # A ground pour on the right, a supply track on the left, stitched with vias.
     pour = [(176, -62), (edge, -62), (edge, 92), (196, 92), (176, 72)]
     cv2.fillPoly(copper, [_points(pour)], 255, cv2.LINE_AA, 4)
@@ -108,8 +106,8 @@ def _artwork() -> tuple[tuple[str, ...], list[NDArray[np.uint8]]]:
         for side in (-1, 1):
             _line(silk, [(u + side * 29, v - 52), (u + side * 29, v + 52)], 3)
     for side in (-1, 1):
-        end = side * (BODY[1] + 12)
-        _line(silk, [(end, -BODY[0] + 12), (end, BODY[0] - 12)], 3)
+        beside = side * (BODY[1] + 12)
+        _line(silk, [(beside, -BODY[0] + 12), (beside, BODY[0] - 12)], 3)
     cv2.circle(silk, _points([(-BODY[1] - 14, BODY[0] + 34)])[0], 6 * 16, 255, -1, cv2.LINE_AA, 4)
     for text, place in (("C7", (-206, -70)), ("R4", (206, -90)), ("U3", (-186, -128))):
         _write(silk, text, place, 24)
@@ -130,13 +128,20 @@ def _print(lot: int) -> NDArray[np.uint8]:
     return sheet
 
 
-def _points(places: list[tuple[float, float]]) -> NDArray[np.int32]:
+def _points(places: Sequence[tuple[float, float]]) -> NDArray[np.int32]:
     """Board coordinates as sheet coordinates in 1/16 pixels, cv2's fixed point."""
     return np.round((np.array(places) + (_SHEET - 1) / 2) * 16).astype(np.int32)
 
 
-def _line(sheet: NDArray[np.uint8], places: list[tuple[float, float]], width: int) -> None:
+def _line(sheet: NDArray[np.uint8], places: Sequence[tuple[float, float]], width: int) -> None:
     cv2.polylines(sheet, [_points(places)], False, 255, width, cv2.LINE_AA, 4)
+
+
+def _track(copper: NDArray[np.uint8], u: float, side: int, bend: float, jog: float) -> None:
+    """From a pad straight out, aside by `jog` at 45 degrees, and on to the sheet's edge."""
+    outwards = (BODY[0] + 40, bend, bend + abs(jog), _SHEET / 2)
+    across = (u, u, u + jog, u + jog)
+    _line(copper, [(x, side * y) for x, y in zip(across, outwards, strict=True)], 9)
 
 
 def _box(sheet: NDArray[np.uint8], centre: tuple[float, float], half: tuple[float, float]) -> None:

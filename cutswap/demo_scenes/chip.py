@@ -7,6 +7,7 @@ on the package.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from cutswap.demo_scenes.board import (
     BODY,
     BRICK,
     FIRST_PIN,
+    LOTS,
     PIN_PITCH,
     PINS,
     board_layers,
@@ -78,7 +80,7 @@ def arrange(rng: Generator) -> Board:
     x, y = optics.grid()
     u, v = optics.turned(x - np.float32(shift[0]), y - np.float32(shift[1]), angle)
     layers = board_layers(angle, shift)
-    layers["text"] = package_text(angle, shift, int(rng.integers(3)), rng.normal(0, 0.8, 2))
+    layers["text"] = package_text(angle, shift, int(rng.integers(LOTS)), rng.normal(0, 0.8, 2))
 
     along = (u - np.float32(FIRST_PIN)) * np.float32(1 / PIN_PITCH)
     pin = np.clip(np.round(along), 0, PINS - 1)
@@ -132,7 +134,7 @@ def paint(board: Board, flaw: Flaw | None) -> Painting:
     flat = light.diffuse(n, ambient=0.35)
     gloss = light.gloss(n, 6)
     radiance = (
-        _board_light(board, optics.as_field(open_board * (1 - metal)), flat * lit, gloss, lit)
+        _board_light(board, open_board * (1 - metal), flat * lit, gloss, lit)
         + _metal_light(board, n, metal, np.maximum(lit, 0.8 * lead_share))
         + _package_light(board, epoxy_share, flat, gloss, mark)
     )
@@ -142,7 +144,7 @@ def paint(board: Board, flaw: Flaw | None) -> Painting:
     return Painting(optics.as_field(1.9 * radiance), support)
 
 
-def _share(field: Field) -> Field:
+def _share(field: Any) -> Field:
     return optics.shrink(optics.as_field(field))[..., None]
 
 
@@ -229,7 +231,7 @@ def _damage(
     number = int(rng.integers(2 * PINS))
     mine = np.abs(board.pin - number) < 0.5
     if flaw.kind == "bent_pin":
-        bend = rng.choice([-1, 1]) * rng.uniform(9.0, 13.0)
+        bend = float(rng.choice([-1, 1]) * rng.uniform(9.0, 13.0))
         moved = lateral - bend * optics.smoothstep(beyond, 2.0, _REACH - 4)
         near = (np.abs(lateral) < _LEAD + 18) & (beyond > -2) & (beyond < _PAD[1] + 22)
         return (
@@ -260,12 +262,12 @@ def _damage(
         on_package = (beyond < 2) & (np.abs(board.u) < BODY[1] + 2)
         broken = optics.smoothstep(island, 0.0, 0.18)
         rubble = 1.2 * optics.clouds(rng, 70, 2)
-        depth = broken * (5 + 14 * np.clip(island, 0, 1) + rubble)
+        crater = broken * (5 + 14 * np.clip(island, 0, 1) + rubble)
         fresh = 0.060 * broken * (1 + 0.4 * np.clip(optics.clouds(rng, 90), -2, 2))
         return (
             lateral,
             None,
-            optics.as_field(depth),
+            optics.as_field(crater),
             optics.as_field(fresh),
             optics.as_field((island > -0.25) & on_package),
         )

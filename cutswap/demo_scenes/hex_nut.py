@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from cutswap.demo_scenes import optics
-from cutswap.demo_scenes.optics import CANVAS, Field, Light
+from cutswap.demo_scenes.optics import Field, Light
 from cutswap.demo_scenes.scene import Flaw, Painting
 
 DEFECTS = ("burr", "nick", "rust", "scratch")

@@ -126,8 +126,8 @@ def _damage(flaw: Flaw, hide: Hide) -> tuple[Field, Field, Field | None, Field]:
     if flaw.kind == "poke":
         u, v = x - np.float32(spot[0]), y - np.float32(spot[1])
         away = np.sqrt(u * u + v * v) + 1.2 * optics.clouds(rng, 40)
-        size = np.float32(rng.uniform(5.5, 8.0))
-        hole = optics.smoothstep(optics.as_field(away), float(size) + 2, float(size) - 2)
+        size = float(rng.uniform(5.5, 8.0))
+        hole = optics.smoothstep(optics.as_field(away), size + 2, size - 2)
         rim = optics.bump(optics.as_field(away - size - 5), 4.5)
         return (
             optics.as_field(relief * (1 - hole) - 6.0 * hole + 2.2 * rim),

@@ -77,7 +77,7 @@ def clouds(rng: Generator, cells: float, octaves: int = 1, stretch: float = 1.0)
         # Cubic on a small sheet, then linear: as smooth to the eye, and 3 to 10 times cheaper.
         if rows <= CANVAS // 5:
             small = CANVAS // 4 if rows <= CANVAS // 16 else CANVAS // 2
-            knots = cv2.resize(knots, (small, small), interpolation=cv2.INTER_CUBIC)
+            knots = as_field(cv2.resize(knots, (small, small), interpolation=cv2.INTER_CUBIC))
         layer = cv2.resize(knots, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
         total += layer * np.float32(0.5**octave)
         power += 0.25**octave
@@ -168,7 +168,7 @@ class Light:
     def gloss(self, n: tuple[Field, Field, Field], sharpness: float) -> Field:
         """Highlight of a rough coat, in [0, 1]; a higher `sharpness` makes it smaller."""
         lx, ly, lz = self.direction
-        scale = 1 / np.sqrt(lx * lx + ly * ly + (lz + 1) ** 2)
+        scale = float(1 / np.sqrt(lx * lx + ly * ly + (lz + 1) ** 2))
         half = n[0] * (lx * scale) + n[1] * (ly * scale) + n[2] * ((lz + 1) * scale)
         return as_field(cv2.pow(np.maximum(half, 0), sharpness) * np.float32(self.strength))
 

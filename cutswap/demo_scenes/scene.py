@@ -37,7 +37,12 @@ class Scene(Protocol):
     DEFECTS: tuple[str, ...]
 
     def arrange(self, rng: Generator) -> Any:
-        """All that chance decides about one clean picture; `paint` draws nothing from `rng`."""
+        """All that chance decides about one clean picture."""
+        ...
 
     def paint(self, arrangement: Any, flaw: Flaw | None) -> Painting:
-        """The arrangement, lit; with the flaw if there is one and unchanged elsewhere."""
+        """The arrangement, lit; with the flaw if there is one and unchanged elsewhere.
+
+        Without a flaw it draws no randomness, with one only the flaw's.
+        """
+        ...

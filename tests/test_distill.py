@@ -1,0 +1,187 @@
+"""Distilling: the student comes to equal its teacher, a resumed run is the same run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from cutswap import weights as weights_module
+from cutswap.activation_matching import count_trained_relus, relu_inputs
+from cutswap.backbone import Backbone, load_backbone
+from cutswap.cli import main
+from cutswap.distill import Distiller
+from cutswap.distill_settings import DistillSettings
+from cutswap.errors import CutSwapError
+from cutswap.files import sha256_of
+from cutswap.photo_crops import PhotoCrops, recolour
+from cutswap.slim_vgg import fold_batch_norm, slim_vgg16
+from tests.tiny_networks import tiny_backbone
+
+SHORT = DistillSettings(
+    forced_steps=40, own_steps=20, class_steps=20, crop=32, class_crop=32, teacher_crop=32,
+    views=2, forced_batch=8, batch_size=8, checkpoint_every=10, device="cpu", forced_rate=1e-2,
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for index in range(5):
+        small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        path = tmp_path / f"photos/deep/{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        small.resize((64, 48), Image.Resampling.BICUBIC).save(path)
+    return tmp_path / "photos"
+
+
+def distiller(folder: Path, checkpoint: Path, teacher: Backbone, **changes: object) -> Distiller:
+    return Distiller(
+        tiny_backbone(seed=1).module.requires_grad_(True),
+        PhotoCrops.read(folder),
+        teacher=teacher,
+        class_teacher=tiny_backbone(seed=7),
+        settings=SHORT.replace(**changes),
+        checkpoint=checkpoint,
+    )
+
+
+def state_of(made: Distiller) -> dict[str, torch.Tensor]:
+    return {n: v.clone() for n, v in made.student.state_dict().items()}
+
+
+class TestDistiller:
+    def test_every_stage_lowers_its_loss(self, folder, tmp_path):
+        made = distiller(folder, tmp_path / "c.safetensors", tiny_backbone(seed=3))
+        losses: dict[str, list[float]] = {}
+        for progress in made.run():
+            losses.setdefault(progress.stage, []).append(progress.loss)
+        assert [len(losses[s]) for s in ("forced", "own", "classes")] == [40, 20, 20]
+        assert np.mean(losses["forced"][-5:]) < 0.3 * np.mean(losses["forced"][:5])
+        assert np.mean(losses["own"][-5:]) < np.mean(losses["own"][:5])
+        assert np.mean(losses["classes"][-5:]) < np.mean(losses["classes"][:5])
+
+    def test_resumed_equals_unbroken(self, folder, tmp_path):
+        whole = distiller(folder, tmp_path / "a.safetensors", tiny_backbone(seed=3))
+        expected = [p.loss for p in whole.run()]
+        for stop in (10, 50, 70):  # one in each stage, at a checkpoint
+            file = tmp_path / f"b{stop}.safetensors"
+            seen = []
+            for progress in distiller(folder, file, tiny_backbone(seed=3)).run():
+                seen.append(progress.loss)
+                if len(seen) == stop:
+                    break
+            rest = distiller(folder, file, tiny_backbone(seed=3))
+            seen += [p.loss for p in rest.run()]
+            assert seen == pytest.approx(expected, rel=1e-4)
+            ours, theirs = state_of(rest), state_of(whole)
+            assert all(torch.allclose(ours[n], theirs[n], atol=1e-4) for n in ours)
+
+    def test_classes_leaves_matched_layers_alone(self, folder, tmp_path):
+        made = distiller(folder, tmp_path / "c.safetensors", tiny_backbone(seed=3))
+        before = None
+        for progress in made.run():
+            if (progress.stage, progress.step) == ("own", 20):
+                before = state_of(made)
+        after = state_of(made)
+        moved = {n.split(".")[0] for n in after if not torch.equal(after[n], before[n])}
+        assert moved == {"fc"}
+
+
+class TestMatching:
+    def test_forcing_with_the_own_values_changes_nothing(self):
+        network = tiny_backbone().module
+        image = torch.randn(2, 3, 32, 32)
+        free = relu_inputs(network, image)
+        forced = relu_inputs(network, image, forced=[f.clone() for f in free])
+        assert len(free) == 5
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(free, forced, strict=True))
+
+    def test_hooks_are_gone_afterwards(self):
+        network = tiny_backbone().module
+        relu_inputs(network, torch.randn(1, 3, 32, 32), 2)
+        assert all(not m._forward_pre_hooks for m in network.modules())
+
+    def test_only_trained_rectifiers_count(self):
+        network = tiny_backbone().module
+        image = torch.randn(1, 3, 32, 32)
+        assert count_trained_relus(network, (), image) == 5
+        assert count_trained_relus(network, ("layer4.0.weight", "fc.bias"), image) == 4
+
+
+class TestSlimVGG:
+    def test_indices_mean_what_torchvision_s_mean(self):
+        import torchvision
+
+        full = torchvision.models.vgg16(weights=None).features
+        slim = slim_vgg16((4, 8, 8, 16, 16)).features
+        assert [type(m) for m in slim] == [type(m) for m in full]
+        assert [i for i, m in enumerate(slim) if isinstance(m, torch.nn.MaxPool2d)] == [
+            4, 9, 16, 23, 30,
+        ]  # fmt: skip
+
+    def test_folding_batch_norm_changes_nothing(self):
+        torch.manual_seed(0)
+        network = slim_vgg16((4, 8, 8, 16, 16), 10, batch_norm=True)
+        network(torch.randn(8, 3, 64, 64))  # moves the running statistics off their start
+        network.eval()
+        image = torch.randn(2, 3, 64, 64)
+        folded = fold_batch_norm(network)
+        assert len(folded.features) == 31
+        assert torch.allclose(folded(image), network(image), atol=1e-5)
+
+
+class TestCommand:
+    def test_a_student_with_its_card_loads_as_embedded(self, folder, tmp_path, monkeypatch):
+        teacher = tmp_path / "teacher.pth"
+        torch.save(load_backbone("squeezenet1_0", "random", seed=2).module.state_dict(), teacher)
+        out = tmp_path / "own/vgg16.safetensors"
+        flags = ["--class-steps", "2", "--views", "1", "--class-crop", "32", "--teacher-crop", "64",
+                 "--batch-size", "2"]  # fmt: skip
+        assert main(["distill", "--photos", str(folder), "--student", "vgg16", "--class-teacher",
+                     str(teacher), "--out", str(out), "--quiet", *flags]) == 0  # fmt: skip
+        card = json.loads(out.with_suffix(".json").read_text())
+        assert card["sha256"] == sha256_of(out)
+        assert card["photos"]["count"] == 5
+        assert card["class_teacher"]["source"] == str(teacher)
+        assert all(v.dtype == torch.float16 for v in load_file(out).values())
+        monkeypatch.setattr(weights_module, "EMBEDDED_FOLDER", out.parent)
+        backbone = load_backbone("vgg16", "embedded")
+        assert backbone.report.not_loaded == ()
+        data = bytearray(out.read_bytes())
+        data[-1] ^= 1
+        out.write_bytes(bytes(data))
+        with pytest.raises(CutSwapError, match="damaged or swapped"):
+            load_backbone("vgg16", "embedded")
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--student", "vgg16"], "neither"),
+            (["--student", "alexnet", "--teacher", "x"], "resnet18 or vgg16"),
+            (["--student", "vgg16", "--teacher", "nowhere.pth"], "no such file"),
+        ],
+    )
+    def test_refusals(self, folder, tmp_path, capsys, arguments, words):
+        out = tmp_path / "o.safetensors"
+        assert main(["distill", "--photos", str(folder), "--out", str(out), *arguments]) == 2
+        assert words in capsys.readouterr().err
+
+    def test_a_folder_without_photos_is_refused(self, tmp_path):
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(CutSwapError, match="no image"):
+            PhotoCrops.read(tmp_path / "empty")
+
+
+def test_recolour_is_seeded_and_normalised():
+    crops = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    a = recolour(crops, np.random.default_rng(0))
+    assert torch.equal(a, recolour(crops, np.random.default_rng(0)))
+    assert a.shape == crops.shape
+    assert a.min() >= -2.2
+    assert a.max() <= 2.7
