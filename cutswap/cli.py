@@ -41,6 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"cutswap: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk or a lost folder, wherever it strikes
+        if options.debug:
+            raise
+        place = error.filename or options.run.replace("_", "-")
+        print(
+            f"cutswap: {place}: {error.strerror or error}; what was there is kept", file=sys.stderr
+        )
+        return 2
     except KeyboardInterrupt:
         print("cutswap: stopped; what was finished is kept", file=sys.stderr)
         return 130
@@ -171,7 +179,7 @@ def _distill(parser: argparse.ArgumentParser) -> None:
                         help="folder of photographs, searched to the bottom")  # fmt: skip
     parser.add_argument("--student", required=True, help="resnet18, or vgg16 (slim)")
     parser.add_argument("--teacher", metavar="NAME|PATH",
-                        help="network of the student's kind whose activations are matched")  # fmt: skip
+                        help="network of its kind whose activations are matched")  # fmt: skip
     parser.add_argument("--class-teacher", metavar="NAME|PATH",
                         help="network whose class probabilities are matched")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="FILE",

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cutswap.activation_matching import (
@@ -33,9 +32,9 @@ from cutswap.activation_matching import (
 from cutswap.backbone import Backbone
 from cutswap.devices import autocast, choose_device
 from cutswap.distill_settings import DistillSettings
-from cutswap.files import read_json, replacing, write_json
 from cutswap.images import to_image
 from cutswap.photo_crops import PhotoCrops, recolour
+from cutswap.tensor_files import read_tensors, write_tensors
 
 STAGES = ("forced", "own", "classes")
 
@@ -241,30 +240,17 @@ class Distiller:
         optimizer: torch.optim.Optimizer,
         named: list[tuple[str, nn.Parameter]],
     ) -> None:
-        tensors = {
-            f"student.{n}": v.contiguous().cpu() for n, v in self.student.state_dict().items()
-        }
+        tensors = {f"student.{n}": v for n, v in self.student.state_dict().items()}
         for name, parameter in named:
             for key, value in optimizer.state[parameter].items():
-                tensors[f"adam.{key}.{name}"] = value.contiguous().cpu()
-        with replacing(self.checkpoint) as temporary:
-            save_file(tensors, temporary, {"stage": stage, "step": str(step)})
-        write_json(
-            self.checkpoint.with_suffix(".json"),
-            {
-                "stage": stage,
-                "step": step,
-                "settings": self.settings.to_dict(),
-                "curve": self.curve,
-            },
-        )
+                tensors[f"adam.{key}.{name}"] = value
+        about = {"stage": stage, "step": step, "curve": self.curve}
+        write_tensors(self.checkpoint, tensors, about)
 
     def _resume(self) -> tuple[str, int, dict[str, Tensor]]:
-        note = self.checkpoint.with_suffix(".json")
-        if not (self.checkpoint.is_file() and note.is_file()):
+        if not self.checkpoint.is_file():
             return STAGES[0], 0, {}
-        state = read_json(note)
-        tensors = load_file(self.checkpoint)
+        tensors, state = read_tensors(self.checkpoint, fix="delete it to start again")
         self.student.load_state_dict(
             {n.removeprefix("student."): v for n, v in tensors.items() if n.startswith("student.")}
         )

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from cutswap.backbone import BACKBONES, Backbone, load_backbone
 from cutswap.distill import Distiller
 from cutswap.distill_settings import DistillSettings
 from cutswap.errors import CutSwapError
-from cutswap.files import replacing, sha256_of, write_json
+from cutswap.files import sha256_of, write_json
 from cutswap.photo_crops import PhotoCrops
 from cutswap.slim_vgg import fold_batch_norm, slim_vgg16
+from cutswap.tensor_files import write_tensors
 from cutswap.weights import StateDict, read_state
 
 # A third of torchvision's widths: with the ResNet18 the two embedded files stay under 30 MB.
@@ -104,12 +104,11 @@ def _write(
     if student == "vgg16":
         network = fold_batch_norm(network)
     halves = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
+        name: value.half() if value.is_floating_point() else value
         for name, value in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    with replacing(out) as temporary:
-        save_file(halves, temporary)
+    write_tensors(out, halves, {"student": student})
     card = {
         "student": student,
         "sha256": sha256_of(out),

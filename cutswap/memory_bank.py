@@ -7,7 +7,6 @@ grid, channels concatenated (anomalib's form; ResNet18 layer2 + layer3: 32 x 32 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +16,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from einops import rearrange
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from cutswap.backbone import Backbone
 from cutswap.config import PatchCoreSettings
 from cutswap.coreset import greedy_k_center
 from cutswap.errors import CutSwapError
-from cutswap.files import replacing
 from cutswap.heatmaps import to_heatmap
+from cutswap.tensor_files import read_tensors, write_tensors
 
 FORMAT = "cutswap memory bank 1"
 
@@ -156,7 +153,7 @@ class MemoryBank:
             CutSwapError: the file cannot be written.
         """
         state = self.backbone.module.state_dict()
-        tensors = {f"backbone.{n}": v.cpu().contiguous().clone() for n, v in state.items()}
+        tensors = {f"backbone.{name}": value for name, value in state.items()}
         tensors["bank"] = torch.from_numpy(self.items)
         tensors["origin"] = torch.from_numpy(self.origin)
         about = {
@@ -167,8 +164,7 @@ class MemoryBank:
             "settings": self.settings.to_dict(),
             "seed": self.seed,
         }
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={"about": json.dumps(about)})
+        write_tensors(path, tensors, about)
 
     @classmethod
     def load(
@@ -184,23 +180,17 @@ class MemoryBank:
         Raises:
             CutSwapError: a missing, damaged or foreign file, or another network.
         """
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})["about"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if about["format"] != FORMAT:
-                raise KeyError(about["format"])
-            settings = PatchCoreSettings.from_dict(about["settings"])
-            items, origin = tensors.pop("bank").numpy(), tensors.pop("origin").numpy()
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            if isinstance(error, CutSwapError):
-                raise
+        fix = "fit the bank again with evaluate"
+        tensors, about = read_tensors(path, fix=fix)
+        if about.get("format") != FORMAT or not {"bank", "origin"} <= set(tensors):
             raise CutSwapError(
                 path,
                 expected=f"a file of the format '{FORMAT}'",
-                found="no such file" if not path.is_file() else f"{type(error).__name__}: {error}",
-                fix="fit the bank again with evaluate",
-            ) from error
+                found=about.get("format", "a safetensors file of another kind"),
+                fix=fix,
+            )
+        settings = PatchCoreSettings.from_dict(about["settings"])
+        items, origin = tensors.pop("bank").numpy(), tensors.pop("origin").numpy()
         if backbone is None:
             state = {n.removeprefix("backbone."): v for n, v in tensors.items()}
             backbone = Backbone.from_state(about["backbone"], state, device)

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cutswap.errors import CutSwapError
@@ -26,12 +24,13 @@ from cutswap.files import (
     append_json_line,
     read_json,
     read_json_lines,
-    replacing,
     write_json,
     write_text,
 )
+from cutswap.tensor_files import read_tensors, write_tensors
 from cutswap.weights import RUN_WEIGHTS
 
+START_AGAIN = "delete the run folder and start the run again"
 PACKAGES = ("cutswap", "torch", "torchvision", "numpy", "scikit-learn", "faiss-cpu", "pillow")
 
 
@@ -140,8 +139,7 @@ class RunFolder:
 
     def write_checkpoint(self, tensors: dict[str, Tensor]) -> None:
         """Replace the checkpoint whole."""
-        with replacing(self.checkpoint_file) as temporary:
-            save_file(tensors, temporary)
+        write_tensors(self.checkpoint_file, tensors, {})
 
     def read_checkpoint(self) -> dict[str, Tensor]:
         """The last checkpoint.
@@ -149,12 +147,11 @@ class RunFolder:
         Raises:
             CutSwapError: it is damaged.
         """
-        return _load(self.checkpoint_file)
+        return read_tensors(self.checkpoint_file, fix=START_AGAIN)[0]
 
     def write_backbone(self, tensors: dict[str, Tensor], name: str) -> None:
         """Store the tuned phi, exact."""
-        with replacing(self.backbone_file) as temporary:
-            save_file(tensors, temporary, metadata={"backbone": name})
+        write_tensors(self.backbone_file, tensors, {"backbone": name})
 
     def read_backbone(self) -> dict[str, Tensor]:
         """The tuned phi.
@@ -169,7 +166,7 @@ class RunFolder:
                 found="no such file: the run has not finished",
                 fix="resume it with the same finetune command",
             )
-        return _load(self.backbone_file)
+        return read_tensors(self.backbone_file, fix=START_AGAIN)[0]
 
 
 def environment(**extra: Any) -> dict[str, Any]:
@@ -187,18 +184,6 @@ def environment(**extra: Any) -> dict[str, Any]:
         "versions": versions,
         **extra,
     }
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CutSwapError(
-            path,
-            expected="a whole safetensors file",
-            found=str(error).splitlines()[0],
-            fix="delete the file and run again",
-        ) from error
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cutswap.backbone import Backbone
+from cutswap.slim_vgg import slim_vgg16
 from cutswap.weights import WeightsReport
 
 
@@ -39,3 +40,11 @@ def tiny_backbone(seed: int = 0) -> Backbone:
         torch.manual_seed(seed)
         module = TinyResNet()
     return Backbone("resnet18", module, WeightsReport("random", None, 0))
+
+
+def slim_backbone(widths: tuple[int, ...] = (4, 6, 8, 8, 8), seed: int = 0) -> Backbone:
+    """An untrained seeded VGG16 of a few channels a stage, 1000 classes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = slim_vgg16(widths)
+    return Backbone("vgg16", module, WeightsReport("random", None, 0))

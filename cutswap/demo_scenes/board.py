@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cutswap.demo_scenes.optics import CANVAS, Field
+from cutswap.demo_scenes.optics import CANVAS, STEP, UNITS, Field
 
 LOTS = 3  # different prints on the package
 PINS = 8  # in a row
@@ -25,7 +25,7 @@ BODY = (88.0, 152.0)  # half height and half width of the package
 
 BRICK = 32.0  # height that the brightest value of the layer "brick" stands for
 
-_SHEET = CANVAS + 192  # room to shift and turn
+_SHEET = UNITS + 192  # its pixels are one unit wide; room to shift and turn
 _LOTS = ("2611 K3C", "2614 K2B", "2618 K1D")
 _PARTS = ((-206.0, 8.0), (206.0, -12.0))  # centres of the capacitor and the resistor
 _PART = (35.0, 17.0)  # half length (along v) and half width
@@ -36,7 +36,7 @@ def board_layers(angle: float, shift: NDArray[np.float64]) -> dict[str, Field]:
 
     Args:
         angle: radians, x towards y.
-        shift: (x, y) of the board's centre, canvas pixels from the canvas' centre.
+        shift: (x, y) of the board's centre, from the canvas' centre.
     """
     names, pages = _artwork()
     placed = [plane for page in pages for plane in cv2.split(_placed(page, angle, shift))]
@@ -54,8 +54,8 @@ def package_text(
 
 def _placed(sheet: NDArray[np.uint8], angle: float, shift: NDArray[np.float64]) -> Any:
     """The sheet, or page of sheets, turned and shifted onto the canvas, still uint8."""
-    c, s = np.cos(angle), np.sin(angle)
-    middle, target = (_SHEET - 1) / 2, (CANVAS - 1) / 2 + shift
+    c, s = np.cos(angle) / STEP, np.sin(angle) / STEP
+    middle, target = (_SHEET - 1) / 2, (CANVAS - 1) / 2 + shift / STEP
     move = np.array(
         [
             [c, -s, target[0] - c * middle + s * middle],

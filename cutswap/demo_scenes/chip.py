@@ -29,7 +29,6 @@ from cutswap.demo_scenes.scene import Flaw, Painting
 
 DEFECTS = ("bent_pin", "chipped", "scratch", "solder_bridge")
 
-# Canvas pixels.
 _TOP = 84.0  # of the package above the board
 _LEAD = 8.0  # half the width of a pin
 _REACH = 50.0  # of a pin beyond the package
@@ -48,13 +47,13 @@ class Board:
     """One assembled board under the camera.
 
     Attributes:
-        u: along the rows of pins, canvas pixels from the package's centre; `v` across them.
+        u: along the rows of pins, from the package's centre; `v` across them.
         layers: masks 0 to 1 by name, in place.
         pin: number of the nearest pin in its row; `lateral` is the distance from its axis.
         lateral: see `pin`.
         beyond: distance outwards from the package's long side, negative below it.
         solder: thickness of the solder at each pad, relative.
-        weave: relief of the glass cloth and the solder mask, canvas pixels.
+        weave: relief of the glass cloth and the solder mask.
         speckle: grain of the moulded package, about unit deviation.
         dull: oxidation of the metal, about unit deviation.
         light: the lamp.

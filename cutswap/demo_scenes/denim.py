@@ -13,13 +13,13 @@ import numpy as np
 from numpy.random import Generator
 
 from cutswap.demo_scenes import optics
-from cutswap.demo_scenes.optics import CANVAS, Field, Light
+from cutswap.demo_scenes.optics import CANVAS, STEP, Field, Light
 from cutswap.demo_scenes.scene import Flaw, Painting
 
 DEFECTS = ("broken_end", "float", "lint", "oil_stain")
 
-_END = 13.5  # from one warp yarn to the next, canvas pixels
-_PICK = 11.0  # from one weft yarn to the next, canvas pixels
+_END = 13.5  # from one warp yarn to the next
+_PICK = 11.0  # from one weft yarn to the next
 _REPEAT = 4  # picks in one repeat of the twill: over three, under one
 
 _INDIGO = np.array([0.010, 0.022, 0.062], np.float32)
@@ -35,14 +35,14 @@ class Cloth:
     Attributes:
         end: warp yarn number, whole numbers as floats; `across` is -1 to 1 over its width.
         across: see `end`.
-        down: coordinate along the warp, canvas pixels.
+        down: coordinate along the warp.
         weft_across: -1 to 1 over the weft yarn's width.
         phase: position in the repeat of the yarn's interlacing, 0 to `_REPEAT`.
         thick: relative thickness of the warp yarn here, about 1.
         dye: relative paleness of the warp yarn here, about 0.
         twist: spun-fibre pattern of the warp, about unit deviation.
         fuzz: fibres that stand off, 0 to 1.
-        creases: broad height of the lying cloth, canvas pixels.
+        creases: broad height of the lying cloth.
         light: the lamp.
     """
 
@@ -149,7 +149,9 @@ def _hairs(rng: Generator, count: int) -> Field:
     sheet = np.zeros((CANVAS, CANVAS), np.uint8)
     place = rng.uniform(0, CANVAS, (count, 1, 2))
     heading = rng.uniform(0, 2 * np.pi, (count, 1)) + np.cumsum(rng.normal(0, 0.35, (count, 9)), 1)
-    step = np.stack([np.cos(heading), np.sin(heading)], -1) * rng.uniform(2, 6, (count, 1, 1))
+    step = (
+        np.stack([np.cos(heading), np.sin(heading)], -1) * rng.uniform(2, 6, (count, 1, 1)) / STEP
+    )
     curves = ((place + np.cumsum(step, 1)) * 16).round().astype(np.int32)
     for curve, grey in zip(curves, rng.integers(60, 200, count), strict=True):
         cv2.polylines(sheet, [curve], False, int(grey), 1, cv2.LINE_AA, 4)
@@ -164,7 +166,7 @@ def _damage(
     x, y = optics.grid()
     spot = rng.uniform(-165, 165, 2)
     if flaw.kind in ("broken_end", "float"):
-        row, column = (int(v + CANVAS / 2) for v in spot[::-1])
+        row, column = (int(optics.at(v)) for v in spot[::-1])
         mine = np.abs(cloth.end - cloth.end[row, column]) < 0.5
         middle = float(cloth.down[row, column])
         half = rng.uniform(14, 24) if flaw.kind == "broken_end" else rng.uniform(45, 70)
@@ -189,7 +191,7 @@ def _damage(
         )
     heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.28, 26))
     step = np.stack([np.cos(heading), np.sin(heading)], -1) * rng.uniform(2.5, 4.5)
-    curve = spot + CANVAS / 2 + np.cumsum(step, 0) - step.sum(0) / 2
+    curve = optics.at(spot + np.cumsum(step, 0) - step.sum(0) / 2)
     sheet = np.zeros((CANVAS, CANVAS), np.uint8)
     cv2.polylines(sheet, [(curve * 16).round().astype(np.int32)], False, 255, 3, cv2.LINE_AA, 4)
     cover = optics.blur(optics.as_field(sheet) * np.float32(0.9 / 255), 0.8)

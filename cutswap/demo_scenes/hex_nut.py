@@ -17,7 +17,6 @@ from cutswap.demo_scenes.scene import Flaw, Painting
 
 DEFECTS = ("burr", "nick", "rust", "scratch")
 
-# Canvas pixels.
 _FLAT = 172.0  # centre to a flat side
 _CHAMFER = 163.0  # where the outer chamfer cone starts
 _SINK = 113.0  # rim of the countersink
@@ -36,13 +35,13 @@ class Nut:
     """One nut where it lies.
 
     Attributes:
-        x: canvas coordinates from the nut's centre, not turned; `y` likewise.
+        x: coordinates from the nut's centre, not turned; `y` likewise.
         radius: distance from the centre.
         edge: distance outwards from the hexagon's outline, negative inside.
         depth: how far down the bore's wall is seen, as a share of the height; 1 at its foot.
         angle: around the centre, radians in [0, 2 pi].
         turning: marks the lathe left, a function of the radius, about unit deviation.
-        peel: unevenness of the plating, canvas pixels.
+        peel: unevenness of the plating.
         plating: colour drift of the zinc, about unit deviation.
         mat: the mat's grain, about 1.
         light: the lamp.
@@ -187,7 +186,6 @@ def _damage(
         return optics.as_field(height - 1.9 * groove), thread, None, optics.as_field(near)
     if flaw.kind == "nick":
         # Struck on the outline: walk outwards from the centre to where it is crossed.
-        x0, y0 = optics.grid()
         column, row = out * _FLAT * 1.04
         u, v = nut.x - np.float32(column), nut.y - np.float32(row)
         away = np.sqrt(u * u + v * v) + 3.0 * optics.clouds(rng, 30)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 
 from cutswap.demo_scenes import optics
-from cutswap.demo_scenes.optics import CANVAS, Field, Light
+from cutswap.demo_scenes.optics import CANVAS, STEP, UNITS, Field, Light
 from cutswap.demo_scenes.scene import Flaw, Painting
 
 DEFECTS = ("cut", "poke", "scuff", "stain")
@@ -24,7 +24,7 @@ _DARK = np.array([0.070, 0.024, 0.012], np.float32)
 
 @dataclass(frozen=True)
 class Hide:
-    """One crop of hide: relief in canvas pixels, shares and gains as fields."""
+    """One crop of hide: relief, shares and gains as fields."""
 
     grain: Field
     relief: Field
@@ -70,12 +70,14 @@ def paint(hide: Hide, flaw: Flaw | None) -> Painting:
 
 
 def _pebbles(rng: Generator, cell: float) -> Field:
-    """Rounded cells of about `cell` canvas pixels: 0 in the creases, 1 on the tops."""
-    count = int(CANVAS / cell) + 3
+    """Rounded cells of about the given width: 0 in the creases, 1 on the tops."""
+    count = int(UNITS / cell) + 3
     rows, columns = np.mgrid[0:count, 0:count].astype(np.float32)
     rows += np.float32(0.5) * (np.arange(count, dtype=np.float32) % 2)[None, :]
     jitter = rng.uniform(-0.46, 0.46, (2, count, count)).astype(np.float32)
-    points = (np.stack([rows, columns]) + jitter) * np.float32(cell) - np.float32(cell)
+    points = (np.stack([rows, columns]) + jitter) * np.float32(cell / STEP) - np.float32(
+        cell / STEP
+    )
     row, column = points.reshape(2, -1).astype(np.int32)
     inside = (row >= 0) & (row < CANVAS) & (column >= 0) & (column < CANVAS)
     empty = np.ones((CANVAS, CANVAS), np.uint8)
@@ -86,15 +88,14 @@ def _pebbles(rng: Generator, cell: float) -> Field:
     same = np.ones((CANVAS, CANVAS), np.uint8)
     same[:, :-1] &= labels[:, 1:] == labels[:, :-1]
     same[:-1, :] &= labels[1:, :] == labels[:-1, :]
-    inner = cv2.distanceTransform(same, cv2.DIST_L2, 5)
+    inner = cv2.distanceTransform(same, cv2.DIST_L2, 5) * np.float32(STEP)
     # Straight cell walls look drawn: bend them, and let some creases nearly close.
     x, y = optics.grid()
-    half = np.float32((CANVAS - 1) / 2)
-    bend = np.float32(0.16 * cell)
+    bend, bends = np.float32(0.16 * cell), 1.1 * UNITS / cell
     walls = cv2.remap(
         inner,
-        x + half + bend * optics.clouds(rng, 2.2 * CANVAS / cell / 2),
-        y + half + bend * optics.clouds(rng, 2.2 * CANVAS / cell / 2),
+        optics.at(x + bend * optics.clouds(rng, bends)),
+        optics.at(y + bend * optics.clouds(rng, bends)),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT,
     )

@@ -1,12 +1,12 @@
 """Light, surfaces and the camera that all demo scenes share.
 
-A scene is a height map with colours on a canvas `SCALE` times finer than the photo; `normals`
+A scene is a height map with colours on a canvas 1.5 times finer than the photo; `normals`
 and `Light` turn it into linear radiance, `Camera` turns radiance into what a sensor would store.
 Every random number comes from a generator handed in, so the same generator gives the same pixels.
 
 Arrays on the canvas are (CANVAS, CANVAS) or (CANVAS, CANVAS, 3) float32, rows downwards, RGB.
-Lengths are canvas pixels unless a name says otherwise; directions are (x right, y down, z to the
-camera).
+Lengths are half photo pixels, so a picture is `UNITS` wide whatever the canvas; directions are
+(x right, y down, z to the camera).
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ Field = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 SIDE = 256  # of the photo, pixels
-SCALE = 2  # canvas pixels a photo pixel: the antialiasing
-CANVAS = SIDE * SCALE
+UNITS = 512  # of the photo's side: all lengths of scenes are in this unit
+CANVAS = 384  # pixels painted; 512 looks the same and takes twice as long
+STEP = UNITS / CANVAS  # length of one canvas pixel
 
 
 @cache
 def grid() -> tuple[Field, Field]:
     """Coordinates x, y of the canvas pixels, (CANVAS, CANVAS) each, zero in the middle."""
-    axis = np.arange(CANVAS, dtype=np.float32) - np.float32((CANVAS - 1) / 2)
+    axis = (np.arange(CANVAS, dtype=np.float32) - np.float32((CANVAS - 1) / 2)) * np.float32(STEP)
     x, y = np.meshgrid(axis, axis)
     x.flags.writeable = y.flags.writeable = False  # cached: a scene must not write into them
     return x, y
@@ -43,9 +44,19 @@ def turned(x: Field, y: Field, angle: float) -> tuple[Field, Field]:
     return c * x + s * y, c * y - s * x
 
 
+def at(position: Any) -> Any:
+    """Canvas pixel, not rounded, of a coordinate of `grid`."""
+    return position / STEP + (CANVAS - 1) / 2
+
+
 def blur(field: Field, sigma: float) -> Field:
-    """Gaussian blur; wide ones work on a smaller copy, which nobody can tell and costs a tenth."""
-    step = 4 if sigma >= 6 else 1
+    """Gaussian blur of a field on the canvas."""
+    return blur_pixels(field, sigma / STEP)
+
+
+def blur_pixels(field: Field, sigma: float) -> Field:
+    """Gaussian blur, sigma in pixels; wide ones work on a smaller copy, at a tenth of the cost."""
+    step = 4 if sigma >= 4 else 1
     if step == 1:
         return as_field(cv2.GaussianBlur(field, (0, 0), sigma))
     height, width = field.shape[:2]
@@ -91,9 +102,9 @@ def smoothstep(field: Field, low: float, high: float) -> Field:
 
 
 def normals(height: Field) -> tuple[Field, Field, Field]:
-    """Unit surface normals (nx, ny, nz) of a height map in canvas pixels."""
-    dx = cv2.Scharr(height, cv2.CV_32F, 1, 0, scale=1 / 32)
-    dy = cv2.Scharr(height, cv2.CV_32F, 0, 1, scale=1 / 32)
+    """Unit surface normals (nx, ny, nz) of a height map."""
+    dx = cv2.Scharr(height, cv2.CV_32F, 1, 0, scale=1 / (32 * STEP))
+    dy = cv2.Scharr(height, cv2.CV_32F, 0, 1, scale=1 / (32 * STEP))
     nz = 1 / np.sqrt(dx * dx + dy * dy + 1)
     return as_field(-dx * nz), as_field(-dy * nz), as_field(nz)
 
@@ -123,7 +134,7 @@ def blob(rng: Generator, x: Field, y: Field, center: Any, radius: float, rough: 
     ratio, angle = rng.uniform(0.6, 1.0), rng.uniform(0, np.pi)
     u, v = turned(x - np.float32(center[0]), y - np.float32(center[1]), angle)
     distance = np.sqrt(u * u + v * v / np.float32(ratio**2)) / np.float32(radius)
-    return as_field(1 - distance + np.float32(rough) * clouds(rng, CANVAS / radius, 3))
+    return as_field(1 - distance + np.float32(rough) * clouds(rng, UNITS / radius, 3))
 
 
 @dataclass(frozen=True)
@@ -183,25 +194,25 @@ class Light:
         room = 0.16 + 0.22 * up - 0.10 * aside
         return as_field(self.strength * (1.25 * box + np.maximum(room, 0.03)))
 
-    def shadow(self, height: Field, detail: int = 4, steps: int = 12) -> Field:
+    def shadow(self, height: Field, detail: int = 3, steps: int = 12) -> Field:
         """Soft shadow that things cast on the plane at height 0: 0 (dark) to 1 (lit).
 
         Args:
-            height: of the things above the plane, canvas pixels.
+            height: of the things above the plane.
             detail: worked out on a copy this many times smaller.
             steps: marching steps towards the lamp; the penumbra grows with the way.
         """
         lx, ly, lz = self.direction
-        side = CANVAS // detail
-        small = cv2.resize(height, (side, side), interpolation=cv2.INTER_AREA) / detail
+        side, pixel = CANVAS // detail, detail * STEP
+        small = cv2.resize(height, (side, side), interpolation=cv2.INTER_AREA) / pixel
         dark = np.zeros_like(small)
         for step in range(1, steps + 1):
             way = float(small.max()) / max(lz, 0.2) * step / steps
             move = np.array([[1, 0, -lx * way], [0, 1, -ly * way]], np.float32)
             seen = cv2.warpAffine(small, move, (side, side), borderMode=cv2.BORDER_REPLICATE)
-            soft = 6.0 / detail + 0.3 * way
+            soft = 6.0 / pixel + 0.3 * way
             np.maximum(dark, np.clip((seen - way * lz) / soft + 0.15, 0, 1), out=dark)
-        lit = 1 - cv2.GaussianBlur(dark, (0, 0), 6.0 / detail)
+        lit = 1 - cv2.GaussianBlur(dark, (0, 0), 6.0 / pixel)
         return as_field(cv2.resize(lit, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC))
 
 
@@ -244,7 +255,7 @@ class Camera:
         """What falls on the sensor, linear, (SIDE, SIDE, 3), of a scene's radiance."""
         image = cv2.GaussianBlur(radiance, (0, 0), self.defocus)
         # Veiling glare: bright metal bleeds a little light over its surroundings.
-        image = 0.96 * image + 0.04 * blur(as_field(image), 14)
+        image = 0.96 * image + 0.04 * blur_pixels(as_field(image), 14)
         return as_field(image * self.vignette * self.white_balance * self.exposure)
 
     def expose(self, image: Field) -> NDArray[np.uint8]:

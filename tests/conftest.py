@@ -1,0 +1,78 @@
+"""Fixtures of all tests: small photos, small untrained networks, the shared data folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from cutswap.backbone import Backbone, load_backbone
+from cutswap.images import to_image
+from tests.small_photos import photo_of
+from tests.tiny_networks import slim_backbone
+
+# The same examples in every run, and no clock: the machine may be busy.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# Other examples in every run, and more of them: HYPOTHESIS_PROFILE or --hypothesis-profile=hunt.
+settings.register_profile(
+    "hunt", settings.get_profile("steady"), max_examples=400, derandomize=False
+)
+settings.load_profile("steady")
+
+# One thread: the same sums in the same order, and room for pytest-xdist beside it.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and weights beside the project; tests skip where it is absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """(64, 64, 3) uint8 with structure."""
+    return photo_of(0, (64, 64))
+
+
+@pytest.fixture(scope="session")
+def large_photo() -> np.ndarray:
+    """(96, 96, 3) uint8 with structure."""
+    return photo_of(1, (96, 96))
+
+
+@pytest.fixture(scope="session")
+def image() -> torch.Tensor:
+    """(3, 3, 64, 64) normalised image of three different photos."""
+    return to_image(np.stack([photo_of(seed, (64, 64)) for seed in range(3)]))
+
+
+@pytest.fixture(scope="session")
+def resnet() -> Backbone:
+    """An untrained seeded ResNet18."""
+    return load_backbone("resnet18", "random", seed=0)
+
+
+@pytest.fixture(scope="session")
+def squeezenet() -> Backbone:
+    """An untrained seeded SqueezeNet 1.0."""
+    return load_backbone("squeezenet1_0", "random", seed=0)
+
+
+@pytest.fixture(scope="session")
+def slim() -> Backbone:
+    """An untrained seeded VGG16 of a few channels a stage."""
+    return slim_backbone()
