@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -217,7 +218,7 @@ def demo(options: argparse.Namespace) -> dict[str, Any]:
         print(f"{stage:>6} fine-tuning: {describe(result[stage])}")
     report = Path(result["report"]).resolve()
     print(f"report: {report}")
-    if options.open:
+    if options.open and _has_display():
         webbrowser.open(report.as_uri())
     return result
 
@@ -253,6 +254,12 @@ def describe(summary: dict[str, Any]) -> str:
         f" AUPRO {shown('aupro')}, F1-max {shown('f1_max')} at {summary['threshold']:.4g};"
         f" bank {summary['bank_size']}, {summary['seconds']:.1f} s"
     )
+
+
+def _has_display() -> bool:
+    """Whether a browser window can open; without one, `webbrowser` may start one in the terminal."""
+    on_desktop = sys.platform in ("darwin", "win32")
+    return on_desktop or any(os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _tick(bars: Bars, stage: str) -> Callable[[int, int], None]:

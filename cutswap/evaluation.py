@@ -88,7 +88,7 @@ def evaluate(
 
     bank = MemoryBank.fit(
         backbone,
-        _batches(train, settings),
+        batches(train, settings),
         settings,
         seed=seed,
         count=len(train),
@@ -98,7 +98,7 @@ def evaluate(
     scores = np.empty(len(test), dtype=np.float32)
     heatmaps = np.empty((len(test), size, size), dtype=np.float32)
     done = 0
-    for image in _batches(test, settings):
+    for image in batches(test, settings):
         found = bank.score(image)
         stop = done + len(found.scores)
         scores[done:stop], heatmaps[done:stop] = found.scores, found.heatmaps
@@ -165,7 +165,8 @@ def _scores_table(evaluation: Evaluation) -> str:
     return text.getvalue()
 
 
-def _batches(records: tuple[Record, ...], settings: PatchCoreSettings) -> Iterator[Tensor]:
+def batches(records: tuple[Record, ...], settings: PatchCoreSettings) -> Iterator[Tensor]:
+    """Images of records as (n, 3, S, S) normalised batches, read as they are asked for."""
     for start in range(0, len(records), settings.batch_size):
         chunk = records[start : start + settings.batch_size]
         yield to_image(load_photos(chunk, settings.image_size))

@@ -118,7 +118,28 @@ class MemoryBank:
         Raises:
             CutSwapError: no image at all.
         """
-        patches, grid = _collect(backbone, images, settings.layers, count, progress)
+        patches, grid = collect_patches(backbone, images, settings.layers, count, progress)
+        return cls.choose(backbone, patches, grid, settings, seed=seed)
+
+    @classmethod
+    def choose(
+        cls,
+        backbone: Backbone,
+        patches: Tensor,
+        grid: tuple[int, int],
+        settings: PatchCoreSettings,
+        *,
+        seed: int = 0,
+    ) -> MemoryBank:
+        """Keep a coreset of patches that are embedded already, for example for several seeds.
+
+        Args:
+            backbone: whose features they are.
+            patches: (P, D) float32, image by image, row by row.
+            grid: (h, w) patches an image.
+            settings: coreset ratio and projection.
+            seed: of the projection and the first pick.
+        """
         keep = max(1, int(settings.coreset * len(patches)))
         picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed).numpy()
         image, cell = np.divmod(picks, grid[0] * grid[1])
@@ -128,7 +149,12 @@ class MemoryBank:
 
     def score(self, image: Tensor) -> Prediction:
         """Score a batch of (N, 3, H, W) float, ImageNet-normalised images."""
-        patches = embed(self.backbone, image, self.settings.layers).cpu().numpy()
+        size = (int(image.shape[-2]), int(image.shape[-1]))
+        return self.score_patches(embed(self.backbone, image, self.settings.layers), size)
+
+    def score_patches(self, embedded: Tensor, size: tuple[int, int]) -> Prediction:
+        """Score images that are embedded already: (N, h, w, D) float32, maps at `size` (H, W)."""
+        patches = embedded.cpu().numpy()
         count, h, w, _ = patches.shape
         flat = np.ascontiguousarray(rearrange(patches, "n h w d -> (n h w) d"))
         distances, neighbours = self._search(flat, self.settings.neighbours)
@@ -141,7 +167,6 @@ class MemoryBank:
             ],
             dtype=np.float32,
         )
-        size = (int(image.shape[-2]), int(image.shape[-1]))
         return Prediction(
             scores, to_heatmap(of_patch, size, self.settings.sigma), of_patch, nearest
         )
@@ -242,14 +267,28 @@ class MemoryBank:
         return (1.0 - share) * farthest
 
 
-def _collect(
+def collect_patches(
     backbone: Backbone,
     images: Iterable[Tensor],
     layers: Sequence[str],
     count: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Tensor, tuple[int, int]]:
-    """All patches as (P, D) on the CPU, stored once when `count` is known, and their grid."""
+    """Embed batches of good images.
+
+    Args:
+        backbone: whose features are used.
+        images: batches (n, 3, H, W) float, ImageNet-normalised, all of one size.
+        layers: names, shallow to deep.
+        count: number of images, where known: patches are then stored once, without a copy.
+        progress: called with (images done, count).
+
+    Returns:
+        Patches (P, D) float32 on the CPU, and their grid (h, w) in an image.
+
+    Raises:
+        CutSwapError: no image at all.
+    """
     parts: list[Tensor] = []
     store: Tensor | None = None
     grid, done, filled = (0, 0), 0, 0

@@ -11,31 +11,50 @@ import argparse
 import statistics
 from pathlib import Path
 
+import numpy as np
+
 from cutswap.backbone import Backbone, load_backbone
 from cutswap.bars import Bars
 from cutswap.config import PatchCoreSettings
-from cutswap.evaluation import evaluate
+from cutswap.evaluation import batches
 from cutswap.finetuning import tuned_backbone
-from cutswap.photos import check_category
+from cutswap.memory_bank import MemoryBank, collect_patches, embed
+from cutswap.metrics import auroc, pixel_auroc
+from cutswap.photos import check_category, load_masks
 from cutswap.run_folder import RunFolder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def figures(
-    backbone: Backbone, root: Path, coreset: float, seeds: list[int]
-) -> tuple[list[float], list[float]]:
-    """Image and pixel AUROC of every seed."""
-    checked = check_category(root, None, skip_bad=False)
-    image, pixel = [], []
+    backbone: Backbone, root: Path, coresets: list[float], seeds: list[int]
+) -> dict[float, tuple[list[float], list[float]]]:
+    """Image and pixel AUROC of every seed, by coreset ratio; every image is embedded once."""
+    category = check_category(root, None, skip_bad=False).category
+    settings = PatchCoreSettings()
     with Bars() as bars:
+        patches, grid = collect_patches(
+            backbone, batches(category.train, settings), settings.layers, len(category.train),
+            lambda done, total: bars("training images", done, total),
+        )  # fmt: skip
+        test = [
+            embed(backbone, image, settings.layers) for image in batches(category.test, settings)
+        ]
+    labels = np.array([not r.is_good for r in category.test])
+    masks = load_masks(category.test, settings.image_size)
+    size = (settings.image_size, settings.image_size)
+    found: dict[float, tuple[list[float], list[float]]] = {}
+    for coreset in coresets:
+        image_aurocs, pixel_aurocs = found[coreset] = ([], [])
         for seed in seeds:
-            found = evaluate(
-                checked, backbone, PatchCoreSettings(coreset=coreset), seed=seed, notify=bars
+            bank = MemoryBank.choose(
+                backbone, patches, grid, settings.replace(coreset=coreset), seed=seed
             )
-            image.append(float(found.metrics.image_auroc or 0))
-            pixel.append(float(found.metrics.pixel_auroc or 0))
-    return image, pixel
+            scored = [bank.score_patches(part, size) for part in test]
+            image_aurocs.append(auroc(np.concatenate([s.scores for s in scored]), labels))
+            maps = np.concatenate([s.heatmaps for s in scored])
+            pixel_aurocs.append(pixel_auroc(maps, masks))
+    return found
 
 
 def spread(values: list[float]) -> str:
@@ -58,8 +77,8 @@ def main() -> None:
         backbone = load_backbone("resnet18", options.weights)
     print(backbone.report.sentence())
     for name in options.data:
-        for coreset in options.coreset:
-            image, pixel = figures(backbone, SHARED / "data" / name, coreset, options.seeds)
+        found = figures(backbone, SHARED / "data" / name, options.coreset, options.seeds)
+        for coreset, (image, pixel) in found.items():
             print(
                 f"{name} coreset {coreset}: image {spread(image)}, pixel {spread(pixel)}",
                 f"({len(options.seeds)} seeds)",

@@ -22,9 +22,8 @@ RESNET = str(SHARED / "weights/resnet18_imagenet_layer1-3.pth")
 
 def test_transistor_agrees_with_an_independent_implementation():
     """1.000 / 0.914 there (mean of three coreset seeds, ratio 0.01)."""
-    image, pixel = figures(
-        load_backbone("resnet18", RESNET), SHARED / "data/transistor", 0.01, [0, 1, 2]
-    )
+    network = load_backbone("resnet18", RESNET)
+    image, pixel = figures(network, SHARED / "data/transistor", [0.01], [0, 1, 2])[0.01]
     assert np.mean(image) == pytest.approx(1.000, abs=0.02)
     assert np.mean(pixel) == pytest.approx(0.914, abs=0.02)
 

@@ -1,4 +1,4 @@
-"""Networks with a ResNet's part names and a hundredth of its weights, for tests of the machinery."""
+"""Networks with a ResNet's part names and a hundredth of its weights, to test the machinery."""
 
 from __future__ import annotations
 

@@ -24,10 +24,8 @@ from cutswap.demo_scenes.board import (
     board_layers,
     package_text,
 )
-from cutswap.demo_scenes.optics import Field, Light
+from cutswap.demo_scenes.optics import Field, Light, Mask
 from cutswap.demo_scenes.scene import Flaw, Painting
-
-DEFECTS = ("bent_pin", "chipped", "scratch", "solder_bridge")
 
 _TOP = 84.0  # of the package above the board
 _LEAD = 8.0  # half the width of a pin
@@ -105,15 +103,13 @@ def arrange(rng: Generator) -> Board:
 
 def paint(board: Board, flaw: Flaw | None) -> Painting:
     """See `scene.Scene.paint`."""
-    lateral, extra, dent, mark, support = board.lateral, None, None, None, None
-    if flaw is not None:
-        lateral, extra, dent, mark, support = _damage(flaw, board)
+    damage = _MAKERS[flaw.kind](flaw.rng, board) if flaw is not None else None
     layers, light = board.layers, board.light
 
     # Heights of the parts, laid over each other by the share of the pixel that each covers.
-    tin, tin_share = _solder(board, extra)
-    lead, lead_share = _leads(board, lateral)
-    epoxy, epoxy_share = _package(board, dent)
+    tin, tin_share = _solder(board, damage)
+    lead, lead_share = _leads(board, damage)
+    epoxy, epoxy_share = _package(board, damage)
     small_share = layers["part"]
     small = BRICK * layers["brick"] + 0.1 * board.dull
     height = 1.3 * layers["copper"] + 0.8 * layers["silk"] - 3.0 * layers["hole"]
@@ -135,12 +131,12 @@ def paint(board: Board, flaw: Flaw | None) -> Painting:
     radiance = (
         _board_light(board, open_board * (1 - metal), flat * lit, gloss, lit)
         + _metal_light(board, n, metal, np.maximum(lit, 0.8 * lead_share))
-        + _package_light(board, epoxy_share, flat, gloss, mark)
+        + _package_light(board, epoxy_share, flat, gloss, damage)
     )
     brown = small_share * (1 - layers["terminal"]) * flat
     black = brown * layers["resistor"]
     radiance = radiance + _share(brown - black) * _TAN + _share(black) * (1.5 * _EPOXY)
-    return Painting(optics.as_field(1.9 * radiance), support)
+    return Painting(optics.as_field(1.9 * radiance), damage.support if damage else None)
 
 
 def _share(field: Any) -> Field:
@@ -171,33 +167,36 @@ def _metal_light(board: Board, n: tuple[Field, Field, Field], metal: Field, lit:
 
 
 def _package_light(
-    board: Board, share: Field, flat: Field, gloss: Field, mark: Field | None
+    board: Board, share: Field, flat: Field, gloss: Field, damage: _Damage | None
 ) -> Field:
     """Speckled epoxy, its haze, the laser print and, where there is one, a lighter mark."""
     haze = 0.030 * gloss * (1 + 0.25 * board.speckle)
     pale = haze + 0.11 * board.layers["text"] * (0.75 + 0.10 * board.speckle)
-    if mark is not None:
-        pale = pale + mark
+    if damage is not None and damage.pale is not None:
+        pale = pale + damage.pale
     face = share * flat * (1 + 0.08 * board.speckle)
     return optics.as_field(_share(face) * _EPOXY + _share(share * pale))
 
 
-def _solder(board: Board, extra: Field | None) -> tuple[Field, Field]:
+def _solder(board: Board, damage: _Damage | None) -> tuple[Field, Field]:
     """Menisci on the pads (and a bridge, if any): thickness and share covered."""
     begin, end, half = _PAD
     out = np.maximum(np.float32(begin) - board.beyond, board.beyond - np.float32(end))
     # The distance inside the pad, its sides and its ends alike, makes the dome.
     inner = -np.maximum(np.abs(board.lateral) - np.float32(half), out)
-    if extra is not None:
-        inner = np.maximum(inner, extra)
+    if damage is not None and damage.solder is not None:
+        inner = np.maximum(inner, damage.solder)
     dome = np.sqrt(np.clip(inner * np.float32(2 / half), 0, 1))
     uneven = 1 + 0.06 * board.dull
     share = optics.smoothstep(optics.as_field(inner), -0.8, 0.8)
     return optics.as_field(6.0 * dome * board.solder * uneven), share
 
 
-def _leads(board: Board, lateral: Field) -> tuple[Field, Field]:
+def _leads(board: Board, damage: _Damage | None) -> tuple[Field, Field]:
     """Gull-wing pins: a shoulder, a slope, a foot on the pad."""
+    lateral = board.lateral
+    if damage is not None and damage.aside is not None:
+        lateral = lateral - damage.aside
     side = np.float32(_LEAD) - np.abs(lateral)
     length = np.minimum(np.float32(_REACH) - board.beyond, board.beyond + np.float32(14))
     share = optics.smoothstep(optics.as_field(np.minimum(side, length)), -0.8, 0.8)
@@ -207,7 +206,7 @@ def _leads(board: Board, lateral: Field) -> tuple[Field, Field]:
     return optics.as_field(height), share
 
 
-def _package(board: Board, dent: Field | None) -> tuple[Field, Field]:
+def _package(board: Board, damage: _Damage | None) -> tuple[Field, Field]:
     """The moulded body: a flat top with drafted sides, a dimple at pin 1."""
     outside = np.maximum(board.beyond, np.abs(board.u) - np.float32(BODY[1]))
     corner = np.maximum(board.beyond, -8) + np.maximum(np.abs(board.u) - BODY[1], -8)
@@ -216,72 +215,79 @@ def _package(board: Board, dent: Field | None) -> tuple[Field, Field]:
     height = _TOP - 1.5 * draft - 0.05 * draft * draft + 0.22 * board.speckle
     away = np.sqrt((board.u + (BODY[1] - 27)) ** 2 + (board.v - (BODY[0] - 27)) ** 2)
     height = height - 5.0 * optics.smoothstep(optics.as_field(away), 12.0, 9.0)
-    if dent is not None:
-        height = height - dent
+    if damage is not None and damage.dent is not None:
+        height = height - damage.dent
     return optics.as_field(height), optics.smoothstep(optics.as_field(outside), 0.9, -0.9)
 
 
-def _damage(
-    flaw: Flaw, board: Board
-) -> tuple[Field, Field | None, Field | None, Field | None, Field]:
-    """Pin axis distance, solder to add, package to remove, light marks, support of the defect."""
-    rng = flaw.rng
-    lateral, beyond = board.lateral, board.beyond
-    number = int(rng.integers(2 * PINS))
-    mine = np.abs(board.pin - number) < 0.5
-    if flaw.kind == "bent_pin":
-        bend = float(rng.choice([-1, 1]) * rng.uniform(9.0, 13.0))
-        moved = lateral - bend * optics.smoothstep(beyond, 2.0, _REACH - 4)
-        near = (np.abs(lateral) < _LEAD + 18) & (beyond > -2) & (beyond < _PAD[1] + 22)
-        return (
-            optics.as_field(np.where(mine, moved, lateral)),
-            None,
-            None,
-            None,
-            optics.as_field(near & mine),
-        )
-    if flaw.kind == "solder_bridge":
-        row, number = divmod(number, PINS)
-        number = min(number, PINS - 2)
-        middle = FIRST_PIN + (number + 0.5) * PIN_PITCH
-        place = rng.uniform(_PAD[0] + 18, _PAD[1] - 9)
-        thick = rng.uniform(8.5, 12)
-        u = board.u - np.float32(middle)
-        waist = thick + 0.030 * u * u + 1.2 * optics.clouds(rng, 40)
-        bridge = waist - np.abs(beyond - np.float32(place))
-        same_row = (board.v > 0) == bool(row)
-        between = same_row & (np.abs(u) < PIN_PITCH * 0.5)
-        extra = np.where(between, np.minimum(bridge, _PAD[2]), np.float32(-9))
-        near = same_row & (np.abs(u) < PIN_PITCH) & (np.abs(beyond - place) < 30)
-        return lateral, optics.as_field(extra), None, None, optics.as_field(near)
-    if flaw.kind == "chipped":
-        sign = rng.choice([-1, 1], 2)
-        corner = np.array([sign[0] * BODY[1], sign[1] * BODY[0]])
-        island = optics.blob(rng, board.u, board.v, corner, rng.uniform(34, 46), 0.25)
-        on_package = (beyond < 2) & (np.abs(board.u) < BODY[1] + 2)
-        broken = optics.smoothstep(island, 0.0, 0.18)
-        rubble = 1.2 * optics.clouds(rng, 70, 2)
-        crater = broken * (5 + 14 * np.clip(island, 0, 1) + rubble)
-        fresh = 0.060 * broken * (1 + 0.4 * np.clip(optics.clouds(rng, 90), -2, 2))
-        return (
-            lateral,
-            None,
-            optics.as_field(crater),
-            optics.as_field(fresh),
-            optics.as_field((island > -0.25) & on_package),
-        )
-    middle = rng.uniform(-1, 1, 2) * (BODY[1] - 50, BODY[0] - 35)
-    angle = rng.uniform(0, np.pi)
-    step = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(30, 55)
-    across, along = optics.segment(board.u, board.v, middle - step, middle + step)
-    across = across + 1.5 * optics.clouds(rng, 6)
-    ends = optics.smoothstep(along, 0.0, 0.3) * optics.smoothstep(along, 1.0, 0.7)
-    line = optics.bump(across, 2.3) * ends * (0.75 + 0.2 * board.speckle)
-    near = (np.abs(across) < 9) & (along > -0.05) & (along < 1.05)
-    return (
-        lateral,
-        None,
-        optics.as_field(1.2 * line),
-        optics.as_field(0.20 * line),
-        optics.as_field(near),
+@dataclass(frozen=True)
+class _Damage:
+    """What a defect does; `None` leaves the board as it is.
+
+    Attributes:
+        support: where it may reach.
+        aside: by how much pins are moved along their row.
+        solder: depth inside additional solder, negative outside it.
+        dent: height taken from the package.
+        pale: light added to the package.
+    """
+
+    support: Mask
+    aside: Field | None = None
+    solder: Field | None = None
+    dent: Field | None = None
+    pale: Field | None = None
+
+
+def _bent_pin(rng: Generator, board: Board) -> _Damage:
+    mine = np.abs(board.pin - np.float32(rng.integers(2 * PINS))) < 0.5
+    bend = np.float32(rng.choice([-1, 1]) * rng.uniform(9.0, 13.0))
+    near = (np.abs(board.lateral) < _LEAD + 18) & (np.abs(board.beyond - 40) < 42)
+    aside = bend * optics.smoothstep(board.beyond, 2.0, _REACH - 4) * mine
+    return _Damage(near & mine, aside=optics.as_field(aside))
+
+
+def _solder_bridge(rng: Generator, board: Board) -> _Damage:
+    row, number = int(rng.integers(2)), int(rng.integers(PINS - 1))
+    u = board.u - np.float32(FIRST_PIN + (number + 0.5) * PIN_PITCH)
+    away = np.abs(board.beyond - np.float32(rng.uniform(_PAD[0] + 18, _PAD[1] - 9)))
+    # Surface tension: thin in the middle between the pads, wide where it wets them.
+    width = rng.uniform(8.5, 12) + 0.030 * u * u + 1.2 * optics.clouds(rng, 40)
+    same_row = (board.v > 0) == bool(row)
+    between = same_row & (np.abs(u) < PIN_PITCH / 2)
+    inside = np.where(between, np.minimum(width - away, _PAD[2]), np.float32(-9))
+    near = same_row & (np.abs(u) < PIN_PITCH) & (away < 30)
+    return _Damage(near, solder=optics.as_field(inside))
+
+
+def _chipped(rng: Generator, board: Board) -> _Damage:
+    corner = rng.choice([-1, 1], 2) * (BODY[1], BODY[0])
+    island = optics.blob(rng, board.u, board.v, corner, rng.uniform(34, 46), 0.25)
+    broken = optics.smoothstep(island, 0.0, 0.18)
+    crater = broken * (5 + 14 * np.clip(island, 0, 1) + 1.2 * optics.clouds(rng, 70, 2))
+    fresh = 0.060 * broken * (1 + 0.4 * np.clip(optics.clouds(rng, 90), -2, 2))
+    on_package = (board.beyond < 2) & (np.abs(board.u) < BODY[1] + 2)
+    return _Damage(
+        (island > -0.25) & on_package, dent=optics.as_field(crater), pale=optics.as_field(fresh)
     )
+
+
+def _scratch(rng: Generator, board: Board) -> _Damage:
+    middle = rng.uniform(-1, 1, 2) * (BODY[1] - 50, BODY[0] - 35)
+    angle, half = rng.uniform(0, np.pi), rng.uniform(30, 55)
+    across, fade = optics.stroke(rng, board.u, board.v, middle, angle, half, 1.5)
+    line = optics.bump(across, 2.3) * fade * (0.75 + 0.2 * board.speckle)
+    return _Damage(
+        (np.abs(across) < 9) & (fade > 0),
+        dent=optics.as_field(1.2 * line),
+        pale=optics.as_field(0.20 * line),
+    )
+
+
+_MAKERS = {
+    "bent_pin": _bent_pin,
+    "chipped": _chipped,
+    "scratch": _scratch,
+    "solder_bridge": _solder_bridge,
+}
+DEFECTS = tuple(_MAKERS)

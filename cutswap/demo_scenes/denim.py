@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from cutswap.demo_scenes import optics
-from cutswap.demo_scenes.optics import CANVAS, STEP, Field, Light
+from cutswap.demo_scenes.optics import CANVAS, STEP, Field, Light, Mask
 from cutswap.demo_scenes.scene import Flaw, Painting
-
-DEFECTS = ("broken_end", "float", "lint", "oil_stain")
 
 _END = 13.5  # from one warp yarn to the next
 _PICK = 11.0  # from one weft yarn to the next
@@ -24,7 +23,8 @@ _REPEAT = 4  # picks in one repeat of the twill: over three, under one
 
 _INDIGO = np.array([0.010, 0.022, 0.062], np.float32)
 _WORN = np.array([0.120, 0.185, 0.320], np.float32)
-_OIL = np.array([0.36, 0.50, 0.72], np.float32)  # share of the light it takes away
+_LINTS = np.array([[0.34, 0.33, 0.31], [0.25, 0.10, 0.09]], np.float32)
+_OIL = np.array([0.24, 0.40, 0.72], np.float32)  # share of the light it takes away
 _ECRU = np.array([0.520, 0.500, 0.430], np.float32)
 
 
@@ -97,9 +97,11 @@ def paint(cloth: Cloth, flaw: Flaw | None) -> Painting:
     """See `scene.Scene.paint`."""
     # A warp yarn dives under the weft at the middle of its phase.
     dive = optics.bump(cloth.phase - np.float32(_REPEAT / 2), 0.50)
-    thick, stain, thread, support = cloth.thick, None, None, None
-    if flaw is not None:
-        dive, thick, stain, thread, support = _damage(flaw, cloth, dive)
+    thick = cloth.thick
+    damage = _MAKERS[flaw.kind](flaw.rng, cloth) if flaw is not None else None
+    if damage is not None:
+        dive = dive if damage.dive is None else np.clip(dive + damage.dive, 0, 2)
+        thick = thick if damage.swell is None else thick * (1 + damage.swell)
     round_warp = np.sqrt(np.maximum(1 - (cloth.across / (1.02 * thick)) ** 2, 0))
     round_weft = np.sqrt(np.maximum(1 - 0.85 * cloth.weft_across**2, 0))
     warp = 5.2 * round_warp * thick - 7.5 * dive + 0.28 * cloth.twist * round_warp
@@ -116,13 +118,13 @@ def paint(cloth: Cloth, flaw: Flaw | None) -> Painting:
     shares = [lit * over * (1 - crest), lit * over * crest, lit * (1 - over) * pale, lit * fuzz]
     dark, worn, ecru, hair = (optics.shrink(optics.as_field(s))[..., None] for s in shares)
     radiance = dark * _INDIGO + (worn + 0.6 * hair) * _WORN + ecru * _ECRU
-    if stain is not None:
-        radiance = radiance * (1 - _OIL * optics.shrink(stain)[..., None])
-    if thread is not None:
-        cover, colour = thread
-        cover = optics.shrink(cover)[..., None]
-        radiance = radiance * (1 - cover) + cover * colour * cloth.light.strength
-    return Painting(optics.as_field(1.9 * radiance), support)
+    if damage is not None and damage.oil is not None:
+        radiance = radiance * (1 - _OIL * optics.shrink(damage.oil)[..., None])
+    if damage is not None and damage.thread is not None and damage.colour is not None:
+        cover = optics.shrink(damage.thread)[..., None]
+        thread = damage.colour * np.float32(cloth.light.strength)
+        radiance = radiance + cover * (thread - radiance)
+    return Painting(optics.as_field(1.9 * radiance), damage.support if damage else None)
 
 
 def _slivers(rng: Generator, yarns: int, places: int) -> Field:
@@ -158,42 +160,70 @@ def _hairs(rng: Generator, count: int) -> Field:
     return optics.as_field(sheet) * np.float32(1 / 255)
 
 
-def _damage(
-    flaw: Flaw, cloth: Cloth, dive: Field
-) -> tuple[Field, Field, Field | None, tuple[Field, Field] | None, Field]:
-    """Dive, thickness, darkening, foreign thread (cover, colour) and support of the defect."""
-    rng = flaw.rng
-    x, y = optics.grid()
-    spot = rng.uniform(-165, 165, 2)
-    if flaw.kind in ("broken_end", "float"):
-        row, column = (int(optics.at(v)) for v in spot[::-1])
-        mine = np.abs(cloth.end - cloth.end[row, column]) < 0.5
-        middle = float(cloth.down[row, column])
-        half = rng.uniform(14, 24) if flaw.kind == "broken_end" else rng.uniform(45, 70)
-        here = np.abs(cloth.down - np.float32(middle)) + 3 * optics.clouds(rng, 60)
-        gone = optics.as_field(optics.smoothstep(here, half + 4, half - 4) * mine)
-        near = optics.blur(optics.as_field(mine), 4) > 0.02
-        support = optics.as_field(near & (np.abs(cloth.down - middle) < half + 25))
-        if flaw.kind == "float":
-            # Released from the weft it also relaxes and thickens a little.
-            return dive * (1 - gone), cloth.thick * (1 + 0.12 * gone), None, None, support
-        return optics.as_field(dive + gone), cloth.thick, None, None, support
-    if flaw.kind == "oil_stain":
-        island = optics.blob(rng, x, y, spot, rng.uniform(42, 60), 0.25)
-        wet = optics.smoothstep(island, 0.0, 0.25)
-        tide = optics.bump(island - np.float32(0.12), 0.10)
-        return (
-            dive,
-            cloth.thick,
-            optics.as_field(0.75 * wet + 0.25 * tide),
-            None,
-            optics.as_field(island > -0.2),
-        )
+@dataclass(frozen=True)
+class _Damage:
+    """What a defect does: 0 or `None` leaves the cloth as it is.
+
+    Attributes:
+        support: where it may reach.
+        dive: added to the warp's dive under the weft; -1 keeps it on top.
+        swell: share by which the warp yarn is thicker.
+        oil: share of the surface that is soaked.
+        thread: share that a foreign thread covers.
+        colour: of that thread.
+    """
+
+    support: Mask
+    dive: Field | None = None
+    swell: Field | None = None
+    oil: Field | None = None
+    thread: Field | None = None
+    colour: Field | None = None
+
+
+def _broken_end(rng: Generator, cloth: Cloth) -> _Damage:
+    stretch, support = _along_one_end(rng, cloth, rng.uniform(14, 24))
+    return _Damage(support, dive=stretch)
+
+
+def _float(rng: Generator, cloth: Cloth) -> _Damage:
+    stretch, support = _along_one_end(rng, cloth, rng.uniform(45, 70))
+    # Released from the weft the yarn also relaxes and thickens a little.
+    return _Damage(support, dive=-stretch, swell=np.float32(0.12) * stretch)
+
+
+def _along_one_end(rng: Generator, cloth: Cloth, half: float) -> tuple[Field, Mask]:
+    """A stretch of one warp yarn, 0 to 1, and its surroundings."""
+    column, row = (int(optics.at(v)) for v in _spot(rng))
+    mine = optics.as_field(np.abs(cloth.end - cloth.end[row, column]) < 0.5)
+    away = np.abs(cloth.down - cloth.down[row, column])
+    ragged = optics.as_field(away + 3 * optics.clouds(rng, 60))
+    support = (optics.blur(mine, 4) > 0.02) & (away < half + 25)
+    return optics.as_field(optics.smoothstep(ragged, half + 4, half - 4) * mine), support
+
+
+def _oil_stain(rng: Generator, cloth: Cloth) -> _Damage:
+    island = optics.blob(rng, *optics.grid(), _spot(rng), rng.uniform(42, 60), 0.25)
+    tide = optics.bump(island - np.float32(0.12), 0.10)
+    soaked = 0.75 * optics.smoothstep(island, 0.0, 0.25) + 0.25 * tide
+    # Oil is drawn along the yarns: the thicker they are, the more.
+    return _Damage(island > -0.2, oil=optics.as_field(soaked * np.clip(cloth.thick, 0.8, 1.1)))
+
+
+def _lint(rng: Generator, cloth: Cloth) -> _Damage:
     heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.28, 26))
     step = np.stack([np.cos(heading), np.sin(heading)], -1) * rng.uniform(2.5, 4.5)
-    curve = optics.at(spot + np.cumsum(step, 0) - step.sum(0) / 2)
-    sheet = np.zeros((CANVAS, CANVAS), np.uint8)
-    cv2.polylines(sheet, [(curve * 16).round().astype(np.int32)], False, 255, 3, cv2.LINE_AA, 4)
+    curve = optics.at(_spot(rng) + np.cumsum(step, 0) - step.sum(0) / 2)
+    sheet = np.zeros_like(cloth.fuzz, np.uint8)
+    cv2.polylines(sheet, [(curve * 16).round().astype(np.int32)], False, 255, 2, cv2.LINE_AA, 4)
     cover = optics.blur(optics.as_field(sheet) * np.float32(0.9 / 255), 0.8)
-    colour = optics.as_field([(0.34, 0.33, 0.31), (0.25, 0.10, 0.09)][int(rng.integers(2))])
-    return dive, cloth.thick, None, (cover, colour), optics.as_field(cover > 0.004)
+    colour = _LINTS[int(rng.integers(len(_LINTS)))]
+    return _Damage(cover > 0.004, thread=cover, colour=colour)
+
+
+def _spot(rng: Generator) -> NDArray[np.float64]:
+    return rng.uniform(-165, 165, 2)
+
+
+_MAKERS = {"broken_end": _broken_end, "float": _float, "lint": _lint, "oil_stain": _oil_stain}
+DEFECTS = tuple(_MAKERS)

@@ -10,20 +10,19 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from cutswap.demo_scenes import optics
-from cutswap.demo_scenes.optics import Field, Light
+from cutswap.demo_scenes.optics import Field, Light, Mask
 from cutswap.demo_scenes.scene import Flaw, Painting
-
-DEFECTS = ("burr", "nick", "rust", "scratch")
 
 _FLAT = 172.0  # centre to a flat side
 _CHAMFER = 163.0  # where the outer chamfer cone starts
 _SINK = 113.0  # rim of the countersink
 _BORE = 96.0  # inner ends of the thread
 _TALL = 92.0
-_DISTANCE = 430.0  # camera to the top face: how much of the bore's wall is seen
-_PITCH = 15.0  # of the thread
+_DISTANCE = 380.0  # camera to the top face: how much of the bore's wall is seen
+_PITCH = 25.0  # of the thread
 
 _ZINC = np.array([0.93, 0.95, 0.97], np.float32)
 _RUST = np.array([0.34, 0.16, 0.07], np.float32)
@@ -100,10 +99,12 @@ def paint(nut: Nut, flaw: Flaw | None) -> Painting:
     """See `scene.Scene.paint`."""
     height, cover = _body(nut)
     thread = _thread(nut)
-    rust, support = None, None
-    if flaw is not None:
-        height, thread, rust, support = _damage(flaw, nut, height, thread)
-        cover = optics.as_field(cover * optics.smoothstep(height, 30.0, 45.0))
+    damage = _MAKERS[flaw.kind](flaw.rng, nut) if flaw is not None else None
+    if damage is not None and damage.raised is not None:
+        height = height + damage.raised
+    if damage is not None and damage.folded is not None:
+        share, grey = damage.folded
+        thread = thread + share * (grey - thread)
     metal, spread = _metal(nut, height)
     inside = optics.smoothstep(nut.radius, _BORE + 1, _BORE - 1)
     foot = optics.smoothstep(nut.depth, 0.96, 1.04) * inside
@@ -117,12 +118,12 @@ def paint(nut: Nut, flaw: Flaw | None) -> Painting:
     drift = optics.shrink(optics.as_field(spread * metal * nut_share))[..., None]
     ground = optics.shrink(optics.as_field(mat * (1 - nut_share)))[..., None]
     radiance = grey * _ZINC + drift * np.array([0.055, 0.02, -0.06], np.float32)
-    if rust is not None:
-        share = optics.shrink(optics.as_field(rust * nut_share))[..., None]
+    if damage is not None and damage.rust is not None:
+        share = optics.shrink(damage.rust * nut_share)[..., None]
         brown = _RUST * (0.35 + 0.65 * radiance.mean(axis=2, keepdims=True))
         radiance = radiance * (1 - share) + brown * share
     radiance = radiance + ground * _MAT * np.float32(nut.light.strength)
-    return Painting(optics.as_field(1.15 * radiance), support)
+    return Painting(optics.as_field(1.15 * radiance), damage.support if damage else None)
 
 
 def _body(nut: Nut) -> tuple[Field, Field]:
@@ -167,58 +168,65 @@ def _thread(nut: Nut) -> Field:
     return optics.as_field((0.10 + sharp) * glow * np.clip(1 - 0.85 * nut.depth, 0.12, 1))
 
 
-def _damage(
-    flaw: Flaw, nut: Nut, height: Field, thread: Field
-) -> tuple[Field, Field, Field | None, Field]:
-    """Height, thread, rust cover and support of the defect."""
-    rng = flaw.rng
-    heading = rng.uniform(-np.pi, np.pi)
-    out = np.array([np.cos(heading), np.sin(heading)])
-    if flaw.kind == "scratch":
-        middle = out * rng.uniform(_SINK + 12, _CHAMFER - 12)
-        angle = heading + rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
-        step = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(22, 36)
-        across, along = optics.segment(nut.x, nut.y, middle - step, middle + step)
-        across = across + 1.2 * optics.clouds(rng, 6)
-        ends = optics.smoothstep(along, 0.0, 0.3) * optics.smoothstep(along, 1.0, 0.7)
-        groove = (optics.bump(across, 2.2) - 0.5 * optics.bump(across, 4.6)) * ends
-        near = (np.abs(across) < 14) & (along > -0.1) & (along < 1.1)
-        return optics.as_field(height - 1.9 * groove), thread, None, optics.as_field(near)
-    if flaw.kind == "nick":
-        # Struck on the outline: walk outwards from the centre to where it is crossed.
-        column, row = out * _FLAT * 1.04
-        u, v = nut.x - np.float32(column), nut.y - np.float32(row)
-        away = np.sqrt(u * u + v * v) + 3.0 * optics.clouds(rng, 30)
-        size = rng.uniform(17, 26)
-        bowl = optics.smoothstep(optics.as_field(away), size, 0.15 * size)
-        return (
-            optics.as_field(height - rng.uniform(7, 11) * bowl),
-            thread,
-            None,
-            optics.as_field(away < size + 14),
-        )
-    if flaw.kind == "rust":
-        spot = out * rng.uniform(_SINK + 4, _CHAMFER + 4)
-        island = optics.blob(rng, nut.x, nut.y, spot, rng.uniform(17, 27), 0.45)
-        cover = optics.smoothstep(island, 0.05, 0.55) * (
-            0.55 + 0.18 * np.clip(optics.clouds(rng, 90), -2, 2)
-        )
-        return (
-            height,
-            thread,
-            optics.as_field(np.clip(cover, 0, 0.8)),
-            optics.as_field(island > -0.4),
-        )
-    gap = np.abs(np.angle(np.exp(1j * (nut.angle - heading)))).astype(np.float32)
-    half = rng.uniform(0.12, 0.19)
+@dataclass(frozen=True)
+class _Damage:
+    """What a defect does; `None` leaves the nut as it is.
+
+    Attributes:
+        support: where it may reach.
+        raised: added to the height.
+        folded: (share, grey): the thread's wall, smeared over.
+        rust: share of the surface.
+    """
+
+    support: Mask
+    raised: Field | None = None
+    folded: tuple[Field, Field] | None = None
+    rust: Field | None = None
+
+
+def _burr(rng: Generator, nut: Nut) -> _Damage:
+    heading, half = rng.uniform(-np.pi, np.pi), rng.uniform(0.12, 0.19)
+    gap = optics.as_field(np.abs((nut.angle - np.float32(heading) + np.pi) % (2 * np.pi) - np.pi))
     sector = optics.smoothstep(gap, half, 0.4 * half)
     smear = 0.10 + 0.16 * np.clip(0.5 + 0.4 * optics.clouds(rng, 60), 0, 1)
-    folded = thread * (1 - 0.8 * sector) + 0.8 * sector * smear * (nut.depth < 0.55)
-    lip = optics.bump(optics.as_field(nut.radius - np.float32(_BORE + 5)), 4.0) * sector
-    near = (gap < 1.3 * half) & (nut.radius < _SINK + 6) & (nut.radius > _BORE - 30)
-    return (
-        optics.as_field(height + 2.2 * lip),
-        optics.as_field(folded),
-        None,
-        optics.as_field(near),
+    lip = optics.bump(nut.radius - np.float32(_BORE + 5), 4.0) * sector
+    return _Damage(
+        support=(gap < 1.3 * half) & (nut.radius < _SINK + 6) & (nut.radius > _BORE - 30),
+        raised=optics.as_field(2.2 * lip),
+        folded=(np.float32(0.8) * sector, optics.as_field(smear * (nut.depth < 0.55))),
     )
+
+
+def _nick(rng: Generator, nut: Nut) -> _Damage:
+    away = optics.distance(nut.x, nut.y, _outwards(rng) * _FLAT * 1.04)
+    away = away + 3.0 * optics.clouds(rng, 30)
+    size = rng.uniform(17, 26)
+    bowl = optics.smoothstep(away, size, 0.15 * size)
+    return _Damage(away < size + 14, raised=optics.as_field(-rng.uniform(7, 11) * bowl))
+
+
+def _rust(rng: Generator, nut: Nut) -> _Damage:
+    spot = _outwards(rng) * rng.uniform(_SINK + 4, _CHAMFER + 4)
+    island = optics.blob(rng, nut.x, nut.y, spot, rng.uniform(17, 27), 0.45)
+    flakes = 0.55 + 0.18 * np.clip(optics.clouds(rng, 90), -2, 1.4)
+    share = optics.as_field(optics.smoothstep(island, 0.05, 0.55) * flakes)
+    return _Damage(island > -0.4, rust=share)
+
+
+def _scratch(rng: Generator, nut: Nut) -> _Damage:
+    out = _outwards(rng)
+    angle = np.arctan2(out[1], out[0]) + rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
+    middle = out * rng.uniform(_SINK + 12, _CHAMFER - 12)
+    across, fade = optics.stroke(rng, nut.x, nut.y, middle, angle, rng.uniform(22, 36), 1.2)
+    groove = optics.bump(across, 2.2) - 0.5 * optics.bump(across, 4.6)
+    return _Damage((np.abs(across) < 14) & (fade > 0), raised=optics.as_field(-1.9 * groove * fade))
+
+
+def _outwards(rng: Generator) -> NDArray[np.float64]:
+    heading = rng.uniform(-np.pi, np.pi)
+    return np.array([np.cos(heading), np.sin(heading)])
+
+
+_MAKERS = {"burr": _burr, "nick": _nick, "rust": _rust, "scratch": _scratch}
+DEFECTS = tuple(_MAKERS)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from cutswap.demo_scenes import optics
-from cutswap.demo_scenes.optics import CANVAS, STEP, UNITS, Field, Light
+from cutswap.demo_scenes.optics import CANVAS, STEP, UNITS, Field, Light, Mask
 from cutswap.demo_scenes.scene import Flaw, Painting
-
-DEFECTS = ("cut", "poke", "scuff", "stain")
 
 _TAN = np.array([0.235, 0.088, 0.034], np.float32)
 _DARK = np.array([0.070, 0.024, 0.012], np.float32)
@@ -52,21 +51,23 @@ def arrange(rng: Generator) -> Hide:
 
 def paint(hide: Hide, flaw: Flaw | None) -> Painting:
     """See `scene.Scene.paint`."""
-    relief, wax, darker, support = hide.relief, hide.wax, None, None
-    if flaw is not None:
-        relief, wax, darker, support = _damage(flaw, hide)
+    damage = _MAKERS[flaw.kind](flaw.rng, hide) if flaw is not None else None
+    relief, wax = hide.relief, hide.wax
+    if damage is not None:
+        relief = relief if damage.relief is None else damage.relief
+        wax = wax if damage.wax is None else damage.wax
     n = optics.normals(relief + hide.undulation)
     # Light reaches the creases less: a cheap stand-in for ambient occlusion.
     open_sky = np.clip(hide.grain - optics.blur(hide.grain, 5) * 0.6, 0, 1)
     lit = hide.light.diffuse(n, ambient=0.35) * (0.72 + 0.40 * open_sky)
-    if darker is not None:
-        lit = lit * (1 - darker)
+    if damage is not None and damage.darker is not None:
+        lit = lit * (1 - damage.darker)
     dyed = np.clip(0.28 + 0.62 * hide.grain + 0.10 * hide.dye, 0, 1) * lit
     shine = wax * hide.light.gloss(n, 32) * (0.4 + 0.6 * hide.grain)
     colour = _DARK * optics.shrink(optics.as_field(lit))[..., None]
     colour = colour + (_TAN - _DARK) * optics.shrink(optics.as_field(dyed))[..., None]
     radiance = 2.3 * hide.tint * colour + optics.shrink(optics.as_field(shine))[..., None]
-    return Painting(optics.as_field(radiance), support)
+    return Painting(optics.as_field(radiance), damage.support if damage else None)
 
 
 def _pebbles(rng: Generator, cell: float) -> Field:
@@ -104,56 +105,66 @@ def _pebbles(rng: Generator, cell: float) -> Field:
     return optics.blur(optics.as_field(slope * (2 - slope)), 1.1)
 
 
-def _damage(flaw: Flaw, hide: Hide) -> tuple[Field, Field, Field | None, Field]:
-    """Relief, wax, darkening and support of the defect."""
-    rng, relief, wax, grain = flaw.rng, hide.relief, hide.wax, hide.grain
-    x, y = optics.grid()
-    spot = rng.uniform(-170, 170, 2)
-    if flaw.kind == "cut":
-        length, angle = rng.uniform(70, 120), rng.uniform(0, np.pi)
-        step = np.array([np.cos(angle), np.sin(angle)]) * length / 2
-        across, along = optics.segment(x, y, spot - step, spot + step)
-        across = across + 3.0 * optics.clouds(rng, 9)
-        ends = optics.smoothstep(along, 0.0, 0.25) * optics.smoothstep(along, 1.0, 0.75)
-        slit = optics.bump(across, 3.0) * ends
-        lips = optics.bump(across, 8.0) * ends
-        reach = optics.as_field((np.abs(across) < 16) & (along > -0.1) & (along < 1.1))
-        return (
-            optics.as_field(relief * (1 - 0.6 * lips) + 3.0 * lips - 8.0 * slit),
-            wax,
-            optics.as_field(0.75 * slit),
-            reach,
-        )
-    if flaw.kind == "poke":
-        u, v = x - np.float32(spot[0]), y - np.float32(spot[1])
-        away = np.sqrt(u * u + v * v) + 1.2 * optics.clouds(rng, 40)
-        size = float(rng.uniform(5.5, 8.0))
-        hole = optics.smoothstep(optics.as_field(away), size + 2, size - 2)
-        rim = optics.bump(optics.as_field(away - size - 5), 4.5)
-        return (
-            optics.as_field(relief * (1 - hole) - 6.0 * hole + 2.2 * rim),
-            wax,
-            optics.as_field(0.65 * hole),
-            optics.as_field(away < size + 18),
-        )
-    size = rng.uniform(56, 76) if flaw.kind == "scuff" else rng.uniform(42, 60)
-    island = optics.blob(rng, x, y, spot, size, 0.22)
-    if flaw.kind == "scuff":
-        worn = optics.smoothstep(island, 0.0, 0.35)
-        hairs = optics.clouds(rng, 160, stretch=8)
-        hairs = hairs.T if rng.random() < 0.5 else hairs
-        flat = relief * 0.10 + 1.6 + 0.55 * hairs
-        return (
-            optics.as_field(relief + worn * 0.97 * (flat - relief)),
-            optics.as_field(wax * (1 - 0.45 * worn)),
-            None,
-            optics.as_field(island > -0.1),
-        )
-    wet = optics.smoothstep(island, 0.0, 0.25)
-    rim = optics.bump(island - np.float32(0.08), 0.08)
-    return (
-        relief,
-        optics.as_field(wax * (1 + 0.5 * wet)),
-        optics.as_field((0.40 * wet + 0.25 * rim) * (0.7 + 0.3 * grain)),
-        optics.as_field(island > -0.3),
+@dataclass(frozen=True)
+class _Damage:
+    """What a defect does; `None` leaves the hide as it is. `darker` is a share of the light."""
+
+    support: Mask
+    relief: Field | None = None
+    wax: Field | None = None
+    darker: Field | None = None
+
+
+def _cut(rng: Generator, hide: Hide) -> _Damage:
+    angle, half = rng.uniform(0, np.pi), rng.uniform(35, 60)
+    across, fade = optics.stroke(rng, *optics.grid(), _spot(rng), angle, half, 3.0)
+    slit = optics.bump(across, 3.0) * fade
+    lips = optics.bump(across, 8.0) * fade
+    return _Damage(
+        support=(np.abs(across) < 16) & (fade > 0),
+        relief=optics.as_field(hide.relief * (1 - 0.6 * lips) + 3.0 * lips - 8.0 * slit),
+        darker=optics.as_field(0.75 * slit),
     )
+
+
+def _poke(rng: Generator, hide: Hide) -> _Damage:
+    away = optics.distance(*optics.grid(), _spot(rng)) + 1.2 * optics.clouds(rng, 40)
+    size = rng.uniform(5.5, 8.0)
+    hole = optics.smoothstep(away, size + 2, size - 2)
+    rim = optics.bump(away - np.float32(size + 5), 4.5)
+    return _Damage(
+        support=away < size + 18,
+        relief=optics.as_field(hide.relief * (1 - hole) - 6.0 * hole + 2.2 * rim),
+        darker=optics.as_field(0.65 * hole),
+    )
+
+
+def _scuff(rng: Generator, hide: Hide) -> _Damage:
+    island = optics.blob(rng, *optics.grid(), _spot(rng), rng.uniform(56, 76), 0.22)
+    worn = optics.smoothstep(island, 0.0, 0.35)
+    hairs = optics.clouds(rng, 160, stretch=8)
+    flat = hide.relief * 0.10 + 1.6 + 0.55 * (hairs.T if rng.random() < 0.5 else hairs)
+    return _Damage(
+        support=island > -0.1,
+        relief=optics.as_field(hide.relief + worn * 0.97 * (flat - hide.relief)),
+        wax=optics.as_field(hide.wax * (1 - 0.45 * worn)),
+    )
+
+
+def _stain(rng: Generator, hide: Hide) -> _Damage:
+    island = optics.blob(rng, *optics.grid(), _spot(rng), rng.uniform(42, 60), 0.22)
+    wet = optics.smoothstep(island, 0.0, 0.25)
+    tide = optics.bump(island - np.float32(0.08), 0.08)
+    return _Damage(
+        support=island > -0.3,
+        wax=optics.as_field(hide.wax * (1 + 0.5 * wet)),
+        darker=optics.as_field((0.36 * wet + 0.22 * tide) * (0.7 + 0.3 * hide.grain)),
+    )
+
+
+def _spot(rng: Generator) -> NDArray[np.float64]:
+    return rng.uniform(-170, 170, 2)
+
+
+_MAKERS = {"cut": _cut, "poke": _poke, "scuff": _scuff, "stain": _stain}
+DEFECTS = tuple(_MAKERS)

@@ -119,14 +119,29 @@ def shrink(field: Field) -> Field:
     return as_field(cv2.resize(field, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
 
 
-def segment(x: Field, y: Field, start: Any, end: Any) -> tuple[Field, Field]:
-    """Distance to the line through two points and position along it (0 at start, 1 at end)."""
-    (x0, y0), (x1, y1) = start, end
-    length = max(float(np.hypot(x1 - x0, y1 - y0)), 1e-6)
-    ux, uy = np.float32((x1 - x0) / length), np.float32((y1 - y0) / length)
-    along = ((x - np.float32(x0)) * ux + (y - np.float32(y0)) * uy) * np.float32(1 / length)
-    across = (y - np.float32(y0)) * ux - (x - np.float32(x0)) * uy
-    return as_field(across), as_field(along)
+def distance(x: Field, y: Field, place: Any) -> Field:
+    """Distance of every pixel from a place (x, y)."""
+    u, v = x - np.float32(place[0]), y - np.float32(place[1])
+    return as_field(np.sqrt(u * u + v * v))
+
+
+def stroke(
+    rng: Generator, x: Field, y: Field, middle: Any, angle: float, half: float, wander: float
+) -> tuple[Field, Field]:
+    """A drawn line: signed distance across it, and a fade from 1 along it to 0 past its ends.
+
+    Args:
+        rng: source of randomness.
+        x: coordinates in which the rest is given; `y` likewise.
+        y: see `x`.
+        middle: (x, y) of the line's middle.
+        angle: its direction, radians.
+        half: half its length.
+        wander: how far it strays from straight.
+    """
+    along, across = turned(x - np.float32(middle[0]), y - np.float32(middle[1]), angle)
+    across = across + np.float32(wander) * clouds(rng, 7)
+    return as_field(across), smoothstep(np.abs(along), half, 0.45 * half)
 
 
 def blob(rng: Generator, x: Field, y: Field, center: Any, radius: float, rough: float) -> Field:
@@ -204,7 +219,8 @@ class Light:
         """
         lx, ly, lz = self.direction
         side, pixel = CANVAS // detail, detail * STEP
-        small = cv2.resize(height, (side, side), interpolation=cv2.INTER_AREA) / pixel
+        small = cv2.resize(height, (side, side), interpolation=cv2.INTER_AREA)
+        small = as_field(small / pixel)
         dark = np.zeros_like(small)
         for step in range(1, steps + 1):
             way = float(small.max()) / max(lz, 0.2) * step / steps

@@ -13,11 +13,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cutswap.demo_scenes import CATEGORIES
-from cutswap.demo_scenes.optics import SIDE, Camera, Mask, shrink
+from cutswap.demo_scenes.optics import SIDE, Camera, Mask, as_field, shrink
 from cutswap.demo_scenes.scene import Flaw, Scene
 from cutswap.errors import CutSwapError
 
 NOTICEABLE = 4  # levels of 255 by which a pixel must differ to belong to a defect
+ATTEMPTS = 20  # to draw a defect that can be seen
 VISIBLE = 40  # pixels a mask must have
 SPECK = 6  # pixels; smaller islands of change are put back as they were
 
@@ -64,7 +65,7 @@ def render(
         The photo and its mask; the mask of a good picture is empty, of a defective one never.
 
     Raises:
-        CutSwapError: no such category or defect.
+        CutSwapError: no such category or defect, or a defect that stays invisible.
     """
     scene = _scene(category)
     if defect is not None and defect not in scene.DEFECTS:
@@ -84,15 +85,20 @@ def render(
     clean = camera.expose(camera.develop(scene.paint(arrangement, None).radiance))
     if defect is None:
         return Picture(clean, np.zeros((SIDE, SIDE), np.uint8))
-    attempts = randomness("flaw")
+    chance = randomness("flaw")
     # By bad luck a flaw may be too faint to see, or fall outside the frame: draw another.
-    while True:
-        painting = scene.paint(arrangement, Flaw(defect, attempts))
+    for _ in range(ATTEMPTS):
+        painting = scene.paint(arrangement, Flaw(defect, chance))
         flawed = camera.expose(camera.develop(painting.radiance))
-        reach = np.zeros((SIDE, SIDE)) if painting.support is None else shrink(painting.support)
-        mask = _mask(clean, flawed, reach > 0)
-        if int(np.count_nonzero(mask)) >= VISIBLE:
+        mask = _mask(clean, flawed, painting.support)
+        if np.count_nonzero(mask) >= VISIBLE:
             return Picture(np.where(mask[..., None] > 0, flawed, clean), mask)
+    raise CutSwapError(
+        f"{category}: {defect}",
+        expected=f"a defect that changes {VISIBLE} pixels or more",
+        found=f"a fainter one in {ATTEMPTS} attempts",
+        fix="report it, with the seed and the index; meanwhile use another seed",
+    )
 
 
 def _scene(category: str) -> Scene:
@@ -106,12 +112,17 @@ def _scene(category: str) -> Scene:
     return cast(Scene, importlib.import_module(f"cutswap.demo_scenes.{category}"))
 
 
-def _mask(clean: NDArray[np.uint8], flawed: NDArray[np.uint8], support: Mask) -> NDArray[np.uint8]:
+def _mask(
+    clean: NDArray[np.uint8], flawed: NDArray[np.uint8], support: Mask | None
+) -> NDArray[np.uint8]:
     """Where the two photos visibly differ, as islands without pinholes or lone specks."""
+    if support is None:
+        return np.zeros((SIDE, SIDE), np.uint8)
+    reach = (shrink(as_field(support)) > 0).astype(np.uint8)
     change = np.abs(flawed.astype(np.int16) - clean).max(axis=2)
-    islands = ((change >= NOTICEABLE) & support).astype(np.uint8)
+    islands = (change >= NOTICEABLE).astype(np.uint8) & reach
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    islands = cv2.morphologyEx(islands, cv2.MORPH_CLOSE, disc) & support.astype(np.uint8)
+    islands = cv2.morphologyEx(islands, cv2.MORPH_CLOSE, disc) & reach
     _, labels, stats, _ = cv2.connectedComponentsWithStats(islands, connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= SPECK
     large[0] = False  # the background

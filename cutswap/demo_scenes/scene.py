@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from numpy.random import Generator
 
-from cutswap.demo_scenes.optics import Field
+from cutswap.demo_scenes.optics import Field, Mask
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Painting:
 
     Attributes:
         radiance: (SIDE, SIDE, 3) linear light, RGB, about [0, 2].
-        support: (CANVAS, CANVAS), above 0.5 where the flaw may reach; None for a clean scene.
+        support: (CANVAS, CANVAS), where the flaw may reach; None for a clean scene.
     """
 
     radiance: Field
-    support: Field | None
+    support: Mask | None
 
 
 class Scene(Protocol):

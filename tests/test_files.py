@@ -1,0 +1,264 @@
+"""Files are whole or absent, whatever goes wrong while they are written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import SafetensorError
+
+from cutswap import files
+from cutswap.errors import CutSwapError
+from cutswap.files import (
+    append_json_line,
+    need_out,
+    read_json,
+    read_json_lines,
+    replacing,
+    sha256_of,
+    write_json,
+    write_text,
+    write_with,
+)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Every name in the folder, hidden and temporary ones too."""
+    return sorted(p.name for p in folder.iterdir())
+
+
+def full_disk(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class FullFile:
+    """An open file that takes a few bytes and then no more."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def write(self, data: bytes) -> None:
+        self.file.write(data[:3])
+        full_disk()
+
+
+def test_a_new_file_appears_whole_in_a_new_folder(tmp_path: Path):
+    path = tmp_path / "a" / "b" / "c.txt"
+    write_text(path, "ä\n")
+    assert path.read_bytes() == "ä\n".encode()
+    assert names_in(path.parent) == ["c.txt"]
+
+
+def test_until_the_end_the_old_file_stays(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == path.parent  # a rename across disks would not be atomic
+    assert path.read_text() == "new"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("x"), KeyboardInterrupt(), SystemExit(1), GeneratorExit(), MemoryError()],
+    ids=lambda e: type(e).__name__,
+)
+@pytest.mark.parametrize("old", ["old", None], ids=["replacing", "new"])
+def test_a_writer_that_fails_changes_nothing(tmp_path: Path, error: BaseException, old: str | None):
+    path = tmp_path / "a.txt"
+    if old:
+        path.write_text(old)
+
+    def write(file: Any) -> None:
+        file.write(b"half")
+        raise error
+
+    with pytest.raises(type(error)):
+        write_with(path, write)
+    assert names_in(tmp_path) == (["a.txt"] if old else [])
+    assert not old or path.read_text() == old
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError("without a number"),
+        # what safetensors makes of a full disk
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["full disk", "no errno", "safetensors"],
+)
+def test_a_disk_that_fails_is_refused_by_name_and_the_old_file_stays(tmp_path: Path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(CutSwapError, match="a.txt") as caught, replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert caught.value.found in str(error)
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "write", "mkstemp"])
+def test_a_full_disk_at_any_step(tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    if step == "fsync":
+        monkeypatch.setattr(os, "fsync", full_disk)
+    if step == "mkstemp":
+        monkeypatch.setattr(files.tempfile, "mkstemp", full_disk)
+    with pytest.raises(CutSwapError, match="No space left") as caught:
+        if step == "write":
+            write_with(path, lambda file: FullFile(file).write(b"0123456789"))
+        else:
+            write_json(path, {"new": 1})
+    assert caught.value.subject == str(path)
+    assert read_json(path) == {"old": 1}
+    assert names_in(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        # as root every folder can be written, so the parent is made a file
+        "file/a.txt",
+        "file/b/a.txt",
+        # a name longer than the file system takes
+        "x" * 300,
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, place: str):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(CutSwapError, match="to be able to write this file"):
+        write_text(tmp_path / place, "new")
+    assert (tmp_path / "file").read_text() == "old"
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path):
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(CutSwapError, match="a.txt"):
+        write_text(tmp_path / "a.txt", "new")
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_a_refusal_of_the_writer_itself_passes_through(tmp_path: Path):
+    error = CutSwapError("bank", expected="a", found="b", fix="c")
+    with pytest.raises(CutSwapError) as caught, replacing(tmp_path / "a.txt"):
+        raise error
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1, {"a": float("nan")}]])
+def test_json_has_no_nan(tmp_path: Path, value: Any):
+    path = tmp_path / "a.json"
+    write_json(path, 1)
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, value)
+    with pytest.raises(ValueError, match="JSON"):
+        append_json_line(path, {"a": value})
+    assert path.read_text() == "1\n"
+    assert names_in(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (None, "no file"),
+        (b"", "Expecting value"),
+        (b'{"a": 1', "Expecting"),
+        (b"\xff\xfe", "decode"),
+        (b"NOT JSON", "Expecting value"),
+    ],
+    ids=["missing", "empty", "cut short", "not text", "not json"],
+)
+def test_reading_what_is_no_json(tmp_path: Path, content: bytes | None, found: str):
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CutSwapError, match=found) as caught:
+        read_json(path)
+    assert caught.value.subject == str(path)
+
+
+def test_reading_a_folder_as_json_is_refused(tmp_path: Path):
+    with pytest.raises(CutSwapError, match="readable JSON"):
+        read_json(tmp_path)
+
+
+LINES = [{"step": 1, "loss": 0.5}, {"step": 2, "text": "a\u2028b\x0b\x85"}, {"step": 3}]
+
+
+def test_lines_come_back_as_appended(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    assert read_json_lines(path) == []
+    for line in LINES:
+        append_json_line(path, line)
+    assert read_json_lines(path) == LINES
+    assert path.read_bytes().count(b"\n") == len(LINES)
+
+
+def test_lines_of_other_writers_may_hold_odd_separators(tmp_path: Path):
+    # json.dumps(ensure_ascii=False) writes U+2028 as it is; str.splitlines would cut there
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(v, ensure_ascii=False) + "\n" for v in LINES), "utf-8")
+    assert read_json_lines(path) == LINES
+
+
+@given(cut=st.integers(0, 60))
+def test_a_half_written_last_line_is_left_out_and_later_lines_are_safe(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("lines") / "a.jsonl"
+    text = "".join(json.dumps(line) + "\n" for line in LINES)
+    cut = min(cut, len(text))
+    path.write_text(text[: len(text) - cut])
+    before = read_json_lines(path)
+    assert before == LINES[: len(before)]
+    assert len(before) >= text[: len(text) - cut].count("\n")
+    append_json_line(path, {"step": 9})
+    append_json_line(path, {"step": 10})
+    assert read_json_lines(path) == [*before, {"step": 9}, {"step": 10}]
+
+
+def test_a_damaged_line_in_the_middle_is_refused_with_its_number(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"step": 1}\n{"step": \n{"step": 3}\n')
+    with pytest.raises(CutSwapError, match="line 2"):
+        read_json_lines(path)
+
+
+def test_a_full_disk_while_appending_keeps_the_lines_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "a.jsonl"
+    append_json_line(path, {"step": 1})
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(CutSwapError, match="No space left"):
+        append_json_line(path, {"step": 2})
+    monkeypatch.undo()
+    assert read_json_lines(path)[0] == {"step": 1}
+    with pytest.raises(CutSwapError, match="b.jsonl"):
+        append_json_line(tmp_path / "a.jsonl" / "b.jsonl", {"step": 1})
+
+
+def test_need_out_refuses_only_files(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    need_out(tmp_path)
+    need_out(tmp_path / "new")
+    with pytest.raises(CutSwapError, match="a folder to write into"):
+        need_out(tmp_path / "file")
+
+
+def test_sha256_is_of_the_bytes(tmp_path: Path):
+    content = bytes(range(256)) * 1000
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
