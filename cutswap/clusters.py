@@ -77,7 +77,8 @@ def cluster_saliency(saliency: np.ndarray, k: int) -> Clusters:
 
     start = _best_start(distinct, counts, k)
     fitted = KMeans(k, init=start.reshape(-1, 1), n_init=1, tol=1e-6, max_iter=50).fit(values)
-    centroids = np.sort(fitted.cluster_centers_[:, 0])
+    # Clipped because scikit-learn centres the values: a cluster of zeros comes back as -3e-18.
+    centroids = np.sort(fitted.cluster_centers_[:, 0]).clip(distinct[0], distinct[-1])
     return Clusters(centroids, (centroids[1:] + centroids[:-1]) / 2)
 
 

@@ -257,7 +257,7 @@ def describe(summary: dict[str, Any]) -> str:
 
 
 def _has_display() -> bool:
-    """Whether a browser window can open; without one, `webbrowser` may start one in the terminal."""
+    """Whether a window can open; without one, `webbrowser` may start a terminal browser."""
     on_desktop = sys.platform in ("darwin", "win32")
     return on_desktop or any(os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY"))
 

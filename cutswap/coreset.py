@@ -19,8 +19,8 @@ from torch import Tensor
 from cutswap.errors import CutSwapError
 
 # Rows and centres of one matrix product: large enough for full speed, small enough for the cache.
-ROWS = 2048
-BLOCK = 128
+ROWS = 4096
+BLOCK = 256
 # Squared distances below this share of a point's own square are rounding: the points are equal.
 EQUAL = 2.0**-40
 PICKED = -1.0
@@ -174,6 +174,7 @@ class _Search:
         stale, index = index[~fresh], index[fresh]
         rival = max(rival, _farthest(self.bound[stale], stale))
         # 3. Few enough to compare with each new centre at once.
+        index = index[self.bound[index] >= rival[0]]
         inside, next_inside = _largest(self.bound[index], self._candidates)
         if next_inside[0] > PICKED:
             rival = max(rival, (next_inside[0], -int(index[-next_inside[1]])))
@@ -207,26 +208,32 @@ class _Search:
 
     def freshen(self, index: Tensor, floor: float) -> None:
         """Compare points with the centres they have missed, until their bound is below floor."""
+        index = index[self.known[index] < self.done]
+        if len(index) == 0:
+            return
         by_known = self.known[index].argsort(stable=True)
         for chunk in index[by_known].split(ROWS):
             self._freshen_chunk(chunk, floor)
 
     def _freshen_chunk(self, index: Tensor, floor: float) -> None:
-        bound, known = self.bound[index], self.known[index]
-        rows: Tensor | None = None
-        while True:
-            wanted = ((known < self.done) & (bound >= floor)).nonzero()[:, 0]
-            if len(wanted) == 0:
-                break
-            if rows is None or len(wanted) < 0.7 * len(index):
-                self.bound[index], self.known[index] = bound, known
-                index, bound, known = index[wanted], bound[wanted], known[wanted]
-                rows = self.rows(index)
-                own = rows.square().sum(dim=1)
-            low = int(known[known < self.done].min()) if len(wanted) < len(index) else int(known.min())
+        """Of points in the order of `known`: those that know least catch up until others join."""
+        bound, known, rows = self.bound[index], self.known[index], self.rows(index)
+        own = rows.square().sum(dim=1)
+        low = int(known[0])
+        while low < self.done:
             high = min(low + BLOCK, self.done)
-            bound = bound.minimum(self.nearest(rows, own, low, high))
-            known = torch.where(known >= low, known.clamp_min(high), known)
+            part = int((known < high).sum())
+            nearest = self.nearest(rows[:part], own[:part], low, high)
+            bound[:part] = bound[:part].minimum(nearest)
+            known[:part] = low = high
+            alive = (bound >= floor).nonzero()[:, 0]
+            if len(alive) < 0.7 * len(index):
+                self.bound[index], self.known[index] = bound, known
+                if len(alive) == 0:
+                    return
+                index, bound, known = index[alive], bound[alive], known[alive]
+                rows, own = rows.index_select(0, alive), own[alive]
+                low = int(known[0])
         self.bound[index], self.known[index] = bound, known
 
     def nearest(self, rows: Tensor, own: Tensor, low: int, high: int) -> Tensor:

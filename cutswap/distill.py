@@ -106,9 +106,8 @@ class Distiller:
         start_stage, start_step, moments = self._resume()
         for stage in STAGES[STAGES.index(start_stage) :]:
             steps = self._steps(stage)
-            if steps == 0:
-                continue
-            yield from self._run_stage(stage, start_step, steps, moments)
+            if start_step < steps:
+                yield from self._run_stage(stage, start_step, steps, moments)
             start_step, moments = 0, {}
 
     def _steps(self, stage: str) -> int:

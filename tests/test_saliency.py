@@ -103,7 +103,7 @@ def check_against_reference(
 
 
 def test_every_level_equals_pytorch_grad_cam(backbone: Backbone, image: Tensor):
-    check_against_reference(backbone, image, backbone.levels)
+    check_against_reference(backbone, image[:2], backbone.levels)
 
 
 def test_every_layer_of_slim_vgg_equals_pytorch_grad_cam(slim: Backbone, image: Tensor):
@@ -116,12 +116,18 @@ def test_layers_inside_blocks_equal_pytorch_grad_cam(
 ):
     inside = ("bn1", "layer1.0.conv1", "layer2.0.downsample.1", "layer3.1.bn2", "layer4.1")
     check_against_reference(resnet, image[:1], inside)
-    check_against_reference(squeezenet, image[:1], ("0", "3.squeeze", "5.expand3x3", "10"))
+    check_against_reference(
+        squeezenet, image[:1], ("0", "features.3.squeeze", "features.5.expand3x3", "10")
+    )
 
 
-@pytest.mark.parametrize("target", [0, 7, 999])
-def test_a_chosen_class_equals_pytorch_grad_cam(backbone: Backbone, image: Tensor, target: int):
-    check_against_reference(backbone, image, backbone.levels[2:], target)
+@pytest.mark.parametrize(
+    ("network", "target"),
+    [("slim", 0), ("slim", 7), ("slim", 999), ("squeezenet", 7), ("resnet", 7)],
+)
+def test_a_chosen_class_equals_pytorch_grad_cam(network, target, image: Tensor, request):
+    backbone = request.getfixturevalue(network)
+    check_against_reference(backbone, image[:2], backbone.levels[2:], target)
 
 
 def test_full_width_vgg16_equals_pytorch_grad_cam(vgg16: Backbone, image: Tensor):

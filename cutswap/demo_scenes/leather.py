@@ -23,7 +23,17 @@ _DARK = np.array([0.070, 0.024, 0.012], np.float32)
 
 @dataclass(frozen=True)
 class Hide:
-    """One crop of hide: relief, shares and gains as fields."""
+    """One crop of hide.
+
+    Attributes:
+        grain: 0 in the creases between the pebbles, 1 on their tops.
+        relief: height of pebbles and pores.
+        undulation: broad height of the hide.
+        dye: unevenness of the colour, about unit deviation.
+        wax: strength of the finish's gloss.
+        tint: (3,) colour of this hide against the usual one, about 1.
+        light: the lamp.
+    """
 
     grain: Field
     relief: Field
@@ -76,9 +86,7 @@ def _pebbles(rng: Generator, cell: float) -> Field:
     rows, columns = np.mgrid[0:count, 0:count].astype(np.float32)
     rows += np.float32(0.5) * (np.arange(count, dtype=np.float32) % 2)[None, :]
     jitter = rng.uniform(-0.46, 0.46, (2, count, count)).astype(np.float32)
-    points = (np.stack([rows, columns]) + jitter) * np.float32(cell / STEP) - np.float32(
-        cell / STEP
-    )
+    points = (np.stack([rows, columns]) + jitter - 1) * np.float32(cell / STEP)
     row, column = points.reshape(2, -1).astype(np.int32)
     inside = (row >= 0) & (row < CANVAS) & (column >= 0) & (column < CANVAS)
     empty = np.ones((CANVAS, CANVAS), np.uint8)

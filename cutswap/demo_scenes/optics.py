@@ -148,13 +148,13 @@ def blob(rng: Generator, x: Field, y: Field, center: Any, radius: float, rough: 
     """An irregular island: 1 at its centre, falling linearly, 0 at its ragged shore."""
     ratio, angle = rng.uniform(0.6, 1.0), rng.uniform(0, np.pi)
     u, v = turned(x - np.float32(center[0]), y - np.float32(center[1]), angle)
-    distance = np.sqrt(u * u + v * v / np.float32(ratio**2)) / np.float32(radius)
-    return as_field(1 - distance + np.float32(rough) * clouds(rng, UNITS / radius, 3))
+    away = np.sqrt(u * u + v * v / np.float32(ratio**2)) / np.float32(radius)
+    return as_field(1 - away + np.float32(rough) * clouds(rng, UNITS / radius, 3))
 
 
 @dataclass(frozen=True)
 class Light:
-    """A softbox: where it stands and how it falls off across the scene.
+    """A softbox: where it stands and how bright it is.
 
     Attributes:
         azimuth: where it stands, radians from +x towards +y.
@@ -238,6 +238,13 @@ class Camera:
 
     Noise is drawn when the camera is made, so two scenes photographed by one camera differ only
     where the scenes do.
+
+    Attributes:
+        exposure: gain, about 1.
+        white_balance: (3,) gains of the channels, about 1.
+        vignette: (SIDE, SIDE, 1) share of the light that arrives, uneven lighting included.
+        defocus: sigma of the lens' blur, photo pixels.
+        noise: (SIDE, SIDE, 3), about unit deviation.
     """
 
     exposure: float

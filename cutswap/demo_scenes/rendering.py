@@ -120,9 +120,9 @@ def _mask(
         return np.zeros((SIDE, SIDE), np.uint8)
     reach = (shrink(as_field(support)) > 0).astype(np.uint8)
     change = np.abs(flawed.astype(np.int16) - clean).max(axis=2)
-    islands = (change >= NOTICEABLE).astype(np.uint8) & reach
+    changed = (change >= NOTICEABLE).astype(np.uint8) & reach
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    islands = cv2.morphologyEx(islands, cv2.MORPH_CLOSE, disc) & reach
+    islands = cv2.bitwise_and(cv2.morphologyEx(changed, cv2.MORPH_CLOSE, disc), reach)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(islands, connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= SPECK
     large[0] = False  # the background
