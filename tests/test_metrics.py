@@ -1,0 +1,169 @@
+"""Metrics: cases worked by hand, scikit-learn and brute force as references, laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from cutswap.errors import CutSwapError
+from cutswap.metrics import aupro, auroc, average_precision, f1_max, pixel_auroc, summarise
+
+
+@st.composite
+def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Scores with many ties, and labels of both classes."""
+    size = draw(st.integers(2, 40))
+    scores = np.array(draw(st.lists(st.integers(0, 6), min_size=size, max_size=size)), float)
+    labels = np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size)))
+    labels[0], labels[-1] = True, False
+    return scores, labels
+
+
+AUROC_CASES = [
+    # (name, scores, labels, area)
+    ("perfect", [1, 2, 3, 4], [0, 0, 1, 1], 1.0),
+    ("reversed", [4, 3, 2, 1], [0, 0, 1, 1], 0.0),
+    ("all tied count half", [5, 5, 5, 5], [0, 1, 0, 1], 0.5),
+    ("one of four pairs wrong", [1, 3, 2, 4], [0, 0, 1, 1], 0.75),
+    ("one tie among two pairs", [1, 2, 2], [0, 0, 1], 0.75),
+]
+
+
+class TestAuroc:
+    @pytest.mark.parametrize(("scores", "labels", "area"), [c[1:] for c in AUROC_CASES],
+                             ids=[c[0] for c in AUROC_CASES])  # fmt: skip
+    def test_by_hand(self, scores, labels, area):
+        assert auroc(np.array(scores, float), np.array(labels, bool)) == pytest.approx(area)
+
+    @given(scored())
+    def test_agrees_with_scikit_learn_on_ties(self, data):
+        assert auroc(*data) == pytest.approx(roc_auc_score(data[1], data[0]))
+
+    @given(scored())
+    def test_only_the_order_counts(self, data):
+        scores, labels = data
+        assert auroc(np.exp(scores) * 3 - 7, labels) == pytest.approx(auroc(scores, labels))
+
+    def test_large_raw_distances_do_not_tie(self):
+        # A sigmoid in float32 is 1 from 17 up: the trap of some metrics libraries.
+        scores = np.array([100.0, 101.0, 102.0, 103.0], dtype=np.float32)
+        assert auroc(scores, np.array([0, 0, 1, 1], bool)) == 1.0
+
+    def test_one_class_has_none(self):
+        assert auroc(np.array([1.0, 2.0]), np.array([True, True])) is None
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_not_finite_is_refused(self, bad):
+        with pytest.raises(CutSwapError, match="finite"):
+            auroc(np.array([1.0, bad]), np.array([True, False]))
+
+    def test_pixels_of_all_images_are_pooled(self):
+        maps = np.array([[[1.0, 2.0]], [[3.0, 4.0]]])
+        masks = np.array([[[False, True]], [[False, True]]])
+        # pairs: 2>1, 2<3, 4>1, 4>3
+        assert pixel_auroc(maps, masks) == pytest.approx(0.75)
+
+
+class TestPrecision:
+    def test_by_hand(self):
+        # ranked: hit, miss, hit: precision 1 at recall 1/2, 2/3 at recall 1
+        found = average_precision(np.array([3.0, 2.0, 1.0]), np.array([1, 0, 1], bool))
+        assert found == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+
+    @given(scored())
+    def test_agrees_with_scikit_learn(self, data):
+        assert average_precision(*data) == pytest.approx(average_precision_score(data[1], data[0]))
+
+    @given(scored())
+    def test_f1_max_is_the_best_and_its_threshold_gives_it(self, data):
+        scores, labels = data
+        best, threshold = f1_max(scores, labels)
+        precision, recall, _ = precision_recall_curve(labels, scores)
+        both = precision + recall
+        f1 = np.where(both > 0, 2 * precision * recall / np.where(both > 0, both, 1), 0)
+        assert best == pytest.approx(f1.max())
+        called = scores >= threshold
+        assert best == pytest.approx(2 * (called & labels).sum() / (called.sum() + labels.sum()))
+
+
+def brute_aupro(maps: np.ndarray, masks: np.ndarray, limit: float) -> float:
+    """The definition, threshold by threshold, with flood-filled 8-neighbour regions."""
+    regions = []
+    for index, mask in enumerate(masks):
+        left = {(int(y), int(x)) for y, x in np.argwhere(mask)}
+        while left:
+            stack, region = [left.pop()], []
+            while stack:
+                y, x = stack.pop()
+                region.append((index, y, x))
+                around = {(y + a, x + b) for a in (-1, 0, 1) for b in (-1, 0, 1)} & left
+                left -= around
+                stack += around
+            regions.append(region)
+    points = [(0.0, 0.0)]
+    for threshold in sorted(set(maps.reshape(-1)), reverse=True):
+        hit = maps >= threshold
+        fpr = (hit & ~masks).sum() / (~masks).sum()
+        points.append((fpr, float(np.mean([np.mean([hit[p] for p in r]) for r in regions]))))
+    fpr, pro = np.array(points).T
+    grid = np.unique(np.concatenate([fpr[fpr <= limit], [limit]]))
+    area = 0.0
+    for a, b in zip(grid, grid[1:], strict=False):
+        # just after a (a vertical rise belongs to its left end) and just before b
+        left_height = pro[np.flatnonzero(fpr <= a)[-1]]
+        later = np.flatnonzero(fpr >= b)[0]
+        right = pro[later] if fpr[later] == b else np.interp(b, fpr, pro)
+        area += (b - a) * (left_height + right) / 2
+    return area / limit
+
+
+class TestAupro:
+    @given(st.integers(0, 10_000), st.sampled_from([0.3, 0.1, 1.0]), st.integers(2, 9))
+    def test_agrees_with_the_definition(self, seed, limit, levels):
+        rng = np.random.default_rng(seed)
+        masks = rng.random((2, 6, 6)) < 0.2
+        masks[0, 0, 0], masks[0, 5, 5] = True, False
+        maps = rng.integers(0, levels, masks.shape).astype(float)
+        assert aupro(maps, masks, limit) == pytest.approx(brute_aupro(maps, masks, limit))
+
+    def test_perfect_and_hopeless(self):
+        masks = np.zeros((1, 8, 8), bool)
+        masks[0, 2:4, 2:4] = True
+        assert aupro(masks.astype(float), masks) == pytest.approx(1.0)
+        assert aupro(-masks.astype(float), masks) == pytest.approx(0.0)
+
+    def test_small_regions_weigh_as_much_as_large_ones(self):
+        masks = np.zeros((1, 10, 10), bool)
+        masks[0, 0, 0] = True  # one pixel
+        masks[0, 4:8, 4:8] = True  # sixteen
+        only_small = np.zeros(masks.shape)
+        only_small[0, 0, 0] = 1.0
+        # PRO is 1/2 from FPR 0 on, then rises in a line to 1 at FPR 1: at 0.3 it is 0.65.
+        assert aupro(only_small, masks) == pytest.approx((0.5 + 0.65) / 2)
+
+    def test_diagonal_neighbours_are_one_region(self):
+        masks = np.zeros((1, 6, 6), bool)
+        masks[0, 1, 1] = masks[0, 2, 2] = True
+        maps = np.zeros(masks.shape)
+        maps[0, 1, 1] = 1.0
+        assert aupro(maps, masks, 1.0) == pytest.approx((0.5 + 1.0) / 2)
+
+    def test_no_defect_has_none(self):
+        assert aupro(np.zeros((1, 4, 4)), np.zeros((1, 4, 4), bool)) is None
+
+
+class TestSummary:
+    def test_everything_at_once(self):
+        masks = np.zeros((2, 4, 4), bool)
+        masks[1, 1, 1] = True
+        found = summarise(np.array([0.1, 0.9]), np.array([False, True]), masks * 2.0, masks)
+        assert found.image_auroc == found.pixel_auroc == found.aupro == found.f1_max == 1.0
+        assert found.threshold == pytest.approx(0.9)
+
+    def test_without_masks_no_pixel_figures(self):
+        found = summarise(np.array([1.0, 2.0]), np.array([0, 1], bool), np.zeros((2, 4, 4)), None)
+        assert found.image_auroc == 1.0
+        assert (found.pixel_auroc, found.aupro, found.pixel_f1_max) == (None, None, None)
