@@ -9,6 +9,7 @@ from PIL import Image
 
 from cutswap.anchors import Point, Size
 from cutswap.color_jitter import Jitter
+from cutswap.config import METHODS
 from cutswap.errors import CutSwapError
 
 
