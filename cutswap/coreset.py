@@ -1,12 +1,12 @@
 """Greedy k-centre: the few training patches that lie close to all the others.
 
 Goal (PatchCore, Roth et al. 2022, eq. 5): choose C among the points so that
-max_m min_{c in C} ||m - c|| is small; farthest-first is within a factor of two of the best.
+max_m min_{c in C} ||m - c|| is small; farthest-first comes within a factor of two of the best.
 
 The textbook loop compares every point with every new centre. Distances to the nearest centre only
-ever shrink, so here a point's old distance serves as an upper bound, and its comparison with new
-centres waits until that bound is large enough to matter, when many are made in one matrix product.
-The picks are the textbook's: see `tests/test_coreset.py`.
+ever shrink, so an old distance is an upper bound, and here a point's comparison with new centres
+waits until its bound is large enough to matter, when many are made in one matrix product. Only
+points about to be picked are measured in double precision. The picks are the textbook's.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from torch import Tensor
 from cutswap.errors import CutSwapError
 
 # Rows and centres of one matrix product: large enough for full speed, small enough for the cache.
-ROWS = 4096
-BLOCK = 256
+ROWS, BLOCK = 4096, 256
+# Points looked at in a round, and how many picks it should give: a round has a fixed cost.
+START, WIDEST = 2048, 16384
+FEW, MANY = 64, 256
+PICKED = -1.0
 # Squared distances below this share of a point's own square are rounding: the points are equal.
 EQUAL = 2.0**-40
-PICKED = -1.0
-# Candidates at first and at most, and the picks a round should give.
-START, WIDEST = 1024, 8192
-FEW, MANY = 32, 128
 
 Rival = tuple[float, int]  # (squared distance, -index): the larger tuple is picked first
+NOBODY: Rival = (PICKED, 0)
 
 
 def greedy_k_center(
@@ -41,8 +41,8 @@ def greedy_k_center(
 ) -> Tensor:
     """Indices of `count` points, each the farthest from all before it.
 
-    Squared distances are computed in double and kept in single precision: the order in which a
-    product sums leaves no trace, so ties are ties on any machine. Ties go to the lowest index.
+    Squared distances are measured in double and compared in single precision: the order in which
+    a product sums leaves no trace, and ties are ties on any machine. Ties go to the lowest index.
 
     Args:
         points: (n, d) float, any device (MPS has no double: computed on the CPU).
@@ -62,12 +62,11 @@ def greedy_k_center(
     Source: Roth et al. 2022, algorithm 1; Gonzalez 1985.
     """
     _check(points, count)
-    device = points.device
     generator = torch.Generator().manual_seed(seed)
     # Drawn before the projection, so that a seed's first pick does not depend on that setting.
     first = int(torch.randint(len(points), (1,), generator=generator))
-    with torch.no_grad():
-        space = points if device.type != "mps" else points.cpu()
+    with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
+        space = _with_double(points)
         if projection is not None and projection < points.shape[1]:
             # Divided by sqrt(dimensions): expected squared distances stay what they were.
             matrix = torch.randn(points.shape[1], projection, generator=generator)
@@ -78,7 +77,7 @@ def greedy_k_center(
             search.round()
             if progress:
                 progress(search.done, count)
-    return search.picks.to(device)
+    return search.picks.to(points.device)
 
 
 def coverage_radius(points: Tensor, picks: Tensor) -> float:
@@ -92,11 +91,15 @@ def coverage_radius(points: Tensor, picks: Tensor) -> float:
         CutSwapError: points that are no finite matrix, or no picks.
     """
     _check(points, len(picks))
-    search = _Search(points if points.device.type != "mps" else points.cpu(), len(picks))
-    for index in picks.tolist():
-        search.add(index)
-    search.freshen(torch.arange(len(points), device=search.bound.device), 0.0)
-    return float(search.bound.clamp_min(0).max()) ** 0.5
+    radius = 0.0
+    with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
+        search = _Search(_with_double(points), len(picks))
+        search.add(picks.to(search.bound.device))
+        for chunk in torch.arange(len(points), device=search.bound.device).split(ROWS):
+            # Points known to be nearer than the radius so far need not be measured to the end.
+            search.compare(chunk, radius, torch.float64)
+            radius = max(radius, float(search.bound[chunk].max()))
+    return radius**0.5
 
 
 def _check(points: Tensor, count: int) -> None:
@@ -110,9 +113,11 @@ def _check(points: Tensor, count: int) -> None:
     low, high = points.aminmax()  # NaN and infinity both show in the extremes, without a mask
     if not (low.isfinite() and high.isfinite()):
         raise CutSwapError(
-            "coreset points", expected="finite numbers", found="NaN or infinity",
+            "coreset points",
+            expected="finite numbers",
+            found="NaN or infinity",
             fix="check the weights and the images the features came from",
-        )  # fmt: skip
+        )
     if not 1 <= count <= len(points):
         raise CutSwapError(
             "coreset size",
@@ -122,14 +127,29 @@ def _check(points: Tensor, count: int) -> None:
         )
 
 
+def _with_double(points: Tensor) -> Tensor:
+    return points.cpu() if points.device.type == "mps" else points
+
+
+def _full_single_precision(device: torch.device) -> bool:
+    """Whether float32 products are sure to be float32 inside: TF32 and bfloat16 break the bounds.
+
+    Torch refuses to say once its two generations of precision flags were mixed.
+    """
+    try:
+        return device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:
+        return False
+
+
 class _Search:
     """Farthest-first search with postponed comparisons.
 
     Attributes:
-        bound: (n,) float32, squared distance to the nearest of the first `known` centres; picked
-            points hold `PICKED`.
+        bound: (n,) float32, at least the squared distance to the nearest of the first `known`
+            centres, and equal to it once measured in double; picked points hold `PICKED`.
         known: (n,) int64, how many centres each point has been compared with.
-        done: centres so far.
+        done: number of centres.
         picks: (count,) int64, their indices.
     """
 
@@ -141,85 +161,93 @@ class _Search:
         self.bound = torch.full((len(points),), torch.inf, device=device)
         self.known = torch.zeros(len(points), dtype=torch.int64, device=device)
         self.picks = torch.zeros(count, dtype=torch.int64)
-        self.centres = torch.empty(count, points.shape[1], dtype=torch.float64, device=device)
-        self.squares = torch.empty(count, dtype=torch.float64, device=device)
         self.done = 0
-        self._candidates = self._width = START
+        self.quick = torch.float32 if _full_single_precision(device) else torch.float64
+        # (count, d) centres and (count,) squares, in each precision that is used.
+        self.centres = {
+            kind: torch.empty(count, points.shape[1], dtype=kind, device=device)
+            for kind in (self.quick, torch.float64)
+        }
+        self.squares = {kind: torch.empty_like(c[:, 0]) for kind, c in self.centres.items()}
+        # Rounding of ||x||^2 + ||c||^2 - 2 x.c over d terms stays below slack (||x||^2 + ||c||^2)
+        # (Higham 2002, eq. 3.5, doubled to cover the squares and the centring).
+        self.slack = 2 * (points.shape[1] + 8) * 2.0**-24
+        self.width = START
 
     def begin(self, first: int) -> None:
         """Pick the first centre and compare every point with it."""
-        self.add(first)
+        self.add(torch.tensor([first], device=self.bound.device))
         self.freshen(torch.arange(len(self.bound), device=self.bound.device), 0.0)
         self.bound[first] = PICKED
 
-    def add(self, index: int) -> None:
-        """Append a centre; nobody is compared with it yet."""
-        row = self.rows(torch.tensor([index], device=self.points.device))[0]
-        self.picks[self.done] = index
-        self.centres[self.done] = row
-        self.squares[self.done] = row.dot(row)
-        self.done += 1
+    def add(self, index: Tensor) -> None:
+        """Append centres; nobody is compared with them yet."""
+        low, high = self.done, self.done + len(index)
+        self.picks[low:high] = index
+        squares = self.rows(index, torch.float64).square().sum(dim=1)
+        for kind, centres in self.centres.items():
+            centres[low:high] = self.rows(index, kind)
+            self.squares[kind][low:high] = squares * (1 + self.slack_of(kind))
+        self.done = high
 
-    def rows(self, index: Tensor) -> Tensor:
-        """(m, d) float64: centred points; index_select, because indexing is six times slower."""
-        return self.points.index_select(0, index).double().sub_(self.mean)
+    def slack_of(self, kind: torch.dtype) -> float:
+        """Share of the squares that makes up for rounding; none where rounding leaves no trace."""
+        return 0.0 if kind == torch.float64 else self.slack
+
+    def rows(self, index: Tensor, kind: torch.dtype) -> Tensor:
+        """(m, d) centred points; index_select, because indexing is several times slower."""
+        return self.points.index_select(0, index).to(kind).sub_(self.mean.to(kind))
 
     def round(self) -> None:
-        """Compare the points with the largest bounds, then pick among them while that is safe."""
-        # 1. The `width` largest bounds. Whoever is outside is no farther than `rival`.
-        index, rival = _largest(self.bound, self._width)
-        # 2. Compare these with the centres they have missed, unless they drop below the rival.
-        self.freshen(index, rival[0])
-        fresh = self.known[index] == self.done
-        stale, index = index[~fresh], index[fresh]
-        rival = max(rival, _farthest(self.bound[stale], stale))
-        # 3. Few enough to compare with each new centre at once.
-        index = index[self.bound[index] >= rival[0]]
-        inside, next_inside = _largest(self.bound[index], self._candidates)
+        """Look at the points with the largest bounds and pick among them while that is safe."""
+        # 1. The largest bounds; whoever is outside is no farther than the rival.
+        index, rival = _largest(self.bound, self.width)
+        # 2. Compare these with the centres they have missed, until they drop below the rival.
+        self.freshen(index, max(rival[0], 0.0))
+        index = index[self.bound[index] >= max(rival[0], 0.0)]
+        # 3. Measure those that are left; usually few.
+        inside, next_inside = _largest(self.bound[index], WIDEST)
         if next_inside[0] > PICKED:
             rival = max(rival, (next_inside[0], -int(index[-next_inside[1]])))
         picked = self._pick_among(index[inside], rival)
-        # 4. Nothing safe: widen until it is. Few: rounds cost more than comparisons. Many: less.
+        # 4. Nobody beat the rival: widen until somebody does.
         if picked == 0:
-            self._width = min(4 * self._width, len(self.bound))
-            return
-        if picked < FEW:
-            self._candidates = min(2 * self._candidates, WIDEST)
-        elif picked >= MANY:
-            self._candidates = max(self._candidates // 2, START // 4)
-        self._width = self._candidates
+            self.width = min(4 * self.width, len(self.bound))
+        elif picked < FEW:
+            self.width = min(2 * self.width, WIDEST)
+        else:
+            self.width = min(self.width, WIDEST) // (2 if picked >= MANY else 1)
 
     def _pick_among(self, index: Tensor, rival: Rival) -> int:
-        """The textbook loop on the candidates, while the best of them beats the rival."""
-        before = self.done
-        rows, bound = self.rows(index), self.bound[index]
+        """The textbook loop on measured candidates, while the best of them beats the rival."""
+        rows, bound = self.rows(index, torch.float64), self.bound[index]
         own = rows.square().sum(dim=1)
-        while self.done < min(len(self.picks), before + MANY) and len(index):
+        for low in range(0, self.done, BLOCK):
+            bound = bound.minimum(self.nearest(rows, own, low, min(low + BLOCK, self.done)))
+        chosen: list[int] = []
+        while len(chosen) < min(len(self.picks) - self.done, MANY) and len(index):
             best = int(bound.argmax())  # the first of equals: index rises, so the lowest index
-            choice = int(index[best])
-            if (float(bound[best]), -choice) < rival:
+            if (float(bound[best]), -int(index[best])) < rival:
                 break
-            self.add(choice)
-            bound = bound.minimum(self.nearest(rows, own, self.done - 1, self.done))
+            chosen.append(best)
+            bound = bound.minimum(_nearest(rows, own, rows[best : best + 1], own[best]))
             bound[best] = PICKED
-        self.bound[index] = bound
-        self.known[index] = self.done
-        return self.done - before
+        self.add(index[chosen])
+        self.bound[index], self.known[index] = bound, self.done
+        return len(chosen)
 
     def freshen(self, index: Tensor, floor: float) -> None:
         """Compare points with the centres they have missed, until their bound is below floor."""
         index = index[self.known[index] < self.done]
-        if len(index) == 0:
-            return
         by_known = self.known[index].argsort(stable=True)
         for chunk in index[by_known].split(ROWS):
-            self._freshen_chunk(chunk, floor)
+            self.compare(chunk, floor, self.quick)
 
-    def _freshen_chunk(self, index: Tensor, floor: float) -> None:
+    def compare(self, index: Tensor, floor: float, kind: torch.dtype) -> None:
         """Of points in the order of `known`: those that know least catch up until others join."""
-        bound, known, rows = self.bound[index], self.known[index], self.rows(index)
+        bound, known, rows = self.bound[index], self.known[index], self.rows(index, kind)
         own = rows.square().sum(dim=1)
-        low = int(known[0])
+        low = int(known[0]) if len(known) else self.done
         while low < self.done:
             high = min(low + BLOCK, self.done)
             part = int((known < high).sum())
@@ -227,46 +255,47 @@ class _Search:
             bound[:part] = bound[:part].minimum(nearest)
             known[:part] = low = high
             alive = (bound >= floor).nonzero()[:, 0]
-            if len(alive) < 0.7 * len(index):
+            if len(alive) < 0.7 * len(index):  # below that, a copy costs less than idle rows
                 self.bound[index], self.known[index] = bound, known
-                if len(alive) == 0:
-                    return
                 index, bound, known = index[alive], bound[alive], known[alive]
                 rows, own = rows.index_select(0, alive), own[alive]
-                low = int(known[0])
+                low = int(known[0]) if len(known) else self.done
         self.bound[index], self.known[index] = bound, known
 
     def nearest(self, rows: Tensor, own: Tensor, low: int, high: int) -> Tensor:
-        """(m,) float32: squared distance of rows to the nearest of centres low to high-1.
+        """`_nearest` of centres low to high-1; from rows in single precision an upper bound."""
+        kind = rows.dtype
+        squares = self.squares[kind][low:high]
+        return _nearest(
+            rows, own * (1 + self.slack_of(kind)), self.centres[kind][low:high], squares
+        )
 
-        min_c ||x - c||^2 = ||x||^2 + min_c (||c||^2 - 2 x.c)
 
-        Args:
-            rows: (m, d) float64 x, centred.
-            own: (m,) float64 ||x||^2.
-            low: first centre.
-            high: after the last.
-        """
-        product = torch.addmm(self.squares[low:high], rows, self.centres[low:high].T, alpha=-2)
-        found = product.amin(dim=1) + own
-        return torch.where(found > EQUAL * own, found, 0.0).float()
+def _nearest(rows: Tensor, own: Tensor, centres: Tensor, squares: Tensor) -> Tensor:
+    """Squared distance of every row to the nearest centre.
+
+    min_c ||x - c||^2 = ||x||^2 + min_c (||c||^2 - 2 x.c)
+
+    Args:
+        rows: (m, d) float64 or float32, x.
+        own: (m,) ||x||^2.
+        centres: (k, d) c.
+        squares: (k,) ||c||^2.
+
+    Returns:
+        (m,) float32.
+    """
+    found = torch.addmm(squares, rows, centres.T, alpha=-2).amin(dim=1) + own
+    return torch.where(found > EQUAL * own, found, 0.0).float()
 
 
 def _largest(values: Tensor, width: int) -> tuple[Tensor, Rival]:
     """Positions of the largest values, rising, and the largest of the rest; ties: lowest first."""
     if width >= len(values):
-        return torch.arange(len(values), device=values.device), (PICKED, -len(values))
+        return torch.arange(len(values), device=values.device), NOBODY
     border = values.topk(width + 1, sorted=False).values.min()
     above = (values > border).nonzero()[:, 0]
     ties = (values == border).nonzero()[:, 0]
     room = width - len(above)
     inside = torch.cat([above, ties[:room]]).sort().values
     return inside, (float(border), -int(ties[room]))
-
-
-def _farthest(values: Tensor, index: Tensor) -> Rival:
-    """The one that would be picked first among these; index rises."""
-    if len(index) == 0:
-        return PICKED, 0
-    best = int(values.argmax())
-    return float(values[best]), -int(index[best])

@@ -1,0 +1,235 @@
+"""Imports run one way, the core knows nothing of screens, and what is public is explained."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "cutswap"
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sources(PACKAGE)}
+
+
+def imported(path: Path, tree: ast.AST) -> Iterator[str]:
+    """Every module a file may import, wherever the statement stands; `from a import b` may be a.b."""
+    package = module_name(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *(node.module or "").split(".")]).strip(".")
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def imports_of(path: Path) -> set[str]:
+    return set(imported(path, ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [("cutswap", {"streamlit", "app", "pages"}), ("app", {"pages"})],
+)
+def test_layers_import_only_downwards(folder: str, forbidden: set[str]):
+    found = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources(folder)
+        for name in imports_of(path)
+        if name.split(".")[0] in forbidden
+    }
+    assert not found
+
+
+def edges() -> dict[str, set[str]]:
+    """Which modules of the core each one imports, inside functions too.
+
+    The package itself is left out: `cutswap/__init__` imports nothing until a name is asked for.
+    """
+    return {
+        name: {other for other in imports_of(path) if other in MODULES} - {name, PACKAGE}
+        for name, path in MODULES.items()
+        if name != PACKAGE
+    }
+
+
+def cycle_in(graph: dict[str, set[str]]) -> list[str]:
+    """One cycle as a path back to its beginning, or nothing."""
+    done: set[str] = set()
+
+    def visit(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return []
+        for other in sorted(graph[name]):
+            if found := visit(other, [*path, name]):
+                return found
+        done.add(name)
+        return []
+
+    for name in sorted(graph):
+        if found := visit(name, []):
+            return found
+    return []
+
+
+def test_no_module_imports_one_that_imports_it_back():
+    assert len(MODULES) > 20
+    assert " -> ".join(cycle_in(edges())) == ""
+
+
+def test_the_cycle_finder_finds_cycles():
+    # none; itself by way of two others; two that only meet
+    assert cycle_in({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert cycle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"]
+    assert cycle_in({"a": {"c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_imports_are_found_wherever_they_stand():
+    text = (
+        "import os.path\n"
+        "from cutswap import errors\n"
+        "from . import files\n"
+        "from .weights import read_state\n"
+        "def f():\n    from cutswap.backbone import Backbone\n"
+    )
+    found = set(imported(ROOT / "cutswap" / "x.py", ast.parse(text)))
+    assert {"os.path", "cutswap.errors", "cutswap.files", "cutswap.weights"} <= found
+    assert "cutswap.backbone" in found
+
+
+def test_the_front_door_imports_nothing_of_its_own():
+    tree = ast.parse(MODULES[PACKAGE].read_text(encoding="utf-8"))
+    assert not {n for n in imported(MODULES[PACKAGE], tree) if n.split(".")[0] == PACKAGE}
+
+
+# Docstrings
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def public(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, Definition]]:
+    """Public functions, classes and their methods, by their dotted name."""
+    for node in body:
+        if isinstance(node, Definition) and not node.name.startswith("_"):
+            yield f"{prefix}.{node.name}", node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body, f"{prefix}.{node.name}")
+
+
+PUBLIC = {
+    name: node
+    for module, path in MODULES.items()
+    for name, node in public(ast.parse(path.read_text(encoding="utf-8")).body, module)
+}
+
+
+def test_everything_public_is_explained():
+    assert len(PUBLIC) > 100
+    modules = [n for n, p in MODULES.items() if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert modules == []
+    assert [name for name, node in PUBLIC.items() if not ast.get_docstring(node)] == []
+
+
+def section(docstring: str, title: str) -> list[str]:
+    """Names in one section of a Google-style docstring; a comma lists several."""
+    match = re.search(rf"^{title}:\n((?:[ \t]+.*\n?|\n)+)", docstring, re.MULTILINE)
+    if not match:
+        return []
+    indent = re.match(r"[ \t]+", match[1])
+    heads = re.findall(rf"^{indent[0] if indent else ''}(\S[^:\n]*):", match[1], re.MULTILINE)
+    return [name.strip(" *`") for head in heads for name in head.split(",")]
+
+
+def names_of(node: Definition) -> set[str]:
+    """Arguments of a function; of a class its fields, properties and those of `__init__`."""
+    if not isinstance(node, ast.ClassDef):
+        a = node.args
+        every = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
+        return {argument.arg for argument in every}
+    names: set[str] = set()
+    for part in node.body:
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+            names.add(part.target.id)
+        if isinstance(part, ast.FunctionDef):
+            names.add(part.name)
+            if part.name == "__init__":
+                names |= names_of(part)
+                names |= {
+                    t.attr for t in ast.walk(part) if isinstance(t, ast.Attribute)
+                    and isinstance(t.ctx, ast.Store)
+                }  # fmt: skip
+    return names
+
+
+def test_arguments_named_in_docstrings_exist():
+    wrong = [
+        f"{name}: {word}"
+        for name, node in PUBLIC.items()
+        for title in ("Args", "Attributes")
+        for word in section(ast.get_docstring(node) or "", title)
+        if word not in names_of(node)
+    ]
+    assert wrong == []
+
+
+def test_an_args_section_names_every_argument():
+    """One that is left out is one whose shape and range nobody knows."""
+    wrong = []
+    for name, node in PUBLIC.items():
+        named = section(ast.get_docstring(node) or "", "Args")
+        if named and not isinstance(node, ast.ClassDef):
+            wrong += [f"{name}: {a}" for a in names_of(node) - {"self", "cls", *named}]
+    assert wrong == []
+
+
+def test_the_docstring_reader_reads_sections():
+    text = (
+        "Do.\n\nArgs:\n    a: one\n        more: of it\n    b, c: two\n    **d: rest\n\n"
+        "Returns:\n    e: not one\n"
+    )
+    assert section(text, "Args") == ["a", "b", "c", "d"]
+    assert section(text, "Raises") == []
+
+
+# Cost of an import
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cutswap",
+        "cutswap.config",
+        "cutswap.images",
+        "cutswap.anchors",
+        "cutswap.clusters",
+        "cutswap.negatives",
+    ],
+)
+def test_light_modules_load_no_heavy_library(name: str):
+    heavy = ("torch", "torchvision", "sklearn", "scipy", "faiss", "cv2", "streamlit", "matplotlib")
+    code = f"import sys, {name}; print(*(m for m in {heavy} if m in sys.modules))"
+    found = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == []
