@@ -169,7 +169,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR",
                         help="folder to write [runs/demo]")  # fmt: skip
-    parser.add_argument("--category", metavar="C", help="demo category [the first object]")
+    parser.add_argument("--category", metavar="C", help="leather, denim, chip or hex_nut [hex_nut]")
     parser.add_argument("--seed", type=_seed, default=0, help="seed of every draw [0]")
     parser.add_argument("--open", action="store_true", help="open the report in a browser")
 

@@ -49,6 +49,7 @@ def write_report(out: Path, result: Mapping[str, Any], pictures: Mapping[str, np
             }
             for key, label, meaning in FIGURES
         ],
+        verdict=_verdict(result["before"]["image_auroc"], result["after"]["image_auroc"]),
         loss_points=_polyline([line["loss"] for line in result["curve"]]),
         accuracy_points=_polyline([line["accuracy"] for line in result["curve"]], high=1.0),
     )
@@ -75,6 +76,16 @@ def _shown(value: float | None) -> str:
 
 def _change(before: float | None, after: float | None) -> str:
     return "–" if before is None or after is None else f"{after - before:+.3f}"
+
+
+def _verdict(before: float | None, after: float | None) -> str:
+    """What the change of image AUROC says, whichever way it falls."""
+    if before is None or after is None:
+        return "The image AUROC is not defined on this data."
+    if abs(after - before) < 0.005:
+        return "In this run, tuning left the image AUROC as it was."
+    moved = "raised" if after > before else "lowered"
+    return f"In this run, tuning {moved} the image AUROC by {abs(after - before):.3f}."
 
 
 def _polyline(values: list[float], high: float | None = None) -> str:

@@ -66,7 +66,9 @@ class WeightsReport:
         if self.source == "random":
             return "random weights (seeded), nothing pretrained"
         parts = sorted({".".join(name.split(".")[:1]) for name in self.not_loaded})
-        text = f"weights from {self.source} ({self.loaded} tensors)"
+        known = self.source in ("embedded", "imagenet")
+        text = f"{self.source} weights" if known else f"weights from {self.source}"
+        text += f" ({self.loaded} tensors)"
         if parts:
             text += f"; NOT in the file and left random: {', '.join(parts)}"
             text += f" ({len(self.not_loaded)} tensors)"

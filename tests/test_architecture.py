@@ -28,7 +28,7 @@ MODULES = {module_name(path): path for path in sources(PACKAGE)}
 
 
 def imported(path: Path, tree: ast.AST) -> Iterator[str]:
-    """Every module a file may import, wherever the statement stands; `from a import b` may be a.b."""
+    """Every module a file may import, wherever that stands; `from a import b` may mean a.b."""
     package = module_name(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]

@@ -72,10 +72,9 @@ def test_inertia_is_no_worse_than_scikit_learns_best_of_ten(name: str, k: int):
         np.testing.assert_allclose(found.centroids, np.sort(best.cluster_centers_[:, 0]), atol=0.01)
 
 
-@given(seed=st.integers(0, 10**6), k=st.integers(2, 12), distinct=st.integers(2, 40))
+@given(seed=st.integers(0, 10**6), k=st.integers(2, 3), distinct=st.integers(3, 30))
 def test_few_distinct_values_are_clustered_as_well_as_can_be(seed: int, k: int, distinct: int):
-    """Every cut of the sorted values into intervals is tried, by brute force where that is small."""
-    assume(k <= min(distinct, 3))
+    """Against every cut of the sorted values into two or three intervals."""
     rng = rng_of(seed)
     saliency = rng.choice(rng.random(distinct), (20, 20))
     values = np.unique(saliency)

@@ -101,9 +101,13 @@ def test_a_writer_that_fails_changes_nothing(tmp_path: Path, error: BaseExceptio
 def test_a_disk_that_fails_is_refused_by_name_and_the_old_file_stays(tmp_path: Path, error):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(CutSwapError, match="a.txt") as caught, replacing(path) as temporary:
-        temporary.write_text("half")
+
+    def write(file: Any) -> None:
+        file.write(b"half")
         raise error
+
+    with pytest.raises(CutSwapError, match="a.txt") as caught:
+        write_with(path, write)
     assert caught.value.found in str(error)
     assert path.read_text() == "old"
     assert names_in(tmp_path) == ["a.txt"]
@@ -117,11 +121,9 @@ def test_a_full_disk_at_any_step(tmp_path: Path, step: str, monkeypatch: pytest.
         monkeypatch.setattr(os, "fsync", full_disk)
     if step == "mkstemp":
         monkeypatch.setattr(files.tempfile, "mkstemp", full_disk)
+    writer = FullFile if step == "write" else lambda file: file
     with pytest.raises(CutSwapError, match="No space left") as caught:
-        if step == "write":
-            write_with(path, lambda file: FullFile(file).write(b"0123456789"))
-        else:
-            write_json(path, {"new": 1})
+        write_with(path, lambda file: writer(file).write(b'{"new": 1}'))
     assert caught.value.subject == str(path)
     assert read_json(path) == {"old": 1}
     assert names_in(tmp_path) == ["a.json"]

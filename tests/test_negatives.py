@@ -272,11 +272,10 @@ def test_any_draw_stays_inside_differs_and_repaints(case: dict[str, Any]):
     positive = case["positive"].copy()
     try:
         negative = draw(**case)
-    except CutSwapError as error:
+    except CutSwapError:
         # a few pixels, few tries: a paste may land where it was cut, a turned pixel on nothing
-        assert error.subject == "positive image"
-        assert positive.shape[0] * positive.shape[1] < 64 or case["max_tries"] < 50
-        return
+        assume(positive.shape[0] * positive.shape[1] >= 64 and case["max_tries"] == 50)
+        raise
     np.testing.assert_array_equal(case["positive"], positive)
     check(positive, negative, avoid=case["overlap"] == "avoid")
 
