@@ -1,0 +1,1 @@
+"""The explorer: Streamlit state, caches, controls and viewer around the core library."""

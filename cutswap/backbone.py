@@ -288,13 +288,13 @@ def _hook(name: str) -> Any:
         capture = _capture.get()
         if capture is None or name not in capture.wanted:
             return None
-        replaced = None
         if capture.make_leaf and not output.requires_grad:
-            output = replaced = output.detach().requires_grad_(True)
+            output = output.detach().requires_grad_(True)
         capture.found[name] = output
         if capture.stop_when_complete and len(capture.found) == len(capture.wanted):
             raise _Complete
-        return replaced
+        # The rest works on a copy: a residual block adds to its last batch norm's output in place.
+        return output.clone()
 
     return keep
 

@@ -114,11 +114,25 @@ def test_every_layer_of_slim_vgg_equals_pytorch_grad_cam(slim: Backbone, image: 
 def test_layers_inside_blocks_equal_pytorch_grad_cam(
     resnet: Backbone, squeezenet: Backbone, image: Tensor
 ):
-    inside = ("bn1", "layer1.0.conv1", "layer2.0.downsample.1", "layer3.1.bn2", "layer4.1")
+    inside = ("bn1", "layer1.0.conv1", "layer2.0.downsample.1", "layer3.1.conv2", "layer4.1")
     check_against_reference(resnet, image[:1], inside)
     check_against_reference(
         squeezenet, image[:1], ("0", "features.3.squeeze", "features.5.expand3x3", "10")
     )
+
+
+def test_a_layer_that_is_added_to_in_place_is_seen_as_it_was(resnet: Backbone, image: Tensor):
+    """A residual block adds to bn2's output in place; pytorch-grad-cam then sees the sum.
+
+    The gradient of a sum is that of its parts, so the block's own output tells bn2's.
+    """
+    found, scores = resnet.differentiable(image[:1], ["layer3.1.bn2", "layer3.1", "layer3.0"])
+    before = torch.relu(found["layer3.1.bn2"] + found["layer3.0"])
+    assert torch.equal(before, found["layer3.1"])
+    block, own = torch.autograd.grad(scores.max(), [found["layer3.1"], found["layer3.1.bn2"]])
+    assert torch.equal(own, block * (found["layer3.1"] > 0))
+    (alone,) = explain(resnet, image[:1], ["layer3.1.bn2"]).maps
+    torch.testing.assert_close(alone, layercam(found["layer3.1.bn2"].detach(), own))
 
 
 @pytest.mark.parametrize(
