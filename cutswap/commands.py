@@ -142,7 +142,10 @@ def finetune(options: argparse.Namespace) -> dict[str, Any]:
             progress=_tick(bars, "checking images"),
         )  # fmt: skip
         _say_left_out(len(checked.left_out))
-        for step in run_finetuning(checked, settings, options.out, seed=options.seed, notify=bars):
+        steps = run_finetuning(
+            checked, settings, options.out, seed=options.seed, notify=bars, say=_say
+        )
+        for step in steps:
             bars("fine-tuning", step.step, step.steps)
             bars.note(loss=f"{step.loss:.3f}", accuracy=f"{step.accuracy:.2f}")
     result = read_json(RunFolder(options.out).result_file)
@@ -279,8 +282,12 @@ def _say_problem(problem: Problem) -> None:
     print(f"  {'BAD ' if problem.fatal else 'note'} {problem.path}: {problem.message}")
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def _say_weights(sentence: str, name: str) -> None:
-    print(f"{name}: {sentence}", file=sys.stderr)
+    _say(f"{name}: {sentence}")
 
 
 def _say_left_out(count: int) -> None:

@@ -84,6 +84,7 @@ def finetune(
     *,
     seed: int = 0,
     notify: Notify | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Iterator[TrainingStep]:
     """Fine-tune one category into a run folder; started again, it goes on where it stopped.
 
@@ -93,6 +94,7 @@ def finetune(
         out: run folder, new or of the same run.
         seed: of psi's start, the order of images and every draw.
         notify: called with (stage, done, total) before training begins.
+        say: called once a network with a line on where its weights came from and what is random.
 
     Yields:
         Progress after every update.
@@ -109,6 +111,9 @@ def finetune(
         **settings.to_dict(),
     }
     samples, watcher = build_samples(checked, settings, seed, notify)
+    for network in (base, watcher):
+        if say and network is not None:
+            say(f"{network.name}: {network.report.sentence()}")
     tuner = FineTuner(base, samples, settings.training, seed)
     resuming = run.begin(
         record,

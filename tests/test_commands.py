@@ -205,6 +205,31 @@ class TestChain:
         assert len((scored / "scores.csv").read_text().splitlines()) == 6
         assert "fine-tuned run" in found["weights"]["source"]
 
+    def test_a_partial_state_dict_is_said_and_recorded(self, data, tmp_path, capsys):
+        from cutswap.backbone import load_backbone
+
+        state = load_backbone("resnet18", "random").module.state_dict()
+        part = {n: v for n, v in state.items() if not n.startswith(("layer4", "fc"))}
+        save_file(part, tmp_path / "part.safetensors")
+        arguments = [
+            "finetune",
+            "--data",
+            data,
+            "--category",
+            "bolt",
+            *SHORT,
+            *LOOK,
+            "--weights",
+            tmp_path / "part.safetensors",
+            "--out",
+            tmp_path / "r",
+            *SMALL,
+        ]
+        assert run(*arguments) == 0
+        assert "left random: fc, layer4" in capsys.readouterr().err
+        record = json.loads((tmp_path / "r/environment.json").read_text())["weights"]["phi"]
+        assert {n.split(".")[0] for n in record["not_loaded"]} == {"fc", "layer4"}
+
     def test_recipe_paper_and_a_flag_over_it(self):
         from cutswap.commands import finetuning_settings
 
