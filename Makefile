@@ -16,8 +16,9 @@ app: $(VENV)/ready  ## open the app (until it exists: run the demo and open its 
 demo: $(VENV)/ready  ## the whole chain on the built-in data, headless, with a report
 	$(BIN)/python -m cutswap demo --out runs/demo
 
+# One thread a worker: two OpenMP teams on two cores wait for each other at every barrier.
 test: lint types  ## lint, types and all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
