@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -202,7 +203,14 @@ class TestChain:
         heatmaps = np.load(scored / "heatmaps.npy", allow_pickle=False)
         assert heatmaps.shape == (5, SIDE, SIDE)
         assert len(list((scored / "heatmaps").glob("*.png"))) == 5
-        assert len((scored / "scores.csv").read_text().splitlines()) == 6
+        rows = list(csv.DictReader((scored / "scores.csv").open()))
+        assert len(rows) == 5
+        # The verdicts in the table are those of the threshold that gives F1-max.
+        called = np.array([r["called_defective"] == "1" for r in rows])
+        truth = np.array([r["is_defective"] == "1" for r in rows])
+        f1 = 2 * (called & truth).sum() / (called.sum() + truth.sum())
+        assert f1 == pytest.approx(found["f1_max"])
+        assert not called.all()
         assert "fine-tuned run" in found["weights"]["source"]
 
     def test_a_partial_state_dict_is_said_and_recorded(self, data, tmp_path, capsys):
