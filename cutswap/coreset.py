@@ -26,6 +26,7 @@ FEW, MANY = 64, 256
 PICKED = -1.0
 # Squared distances below this share of a point's own square are rounding: the points are equal.
 EQUAL = 2.0**-40
+LARGEST = 1e15  # squares and their sums stay far inside single precision
 
 Rival = tuple[float, int]  # (squared distance, -index): the larger tuple is picked first
 NOBODY: Rival = (PICKED, 0)
@@ -110,12 +111,12 @@ def _check(points: Tensor, count: int) -> None:
             found=f"{points.dtype} of shape {tuple(points.shape)}",
             fix="pass one row a patch",
         )
-    low, high = points.aminmax()  # NaN and infinity both show in the extremes, without a mask
-    if not (low.isfinite() and high.isfinite()):
+    low, high = (float(extreme) for extreme in points.aminmax())  # NaN shows in both
+    if not max(-low, high) <= LARGEST:
         raise CutSwapError(
             "coreset points",
-            expected="finite numbers",
-            found="NaN or infinity",
+            expected=f"finite numbers up to {LARGEST:g}",
+            found=f"{low:g} to {high:g}",
             fix="check the weights and the images the features came from",
         )
     if not 1 <= count <= len(points):
@@ -170,7 +171,7 @@ class _Search:
         }
         self.squares = {kind: torch.empty_like(c[:, 0]) for kind, c in self.centres.items()}
         # Rounding of ||x||^2 + ||c||^2 - 2 x.c over d terms stays below slack (||x||^2 + ||c||^2)
-        # (Higham 2002, eq. 3.5, doubled to cover the squares and the centring).
+        # (Higham 2002, eq. 3.5, doubled to cover ||x||^2 and the subtraction of the mean).
         self.slack = 2 * (points.shape[1] + 8) * 2.0**-24
         self.width = START
 
@@ -184,10 +185,10 @@ class _Search:
         """Append centres; nobody is compared with them yet."""
         low, high = self.done, self.done + len(index)
         self.picks[low:high] = index
-        squares = self.rows(index, torch.float64).square().sum(dim=1)
         for kind, centres in self.centres.items():
-            centres[low:high] = self.rows(index, kind)
-            self.squares[kind][low:high] = squares * (1 + self.slack_of(kind))
+            rows = self.rows(index, kind)
+            centres[low:high] = rows
+            self.squares[kind][low:high] = rows.double().square().sum(1) * (1 + self.slack_of(kind))
         self.done = high
 
     def slack_of(self, kind: torch.dtype) -> float:

@@ -152,7 +152,7 @@ def _make(root: Path, seed: int, counts: DemoCounts, progress: Progress | None) 
     except OSError as error:
         raise CutSwapError(
             root,
-            expected="to be able to write the demo set (45 MB)",
+            expected="to be able to write the demo set (35 MB)",
             found=error.strerror or str(error),
             fix="free disk space, or set CUTSWAP_CACHE to a folder that you can write",
         ) from error

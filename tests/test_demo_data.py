@@ -251,12 +251,13 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 def test_a_whole_set_is_kept_and_a_damaged_one_made_anew(tmp_path, damage):
     calls: list[int] = []
     root = demo_root(cache=tmp_path, counts=ONE_OF_EACH)
-    whole = files_below(root)
+    whole, manifest = files_below(root), read_json(root / "manifest.json")
     demo_root(cache=tmp_path, counts=ONE_OF_EACH, progress=lambda done, _: calls.append(done))
     assert calls == []
     damage(root)
     assert demo_root(cache=tmp_path, counts=ONE_OF_EACH) == root
     assert files_below(root) == whole
+    assert read_json(root / "manifest.json") == manifest
     assert demo_data._is_whole(root, ONE_OF_EACH)
     assert list(tmp_path.iterdir()) == [root]
 

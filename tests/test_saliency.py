@@ -107,7 +107,7 @@ def test_every_level_equals_pytorch_grad_cam(backbone: Backbone, image: Tensor):
 
 
 def test_every_layer_of_slim_vgg_equals_pytorch_grad_cam(slim: Backbone, image: Tensor):
-    # convolutions before their ReLU have negative activations: the outer ReLU matters there
+    # convolutions too, whose negative outputs the next ReLU cuts off
     check_against_reference(slim, image[:1], tuple(str(i) for i in range(31)))
 
 

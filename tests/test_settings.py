@@ -118,9 +118,10 @@ def test_a_refusal_names_setting_expected_found_and_fix(kind, name, value, expec
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda c: c.__name__)
 def test_the_fix_shows_a_value_that_works(kind):
     for field in dataclasses.fields(kind):
-        with pytest.raises(CutSwapError) as caught:
-            kind(**{field.name: object()})
-        assert not caught.value.fix.endswith("for example ")
+        for wrong in (object(), (object(),), (object(),) * 2):  # no list, one item, a pair
+            with pytest.raises(CutSwapError) as caught:
+                kind(**{field.name: wrong})
+            assert not caught.value.fix.endswith("for example ")
 
 
 @pytest.mark.parametrize(
@@ -237,6 +238,7 @@ def test_settings_survive_json(kind, data):
     }
     settings = kind(**drawn)
     text = json.dumps(settings.to_dict(), allow_nan=False)
+    assert json.loads(text) == settings.to_dict()  # lists, not tuples, before the file as after
     assert kind.from_dict(json.loads(text)) == settings
 
 

@@ -252,7 +252,7 @@ def _solder_bridge(rng: Generator, board: Board) -> _Damage:
     u = board.u - np.float32(FIRST_PIN + (number + 0.5) * PIN_PITCH)
     away = np.abs(board.beyond - np.float32(rng.uniform(_PAD[0] + 18, _PAD[1] - 9)))
     # Surface tension: thin in the middle between the pads, wide where it wets them.
-    width = rng.uniform(8.5, 12) + 0.030 * u * u + 1.2 * optics.clouds(rng, 40)
+    width = rng.uniform(9.5, 12.5) + 0.030 * u * u + 1.2 * optics.clouds(rng, 40)
     same_row = (board.v > 0) == bool(row)
     between = same_row & (np.abs(u) < PIN_PITCH / 2)
     inside = np.where(between, np.minimum(width - away, _PAD[2]), np.float32(-9))
@@ -262,10 +262,10 @@ def _solder_bridge(rng: Generator, board: Board) -> _Damage:
 
 def _chipped(rng: Generator, board: Board) -> _Damage:
     corner = rng.choice([-1, 1], 2) * (BODY[1], BODY[0])
-    island = optics.blob(rng, board.u, board.v, corner, rng.uniform(34, 46), 0.25)
+    island = optics.blob(rng, board.u, board.v, corner, rng.uniform(36, 50), 0.25)
     broken = optics.smoothstep(island, 0.0, 0.18)
     crater = broken * (5 + 14 * np.clip(island, 0, 1) + 1.2 * optics.clouds(rng, 70, 2))
-    fresh = 0.060 * broken * (1 + 0.4 * np.clip(optics.clouds(rng, 90), -2, 2))
+    fresh = 0.085 * broken * (1 + 0.4 * np.clip(optics.clouds(rng, 90), -2, 2))
     on_package = (board.beyond < 2) & (np.abs(board.u) < BODY[1] + 2)
     return _Damage(
         (island > -0.25) & on_package, dent=optics.as_field(crater), pale=optics.as_field(fresh)
@@ -280,7 +280,7 @@ def _scratch(rng: Generator, board: Board) -> _Damage:
     return _Damage(
         (np.abs(across) < 9) & (fade > 0),
         dent=optics.as_field(1.2 * line),
-        pale=optics.as_field(0.20 * line),
+        pale=optics.as_field(0.26 * line),
     )
 
 

@@ -203,13 +203,13 @@ def _nick(rng: Generator, nut: Nut) -> _Damage:
     away = away + 3.0 * optics.clouds(rng, 30)
     size = rng.uniform(17, 26)
     bowl = optics.smoothstep(away, size, 0.15 * size)
-    return _Damage(away < size + 14, raised=optics.as_field(-rng.uniform(7, 11) * bowl))
+    return _Damage(away < size + 14, raised=optics.as_field(-rng.uniform(4.5, 8) * bowl))
 
 
 def _rust(rng: Generator, nut: Nut) -> _Damage:
     spot = _outwards(rng) * rng.uniform(_SINK + 4, _CHAMFER + 4)
     island = optics.blob(rng, nut.x, nut.y, spot, rng.uniform(17, 27), 0.45)
-    flakes = 0.55 + 0.18 * np.clip(optics.clouds(rng, 90), -2, 1.4)
+    flakes = 0.36 + 0.14 * np.clip(optics.clouds(rng, 90), -2, 1.4)
     share = optics.as_field(optics.smoothstep(island, 0.05, 0.55) * flakes)
     return _Damage(island > -0.4, rust=share)
 
@@ -220,7 +220,9 @@ def _scratch(rng: Generator, nut: Nut) -> _Damage:
     middle = out * rng.uniform(_SINK + 12, _CHAMFER - 12)
     across, fade = optics.stroke(rng, nut.x, nut.y, middle, angle, rng.uniform(22, 36), 1.2)
     groove = optics.bump(across, 2.2) - 0.5 * optics.bump(across, 4.6)
-    return _Damage((np.abs(across) < 14) & (fade > 0), raised=optics.as_field(-1.9 * groove * fade))
+    return _Damage(
+        (np.abs(across) < 14) & (fade > 0), raised=optics.as_field(-1.35 * groove * fade)
+    )
 
 
 def _outwards(rng: Generator) -> NDArray[np.float64]:

@@ -51,7 +51,7 @@ def arrange(rng: Generator) -> Hide:
     return Hide(
         grain=grain,
         relief=optics.as_field(depth * grain + 0.30 * optics.clouds(rng, 120)),
-        undulation=optics.as_field(2.2 * optics.clouds(rng, 2.5, 2)),
+        undulation=optics.as_field(1.8 * optics.clouds(rng, 2.5, 2)),
         dye=optics.clouds(rng, 5, 3, stretch=rng.uniform(1, 2)),
         wax=optics.as_field(0.17 + 0.02 * optics.clouds(rng, 6)),
         tint=optics.as_field(np.exp(rng.normal(0, 0.025, 3))),
@@ -72,7 +72,7 @@ def paint(hide: Hide, flaw: Flaw | None) -> Painting:
     lit = hide.light.diffuse(n, ambient=0.35) * (0.72 + 0.40 * open_sky)
     if damage is not None and damage.darker is not None:
         lit = lit * (1 - damage.darker)
-    dyed = np.clip(0.28 + 0.62 * hide.grain + 0.10 * hide.dye, 0, 1) * lit
+    dyed = np.clip(0.28 + 0.62 * hide.grain + 0.08 * hide.dye, 0, 1) * lit
     shine = wax * hide.light.gloss(n, 32) * (0.4 + 0.6 * hide.grain)
     colour = _DARK * optics.shrink(optics.as_field(lit))[..., None]
     colour = colour + (_TAN - _DARK) * optics.shrink(optics.as_field(dyed))[..., None]
@@ -115,7 +115,10 @@ def _pebbles(rng: Generator, cell: float) -> Field:
 
 @dataclass(frozen=True)
 class _Damage:
-    """What a defect does; `None` leaves the hide as it is. `darker` is a share of the light."""
+    """What a defect does; `None` leaves the hide as it is.
+
+    `darker` is the share of the light that it takes, below 0 that it adds.
+    """
 
     support: Mask
     relief: Field | None = None
@@ -151,11 +154,15 @@ def _scuff(rng: Generator, hide: Hide) -> _Damage:
     island = optics.blob(rng, *optics.grid(), _spot(rng), rng.uniform(56, 76), 0.22)
     worn = optics.smoothstep(island, 0.0, 0.35)
     hairs = optics.clouds(rng, 160, stretch=8)
-    flat = hide.relief * 0.10 + 1.6 + 0.55 * (hairs.T if rng.random() < 0.5 else hairs)
+    hairs = hairs.T if rng.random() < 0.5 else hairs
+    flat = hide.relief * 0.10 + 1.6 + 0.70 * hairs
+    # What is worn has lost its dyed skin: paler, with torn fibres.
+    pale = worn * (0.32 + 0.08 * np.clip(hairs, -2, 2))
     return _Damage(
         support=island > -0.1,
         relief=optics.as_field(hide.relief + worn * 0.97 * (flat - hide.relief)),
         wax=optics.as_field(hide.wax * (1 - 0.45 * worn)),
+        darker=optics.as_field(-pale),
     )
 
 
