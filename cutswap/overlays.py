@@ -51,17 +51,6 @@ def outline(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return drawn
 
 
-def boxes_on(photo: np.ndarray, boxes: Sequence[tuple[int, int, int, int]]) -> np.ndarray:
-    """A copy of the photo with boxes (y, x, height, width) drawn, the first solid blue."""
-    drawn = photo.copy()
-    for index, (y, x, h, w) in enumerate(boxes):
-        colour = tuple(int(c) for c in CATEGORY_COLOURS[(0, 4)[index % 2]])
-        corners = (x, y), (x + w - 1, y + h - 1)
-        cv2.rectangle(drawn, *corners, (255, 255, 255), 3)
-        cv2.rectangle(drawn, *corners, colour, 1)
-    return drawn
-
-
 def sheet(photos: Sequence[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:
     """Photos of one size in rows on white: a list of (H, W, 3) uint8 to one (H', W', 3) uint8."""
     height, width = photos[0].shape[:2]

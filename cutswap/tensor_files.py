@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -68,8 +67,3 @@ def read_tensors(path: Path, *, fix: str) -> tuple[dict[str, Tensor], dict[str, 
             fix=fix,
         ) from error
     return tensors, about
-
-
-def as_float32(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Half-precision tensors widened: stored small, computed in float32."""
-    return {n: v.float() if v.dtype == torch.float16 else v for n, v in tensors.items()}
