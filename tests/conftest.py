@@ -23,7 +23,7 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-# Other examples in every run, and more of them: HYPOTHESIS_PROFILE or --hypothesis-profile=hunt.
+# Other examples in every run, and more of them: pytest --hypothesis-profile=hunt.
 settings.register_profile(
     "hunt", settings.get_profile("steady"), max_examples=400, derandomize=False
 )
