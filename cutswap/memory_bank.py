@@ -24,6 +24,7 @@ from cutswap.coreset import greedy_k_center
 from cutswap.errors import CutSwapError
 from cutswap.heatmaps import to_heatmap
 from cutswap.tensor_files import read_tensors, write_tensors
+from cutswap.weights import state_fingerprint
 
 FORMAT = "cutswap memory bank 1"
 
@@ -188,6 +189,7 @@ class MemoryBank:
             "weights": self.backbone.report.to_dict(),
             "settings": self.settings.to_dict(),
             "seed": self.seed,
+            "content": state_fingerprint({n: tensors[n] for n in ("bank", "origin")}),
         }
         write_tensors(path, tensors, about)
 
@@ -214,8 +216,19 @@ class MemoryBank:
                 found=about.get("format", "a safetensors file of another kind"),
                 fix=fix,
             )
+        items, origin = tensors.pop("bank"), tensors.pop("origin")
+        missing = {"settings", "seed", "backbone", "fingerprint", "content"} - set(about)
+        content = state_fingerprint({"bank": items, "origin": origin})
+        if missing or content != about["content"]:
+            raise CutSwapError(
+                path,
+                expected="the bank that was saved",
+                found=f"no {', '.join(sorted(missing))} in its header"
+                if missing
+                else "numbers that changed since",
+                fix=fix,
+            )
         settings = PatchCoreSettings.from_dict(about["settings"])
-        items, origin = tensors.pop("bank").numpy(), tensors.pop("origin").numpy()
         if backbone is None:
             state = {n.removeprefix("backbone."): v for n, v in tensors.items()}
             backbone = Backbone.from_state(about["backbone"], state, device)
@@ -227,7 +240,7 @@ class MemoryBank:
                 found=f"{backbone.name}, fingerprint {backbone.fingerprint[:12]}",
                 fix="load it without a network, or fit a bank for this one",
             )
-        return cls(backbone, settings, items, origin, int(about["seed"]))
+        return cls(backbone, settings, items.numpy(), origin.numpy(), int(about["seed"]))
 
     def _search(self, patches: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """(P, D) to exact Euclidean distances (P, k) rising and bank indices (P, k).
@@ -262,8 +275,9 @@ class MemoryBank:
         _, neighbours = self._index.search(item, b)
         around = np.linalg.norm(self.items[neighbours[0]] - patches[worst], axis=1)
         own = float(np.linalg.norm(item[0] - patches[worst]))
-        # exp(own) / sum(exp(around)) without overflow
-        share = 1.0 / float(np.exp(around - own).sum())
+        # exp(own) / sum(exp(around)), shifted by the largest so that nothing overflows
+        top = around.max()
+        share = float(np.exp(own - top) / np.exp(around - top).sum())
         return (1.0 - share) * farthest
 
 
@@ -280,34 +294,41 @@ def collect_patches(
         backbone: whose features are used.
         images: batches (n, 3, H, W) float, ImageNet-normalised, all of one size.
         layers: names, shallow to deep.
-        count: number of images, where known: patches are then stored once, without a copy.
+        count: number of images, where known: room is then made once.
         progress: called with (images done, count).
 
     Returns:
         Patches (P, D) float32 on the CPU, and their grid (h, w) in an image.
 
     Raises:
-        CutSwapError: no image at all.
+        CutSwapError: no image at all, or images of several sizes.
     """
-    parts: list[Tensor] = []
     store: Tensor | None = None
     grid, done, filled = (0, 0), 0, 0
     for image in images:
         found = embed(backbone, image, layers).cpu()
-        grid = (int(found.shape[1]), int(found.shape[2]))
-        flat = rearrange(found, "n h w d -> (n h w) d")
-        if count is None:
-            parts.append(flat)
-        else:
-            if store is None:
-                store = torch.empty(count * grid[0] * grid[1], flat.shape[1])
-            store[filled : filled + len(flat)] = flat
-            filled += len(flat)
-        done += len(image)
+        n, h, w, dimensions = found.shape
+        if store is None:
+            grid = (h, w)
+            store = torch.empty((count or n) * h * w, dimensions)
+        if (h, w) != grid:
+            raise CutSwapError(
+                "training images",
+                expected="images of one size",
+                found=f"patch grids {grid} and {(h, w)}",
+                fix="resize them first",
+            )
+        end = filled + n * h * w
+        if end > len(store):  # doubled, because joining a list holds everything twice
+            larger = torch.empty(max(end, 2 * len(store)), dimensions)
+            larger[:filled] = store[:filled]
+            store = larger
+        store[filled:end] = rearrange(found, "n h w d -> (n h w) d")
+        filled, done = end, done + n
         if progress:
-            progress(done, count or done)
-    if done == 0:
+            progress(done, max(count or 0, done))
+    if store is None or done == 0:
         raise CutSwapError(
             "training images", expected="at least one", found="none", fix="add good images"
         )
-    return (torch.cat(parts) if store is None else store[:filled]), grid
+    return store[:filled], grid

@@ -56,15 +56,21 @@ def summarise(
         labels: (N,) bool, True for defective.
         heatmaps: (N, H, W) float.
         masks: (N, H, W) bool, True on defects, or None.
+
+    Raises:
+        CutSwapError: shapes differ, or numbers that are not finite.
     """
     best, threshold = f1_max(scores, labels)
     pixel_auroc = pixel_precision = region_overlap = pixel_f1 = pixel_threshold = None
+    if masks is not None:
+        heatmaps, masks = _checked_maps(heatmaps, masks)
     if masks is not None and masks.any() and not masks.all():
         values, truth = heatmaps.reshape(-1), masks.reshape(-1)
-        curve = _Curve.of(values, truth)
+        order = _falling(values)  # ten million pixels: sorted once for all figures
+        curve = _Curve.of(values, truth, order)
         pixel_auroc, pixel_precision = curve.auroc(), curve.average_precision()
         pixel_f1, pixel_threshold = curve.f1_max()
-        region_overlap = aupro(heatmaps, masks)
+        region_overlap = _aupro(curve, order, masks, FPR_LIMIT)
     return Metrics(
         image_auroc=auroc(scores, labels),
         pixel_auroc=pixel_auroc,
@@ -102,6 +108,7 @@ def auroc(scores: np.ndarray, labels: np.ndarray) -> float | None:
 
 def pixel_auroc(heatmaps: np.ndarray, masks: np.ndarray) -> float | None:
     """AUROC over all pixels of all test images pooled: (N, H, W) float and bool."""
+    heatmaps, masks = _checked_maps(heatmaps, masks)
     return auroc(heatmaps.reshape(-1), masks.reshape(-1))
 
 
@@ -137,39 +144,50 @@ def aupro(heatmaps: np.ndarray, masks: np.ndarray, fpr_limit: float = FPR_LIMIT)
     Returns:
         In [0, 1]; None without a defect region or without background.
 
+    Raises:
+        CutSwapError: shapes differ, numbers that are not finite, or a limit out of range.
+
     Source: MVTec AD (Bergmann et al. 2021); the same curve as anomalib's AUPRO.
     """
-    weight, background, regions = _region_weights(masks)
-    if regions == 0 or background == 0:
+    if not 0 < fpr_limit <= 1:
+        raise CutSwapError(
+            "fpr_limit", expected="a rate > 0 and <= 1", found=fpr_limit, fix="pass 0.3"
+        )
+    heatmaps, masks = _checked_maps(heatmaps, masks)
+    if not masks.any() or masks.all():
         return None
-    values, _ = _checked(heatmaps.reshape(-1), masks.reshape(-1))
-    order = np.argsort(-values, kind="stable")
-    sorted_values = values[order]
-    weights = weight.reshape(-1)[order]
-    ends = np.flatnonzero(np.append(np.diff(sorted_values) != 0, True))  # last of each tie
-    is_background = weights == 0
-    fpr = np.cumsum(is_background)[ends] / background
-    pro = np.cumsum(weights)[ends] / regions
-    fpr, pro = np.concatenate([[0.0], fpr]), np.concatenate([[0.0], pro])
-    inside = fpr <= fpr_limit
-    x, y = fpr[inside], pro[inside]
-    if x[-1] < fpr_limit:
-        x = np.append(x, fpr_limit)
-        y = np.append(y, np.interp(fpr_limit, fpr, pro))
-    return float(np.trapezoid(y, x) / fpr_limit)
+    values = heatmaps.reshape(-1)
+    order = _falling(values)
+    return _aupro(_Curve.of(values, masks.reshape(-1), order), order, masks, fpr_limit)
 
 
-def _region_weights(masks: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Each defect pixel's share of its region (0 on background), background pixels, regions."""
-    weight = np.zeros(masks.shape, dtype=np.float64)
+def _aupro(curve: _Curve, order: np.ndarray, masks: np.ndarray, fpr_limit: float) -> float:
+    # The mean coverage once the k highest defect pixels are found, for every k.
+    weights = _region_weights(masks).reshape(-1)[order[masks.reshape(-1)[order]]]
+    covered = np.append(0.0, np.cumsum(weights))
+    # Points up to the limit and one beyond, which becomes the one on the limit.
+    kept = 1 + int(
+        np.searchsorted(curve.false_positives, fpr_limit * curve.negatives, side="right")
+    )
+    fpr = np.append(0.0, curve.false_positives[:kept] / curve.negatives)
+    pro = np.append(0.0, covered[curve.true_positives[:kept]])
+    if fpr[-1] > fpr_limit:
+        pro[-1] = np.interp(fpr_limit, fpr[-2:], pro[-2:])
+        fpr[-1] = fpr_limit
+    return float(np.trapezoid(pro, fpr) / fpr[-1])
+
+
+def _region_weights(masks: np.ndarray) -> np.ndarray:
+    """(N, H, W) float64: a defect pixel's share of the mean coverage; 0 on background."""
+    weight = np.zeros(masks.shape)
     regions = 0
     for index, mask in enumerate(masks):
         if mask.any():
             components, count = label_components(mask, structure=EIGHT_NEIGHBOURS)
             sizes = np.bincount(components.reshape(-1))
-            weight[index] = np.where(mask, 1.0 / sizes[components], 0.0)
+            weight[index][mask] = 1.0 / sizes[components[mask]]
             regions += count
-    return weight, int((~masks).sum()), regions
+    return weight / max(regions, 1)
 
 
 @dataclass(frozen=True)
@@ -183,9 +201,9 @@ class _Curve:
     negatives: int
 
     @classmethod
-    def of(cls, scores: np.ndarray, labels: np.ndarray) -> _Curve:
+    def of(cls, scores: np.ndarray, labels: np.ndarray, order: np.ndarray | None = None) -> _Curve:
         scores, labels = _checked(scores, labels)
-        order = np.argsort(-scores, kind="stable")
+        order = _falling(scores) if order is None else order
         ranked, hits = scores[order], labels[order]
         ends = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
         found = np.cumsum(hits)[ends]
@@ -207,6 +225,23 @@ class _Curve:
         f1 = 2 * self.true_positives / (called + self.positives)
         best = int(f1.argmax())
         return float(f1[best]), float(self.thresholds[best])
+
+
+def _falling(scores: np.ndarray) -> np.ndarray:
+    """Indices from the highest score to the lowest; the order of equals is of no account."""
+    return np.argsort(scores)[::-1]
+
+
+def _checked_maps(heatmaps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    heatmaps, masks = np.asarray(heatmaps), np.asarray(masks).astype(bool, copy=False)
+    if heatmaps.shape != masks.shape or heatmaps.ndim != 3 or heatmaps.size == 0:
+        raise CutSwapError(
+            "heatmaps and masks",
+            expected="one shape (N, H, W)",
+            found=f"shapes {heatmaps.shape} and {masks.shape}",
+            fix="give every heatmap a mask of its size",
+        )
+    return heatmaps, masks
 
 
 def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

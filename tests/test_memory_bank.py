@@ -11,6 +11,7 @@ from cutswap.backbone import Backbone
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.memory_bank import MemoryBank, embed
+from cutswap.tensor_files import read_tensors, write_tensors
 from tests.tiny_networks import tiny_backbone
 
 LAYERS = ("layer2", "layer3")
@@ -89,6 +90,15 @@ class TestScore:
         expected = (1 - np.exp(own) / terms.sum()) * own
         assert bank.score(other).scores[0] == pytest.approx(expected, rel=1e-4)
 
+    @pytest.mark.filterwarnings("error")
+    def test_re_weighting_does_not_overflow(self, network, images):
+        items = np.random.default_rng(0).normal(size=(50, 32)).astype(np.float32) * 1e4
+        bank = MemoryBank(
+            network, WHOLE.replace(reweight=5), items, np.zeros((50, 3), np.int32), seed=0
+        )
+        found = bank.score(images)
+        assert np.all((found.scores > 0) & (found.scores <= found.distances.max(axis=(1, 2))))
+
 
 class TestBank:
     @pytest.mark.parametrize(("ratio", "size"), [(1.0, 1024), (0.5, 512), (0.01, 10), (0.0001, 1)])
@@ -106,6 +116,17 @@ class TestBank:
         same = [fit(network, images, small, seed=3).items for _ in range(2)]
         assert np.array_equal(*same)
         assert not np.array_equal(same[0], fit(network, images, small, seed=4).items)
+
+    @pytest.mark.parametrize("count", [None, 1, 4, 9])
+    def test_the_number_of_images_is_only_a_hint(self, network, images, count):
+        half = WHOLE.replace(coreset=0.02)
+        found = MemoryBank.fit(network, [images[:3], images[3:]], half, count=count)
+        assert np.array_equal(found.items, fit(network, images, half).items)
+
+    @pytest.mark.parametrize("count", [None, 6])
+    def test_images_of_several_sizes_are_refused(self, network, images, count):
+        with pytest.raises(CutSwapError, match="one size"):
+            MemoryBank.fit(network, [images, torch.zeros(2, 3, 96, 96)], WHOLE, count=count)
 
     def test_no_image_is_refused(self, network):
         with pytest.raises(CutSwapError, match="training images"):
@@ -137,6 +158,17 @@ class TestFile:
         for broken in (b"", data[: len(data) // 2], b"\x00" * 64, b"nonsense"):
             path.write_bytes(broken)
             with pytest.raises(CutSwapError, match="evaluate"):
+                MemoryBank.load(path, network)
+
+    def test_changed_numbers_and_a_header_cut_short_are_refused(self, saved, network):
+        path = saved[1]
+        tensors, about = read_tensors(path, fix="-")
+        write_tensors(path, {**tensors, "bank": tensors["bank"] + 1e-3}, about)
+        with pytest.raises(CutSwapError, match="changed"):
+            MemoryBank.load(path, network)
+        for key in ("settings", "seed", "backbone", "fingerprint", "content"):
+            write_tensors(path, tensors, {k: v for k, v in about.items() if k != key})
+            with pytest.raises(CutSwapError, match=key):
                 MemoryBank.load(path, network)
 
     def test_a_missing_and_a_foreign_file_are_refused(self, tmp_path, network):

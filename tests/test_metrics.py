@@ -154,8 +154,38 @@ class TestAupro:
     def test_no_defect_has_none(self):
         assert aupro(np.zeros((1, 4, 4)), np.zeros((1, 4, 4), bool)) is None
 
+    @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
+    def test_masks_of_numbers_count_as_masks(self, dtype):
+        rng = np.random.default_rng(0)
+        masks, maps = rng.random((2, 8, 8)) < 0.2, rng.random((2, 8, 8))
+        assert aupro(maps, (masks * 255).astype(dtype)) == aupro(maps, masks)
+
+    def test_maps_and_masks_of_different_shapes_are_refused(self):
+        maps, masks = np.zeros((2, 3, 4)), np.zeros((2, 4, 3), bool)  # as many pixels
+        masks[0, 0, 0] = True
+        for metric in (aupro, pixel_auroc):
+            with pytest.raises(CutSwapError, match="one shape"):
+                metric(maps, masks)
+        with pytest.raises(CutSwapError, match="one shape"):
+            summarise(np.array([1.0, 2.0]), np.array([0, 1], bool), maps, masks)
+
+    @pytest.mark.parametrize("limit", [0.0, -0.1, 1.1, np.nan])
+    def test_a_limit_out_of_range_is_refused(self, limit):
+        with pytest.raises(CutSwapError, match="fpr_limit"):
+            aupro(np.zeros((1, 2, 2)), np.eye(2, dtype=bool)[None], limit)
+
 
 class TestSummary:
+    def test_figures_are_those_of_the_single_functions(self):
+        rng = np.random.default_rng(0)
+        masks, maps = rng.random((3, 8, 8)) < 0.2, rng.integers(0, 9, (3, 8, 8)) / 4
+        labels = np.array([False, True, True])
+        found = summarise(maps.max(axis=(1, 2)), labels, maps, masks)
+        assert found.aupro == aupro(maps, masks)
+        assert found.pixel_auroc == pytest.approx(pixel_auroc(maps, masks))
+        assert found.pixel_average_precision == average_precision(maps.ravel(), masks.ravel())
+        assert (found.pixel_f1_max, found.pixel_threshold) == f1_max(maps.ravel(), masks.ravel())
+
     def test_everything_at_once(self):
         masks = np.zeros((2, 4, 4), bool)
         masks[1, 1, 1] = True
