@@ -398,6 +398,15 @@ def test_scars_scale_with_the_image():
         assert 1 <= w <= 4
 
 
+@pytest.mark.parametrize("method", ["cutswap-scar", "cutpaste-scar"])
+def test_scars_too_large_to_turn_are_made_smaller_not_straight(method: str):
+    positive, saliency = noise_photo(0, (64, 64)), np.random.default_rng(0).random((64, 64))
+    large = {"scar_width": (300, 300), "scar_height": (300, 300), "angle": (40.0, 50.0)}
+    for seed in range(5):
+        record = draw(positive, saliency, seed, method=method, **large).record
+        assert 40 <= record.moves[0].angle <= 50
+
+
 @pytest.mark.parametrize(
     ("method", "jitter", "amount"),
     [
