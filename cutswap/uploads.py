@@ -211,7 +211,6 @@ def _store(
         root = home / name
         shutil.rmtree(root, ignore_errors=True)
         made.rename(root)
-        os.utime(home)
         return Uploaded(root, kept, refused)
     except OSError as error:
         raise _unwritable(home, error) from error

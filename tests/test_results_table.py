@@ -76,6 +76,9 @@ def test_a_copy_is_no_further_seed_and_the_newest_counts():
         (figure,) = table_of(*order).figures.values()
         assert figure.values == (0.9,)
         assert figure.names == ("new",)
+    # the newest stands last, for whoever opens it
+    (figure,) = table_of(old, evaluation("other", seed=1, changed=1.5), new).figures.values()
+    assert figure.names == ("other", "new")
     # another network with the same seed is a further measurement
     (figure,) = table_of(
         old, replace(new, summary={**new.summary, "fingerprint": "g"})
@@ -249,11 +252,11 @@ def test_equal_settings_are_one_column_over_categories(tmp_path: Path):
 def test_other_settings_of_a_run_are_another_column(tmp_path: Path):
     import json
 
-    for name, k in (("four", 4), ("two", 2)):
+    for name, k, machine in (("four", 4, "cpu"), ("two", 2, "cpu"), ("again", 2, "cuda:1")):
         path = write_run(tmp_path / name) / "settings.json"
         settings = json.loads(path.read_text())
         settings["clusters"]["k"] = k
-        settings["training"]["device"] = f"cuda:{k}"  # of the machine: no other column
+        settings["training"]["device"] = machine  # of the machine: no other column
         path.write_text(json.dumps(settings))
         tuned(tmp_path, str(tmp_path / name), f"{name}-scored")
     found = find_runs(tmp_path)

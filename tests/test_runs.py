@@ -125,10 +125,14 @@ def test_a_broken_run_hides_no_other(tmp_path: Path):
     write_run(tmp_path / "sound")
     write_evaluation(tmp_path / "scored")
     cut(tmp_path / "broken", "settings.json", "{")
+    cut(tmp_path / "headless", "settings.json", None)
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "heatmaps.npy").write_bytes(b"")
     found = find_runs(tmp_path)
-    assert {r.name: r.state for r in found.runs} == {"sound": DONE, "broken": BROKEN}
+    assert {r.name: r.state for r in found.runs} == {
+        "sound": DONE, "broken": BROKEN, "headless": BROKEN,
+    }  # fmt: skip
+
     assert {e.name: e.state for e in found.evaluations} == {"scored": DONE, "half": BROKEN}
 
 

@@ -218,6 +218,13 @@ def test_printable_names_are_one_short_line(name: str):
     assert printable(found) == found
 
 
+def test_printable_names_by_hand():
+    assert printable("C:\\Users\\me\\part 1.jpg") == "part 1.jpg"
+    assert printable("a\nb\x00.png") == "a b .png"
+    assert printable("x" * 5000) == "x" * 120
+    assert printable("folder/") == "a file without a name"
+
+
 @pytest.mark.parametrize("session", ["", "..", "short", "../../../etc", "a/b/c/d/e", "x" * 65])
 def test_only_a_session_id_names_a_folder(tmp_path: Path, session: str):
     with pytest.raises(CutSwapError, match="session id"):
