@@ -1,0 +1,47 @@
+"""Plain sentences instead of tracebacks; the rest of the page stays alive."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import streamlit as st
+
+from cutswap.errors import CutSwapError
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def plain_errors(what: str = "this part") -> Iterator[None]:
+    """Show whatever goes wrong inside as a message in place.
+
+    Args:
+        what: what could not be shown, as the sentence needs it: "the heatmap".
+    """
+    try:
+        yield
+    except CutSwapError as error:
+        show_error(error)
+    except MemoryError:
+        st.error(f"There is not enough memory for {what}. Choose a smaller image size or coreset.")
+    except Exception:  # a bug of ours: the log has it all, the visitor a way on
+        _log.exception("could not show %s", what)
+        st.error(
+            f"Something went wrong while making {what}; the details are in the app's log. The rest"
+            " of the page still works; another selection or a reload usually does too."
+        )
+
+
+def show_error(error: CutSwapError) -> None:
+    """One refusal: what is wrong, and the way out."""
+    st.error(
+        f"**{_plain(error.subject)}**: expected {_plain(error.expected)}, found"
+        f" {_plain(error.found)}.\n\nTo fix it: {_plain(error.fix)}."
+    )
+
+
+def _plain(text: str) -> str:
+    """File names and the like may hold Markdown; they are shown as they are."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|$~:" else c for c in text)

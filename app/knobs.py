@@ -1,0 +1,141 @@
+"""Page controls whose values live in the URL, so that a link shows a colleague the same picture.
+
+Streamlit's own `bind` resets page-level widgets on Back; so a knob takes its first value from the
+URL, keeps it for the session, and writes it back into the URL by itself. Values at their default
+leave no trace there; nonsense in the URL is replaced by the default and said so once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import streamlit as st
+
+T = TypeVar("T")
+
+
+def slider(
+    name: str, label: str, low: Any, high: Any, default: Any, *, step: Any = None, help: str
+) -> Any:
+    """A number on a slider."""
+    kind = type(default)
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        return value if low <= value <= high else None
+
+    key = _prepare(name, default, parse)
+    value = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
+    _publish(name, value, default)
+    return value
+
+
+def number(
+    name: str, label: str, low: int, high: int, default: int | None, *, help: str
+) -> int | None:
+    """A whole number typed or stepped; empty where the default is None."""
+
+    def parse(text: str) -> int | None:
+        value = int(text)
+        return value if low <= value <= high else None
+
+    key = _prepare(name, default, parse)
+    value = st.number_input(
+        label, low, high, value=None if default is None else "min", step=1, key=key, help=help,
+        persist_state="session", placeholder="automatic",
+    )  # fmt: skip
+    _publish(name, value, default)
+    return value
+
+
+def choice(
+    name: str,
+    label: str,
+    options: Sequence[T],
+    default: T,
+    *,
+    help: str,
+    show: Callable[[T], str] = str,
+    segmented: bool = False,
+) -> T:
+    """One of a few options: a segmented control up to five or so, a list beyond."""
+    by_text = {str(option): option for option in options}
+    key = _prepare(name, default, by_text.get, valid=lambda value: value in options)
+    if segmented:
+        value = st.segmented_control(
+            label, options, key=key, format_func=show, help=help, required=True,
+            persist_state="session",
+        )  # fmt: skip
+    else:
+        value = st.selectbox(
+            label, options, key=key, format_func=show, help=help, persist_state="session"
+        )
+    value = default if value is None else value
+    _publish(name, value, default)
+    return value
+
+
+def several(
+    name: str, label: str, options: Sequence[str], default: Sequence[str], *, help: str
+) -> tuple[str, ...]:
+    """Some of many, in the order of `options`; never none of them."""
+
+    def parse(text: str) -> list[str] | None:
+        chosen = text.split("~")
+        return chosen if all(c in options for c in chosen) else None
+
+    key = _prepare(name, list(default), parse, valid=lambda value: all(v in options for v in value))
+    chosen = st.multiselect(label, options, key=key, help=help, persist_state="session")
+    value = tuple(o for o in options if o in chosen) or tuple(default)
+    _publish(name, "~".join(value), "~".join(default))
+    return value
+
+
+def toggle(name: str, label: str, default: bool = False, *, help: str) -> bool:
+    """On or off."""
+    key = _prepare(name, default, {"1": True, "0": False}.get)
+    value = st.toggle(label, key=key, help=help, persist_state="session")
+    _publish(name, int(value), int(default))
+    return value
+
+
+def set_knob(name: str, value: Any) -> None:
+    """Set a knob from a callback, for example a button's."""
+    st.session_state[_key(name)] = value
+
+
+def _prepare(
+    name: str,
+    default: Any,
+    parse: Callable[[str], Any],
+    valid: Callable[[Any], bool] | None = None,
+) -> str:
+    """The widget's key, with a valid value in session state: kept, from the URL, or the default."""
+    key = _key(name)
+    if key in st.session_state and valid and not valid(st.session_state[key]):
+        del st.session_state[key]  # another network has other layers
+    if key not in st.session_state:
+        value = default
+        text = st.query_params.get(name)
+        if text is not None:
+            try:
+                parsed = parse(text)
+            except ValueError:
+                parsed = None
+            if parsed is None:
+                st.toast(f"The link's {name} is not one of this page's values; shown is {default}.")
+            value = default if parsed is None else parsed
+        st.session_state[key] = value
+    return key
+
+
+def _publish(name: str, value: Any, default: Any) -> None:
+    if value == default or value is None:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != str(value):
+        st.query_params[name] = str(value)
+
+
+def _key(name: str) -> str:
+    return f"knob.{name}"

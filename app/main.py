@@ -1,0 +1,54 @@
+"""Entry of the app: `streamlit run app/main.py`. Navigation, the shared sidebar, then the page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:  # `streamlit run` puts only app/ there: a bare clone must run too
+    sys.path.insert(0, str(ROOT))
+
+import streamlit as st  # noqa: E402
+
+from app import selection, workspace  # noqa: E402
+from app.guards import plain_errors  # noqa: E402
+
+PAGES = {  # file: (title, icon); the first is the start page at /
+    "start": ("Start", ":material/home:"),
+    "saliency": ("Saliency", ":material/visibility:"),
+    "negatives": ("Negatives", ":material/swap_horiz:"),
+    "train": ("Train", ":material/model_training:"),
+    "inspect_heatmaps": ("Inspect", ":material/frame_inspect:"),
+    "results": ("Results", ":material/table_chart:"),
+    "data": ("Data", ":material/database:"),
+}
+
+
+def main() -> None:
+    """One rerun."""
+    st.set_page_config(
+        page_title="CutSwap Explorer", page_icon=":material/swap_horiz:", layout="wide",
+    )  # fmt: skip
+    pages = {
+        name: st.Page(
+            ROOT / "pages" / f"{name}.py", title=title, icon=icon, default=name == "start",
+            url_path=None if name == "start" else title.lower(),
+        )
+        for name, (title, icon) in PAGES.items()
+        if (ROOT / "pages" / f"{name}.py").is_file()
+    }  # fmt: skip
+    page = st.navigation(list(pages.values()), position="top")
+    st.session_state["pages"] = pages
+    workspace.demo_rendering()
+    if page.title == "Start":  # its pictures wait for nothing
+        page.run()
+        with plain_errors("the selection"):
+            selection.sidebar()
+        return
+    with plain_errors("the selection"):
+        selection.sidebar()
+    page.run()
+
+
+main()

@@ -1,0 +1,15 @@
+"""Saliency and clusters: where the network looks, level by level, and what K-means makes of it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import saliency_view
+from app.guards import plain_errors
+from app.selection import need_selection
+
+st.title("Saliency and clusters")
+st.caption("Where does the network look, and which pixels does it look at alike?")
+selected = need_selection()
+with plain_errors("the saliency maps"):
+    saliency_view.show(selected)
