@@ -31,6 +31,28 @@ def slider(
     return value
 
 
+def interval(
+    name: str,
+    label: str,
+    low: float,
+    high: float,
+    default: tuple[float, float],
+    *,
+    step: float,
+    help: str,
+) -> tuple[float, float]:
+    """Two ends on one slider."""
+
+    def parse(text: str) -> tuple[float, float] | None:
+        first, last = (float(part) for part in text.split("~"))
+        return (first, last) if low <= first <= last <= high else None
+
+    key = _prepare(name, default, parse)
+    value: Any = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
+    _publish(name, f"{value[0]:g}~{value[1]:g}", f"{default[0]:g}~{default[1]:g}")
+    return (float(value[0]), float(value[1]))
+
+
 def number(
     name: str, label: str, low: int, high: int, default: int | None, *, help: str
 ) -> int | None:

@@ -188,7 +188,7 @@ def _strip(key: SaliencyKey, found: Explained, chosen: int) -> None:
         row.image(
             blend(photo, caches.heat(key, level), 0.6),
             caption=f"{'▶ ' if level == chosen else ''}{layer} · {grid[0]}x{grid[1]}",
-            width=150, output_format="JPEG", alt=f"Saliency of layer {layer}",
+            width=148, output_format="JPEG", alt=f"Saliency of layer {layer}",
         )  # fmt: skip
 
 

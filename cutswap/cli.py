@@ -131,6 +131,10 @@ def _augment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, metavar="IMAGE")
     parser.add_argument("--layer", help="saliency layer that guides the patches [the middle one]")
     parser.add_argument("--count", type=_count, default=8, help="negatives to draw [8]")
+    parser.add_argument(
+        "--first", type=_seed, default=0, metavar="NUMBER",
+        help="running number of the first sample, as the trainer counts them [0]",
+    )  # fmt: skip
     _seed_and_out(parser, "folder to write")
     add_flags(parser, NegativeSettings)
     add_flags(parser, ClusterSettings)

@@ -118,7 +118,7 @@ def augment(options: argparse.Namespace) -> dict[str, Any]:
         settings |= {"image_size": looking.image_size}
     drawn = draw_many(
         photo, level, negatives, clusters, weak,
-        count=options.count, seed=options.seed, layer=layer,
+        count=options.count, seed=options.seed, layer=layer, first=options.first,
     )  # fmt: skip
     record = write_negatives(drawn, options.out, options.image, settings)
     departures = sorted({f for n in record["negatives"] for f in n["fallbacks"]})

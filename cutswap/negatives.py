@@ -256,6 +256,8 @@ def _clipped(height: float, width: float, limit: Size) -> Size:
 
 def _shrunk_to(size: Size, angle: float, room: Size) -> tuple[Size, float]:
     """The largest scaling of a strip whose rotated box, and itself, fit into `room`; its angle."""
+    if angle == 0:
+        return room, angle
     height, width = size
     while (height, width) != (1, 1):
         turned = rotated_size((height, width), angle)

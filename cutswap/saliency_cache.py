@@ -22,7 +22,10 @@ from cutswap.files import write_with
 from cutswap.images import to_image
 from cutswap.saliency import explain, upsample
 
-BATCH = 8
+GPU_BATCH = 8
+# On a CPU one by one: no slower (1.5 s against 1.7 s for 8 photos), and a photo's maps then do not
+# depend on its neighbours (SqueezeNet's last bits do), so that pages and trainer agree bit for bit.
+CPU_BATCH = 1
 
 
 def cache_folder() -> Path:
@@ -83,8 +86,9 @@ def saliency_of(
     done = len(photos) - len(missing)
     if progress:
         progress(done, len(photos))
-    for start in range(0, len(missing), BATCH):
-        chunk = missing[start : start + BATCH]
+    batch = CPU_BATCH if backbone.device.type == "cpu" else GPU_BATCH
+    for start in range(0, len(missing), batch):
+        chunk = missing[start : start + batch]
         found = explain(backbone, to_image(photos[chunk]), names, target_class=target_class)
         for row, index in enumerate(chunk):
             arrays = [m[row].numpy().astype(np.float32) for m in found.maps]

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from cutswap.backbone import Backbone
-from cutswap.color_jitter import weakly_augment
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, WeakAugmentation
 from cutswap.errors import CutSwapError
 from cutswap.files import sha256_of, write_json, write_with
 from cutswap.images import read_photo, resize_photo, save_png, to_image
-from cutswap.negatives import Negative, draw_negative
+from cutswap.negatives import Negative
 from cutswap.overlays import blend, colourise
 from cutswap.saliency import explain
+from cutswap.training_samples import draw_sample
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,28 @@ def write_saliency(found: ImageSaliency, out: Path) -> None:
         save_png(out / f"overlay_{name}.png", blend(found.photo, colourise(level)))
 
 
+@dataclass(frozen=True)
+class OneLevel:
+    """`training_samples.Levels` of a single map."""
+
+    saliency: np.ndarray
+    layer: str
+
+    chosen = (0,)
+
+    def name(self, level: int) -> str:  # noqa: ARG002
+        """The layer."""
+        return self.layer
+
+    def map(self, level: int) -> np.ndarray:  # noqa: ARG002
+        """The map."""
+        return self.saliency
+
+    def clusters(self, level: int) -> None:  # noqa: ARG002
+        """Left to `draw_negative`."""
+        return
+
+
 def draw_many(
     photo: np.ndarray,
     saliency: np.ndarray | None,
@@ -78,19 +100,20 @@ def draw_many(
     count: int,
     seed: int,
     layer: str | None,
+    first: int = 0,
 ) -> list[tuple[np.ndarray, Negative, dict[str, Any] | None]]:
-    """`count` negatives of one photo, each from its own seed (seed, i).
+    """`count` negatives of one photo, as a run with this seed draws its samples `first`, ...
 
     Returns:
         For each, the positive (H, W, 3) uint8, the negative, and the positive's jitter as JSON
         values (None without weak augmentation).
     """
+    guided = negatives.method.startswith("cutswap") and saliency is not None
+    levels = OneLevel(np.asarray(saliency), layer or "") if guided else None
     drawn = []
-    for index in range(count):
-        rng = np.random.default_rng((seed, index))
-        positive, jitter = weakly_augment(photo, weak, rng)
-        negative = draw_negative(
-            positive, saliency, negatives, clusters, seed=(seed, index, 1), layer=layer
+    for number in range(first, first + count):
+        positive, jitter, (negative,) = draw_sample(
+            photo, levels, (negatives,), clusters, weak, seed=seed, number=number
         )
         drawn.append((positive, negative, jitter.to_dict() if jitter else None))
     return drawn

@@ -8,6 +8,7 @@ trainer saw.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -43,6 +44,76 @@ class Sample:
     def photos(self) -> np.ndarray:
         """(ways, H, W, 3) uint8, in label order."""
         return np.stack([self.positive, *(n.photo for n in self.negatives)])
+
+
+class Levels(Protocol):
+    """The saliency of one photo, level by level."""
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """Indices of the levels that negatives draw from, at least one."""
+
+    def name(self, level: int) -> str:
+        """The level's layer."""
+
+    def map(self, level: int) -> np.ndarray:
+        """(H, W) float in [0, 1]."""
+
+    def clusters(self, level: int) -> Clusters | None:
+        """Clusters of the map where they are known; None lets `draw_negative` find them."""
+
+
+def draw_sample(
+    photo: np.ndarray,
+    levels: Levels | None,
+    methods: tuple[NegativeSettings, ...],
+    clusters: ClusterSettings,
+    weak: WeakAugmentation,
+    *,
+    seed: int,
+    number: int,
+) -> tuple[np.ndarray, Jitter | None, tuple[Negative, ...]]:
+    """One photo in all its classes: the single place where trainer, command line and pages draw.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        levels: its saliency; None for CutPaste.
+        methods: settings of each negative.
+        clusters: K and the anchor strategy.
+        weak: from photo to positive.
+        seed: of the run.
+        number: running number of the sample, see `sample_number`.
+
+    Returns:
+        The positive (H, W, 3) uint8, how it was made, and the negatives in the order of `methods`.
+    """
+    rng = np.random.default_rng((seed, _POSITIVE, number))
+    positive, jitter = weakly_augment(photo, weak, rng)
+    level = None if levels is None else levels.chosen[int(rng.integers(len(levels.chosen)))]
+    negatives = tuple(
+        draw_negative(
+            positive,
+            None if levels is None or level is None else levels.map(level),
+            settings,
+            clusters,
+            seed=(seed, _NEGATIVE, number, 2 if settings.method.endswith("-scar") else 1),
+            layer=None if levels is None or level is None else levels.name(level),
+            clusters=None if levels is None or level is None else levels.clusters(level),
+        )
+        for settings in methods
+    )
+    return positive, jitter, negatives
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """(count,) int: the order in which an epoch visits the photos."""
+    return np.random.default_rng((seed, _ORDER, epoch)).permutation(count)
+
+
+def sample_number(index: int, count: int, seed: int, epoch: int) -> int:
+    """Running number under which a run of `count` photos meets photo `index` in an epoch."""
+    place = int(np.flatnonzero(epoch_order(count, seed, epoch) == index)[0])
+    return epoch * count + place
 
 
 class TrainingSamples(Dataset[np.ndarray]):
@@ -90,7 +161,7 @@ class TrainingSamples(Dataset[np.ndarray]):
         self.weak = weak
         self.seed = seed
         self.count = count
-        self._levels = self._level_indices(levels)
+        self.levels = self._level_indices(levels)
         self._clusters: dict[tuple[int, int], Clusters | None] = {}
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
 
@@ -105,27 +176,20 @@ class TrainingSamples(Dataset[np.ndarray]):
         """The sample with this running number, with the records of how it was drawn."""
         epoch, place = divmod(number, len(self.photos))
         index = int(self._permutation(epoch)[place])
-        rng = np.random.default_rng((self.seed, _POSITIVE, number))
-        positive, jitter = weakly_augment(self.photos[index], self.weak, rng)
-        level = self._levels[int(rng.integers(len(self._levels)))] if self._levels else None
-        negatives = tuple(
-            draw_negative(
-                positive,
-                None if level is None else self._map(index, level),
-                settings,
-                self.cluster_settings,
-                seed=(self.seed, _NEGATIVE, number, way),
-                layer=None if level is None else self._layer_name(level),
-                clusters=None if level is None else self._clusters_of(index, level),
-            )
-            for way, settings in enumerate(self.methods, start=1)
+        drawn = draw_sample(
+            self.photos[index],
+            _PhotoLevels(self, index) if self.saliency is not None else None,
+            self.methods,
+            self.cluster_settings,
+            self.weak,
+            seed=self.seed,
+            number=number,
         )
-        return Sample(index, positive, jitter, negatives)
+        return Sample(index, *drawn)
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
-            rng = np.random.default_rng((self.seed, _ORDER, epoch))
-            self._order = (epoch, rng.permutation(len(self.photos)))
+            self._order = (epoch, epoch_order(len(self.photos), self.seed, epoch))
         return self._order[1]
 
     def _level_indices(self, levels: tuple[str, ...] | None) -> tuple[int, ...]:
@@ -142,22 +206,42 @@ class TrainingSamples(Dataset[np.ndarray]):
             )
         return tuple(names.index(level) for level in levels or names)
 
-    def _layer_name(self, level: int) -> str:
-        return "" if self.saliency is None else self.saliency.layers[level]
-
-    def _map(self, index: int, level: int) -> np.ndarray | None:
-        return None if self.saliency is None else self.saliency.at(index, level)
-
-    def _clusters_of(self, index: int, level: int) -> Clusters | None:
+    def clusters_of(self, index: int, level: int) -> Clusters | None:
         """Clusters of one map, found once a run; None where the map is degenerate."""
         key = (index, level)
-        if self.cluster_settings.anchors in ("whole-image", "top-n"):
+        if self.saliency is None or self.cluster_settings.anchors in ("whole-image", "top-n"):
             return None
         if key not in self._clusters:
-            saliency = self._map(index, level)
             try:
-                found = cluster_saliency(np.asarray(saliency), self.cluster_settings.k)
+                found = cluster_saliency(self.saliency.at(*key), self.cluster_settings.k)
             except CutSwapError:
                 found = None  # draw_negative meets it again and records the fallback
             self._clusters[key] = found
         return self._clusters[key]
+
+
+@dataclass(frozen=True)
+class _PhotoLevels:
+    """`Levels` of one photo of a run."""
+
+    samples: TrainingSamples
+    index: int
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        return self.samples.levels
+
+    def name(self, level: int) -> str:
+        return self._saliency.layers[level]
+
+    def map(self, level: int) -> np.ndarray:
+        return self._saliency.at(self.index, level)
+
+    def clusters(self, level: int) -> Clusters | None:
+        return self.samples.clusters_of(self.index, level)
+
+    @property
+    def _saliency(self) -> SaliencyMaps:
+        if self.samples.saliency is None:
+            raise RuntimeError("a CutPaste run has no levels")
+        return self.samples.saliency

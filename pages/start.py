@@ -1,5 +1,44 @@
-"""Start: the pipeline in four pictures, and what is ready."""
+"""Start: the pipeline as a story in four pictures, three ways on, and what is ready."""
+
+from __future__ import annotations
 
 import streamlit as st
 
+from app import story
+from app.guards import plain_errors
+from app.readiness import readiness
+
 st.title("CutSwap Explorer")
+st.markdown(
+    "A network that has seen only good parts can learn to find defects, if somebody shows it"
+    " convincing fake ones. CutSwap makes them: **it looks where a network looks, and swaps two"
+    " places it finds equally interesting.**"
+)
+for column, (step, title, text) in zip(st.columns(4), story.STEPS, strict=True):
+    with column:
+        if story.picture(step).is_file():
+            st.image(str(story.picture(step)), width="stretch", alt=f"{title}. {text}")
+        st.markdown(f"**{title}**  \n{text}")
+
+pages = st.session_state["pages"]
+st.subheader("Where to go", anchor=False)
+ways = (
+    ("saliency", "See what the network looks at", "Saliency maps and clusters, level by level."),
+    ("negatives", "Make a fake defect", "Swap patches with every setting live."),
+    ("inspect_heatmaps", "Find real ones", "Heatmaps against ground truth, threshold in hand."),
+)
+for column, (page, title, text) in zip(st.columns(3), ways, strict=True):
+    with column, st.container(border=True):
+        if page in pages:
+            st.page_link(pages[page], label=f"**{title}**", icon=":material/arrow_forward:")
+        st.caption(text)
+
+st.subheader("What is ready", anchor=False)
+with plain_errors("the list of what is ready"):
+    for item in readiness():
+        name, how, link = st.columns([1, 4, 2], vertical_alignment="center")
+        mark = ":green[:material/check_circle:]" if item.is_ready else ":orange[:material/pending:]"
+        name.markdown(f"{mark} **{item.name}**")
+        how.markdown(item.text)
+        if item.page in pages:
+            link.page_link(pages[item.page], label=item.action)
