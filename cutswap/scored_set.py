@@ -26,7 +26,6 @@ RESULT, SCORES, HEATMAPS, BANK = "result.json", "scores.csv", "heatmaps.npy", "b
 COLUMNS = ("image", "defect", "is_defective", "score")
 NEEDED = ("category", "data", "fingerprint", "n_test", "n_train", "patchcore", "seed", "threshold")
 FIX = "evaluate again into a new folder"
-_DEPTH = 3  # folders below the runs folder that are searched
 
 
 @dataclass(frozen=True)
@@ -120,29 +119,6 @@ def read_scored(folder: Path, category: Category | None = None) -> ScoredSet:
     return ScoredSet(
         folder, names, defects, labels, scores, heatmaps, span, summary, settings, records, lost
     )
-
-
-def evaluation_folders(root: Path) -> list[Path]:
-    """Folders under `root` that are evaluations or were meant to be, broken ones too.
-
-    A tuning run's own folder is none, but one inside it is found.
-    """
-    found: list[Path] = []
-
-    def look(folder: Path, depth: int) -> None:
-        try:
-            inside = sorted(folder.iterdir())
-        except OSError:  # no folder, or it went away
-            return
-        if any(path.name in (SCORES, HEATMAPS) for path in inside):
-            found.append(folder)
-        elif depth < _DEPTH:
-            for path in inside:
-                if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
-                    look(path, depth + 1)
-
-    look(root, 0)
-    return found
 
 
 def evaluation_key(

@@ -14,7 +14,7 @@ import pytest
 from cutswap.errors import CutSwapError
 from cutswap.memory_bank import MemoryBank
 from cutswap.metrics import summarise
-from cutswap.scored_set import evaluation_folders, evaluation_key, read_scored
+from cutswap.scored_set import evaluation_key, read_scored
 from tests.scored_for_tests import SETTINGS, Scored, build_parts, score_parts
 
 
@@ -201,21 +201,6 @@ class TestDamage:
         for name in ("none", "file"):
             with pytest.raises(CutSwapError, match="folder of an evaluation"):
                 read_scored(tmp_path / name)
-
-
-class TestFolders:
-    def test_whole_and_broken_ones_are_listed_and_tuning_runs_are_not(self, tmp_path):
-        for path in (
-            "a/scores.csv", "b/x/before/heatmaps.npy", "run/result.json", "run/after/scores.csv",
-            ".hidden/scores.csv", "f/1/2/3/scores.csv",
-        ):  # fmt: skip
-            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / path).write_text("")
-        found = [str(path.relative_to(tmp_path)) for path in evaluation_folders(tmp_path)]
-        assert found == ["a", "b/x/before", "run/after"]
-
-    def test_of_no_folder_none(self, tmp_path):
-        assert evaluation_folders(tmp_path / "none") == []
 
 
 class TestKey:
