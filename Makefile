@@ -4,14 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two cores are the smallest machine supported; xdist shares torch's memory poorly beyond four.
 WORKERS ?= 2
+PORT ?= 8501
 
-.PHONY: app demo test lint types check clean shared-figures help
+.PHONY: app story demo test lint types check clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-app: $(VENV)/ready  ## open the app (until it exists: run the demo and open its report)
-	$(BIN)/python -m cutswap demo --out runs/demo --open
+# PYTHONPATH: with it an edited package reloads in the running app; config lies in app/.streamlit.
+app: $(VENV)/ready  ## open the app at http://127.0.0.1:8501
+	PYTHONPATH=. $(BIN)/python -m streamlit run app/main.py --server.port $(PORT)
+
+story: $(VENV)/ready  ## draw the Start page's four pictures anew
+	$(BIN)/python -m app.story
 
 demo: $(VENV)/ready  ## the whole chain on the built-in data, headless, with a report
 	$(BIN)/python -m cutswap demo --out runs/demo

@@ -70,7 +70,8 @@ def need_selection() -> Selection:
     if selection is None:
         error = st.session_state.get("selection_error")
         st.info(error or "There is no image to show yet.", icon=":material/image_search:")
-        st.page_link(st.session_state["pages"]["data"], label="Choose data on the Data page")
+        pages = st.session_state["pages"]
+        st.page_link(pages.get("data", pages["start"]), label="See what is missing")
         st.stop()
     return selection
 

@@ -1,0 +1,13 @@
+"""Results: categories by networks and runs, spread over seeds, the paper's numbers beside."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import results_view
+from app.guards import plain_errors
+
+st.title("Results")
+st.caption("Does fine-tuning help, on which parts, and by more than the spread of the seeds?")
+with plain_errors("the table"):
+    results_view.show()
