@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PORT ?= 8501
 
-.PHONY: app story demo test lint types check clean shared-figures help
+.PHONY: app story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,6 +34,9 @@ types: $(VENV)/ready-dev
 
 shared-figures: $(VENV)/ready  ## AUROC of the reference weights on ../shared/data (minutes)
 	$(BIN)/python tests/shared_figures.py
+
+screenshots: $(VENV)/ready-dev  ## pictures of every page (needs Chromium)
+	PYTHONPATH=. $(BIN)/python -m tests.screenshots
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

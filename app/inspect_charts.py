@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from cutswap.thresholds import CurvePoint
 
 GOOD, DEFECTIVE, HERE = "#0072b2", "#d55e00", "#cc79a7"
+THRESHOLD = "#808890"  # seen on white and on black
 MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}
 
 
@@ -53,7 +54,7 @@ def number_line(
             font={"color": HERE},
         )  # fmt: skip
     if threshold is not None:
-        figure.add_vline(x=threshold, line_dash="dash", line_width=2)
+        figure.add_vline(x=threshold, line_dash="dash", line_width=2, line_color=THRESHOLD)
         figure.add_annotation(
             x=threshold, y=-0.75, text=" threshold", showarrow=False, xanchor="left"
         )

@@ -51,6 +51,7 @@ def gallery(
     verdicts: Sequence[str],
     order: Sequence[int],
     shown: str,
+    first: str = "Worst mistake",
 ) -> None:
     """The list; a click or an arrow key in it selects the image for all pages.
 
@@ -61,10 +62,11 @@ def gallery(
         verdicts: texts, empty ones where nobody knows.
         order: numbers of images as listed.
         shown: name of the image that is shown now.
+        first: what the head of the list is called.
     """
     listed = [names[i] for i in order]
     st.session_state["inspect.order"] = listed
-    _step_buttons(listed, shown)
+    _step_buttons(listed, shown, first)
     rows: dict[str, list[object]] = {
         "photo": [_thumbnail(records[i]) if records else None for i in order],
         "image": [name.removeprefix("test/") for name in listed],
@@ -77,29 +79,29 @@ def gallery(
         del rows["photo"]
     st.dataframe(
         rows, key="gallery", on_select=_chosen, selection_mode="single-cell", hide_index=True,
-        height=395, row_height=46, width="stretch",
+        height=min(395, 40 + 46 * len(listed)), row_height=46, width="stretch",
         column_config={
             "photo": st.column_config.ImageColumn("", width=52),
             "image": st.column_config.TextColumn("Image", width=110),
             "score": st.column_config.NumberColumn("Score", format="%.3f", width=60),
             "verdict": st.column_config.TextColumn("Verdict", width=105),
         },
-        alt=f"{len(listed)} test images, worst mistake first",
+        alt=f"{len(listed)} images, {first.lower()} first",
     )  # fmt: skip
 
 
-def _step_buttons(listed: Sequence[str], shown: str) -> None:
+def _step_buttons(listed: Sequence[str], shown: str, first: str) -> None:
     at = listed.index(shown) if shown in listed else -1
     row = st.container(horizontal=True)
     row.button(
-        "Worst mistake", on_click=select, kwargs={"image": listed[0]}, disabled=at == 0,
+        first, on_click=select, kwargs={"image": listed[0]}, disabled=at == 0,
         icon=":material/priority_high:", key="gallery.worst",
-        help="The first of the list: the image the verdict is most wrong about.",
+        help="The first of the list: what most needs a look.",
     )  # fmt: skip
     row.button(
         "Next in the list", on_click=select, kwargs={"image": listed[(at + 1) % len(listed)]},
         icon=":material/arrow_downward:", key="gallery.next",
-        help="Worst mistakes first; in the list itself, arrow keys step too.",
+        help="In the list itself, arrow keys step too.",
     )  # fmt: skip
 
 

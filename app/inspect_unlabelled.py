@@ -104,7 +104,7 @@ def _list(asked: Asked, found: UnlabelledSet) -> None:
     order = [int(i) for i in np.argsort(-scores, kind="stable")]
     records = [by_name[name] for name in names]
     shown = asked.selected.record.name
-    gallery(names, records, scores, [""] * len(names), order, shown)
+    gallery(names, records, scores, [""] * len(names), order, shown, first="Most unusual")
 
 
 def _start(asked: Asked, text: str) -> None:

@@ -24,7 +24,7 @@ from app import (
 from app.caches import PhotoKey
 from app.guards import plain_errors
 from app.inspect_caches import BankKey, Scoring, Truth
-from app.inspect_controls import Asked, controls
+from app.inspect_controls import NOTHING, Asked, controls
 from app.inspect_gallery import gallery, verdict, worst_first
 from app.inspect_picture import Heat, picture
 from app.inspect_resolve import resolve, wait_for
@@ -70,7 +70,7 @@ def _photo_alone(selected: Selection) -> None:
     left, _ = st.columns([3, 2])
     with left:
         viewer(
-            Picture(photo, alt=f"{selected.record.name}, not scored yet", left="not scored yet"),
+            Picture(photo, alt=f"{selected.record.name}, not scored", left="not scored"),
             key="heat", memory="heat", group="heat",
         )  # fmt: skip
 
@@ -122,7 +122,10 @@ class _Screen:
             verdicts = inspect_thresholds.controls(self.found, self.images, pixels)
         heat = compared = None
         with middle:
-            left, right = st.columns([3, 2])
+            if self.asked.versus == NOTHING:
+                left, right = st.columns([3, 2])
+            else:  # two pictures need the whole width
+                left, right = st.container(), st.container()
             with left, plain_errors("the heatmap"):
                 heat = self.heat()
                 compared = self._picture(heat, verdicts)

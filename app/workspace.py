@@ -1,8 +1,8 @@
 """What the app may read: the demo set, the folders the user has named, this session's uploads.
 
-A category's key is `<source>/<category>`, for example `demo/hex_nut`; it is what the URL carries,
-never a path. Folders are named in the variable CUTSWAP_DATA or added on the Data page, which
-remembers them in the cache folder, so that a link opened in another tab still works.
+A category's key is `<source>/<category>`, for example `demo/hex_nut`. The URL carries its label,
+`hex_nut · Demo`, never a path. Folders are named in the variable CUTSWAP_DATA or added on the Data
+page, which remembers them in the cache folder, so that a link opened in another tab still works.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from cutswap.distill import Distiller
 from cutswap.distill_settings import DistillSettings
 from cutswap.errors import CutSwapError
 from cutswap.files import sha256_of, write_json
+from cutswap.layer_hints import TEACHERS as HINT_TEACHERS
 from cutswap.photo_crops import PhotoCrops
 from cutswap.slim_vgg import fold_batch_norm, slim_vgg16
 from cutswap.tensor_files import write_tensors
@@ -39,7 +40,8 @@ def distill_student(
     Args:
         photos: folder of photographs.
         student: `resnet18`, or `vgg16` for the slim one.
-        teacher: network of the student's own architecture for its activations, name or path.
+        teacher: network for its activations, name or path: of the student's own architecture, or
+            a ResNet whose layers give a vgg16 hints.
         class_teacher: network for its class probabilities, name or path.
         out: safetensors file to write.
         settings: lengths, sizes and rates.
@@ -68,13 +70,17 @@ def distill_student(
         )
     activation_teacher = _teacher(teacher) if teacher else None
     scores_teacher = _teacher(class_teacher) if class_teacher else None
+    hint_teacher = None
     if activation_teacher is not None and activation_teacher.name != student:
-        raise CutSwapError(
-            "--teacher",
-            expected=f"a {student}, to match it activation by activation",
-            found=activation_teacher.name,
-            fix="pass it as --class-teacher instead",
-        )
+        if student != "vgg16" or activation_teacher.name not in HINT_TEACHERS or not class_teacher:
+            raise CutSwapError(
+                "--teacher",
+                expected=f"a {student}, to match it activation by activation, or for a vgg16 with"
+                f" a --class-teacher one of {', '.join(HINT_TEACHERS)}",
+                found=f"{activation_teacher.name}, --class-teacher {class_teacher}",
+                fix="pass it as --class-teacher instead",
+            )
+        activation_teacher, hint_teacher = None, activation_teacher
     network = _student(student, settings.seed)
     crops = PhotoCrops.read(photos)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.safetensors")
@@ -83,21 +89,26 @@ def distill_student(
         crops,
         teacher=activation_teacher,
         class_teacher=scores_teacher,
+        hint_teacher=hint_teacher,
         settings=settings,
         checkpoint=checkpoint,
     )
     for progress in distiller.run():
         if notify:
             notify(f"distilling: {progress.stage}", progress.step, progress.steps)
-    return _write(distiller, student, photos, activation_teacher, scores_teacher, out)
+    teachers = {
+        "teacher": activation_teacher,
+        "hint_teacher": hint_teacher,
+        "class_teacher": scores_teacher,
+    }
+    return _write(distiller, student, photos, teachers, out)
 
 
 def _write(
     distiller: Distiller,
     student: str,
     photos: Path,
-    teacher: Backbone | None,
-    class_teacher: Backbone | None,
+    teachers: dict[str, Backbone | None],
     out: Path,
 ) -> dict[str, Any]:
     network = distiller.student.cpu().eval()
@@ -114,8 +125,7 @@ def _write(
         "sha256": sha256_of(out),
         "bytes": out.stat().st_size,
         "dtype": "float16",
-        "teacher": teacher.report.to_dict() if teacher else None,
-        "class_teacher": class_teacher.report.to_dict() if class_teacher else None,
+        **{role: t.report.to_dict() if t else None for role, t in teachers.items()},
         "photos": {"folder": photos.name, "count": len(distiller.photos.photos)},
         "settings": distiller.settings.to_dict(),
         "torch": torch.__version__,

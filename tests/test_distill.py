@@ -185,3 +185,52 @@ def test_recolour_is_seeded_and_normalised():
     assert a.shape == crops.shape
     assert a.min() >= -2.2
     assert a.max() <= 2.7
+
+
+def hinted(folder: Path, checkpoint: Path, **changes: object) -> Distiller:
+    sizes = {
+        "class_steps": 8, "large_steps": 8, "class_crop": 64, "large_crop": 96,
+        "large_teacher_crop": 64, "teacher_crop": 64, "large_views": 1, "large_batch": 4,
+        "checkpoint_every": 2,
+    }  # fmt: skip
+    settings = SHORT.replace(**(sizes | changes))
+    torch.manual_seed(0)
+    return Distiller(
+        slim_vgg16((4, 4, 8, 8, 8), batch_norm=True),
+        PhotoCrops.read(folder),
+        teacher=None,
+        class_teacher=load_backbone("squeezenet1_0", "random"),
+        hint_teacher=load_backbone("resnet18", "random"),
+        settings=settings,
+        checkpoint=checkpoint,
+    )
+
+
+class TestHints:
+    def test_hints_lower_the_loss_and_the_teacher_stays(self, folder, tmp_path):
+        made = hinted(folder, tmp_path / "c.safetensors", class_steps=40)
+        assert made.hints is not None
+        teacher = made.hints.teacher[0]
+        before = teacher.fingerprint
+        losses: dict[str, list[float]] = {}
+        for progress in made.run():
+            losses.setdefault(progress.stage, []).append(progress.loss)
+        assert {stage: len(values) for stage, values in losses.items()} == {
+            "classes": 40,
+            "large": 8,
+        }
+        assert np.mean(losses["classes"][-5:]) < 0.8 * np.mean(losses["classes"][:5])
+        del teacher.__dict__["fingerprint"]
+        assert teacher.fingerprint == before
+        assert not any(n.startswith("hints") for n in made.student.state_dict())
+
+    def test_resumed_equals_unbroken(self, folder, tmp_path):
+        whole = hinted(folder, tmp_path / "whole.safetensors")
+        for _ in whole.run():
+            pass
+        for _ in zip(range(11), hinted(folder, tmp_path / "cut.safetensors").run(), strict=False):
+            pass
+        again = hinted(folder, tmp_path / "cut.safetensors")
+        assert {progress.stage for progress in again.run()} == {"large"}
+        left, right = whole.student.state_dict(), again.student.state_dict()
+        assert all(torch.equal(left[n], right[n]) for n in left)
