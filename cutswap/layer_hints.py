@@ -3,7 +3,7 @@
 A VGG16's pools 9, 16 and 23 have strides 4, 8 and 16, as a ResNet's layer1, layer2 and layer3 have,
 so the grids agree cell by cell and one 1x1 convolution a pair, trained along and then thrown away,
 maps channels to channels (the hints of FitNets, Romero et al. 2015). Measured on 19 transistors,
-share of the max cluster (K = 4) on the part at layers 4, 9, 16, 23, 30: 0.54, 0.49, 0.28, 0.11, 0.02
+share of the max cluster (K = 4) on the part, layers 4, 9, 16, 23, 30: 0.54, 0.49, 0.28, 0.11, 0.02
 after 700 updates of 64 crops and 1,500 of 16 large ones with hints, against 0.23, 0.18, 0.09, 0.10,
 0.25 after 700 updates on class probabilities alone. So they help the shallow levels, not the deep.
 """

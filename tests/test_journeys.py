@@ -1,0 +1,107 @@
+"""Journeys of a visitor in a real browser; skipped where Chromium or Playwright is missing."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cutswap.images import save_png
+from tests.small_photos import photo_of
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+pytest.importorskip("playwright")
+if not CHROMIUM.is_file():
+    pytest.skip(f"needs Chromium at {CHROMIUM}", allow_module_level=True)
+
+from tests.screenshots import running_app, settle  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """The app on a small category of its own; the demo renders beside."""
+    root = tmp_path_factory.mktemp("journey")
+    for index in range(4):
+        save_png(root / "mine/part/train/good" / f"{index:03d}.png", photo_of(index, (96, 96)))
+    save_png(root / "mine/part/test/crack/000.png", photo_of(11, (96, 96)))
+    kept = {k: os.environ.get(k) for k in ("CUTSWAP_CACHE", "CUTSWAP_DATA", "CUTSWAP_RUNS")}
+    os.environ["CUTSWAP_CACHE"] = str(root / "cache")
+    os.environ["CUTSWAP_DATA"] = str(root / "mine")
+    os.environ["CUTSWAP_RUNS"] = str(root / "runs")
+    try:
+        with running_app() as found:
+            yield found
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+def opened(browser: Any, url: str) -> Any:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(60_000)
+    page.goto(url)
+    settle(page)
+    return page
+
+
+def shown(page: Any, which: int = 0, layer: str = "heat") -> str:
+    """The data URL of a viewer's picture."""
+    return str(page.locator(f".stage img.{layer}").nth(which).get_attribute("src"))
+
+
+def test_k_and_layer_change_the_picture_and_a_link_shows_the_same(address, browser):
+    page = opened(browser, address + "saliency?cat=part+%C2%B7+mine")
+    assert page.get_by_role("combobox").first.input_value() == "part · mine"
+    saliency, clusters = shown(page), shown(page, 1)
+    page.get_by_role("slider", name="Clusters K").press("ArrowRight")
+    settle(page)
+    assert shown(page) == saliency
+    assert shown(page, 1) != clusters
+    page.get_by_role("radio", name="23").or_(page.get_by_role("button", name="23")).first.click()
+    settle(page)
+    assert shown(page) != saliency
+    assert "k=5" in page.url
+    assert "layer=23" in page.url
+    other = opened(browser, page.url)
+    assert (shown(other), shown(other, 1)) == (shown(page), shown(page, 1))
+    other.context.close()
+    page.context.close()
+
+
+def test_a_negative_is_downloaded(address, browser):
+    page = opened(browser, address + "negatives?cat=part+%C2%B7+mine")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download the twelve").click()
+    data = Path(waiting.value.path()).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(data)) as store:
+        names = store.namelist()
+    assert names.count("record.json") == 1
+    assert sum(n.startswith("mask_") for n in names) == 12
+    page.context.close()
+
+
+def test_two_visitors_never_see_each_other_s_pictures(address, browser):
+    first = opened(browser, address + "negatives?cat=part+%C2%B7+mine&seed=1")
+    second = opened(browser, address + "negatives?cat=part+%C2%B7+mine&seed=2")
+    mine, theirs = shown(first, 0, "after"), shown(second, 0, "after")
+    assert mine != theirs
+    first.reload()
+    settle(first)
+    assert shown(first, 0, "after") == mine
+    first.context.close()
+    second.context.close()
