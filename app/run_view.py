@@ -60,7 +60,8 @@ def form(selected: Selection) -> None:
         "--seed", int(seed), "--out", run,
     ]  # fmt: skip
     if steps is not None:
-        flags += ["--steps-per-epoch", steps]
+        # The default of 50 would never come: a stop within a short run would lose it all.
+        flags += ["--steps-per-epoch", steps, "--checkpoint-every", 5]
     command = [sys.executable, "-m", "cutswap", *map(str, flags)]
     if st.button("Start", type="primary", icon=":material/play_arrow:"):
         jobs.jobs_of(workspace.runs_folder()).start(run, command)
@@ -100,7 +101,7 @@ def _run(run: FoundRun, registry: jobs.Jobs, *, at_work: bool) -> None:
     job = registry.of(run.path)
     if at_work and job is not None:
         action.button("Stop", key=f"stop.{run.name}", on_click=registry.stop, args=(job,),
-                      help="The checkpoint stays; Resume goes on from it.")  # fmt: skip
+                      help="The last checkpoint stays; Resume goes on from it.")  # fmt: skip
     elif run.state != DONE and job is not None:
         action.button("Resume", key=f"resume.{run.name}", on_click=_resume, args=(registry, job),
                       help="The same command; it continues from the checkpoint.")  # fmt: skip
