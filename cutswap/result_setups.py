@@ -21,7 +21,7 @@ from cutswap.config import (
     TrainingSettings,
     WeakAugmentation,
 )
-from cutswap.run_states import FoundEvaluation, FoundRun
+from cutswap.run_states import WEIGHTS, FoundEvaluation, FoundRun
 
 TUNED = "fine-tuned run "  # how `tuned_backbone` begins the source of its weights
 # Settings of a run that change where or how fast it computes, but not what.
@@ -81,7 +81,7 @@ def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
         scoring.layers,
         scoring.image_size,
         _changes(values, PatchCoreSettings().to_dict(), _OF_SCORING),
-        _source(summary).startswith(TUNED),
+        _run_path(_source(summary)) is not None,
     )
 
 
@@ -118,10 +118,11 @@ def _network(summary: dict[str, Any], runs: Sequence[FoundRun]) -> tuple[str, li
     """In words, and what sets it apart."""
     weights, source = _part(summary, "weights"), _source(summary)
     name = str(summary.get("backbone", "network"))
-    if source.startswith(TUNED):
+    path = _run_path(source)
+    if path is not None:
         run = _run_named(source, runs)
         if run is None or not run.settings:
-            return f"{name}, {source}", [source]
+            return f"{name}, {TUNED}{path}", [str(path)]
         parts = {
             part: {k: v for k, v in _part(run.settings, part).items() if k not in _OF_THE_MACHINE}
             for part in ("training", "saliency", "clusters", "negatives", "weak")
@@ -133,15 +134,26 @@ def _network(summary: dict[str, Any], runs: Sequence[FoundRun]) -> tuple[str, li
 
 
 def _run_named(source: str, runs: Sequence[FoundRun]) -> FoundRun | None:
-    if not source.startswith(TUNED):
+    path = _run_path(source)
+    if path is None:
         return None
-    path = Path(source.removeprefix(TUNED))
     for run in runs:
         if path.is_absolute() and path == run.path.absolute():
             return run
     alike = [r for r in runs if path.parts[-len(Path(r.name).parts) :] == Path(r.name).parts]
     # runs/bolt and runs/demo/bolt both end in bolt: the longest name is meant.
     return max(alike, key=lambda r: len(Path(r.name).parts), default=None)
+
+
+def _run_path(source: str) -> Path | None:
+    """The run folder a source speaks of, in either of two ways; None for other weights.
+
+    `evaluate --run` records the run, a page that loads the run as weights its file.
+    """
+    if source.startswith(TUNED):
+        return Path(source.removeprefix(TUNED))
+    path = Path(source)
+    return path.parent if path.name == WEIGHTS else None
 
 
 def _source(summary: dict[str, Any]) -> str:

@@ -16,14 +16,16 @@ from typing import Any
 
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.files import read_json
-from cutswap.run_folder import RunFolder
+from cutswap.files import read_json, read_json_lines
 
 DONE, UNFINISHED, BROKEN = "done", "unfinished", "broken"
 STATES = (DONE, UNFINISHED, BROKEN)
 MAX_JSON = 20_000_000  # bytes; a real result.json has 3,000, a demo.json 20,000
 _TAIL = 65_536  # bytes of metrics.jsonl read for the last update; a line has 300
-RUN_FILES = ("settings.json", "metrics.jsonl", "checkpoint.safetensors", "backbone.safetensors")
+# The names of `run_folder`, which imports torch: lists of runs must not wait for that.
+SETTINGS, METRICS, RESULT = "settings.json", "metrics.jsonl", "result.json"
+CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "backbone.safetensors"
+RUN_FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS)
 EVALUATION_FILES = ("scores.csv", "heatmaps.npy", "bank.safetensors")
 RESUME = "the same finetune command resumes it"
 AGAIN = f"delete result.json, then {RESUME}"
@@ -104,28 +106,26 @@ def read_run(path: Path, name: str | None = None) -> FoundRun:
         path: the folder, perhaps half deleted or edited by hand.
         name: what to call it; default: the folder's name.
     """
-    name, run, changed = name or path.name, RunFolder(path), _changed(path)
+    name, changed = name or path.name, _changed(path)
     settings: dict[str, Any] = {}
     try:
-        settings = _object(run.settings_file, "restore it, or delete the folder")
+        settings = _object(path / SETTINGS, "restore it, or delete the folder")
         if settings.get("kind") != "finetune" or not isinstance(settings.get("training"), dict):
             return FoundRun(
                 path, name, BROKEN, "settings.json is not a fine-tuning run's", changed=changed
             )
-        step, steps = _progress(run.metrics_file)
+        step, steps = _progress(path / METRICS)
     except CutSwapError as error:
         return FoundRun(path, name, BROKEN, _reason(error), settings, changed=changed)
     found = FoundRun(path, name, UNFINISHED, RESUME, settings, step, steps, changed=changed)
-    if not is_own_file(run.result_file):
+    if not is_own_file(path / RESULT):
         return found
     try:
-        result = _object(run.result_file, RESUME)
+        result = _object(path / RESULT, RESUME)
     except CutSwapError as error:
         return replace(found, state=BROKEN, reason=f"{_reason(error)}; {AGAIN}")
-    if not is_own_file(run.backbone_file):
-        return replace(
-            found, state=BROKEN, reason=f"its weights {run.backbone_file.name} are gone; {AGAIN}"
-        )
+    if not is_own_file(path / WEIGHTS):
+        return replace(found, state=BROKEN, reason=f"its weights {WEIGHTS} are gone; {AGAIN}")
     return replace(found, state=DONE, reason="", result=result)
 
 
@@ -141,10 +141,10 @@ def read_evaluation(path: Path, name: str | None = None) -> FoundEvaluation:
     def broken(reason: str, summary: dict[str, Any] | None = None) -> FoundEvaluation:
         return FoundEvaluation(path, name, BROKEN, reason, summary or {}, changed)
 
-    if not is_own_file(path / "result.json"):
+    if not is_own_file(path / RESULT):
         return broken("result.json is missing: still at work, or stopped half-way; evaluate again")
     try:
-        summary = _object(path / "result.json", "evaluate again")
+        summary = _object(path / RESULT, "evaluate again")
     except CutSwapError as error:
         return broken(_reason(error))
     if wrong := _wrong_in(summary):
@@ -161,11 +161,11 @@ def training_curve(path: Path) -> list[dict[str, Any]]:
     Raises:
         CutSwapError: metrics.jsonl cannot be read, or was edited into something else.
     """
-    file = RunFolder(path).metrics_file
+    file = path / METRICS
     if not is_own_file(file):
         return []
     try:
-        lines = RunFolder(path).metrics()
+        lines = read_json_lines(file)
     except OSError as error:
         raise _unreadable(file, error) from error
     for number, line in enumerate(lines, start=1):
@@ -273,7 +273,7 @@ def _dig(values: dict[str, Any], outer: str, inner: str) -> Any:
 def _changed(path: Path) -> float:
     """Newest time among the files a run or an evaluation writes; 0 where there are none."""
     newest = 0.0
-    for name in (*RUN_FILES, *EVALUATION_FILES, "result.json"):
+    for name in (*RUN_FILES, *EVALUATION_FILES, RESULT):
         try:
             newest = max(newest, (path / name).lstat().st_mtime)
         except OSError:

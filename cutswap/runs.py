@@ -16,6 +16,8 @@ from cutswap.run_states import (
     BROKEN,
     DONE,
     EVALUATION_FILES,
+    METRICS,
+    SETTINGS,
     STATES,
     UNFINISHED,
     FoundEvaluation,
@@ -126,7 +128,7 @@ def _folders(folder: Path, depth: int, links: list[str]) -> Iterator[Path]:
 
 def _is_run(folder: Path) -> bool:
     # metrics.jsonl without settings.json: a run that was half deleted.
-    return is_own_file(folder / "settings.json") or is_own_file(folder / "metrics.jsonl")
+    return is_own_file(folder / SETTINGS) or is_own_file(folder / METRICS)
 
 
 def _is_evaluation(folder: Path) -> bool:

@@ -249,6 +249,20 @@ def test_equal_settings_are_one_column_over_categories(tmp_path: Path):
     assert len(table.rows) == 2
 
 
+def test_a_run_loaded_as_weights_is_the_same_column(tmp_path: Path):
+    run = write_run(tmp_path / "bolt")
+    tuned(tmp_path, str(run), "by-run")
+    source = {"source": str(run / "backbone.safetensors"), "sha256": "x"}
+    write_evaluation(tmp_path / "by-file", weights=source, fingerprint="by-run", seed=1)
+    found = find_runs(tmp_path)
+    table = build_table(found.evaluations, found.runs, "image_auroc")
+    (setup,) = table.setups
+    assert setup.is_tuned
+    (figure,) = table.figures.values()
+    assert set(figure.seeds) == {0, 1}
+    assert all(run_of(e, found.runs) == found.runs[0] for e in found.evaluations)
+
+
 def test_other_settings_of_a_run_are_another_column(tmp_path: Path):
     import json
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from cutswap import run_states
 from cutswap import runs as module
 from cutswap.errors import CutSwapError
 from cutswap.runs import (
@@ -236,3 +239,19 @@ def test_a_curve_with_a_foreign_line_is_refused(tmp_path: Path):
     with pytest.raises(CutSwapError, match="line 2"):
         training_curve(path)
     assert training_curve(tmp_path / "none") == []
+
+
+def test_names_are_those_that_the_trainer_writes(tmp_path: Path):
+    from cutswap.run_folder import RunFolder
+
+    run = RunFolder(tmp_path)
+    files = (run.settings_file, run.metrics_file, run.checkpoint_file, run.backbone_file)
+    assert tuple(f.name for f in files) == run_states.RUN_FILES
+    assert run.result_file.name == run_states.RESULT
+
+
+@pytest.mark.parametrize("name", ["runs", "results_table", "results_export", "finetune_command"])
+def test_lists_of_runs_do_not_wait_for_torch(name: str):
+    code = f"import sys, cutswap.{name}; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
