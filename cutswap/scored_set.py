@@ -212,8 +212,11 @@ def _read_heatmaps(path: Path, count: int, size: int) -> tuple[np.ndarray, tuple
         heatmaps = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise _bad(path, "the heatmaps", "no such file") from None
-    except (OSError, ValueError, EOFError, SyntaxError) as error:  # numpy parses its header
-        raise _bad(path, "a whole array of heatmaps", error) from error
+    except OSError as error:
+        raise _bad(path, "readable heatmaps", error.strerror or error) from error
+    except (ValueError, EOFError, SyntaxError) as error:  # numpy parses its header
+        # Its own words advise to allow pickles.
+        raise _bad(path, "a whole array of heatmaps", "a damaged or foreign file") from error
     if heatmaps.shape != (count, size, size) or heatmaps.dtype != np.float32:
         found = f"{heatmaps.shape} {heatmaps.dtype}"
         raise _bad(path, f"heatmaps of shape {(count, size, size)} float32", found)
