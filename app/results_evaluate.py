@@ -1,0 +1,108 @@
+"""Evaluate the selected category into the runs folder, in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+from app import jobs, knobs, workspace
+from app.guards import show_error
+from app.howto import data_flags
+from app.inspect_controls import CORESETS
+from app.inspect_words import weights_flags
+from app.inspection import Wanted, estimate, network_of, shown_seconds
+from app.selection import Selection, found_runs
+from cutswap.config import PatchCoreSettings
+from cutswap.errors import CutSwapError
+from cutswap.run_states import DONE, read_evaluation
+
+_STARTED = "results.evaluating"  # session: the folder this visitor asked for last
+
+
+def add_evaluation(selected: Selection) -> None:
+    """Coreset, seed, the button, and what became of the last press."""
+    category = selected.category
+    good = sum(r.is_good for r in category.test)
+    if good in (0, len(category.test)):
+        st.info(
+            f"{category.name} cannot be evaluated: that takes good and defective test photos, and"
+            f" it has {good} good and {len(category.test) - good} others. Choose another category"
+            " in the sidebar, or add photos to test/good and test/<defect>.",
+            icon=":material/rule:",
+        )
+        return
+    first, second, third = st.columns([2, 2, 3], vertical_alignment="bottom")
+    with first:
+        coreset = knobs.choice(
+            "newcoreset", "Share kept in the bank", CORESETS, 0.01,
+            show=lambda share: f"{share:.2%}".replace(".00%", "%"),
+            help="The paper's tables are at 0.1% and 1%; other shares stand beside none of them.",
+        )  # fmt: skip
+    with second:
+        seed = knobs.number(
+            "newseed", "Seed", 0, 2**31 - 1, 0,
+            help="Each seed is one more measurement in the same cell: three tell a spread.",
+        ) or 0  # fmt: skip
+    out, command = _command(selected, coreset, seed)
+    working = jobs.jobs_of(workspace.runs_folder()).working()
+    is_there = read_evaluation(out).state == DONE
+    with third:
+        seconds = estimate(
+            Wanted(
+                category, network_of(selected), selected.weights,
+                PatchCoreSettings(coreset=coreset), seed,
+            )
+        )  # fmt: skip
+        if st.button(
+            f"Evaluate {category.name} ({shown_seconds(seconds)})", type="primary",
+            icon=":material/play_arrow:", disabled=working is not None or is_there,
+            help="Scores the test photos with the sidebar's weights; writes the command's folder.",
+        ):  # fmt: skip
+            try:
+                jobs.jobs_of(workspace.runs_folder()).start(out, command)
+                st.session_state[_STARTED] = str(out)
+            except CutSwapError as error:
+                show_error(error)
+    if is_there:
+        st.caption(f"{out.name} is there already: choose another seed, coreset, or weights.")
+    working = jobs.jobs_of(workspace.runs_folder()).working()
+    if working is not None and "evaluate" not in working.command:
+        st.caption(f"{working.run.name} is being fine-tuned: one job at a time.")
+    st.fragment(_watch, run_every=1.5 if working is not None else None)()
+
+
+def _watch() -> None:
+    """The job's last word while it is at work; then the whole page once more."""
+    started = st.session_state.get(_STARTED)
+    if started is None:
+        return
+    out = Path(started)
+    registry = jobs.jobs_of(workspace.runs_folder())
+    job, tail = registry.of(out), jobs.log_tail(out, 8)
+    if job is not None and registry.is_alive(job):
+        said, button = st.columns([5, 1], vertical_alignment="center")
+        said.info(
+            f"{out.name}: {tail[-1] if tail else 'starting'}", icon=":material/hourglass_top:"
+        )
+        button.button("Stop", on_click=registry.stop, args=(job,), icon=":material/stop:",
+                      help="Nothing of it is kept.")  # fmt: skip
+        return
+    del st.session_state[_STARTED]
+    found_runs.clear()
+    if read_evaluation(out).state == DONE:
+        st.rerun()
+    st.error(f"{out.name} was not finished. Its last words are below.")
+    st.code("\n".join(tail) or "nothing was written", language=None, wrap_lines=True)
+
+
+def _command(selected: Selection, coreset: float, seed: int) -> tuple[Path, list[str]]:
+    """The folder, and the argument list that writes it."""
+    name = f"{selected.category.name}-{Path(selected.run).name}-{coreset:g}-seed{seed}"
+    out = workspace.runs_folder() / re.sub(r"[^\w.-]", "-", name)
+    flags = [*data_flags(selected.dataset.root, selected.category.name)]
+    flags += [str(word) for word in weights_flags(selected.weights)]
+    flags += ["--coreset", f"{coreset:g}", "--seed", str(seed), "--out", str(out)]
+    return out, [sys.executable, "-m", "cutswap", "evaluate", *flags]
