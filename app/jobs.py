@@ -1,9 +1,10 @@
 """Fine-tuning in a process of its own: started, found again and stopped by the app.
 
-Beside the run folder `runs/bolt` lie `runs/bolt.log`, what the process says, and
-`runs/bolt.job.json`, which process it is. How far a run has come is read from the run folder alone
-(`cutswap.runs`); here is only told whether somebody is at work on it. A process is known by its
-number and the time it began, since numbers are given out again.
+Beside the run folder `runs/bolt` lies `runs/bolt.log`, what the process says; which process it is,
+says `runs/bolt.job.json` (of a nested run `runs/demo.run.job.json`, so that one look finds all).
+How far a run has come is read from the run folder alone (`cutswap.runs`); here is only told
+whether somebody is at work on it. A process is known by its number and the time it began, since
+numbers are given out again.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Jobs:
         """Start a command in a session of its own, so that it outlives the app.
 
         Args:
-            run: the run folder it writes; need not exist.
+            run: the run folder it writes, inside the runs folder; need not exist.
             command: argument list, no shell.
 
         Raises:
@@ -104,17 +105,19 @@ class Jobs:
                 os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
             self._children[child.pid] = child
             job = Job(run, tuple(command), child.pid, _marker(child.pid) or "", time.time())
-            values: dict[str, Any] = {**asdict(job), "run": str(run)}
-            write_json(_job_file(run), values)
+            inside = run.relative_to(self.folder).as_posix()  # the folder may be moved later
+            values: dict[str, Any] = {**asdict(job), "run": inside}
+            write_json(self._file(run), values)
             return job
+
+    def all(self) -> list[Job]:
+        """The last job of every run that ever had one; damaged files are passed over."""
+        found = [_read(path) for path in sorted(self.folder.glob(f"*{_JOB}"))]
+        return [job for job in found if job is not None]
 
     def working(self) -> Job | None:
         """The job at work, also one that an earlier app started; None when all is quiet."""
-        for path in sorted(self.folder.glob(f"*{_JOB}")):
-            job = _read(path)
-            if job is not None and self.is_alive(job):
-                return job
-        return None
+        return next((job for job in self.all() if self.is_alive(job)), None)
 
     def is_alive(self, job: Job) -> bool:
         """Whether its process still runs; one that has ended and nobody asked for is reaped."""
@@ -137,7 +140,11 @@ class Jobs:
 
     def of(self, run: Path) -> Job | None:
         """The last job on a run, at work or not."""
-        return _read(_job_file(run))
+        job = _read(self._file(run))
+        return job if job is not None and job.run == run else None
+
+    def _file(self, run: Path) -> Path:
+        return self.folder / (".".join(run.relative_to(self.folder).parts) + _JOB)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -184,16 +191,15 @@ def log_tail(run: Path, lines: int = 20) -> list[str]:
     return kept[-lines:]
 
 
-def _job_file(run: Path) -> Path:
-    return run.with_name(run.name + _JOB)
-
-
 def _read(path: Path) -> Job | None:
     """A job file's content; None where there is none or it is damaged."""
     try:
         values = read_json(path)
+        inside = Path(values["run"])
+        if inside.is_absolute() or ".." in inside.parts or not inside.parts:
+            return None
         return Job(
-            path.with_name(path.name.removesuffix(_JOB)),  # the folder may have been moved
+            path.parent / inside,
             tuple(str(part) for part in values["command"]),
             int(values["pid"]),
             str(values["marker"]),

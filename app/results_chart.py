@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import plotly.graph_objects as go
 
 from cutswap.results_table import METRICS, PAPER_METHODS, Column, ResultsTable
@@ -33,7 +35,7 @@ def dots(table: ResultsTable, names: dict[Column, str]) -> go.Figure:
         )  # fmt: skip
         figure.add_scatter(
             x=[f.mean for _, f in cells], y=[r.label for r, _ in cells], mode="markers",
-            name=names[setup], legendgroup=names[setup],
+            name=_wrapped(names[setup]), legendgroup=names[setup],
             marker={"color": colour, "size": 12, "symbol": shape, "line": {"width": 1}},
             error_x={"array": [f.std or 0.0 for _, f in cells], "color": colour},
             customdata=[f.text() for _, f in cells],
@@ -44,7 +46,7 @@ def dots(table: ResultsTable, names: dict[Column, str]) -> go.Figure:
         printed = [(r, v) for r in table.rows if (v := table.printed(r, column)) is not None]
         figure.add_scatter(
             x=[v.value for _, v in printed], y=[r.label for r, _ in printed], mode="markers",
-            name=names[column],
+            name=_wrapped(names[column]),
             marker={
                 "color": PAPER_COLOURS[coresets.index(column.coreset) % 2],
                 "size": 12,
@@ -52,10 +54,10 @@ def dots(table: ResultsTable, names: dict[Column, str]) -> go.Figure:
             },
             hovertemplate="%{y}: %{x:.3f}, printed<extra>" + names[column] + "</extra>",
         )  # fmt: skip
-    columns = len(table.columns)
+    lines = sum(_wrapped(name).count("<br>") + 1 for name in names.values())
     order = [row.label for row in table.rows]
     figure.update_layout(
-        height=110 + 46 * len(table.rows) + 22 * columns,
+        height=110 + 46 * len(table.rows) + 24 * lines,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         # Below: long names beside the dots would leave no room for them on a phone.
         legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0},
@@ -64,6 +66,11 @@ def dots(table: ResultsTable, names: dict[Column, str]) -> go.Figure:
         xaxis_range=[_low(table), 1.005],
     )  # fmt: skip
     return figure
+
+
+def _wrapped(name: str) -> str:
+    """A long heading in lines, as Plotly breaks them: a phone is 40 letters wide."""
+    return "<br>".join(textwrap.wrap(name, 38))
 
 
 def _low(table: ResultsTable) -> float:

@@ -111,6 +111,26 @@ def test_a_stop_takes_the_whole_group(jobs: Jobs, tmp_path: Path):
     until(lambda: module._marker(child) is None)
 
 
+def test_a_nested_run_is_seen_too(jobs: Jobs):
+    (jobs.folder / "demo").mkdir(parents=True)
+    job = jobs.start(jobs.folder / "demo" / "run", SLEEP)
+    assert Jobs(jobs.folder).working() == job
+    assert jobs.of(jobs.folder / "demo" / "run") == job
+    assert jobs.of(jobs.folder / "demo.run") is None  # its job file would have the same name
+    assert log_file(job.run).parent == jobs.folder / "demo"
+
+
+@pytest.mark.parametrize("run", ["../x", "/etc", "", 3])
+def test_a_job_file_names_no_run_outside(jobs: Jobs, run: object):
+    jobs.folder.mkdir()
+    marker = module._marker(os.getpid())
+    record = {"run": run, "command": ["x"], "pid": os.getpid(), "marker": marker, "began": 0}
+    (jobs.folder / "a.job.json").write_text(json.dumps(record))
+    assert jobs.all() == []
+    (jobs.folder / "a.job.json").write_text(json.dumps({**record, "run": "a"}))
+    assert len(jobs.all()) == 1
+
+
 def test_a_stubborn_job_is_stopped_by_force(jobs: Jobs):
     code = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -128,7 +148,7 @@ def test_a_number_given_out_again_is_not_the_job(jobs: Jobs):
     stranger = subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         jobs.folder.mkdir()
-        record = {"command": ["x"], "pid": stranger.pid, "marker": "1", "began": 0.0}
+        record = {"run": "a", "command": ["x"], "pid": stranger.pid, "marker": "1", "began": 0.0}
         (jobs.folder / "a.job.json").write_text(json.dumps(record))
         job = jobs.of(jobs.folder / "a")
         assert job is not None
@@ -155,10 +175,10 @@ def test_a_stop_spares_a_group_that_is_not_the_job_s(jobs: Jobs):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "{}", '{"command": [], "pid": "x", "marker": "", "began": 0}',
-     '{"command": ["x"], "pid": 1, "marker": "1", "began": 0}',
-     '{"command": ["x"], "pid": -1, "marker": "1", "began": 0}',
-     '{"command": ["x"], "pid": 0, "marker": "", "began": 0}'],
+    ["", "{", "[]", "{}", '{"run": "a", "command": [], "pid": "x", "marker": "", "began": 0}',
+     '{"run": "a", "command": ["x"], "pid": 1, "marker": "1", "began": 0}',
+     '{"run": "a", "command": ["x"], "pid": -1, "marker": "1", "began": 0}',
+     '{"run": "a", "command": ["x"], "pid": 0, "marker": "", "began": 0}'],
 )  # fmt: skip
 def test_a_damaged_job_file_is_no_job_at_work(jobs: Jobs, text: str):
     jobs.folder.mkdir()

@@ -1,0 +1,320 @@
+"""The Train page in every state: refused, started, at work, stopped, resumed, done, broken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app import jobs, run_chart, run_estimate, run_form
+from app.jobs import Jobs, jobs_of, log_file
+from cutswap.config import RECIPES, TrainingSettings
+from cutswap.runs import FoundRun, find_runs, read_run
+from tests.app_for_tests import assert_alive, open_page, small_app, texts
+from tests.runs_for_tests import write_run
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)", "finetune"]
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    return small_app(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def registry(tmp_path):
+    made = jobs_of(tmp_path / "runs")
+    yield made
+    for child in made._children.values():
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+
+
+def button(at, label: str):
+    (found,) = [b for b in at.button if b.label == label]
+    return found
+
+
+def wait_for(registry: Jobs) -> None:
+    for _ in range(3000):
+        if registry.working() is None:
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never ended")
+
+
+# States
+
+
+@pytest.mark.usefixtures("root")
+def test_without_runs_there_is_a_form_and_a_sentence():
+    at = open_page("train")
+    assert_alive(at)
+    assert "No run yet" in at.info[0].value
+    assert not button(at, "Start").disabled
+    assert "20 updates, 360 samples" in texts(at)
+    assert "python -m cutswap finetune --data" in texts(at)
+
+
+def test_without_data_runs_are_shown_all_the_same(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUTSWAP_DATA", "")
+    shutil.rmtree(root)
+    write_run(tmp_path / "runs" / "bolt")
+    at = open_page("train")
+    assert_alive(at)
+    assert "**bolt**" in texts(at)
+    assert "full disk" in texts(at)
+    assert not [b for b in at.button if b.label == "Start"]
+
+
+@pytest.mark.usefixtures("root")
+def test_a_finished_run_shows_its_figures_and_opens(tmp_path):
+    write_run(tmp_path / "runs" / "bolt")
+    at = open_page("train")
+    assert_alive(at)
+    assert "**bolt** on bolt · done" in texts(at)
+    assert [m.value for m in at.metric][:2] == ["10 of 10", "0.100"]
+    assert button(at, "Open in Inspect")
+    assert "--category bolt --seed 0 --out" in texts(at)
+
+
+@pytest.mark.usefixtures("root")
+def test_an_unfinished_run_can_be_resumed_with_its_own_command(tmp_path, registry):
+    path = write_run(tmp_path / "runs" / "bolt", 4, finished=False)
+    settings = json.loads((path / "settings.json").read_text())
+    settings["clusters"]["k"] = 2
+    (path / "settings.json").write_text(json.dumps(settings))
+    at = open_page("train")
+    assert_alive(at)
+    assert "stopped, can be resumed" in texts(at)
+    button(at, "Resume").click().run()
+    assert_alive(at)
+    job = registry.of(path)
+    assert job is not None
+    assert list(job.command[:4]) == [sys.executable, "-m", "cutswap", "finetune"]
+    assert "--k=2" in job.command
+    wait_for(registry)  # its data do not exist: it says so and ends
+    at = open_page("train")
+    assert_alive(at)
+    assert "/data/bolt" in texts(at)
+
+
+@pytest.mark.usefixtures("root")
+def test_a_broken_run_says_why_and_hides_no_other(tmp_path):
+    write_run(tmp_path / "runs" / "sound")
+    (write_run(tmp_path / "runs" / "torn") / "settings.json").write_text("{ torn")
+    at = open_page("train")
+    at.selectbox(key=run_form.SHOWN).set_value("torn").run()
+    assert_alive(at)
+    assert "settings.json: expected a readable JSON file" in at.warning[0].value
+    at.selectbox(key=run_form.SHOWN).set_value("sound").run()
+    assert_alive(at)
+    assert not at.warning
+    assert list(at.dataframe[0].value["state"]) in (["done", "broken"], ["broken", "done"])
+
+
+@pytest.mark.usefixtures("root")
+def test_a_run_that_is_deleted_while_it_is_shown(tmp_path):
+    for name in ("one", "two"):
+        write_run(tmp_path / "runs" / name)
+    at = open_page("train")
+    shown = at.selectbox(key=run_form.SHOWN).value
+    shutil.rmtree(tmp_path / "runs" / shown)
+    at.run()
+    assert_alive(at)
+
+
+@pytest.mark.usefixtures("root")
+def test_metrics_edited_by_hand_are_a_reason_not_a_traceback(tmp_path):
+    path = write_run(tmp_path / "runs" / "a", finished=False)
+    (path / "metrics.jsonl").write_text('{"step": 1, "loss": 1, "accuracy": 1, "steps": "x"}\n')
+    assert_alive(open_page("train"))
+    text = '{"step": 1, "loss": 1, "accuracy": 1, "class_accuracy": [null], "steps": 2}\n'
+    (path / "metrics.jsonl").write_text(text)
+    assert_alive(open_page("train"))
+    (path / "metrics.jsonl").write_text("hello\n")
+    at = open_page("train")
+    assert_alive(at)
+    assert "metrics.jsonl" in at.warning[0].value
+
+
+# Starting
+
+
+@pytest.mark.usefixtures("root")
+def test_a_run_from_start_to_end(tmp_path, registry):
+    at = open_page("train")
+    at.number_input(key="train.steps").set_value(2).run()
+    at.number_input(key="train.batch").set_value(2).run()
+    at.selectbox(key="train.size").set_value(128).run()
+    button(at, "Start").click().run()
+    assert_alive(at)
+    assert "**part-cutswap-1**" in texts(at)
+    assert button(at, "Start").disabled
+    assert "part-cutswap-1 is at work: one job at a time" in texts(at)
+    assert button(at, "Stop")
+    wait_for(registry)
+    run = read_run(tmp_path / "runs" / "part-cutswap-1")
+    assert run.state == "done", jobs.log_tail(run.path)
+    assert run.settings["training"]["batch_size"] == 2
+    assert (
+        run.settings["training"]["checkpoint_every"] == run_form.PRESETS["1-minute demo"].checkpoint
+    )
+    at = open_page("train")
+    assert_alive(at)
+    assert "done" in texts(at)
+    assert "part-cutswap-2" in texts(at)  # the next free name
+
+
+@pytest.mark.usefixtures("root")
+def test_a_second_start_is_refused_with_the_reason(tmp_path, registry):
+    registry.start(tmp_path / "runs" / "busy", SLEEP)
+    at = open_page("train")
+    assert_alive(at)
+    assert button(at, "Start").disabled
+    assert "busy is at work" in texts(at)
+    assert "**busy** · starting" in texts(at)
+    button(at, "Stop").click().run()
+    assert_alive(at)
+    wait_for(registry)
+    at.run()
+    assert not button(at, "Start").disabled
+
+
+@pytest.mark.usefixtures("root")
+def test_a_process_that_ends_before_the_run_begins_shows_its_words(tmp_path, registry):
+    code = "print('no such device'); raise SystemExit(2)"
+    registry.start(tmp_path / "runs" / "early", [sys.executable, "-c", code, "finetune"])
+    wait_for(registry)
+    at = open_page("train")
+    assert_alive(at)
+    assert "did not start" in texts(at)
+    assert "no such device" in texts(at)
+    assert button(at, "Try again")
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 90, "a b"])
+def test_a_name_that_is_none_is_refused(name, tmp_path):
+    at = open_page("train")
+    (field,) = at.text_input
+    field.set_value(name).run()
+    assert_alive(at)
+    assert "Name" in at.warning[0].value
+    assert not [b for b in at.button if b.label == "Start"]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("root")
+def test_a_name_that_is_taken_is_refused(tmp_path):
+    write_run(tmp_path / "runs" / "bolt")
+    at = open_page("train")
+    at.text_input[0].set_value("bolt").run()
+    assert_alive(at)
+    assert button(at, "Start").disabled
+    assert "bolt is there already" in texts(at)
+
+
+def test_unusable_files_are_told_before_the_start(root, tmp_path):
+    (root / "part/train/good/002.png").write_bytes(b"no picture")
+    at = open_page("train")
+    button(at, "Start").click().run()
+    assert not at.exception
+    assert "002" in at.error[0].value
+    assert not list((tmp_path / "runs").glob("*.job.json"))
+
+
+@pytest.mark.usefixtures("root")
+def test_presets_fill_the_fields_and_the_recipe_its_settings():
+    at = open_page("train")
+    at.segmented_control(key="train.preset").set_value("Paper: 256 epochs").run()
+    values = {n: at.number_input(key=f"train.{n}").value for n in ("epochs", "steps", "batch")}
+    assert values == {"epochs": 256, "steps": 0, "batch": 32}
+    at.selectbox(key="train.recipe").set_value("paper").run()
+    assert_alive(at)
+    assert "--recipe=paper --epochs=256 --batch-size=32" in texts(at)
+    assert "pretrained-factor" not in texts(at)  # it comes with the recipe
+    at.number_input(key="train.epochs").set_value(3).run()
+    assert "3 updates" in texts(at)
+
+
+# What it is made of
+
+
+def test_prices_by_hand():
+    settings = TrainingSettings(epochs=2, batch_size=8)
+    price = run_estimate.estimate(settings, 20, [])
+    assert (price.updates, price.samples) == (6, 144)  # 3 updates a pass, of 8 x 3
+    assert price.seconds == pytest.approx(15 + 20 * 0.25 + 144 / 10)
+    half = run_estimate.estimate(settings.replace(image_size=128), 20, [])
+    assert half.seconds == pytest.approx(15 + 20 * 0.25 / 4 + 144 / 40)
+    fixed = run_estimate.estimate(settings.replace(steps_per_epoch=7), 20, [])
+    assert fixed.updates == 14
+
+
+def test_the_newest_run_like_it_tells_the_speed():
+    def run(name: str, speed: object, changed: float, **training) -> FoundRun:
+        values = TrainingSettings(**training).to_dict()
+        result = {"images_per_second": speed}
+        return FoundRun(Path(name), name, "done", "", {"training": values}, 1, 1, result, changed)
+
+    settings = TrainingSettings(epochs=1, steps_per_epoch=10, batch_size=10)
+    runs = [
+        run("old", 100.0, 1.0),
+        run("new", 50.0, 2.0),
+        run("gpu", 900.0, 3.0, device="cuda:0"),
+        run("odd", "fast", 4.0),
+        run("zero", 0, 5.0),
+    ]
+    price = run_estimate.estimate(settings, 0, runs)
+    assert price.seconds == pytest.approx(15 + 300 / 50)
+    assert "as fast as new was" in price.sentence()
+    small = [run("small", 200.0, 1.0, image_size=128)]  # a quarter of the pixels
+    assert run_estimate.estimate(settings, 0, small).seconds == pytest.approx(15 + 300 / 50)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "about 1 s"), (40, "about 40 s"), (400, "about 7 min"), (9000, "about 2.5 h"),
+     (260_000, "about 3 days")],
+)  # fmt: skip
+def test_durations(seconds: float, text: str):
+    assert run_estimate.duration(seconds) == text
+
+
+def test_presets_are_settings():
+    for preset in run_form.PRESETS.values():
+        for recipe in RECIPES:
+            TrainingSettings.from_dict({
+                "recipe": recipe, "epochs": preset.epochs, "batch_size": preset.batch,
+                "steps_per_epoch": preset.steps or None, "checkpoint_every": preset.checkpoint,
+                **RECIPES[recipe],
+            })  # fmt: skip
+
+
+def test_a_long_curve_is_thinned_and_ends_with_the_last_update():
+    lines = [
+        {"step": s, "loss": 1 / s, "accuracy": 0.5, "class_accuracy": [0.1, 0.2, 0.3]}
+        for s in range(1, 1001)
+    ]
+    groups = run_chart.thinned(lines)
+    assert len(groups) == 334
+    assert groups[-1][-1]["step"] == 1000
+    assert sum(map(len, groups)) == 1000
+    figure = run_chart.curves(lines)
+    assert [t.name for t in figure.data] == ["loss", "positive", "patch", "scar"]
+    assert figure.data[0].y[0] == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
+    assert figure.data[3].y[-1] == pytest.approx(0.3)
+    plain = run_chart.curves([{"step": 1, "loss": 1.0, "accuracy": 0.5}])
+    assert [t.name for t in plain.data] == ["loss", "accuracy"]
+
+
+def test_the_log_of_a_run_is_beside_it(tmp_path):
+    write_run(tmp_path / "runs" / "a")
+    log_file(tmp_path / "runs" / "a").write_text("x")
+    assert [r.name for r in find_runs(tmp_path / "runs").runs] == ["a"]
