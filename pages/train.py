@@ -10,6 +10,8 @@ from app.selection import current, need_selection
 st.title("Train")
 st.caption("Can the network learn to tell good parts from fakes, and how far is it?")
 selected = current()
+top = st.container()
 run_view.show(selected)
-if selected is None:
-    need_selection()
+if selected is None:  # the runs are there all the same; this ends the page, so it comes last
+    with top:
+        need_selection()
