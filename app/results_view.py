@@ -16,6 +16,7 @@ from app import (
 from app.guards import plain_errors
 from app.howto import command_line, data_flags, how_it_works
 from app.inspect_words import saved_command
+from app.page_links import go_to
 from app.selection import current, found_runs
 from cutswap.results_export import protocol_differences, to_csv, to_markdown
 from cutswap.results_table import (
@@ -155,7 +156,7 @@ def _cell(
             on_click=results_open.inspect, args=(newest, key, found.runs),
             help=f"Shows {newest.name}.",
         ):  # fmt: skip
-            st.switch_page(page)
+            go_to("inspect_heatmaps")
 
 
 def _exports(

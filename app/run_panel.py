@@ -19,6 +19,7 @@ from app import jobs, run_chart, workspace
 from app.guards import plain_errors
 from app.howto import command_line
 from app.jobs import Job
+from app.page_links import go_to
 from app.run_estimate import duration
 from app.run_form import SHOWN
 from app.selection import found_runs, select
@@ -211,7 +212,7 @@ def _action(one: Listed) -> None:
             icon=":material/frame_inspect:", width="stretch",
             help="Scores the selected category with the tuned network.",
         ):  # fmt: skip
-            st.switch_page(inspect)
+            go_to("inspect_heatmaps")
 
 
 def _figures(one: Listed, lines: list[dict[str, Any]]) -> None:

@@ -1,16 +1,12 @@
-"""Data: the folders the app reads, your own pictures, and the words of the method."""
+"""Data: the folders the app reads, your own pictures, what is kept, and the words of the method."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from app import data_view
-from app.guards import plain_errors
+from app.selection import current
 
 st.title("Data")
-st.caption("Which pictures can this app show, and how do I add mine?")
-with plain_errors("the data folders"):
-    data_view.folders()
-with plain_errors("the upload"):
-    data_view.uploads()
-data_view.glossary()
+st.caption("Which pictures can this app show, are they sound, and how do I add mine?")
+data_view.show(current())
