@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +78,14 @@ def squeezenet() -> Backbone:
 def slim() -> Backbone:
     """An untrained seeded VGG16 of a few channels a stage."""
     return slim_backbone()
+
+
+@pytest.fixture(autouse=True)
+def own_main() -> Iterator[None]:
+    """Put `__main__` back: AppTest leaves the page there, and a spawned worker would run it.
+
+    Without this the test of data-loader workers hung for ever after a page test.
+    """
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
