@@ -42,6 +42,7 @@ def interval(
     help: str,
 ) -> tuple[float, float]:
     """Two ends on one slider."""
+    default = (float(default[0]), float(default[1]))
 
     def parse(text: str) -> tuple[float, float] | None:
         first, last = (float(part) for part in text.split("~"))

@@ -36,7 +36,6 @@ def main() -> None:
             url_path=None if name == "start" else title.lower(),
         )
         for name, (title, icon) in PAGES.items()
-        if (ROOT / "pages" / f"{name}.py").is_file()
     }  # fmt: skip
     page = st.navigation(list(pages.values()), position="top")
     st.session_state["pages"] = pages

@@ -99,33 +99,33 @@ def _geometry(method: str) -> tuple[NegativeSettings, int, WeakAugmentation]:
     changes: dict[str, object] = {}
     with first:
         if is_scar:
-            changes["angle"] = _range(
-                "angle", "Rotation, degrees", -90.0, 90.0, DEFAULTS.angle, 1.0,
-                "One angle for both strips, drawn uniformly.",
+            changes["angle"] = knobs.interval(
+                "angle", "Rotation, degrees", -90.0, 90.0, DEFAULTS.angle, step=1.0,
+                help="One angle for both strips, drawn uniformly.",
             )  # fmt: skip
-            changes["scar_height"] = _whole(_range(
-                "scarh", "Scar length, pixels of 256", 2.0, 64.0, DEFAULTS.scar_height, 1.0,
-                "Drawn uniformly, scaled with the image.",
+            changes["scar_height"] = _whole(knobs.interval(
+                "scarh", "Scar length, pixels of 256", 2.0, 64.0, DEFAULTS.scar_height, step=1.0,
+                help="Drawn uniformly, scaled with the image.",
             ))  # fmt: skip
         else:
-            changes["area"] = _range(
-                "area", "Patch area, share of the image", 0.005, 0.3, DEFAULTS.area, 0.005,
-                "Drawn uniformly; large patches are easy to see, small ones subtle.",
+            changes["area"] = knobs.interval(
+                "area", "Patch area, share of the image", 0.005, 0.3, DEFAULTS.area, step=0.005,
+                help="Drawn uniformly; large patches are easy to see, small ones subtle.",
             )  # fmt: skip
     with second:
         if is_scar:
-            changes["scar_width"] = _whole(_range(
-                "scarw", "Scar width, pixels of 256", 1.0, 64.0, DEFAULTS.scar_width, 1.0,
-                "Drawn uniformly, scaled with the image.",
+            changes["scar_width"] = _whole(knobs.interval(
+                "scarw", "Scar width, pixels of 256", 1.0, 64.0, DEFAULTS.scar_width, step=1.0,
+                help="Drawn uniformly, scaled with the image.",
             ))  # fmt: skip
         else:
-            longest = _range(
-                "aspect", "Aspect, width over height", 0.1, 10.0,
-                (round(DEFAULTS.aspect[0], 2), round(DEFAULTS.aspect[1], 2)), 0.01,
-                "Drawn log-uniformly, so that tall and wide are equally likely.",
+            shown = (round(DEFAULTS.aspect[0], 2), round(DEFAULTS.aspect[1], 2))
+            aspect = knobs.interval(
+                "aspect", "Aspect, width over height", 0.1, 10.0, shown, step=0.01,
+                help="Drawn log-uniformly, so that tall and wide are equally likely.",
             )  # fmt: skip
-            default = tuple(round(v, 2) for v in DEFAULTS.aspect)
-            changes["aspect"] = DEFAULTS.aspect if longest == default else longest
+            # The slider rounds 1 / 0.3; untouched it must mean the exact default.
+            changes["aspect"] = DEFAULTS.aspect if aspect == shown else aspect
     with third:
         own = knobs.toggle(
             "ownjitter", "Jitter the patch", False,
@@ -145,17 +145,6 @@ def _geometry(method: str) -> tuple[NegativeSettings, int, WeakAugmentation]:
         help="The photo is squashed to this square first; training uses 256.",
     )  # fmt: skip
     return DEFAULTS.replace(**changes), size, WeakAugmentation(jitter=weak)
-
-
-def _range(
-    name: str, label: str, low: float, high: float, default: tuple[float, float], step: float,
-    help: str,
-) -> tuple[float, float]:  # fmt: skip
-    """A low and a high end, each in the URL."""
-    ends = knobs.interval(
-        name, label, low, high, (float(default[0]), float(default[1])), step=step, help=help
-    )
-    return ends
 
 
 def _whole(ends: tuple[float, float]) -> tuple[int, int]:
@@ -367,7 +356,12 @@ def _commands(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
         flags += ["--jitter", negatives.jitter]
     flags += ["--image-size", drawing.key.photo.size, "--weak-jitter", drawing.weak.jitter]
     flags += ["--seed", drawing.seed, "--first", drawn.number, "--count", 1]
+    is_trained = drawing.index is not None
+    trained = "; so does a fine-tuning run with these settings." if is_trained else "."
     command_line(
         ["augment", selected.record.image, *flags, "--out", "negatives"],
-        note="Gives this very negative, bit for bit; so does a fine-tuning run with this seed.",
+        note="Gives this very negative, bit for bit"
+        + (
+            "; so does a fine-tuning run with these settings." if drawing.index is not None else "."
+        ),
     )

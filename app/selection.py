@@ -70,8 +70,7 @@ def need_selection() -> Selection:
     if selection is None:
         error = st.session_state.get("selection_error")
         st.info(error or "There is no image to show yet.", icon=":material/image_search:")
-        pages = st.session_state["pages"]
-        st.page_link(pages.get("data", pages["start"]), label="See what is missing")
+        st.page_link(st.session_state["pages"]["data"], label="Choose data on the Data page")
         st.stop()
     return selection
 

@@ -9,9 +9,9 @@ Stages, each skipped when its teacher is absent:
     classes     match the class teacher's probabilities on fixed crops, training the layers that
                 no stage before has trained; with a hint teacher (another architecture) match its
                 layers on the same crops as well (see `layer_hints`);
-    large       the same on crops as large as the images of use. Objects must be learnt at the
-                scale they are met at: seen at 128 pixels the class teacher's last max cluster lies
-                to 57% on a transistor, at 256 pixels, twice its training scale, to 17%.
+    large       the same on crops as large as the images of use: at what scale an object is shown
+                matters. SqueezeNet's last max cluster lies to 57% on the part in transistor photos
+                of 128 pixels, to 17% in the same photos at 256.
 """
 
 from __future__ import annotations

@@ -46,6 +46,8 @@ def open_page(name: str, **query: str) -> AppTest:
     for key, value in query.items():
         at.query_params[key] = value
     at.run()
+    if name == "start":
+        return at
     return at.switch_page(f"../pages/{name}.py").run()
 
 

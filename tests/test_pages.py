@@ -10,121 +10,99 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from app import caches, workspace
+from app import caches
 from app.caches import PhotoKey, SaliencyKey
 from app.negative_draws import METHODS, Drawing, archive, draw
 from app.pictures import outline_paths
 from cutswap.backbone import load_backbone
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
-from cutswap.errors import CutSwapError
 from cutswap.images import read_photo, resize_photo, save_png, to_image
 from cutswap.negative_record import NegativeRecord
 from cutswap.negatives import redraw
 from cutswap.saliency import explain
 from cutswap.saliency_cache import saliency_of
 from cutswap.training_samples import TrainingSamples
-from tests.small_photos import photo_of
+from tests.app_for_tests import assert_alive, open_page, small_app, texts
 
-MAIN = str(Path(__file__).resolve().parents[1] / "app" / "main.py")
 LAYERS = ("4", "9", "16", "23", "30")
 
 
 @pytest.fixture
 def parts(tmp_path, monkeypatch) -> Path:
-    """A small category in MVTec's layout, the only data the app knows."""
-    root = tmp_path / "mine"
-    for index in range(4):
-        save_png(root / "part/train/good" / f"{index:03d}.png", photo_of(index, (96, 96)))
-    save_png(root / "part/test/good/000.png", photo_of(10, (96, 96)))
-    save_png(root / "part/test/crack/000.png", photo_of(11, (96, 96)))
-    monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("CUTSWAP_DATA", str(root))
-    monkeypatch.setenv("CUTSWAP_RUNS", str(tmp_path / "runs"))
-    # Rendering the real demo takes 8 s and is tested elsewhere.
-    failed = workspace.DemoRendering(
-        error=CutSwapError("demo", expected="space", found="a full disk", fix="free some")
-    )
-    monkeypatch.setattr(workspace, "demo_rendering", lambda: failed)
-    return root
+    return small_app(tmp_path, monkeypatch)
 
 
-def page(name: str = "", **query: str) -> AppTest:
-    at = AppTest.from_file(MAIN, default_timeout=60)
-    at.query_params["cat"] = "mine/part"
-    for key, value in query.items():
-        at.query_params[key] = value
-    at.run()
-    if name:
-        at.switch_page(f"../pages/{name}.py").run()
-    return at
-
-
-@pytest.mark.parametrize("name", ["", "saliency", "negatives", "train", "results", "data"])
+@pytest.mark.parametrize("name", ["start", "saliency", "negatives"])
 @pytest.mark.usefixtures("parts")
-def test_a_page_shows_without_errors(name):
-    at = page(name)
-    assert not at.exception
+def test_a_page_shows_the_selected_category(name):
+    at = open_page(name, cat="part · mine")
+    assert_alive(at)
     assert not at.error
+    assert at.selectbox(key="cat").value == "mine/part"
     assert at.title
 
 
-@pytest.mark.parametrize("name", ["", "saliency", "negatives", "train", "results", "data"])
+@pytest.mark.parametrize("name", ["start", "saliency", "negatives"])
 @pytest.mark.usefixtures("parts")
 def test_no_data_at_all_is_a_sentence_with_a_way_out(name, monkeypatch):
     monkeypatch.setenv("CUTSWAP_DATA", "")
-    at = page(name)
-    assert not at.exception
-    if name in ("saliency", "negatives", "train"):
-        assert "full disk" in at.info[0].value
-
-
-@pytest.mark.parametrize("name", ["train", "results", "data"])
-@pytest.mark.usefixtures("parts")
-def test_a_broken_run_is_shown_as_one(name, tmp_path):
-    broken = tmp_path / "runs" / "torn"
-    broken.mkdir(parents=True)
-    (broken / "settings.json").write_text("{ torn")
-    (tmp_path / "runs" / "half").mkdir()
-    (tmp_path / "runs" / "half" / "result.json").write_text("{}")
-    at = page(name)
-    assert not at.exception
-    if name == "train":
-        assert any("torn" in m.value and "broken" in m.value for m in at.markdown)
+    at = open_page(name)
+    assert_alive(at)
+    said = texts(at)
+    assert "full disk" in said
+    if name != "start":
+        assert "No data set is known" in said
 
 
 @pytest.mark.usefixtures("parts")
-def test_a_folder_that_is_no_data_set_is_refused_in_place(tmp_path):
-    at = page("data")
-    at.text_input(key="data.folder").set_value(str(tmp_path / "nowhere")).run()
-    assert not at.exception
-    assert "nowhere" in at.error[0].value
-
-
-@pytest.mark.usefixtures("parts")
-def test_a_category_that_vanished_falls_back():
-    at = page("saliency", cat="gone/away", img="test/none/999", k="banana", layer="77")
-    assert not at.exception
+def test_nonsense_in_the_link_falls_back_to_the_defaults():
+    at = open_page(
+        "saliency", cat="gone/away", img="test/none/999", k="banana", layer="77", net="x"
+    )
+    assert_alive(at)
     assert not at.error
+    assert at.slider(key="knob.k").value == 4
+    assert at.selectbox(key="knob.net").value == "vgg16"
+    assert len(at.toast) == 3
+    assert "k" not in at.query_params
 
 
 def test_an_unreadable_photo_is_a_message_in_place(parts):
     (parts / "part/test/crack/000.png").write_bytes(b"no picture")
-    at = page("saliency")
+    at = open_page("saliency")
     assert not at.exception
-    assert "000" in at.error[0].value
+    assert "000.png" in at.error[0].value
+    assert "To fix it" in at.error[0].value
+
+
+def test_a_photo_that_vanished_gives_way_to_the_next(parts):
+    at = open_page("negatives")
+    assert at.selectbox(key="img").value == "test/crack/000"
+    (parts / "part/test/crack/000.png").unlink()
+    at.run()
+    assert_alive(at)
+    assert at.selectbox(key="img").value == "test/good/000"
+
+
+def test_k_above_the_distinct_values_is_said_and_the_page_lives(parts):
+    save_png(parts / "part/test/crack/000.png", np.zeros((64, 64, 3), np.uint8))
+    at = open_page("saliency", w="random", k="8")
+    assert_alive(at)
+    # A black photo has a flat map at some level; shown or not, the strip of levels is there.
+    assert "All levels" in texts(at)
 
 
 @pytest.mark.usefixtures("parts")
-def test_k_changes_the_clusters_and_stays_in_the_url():
-    at = page("saliency")
+def test_k_changes_and_stays_in_the_url():
+    at = open_page("saliency")
     at.slider(key="knob.k").set_value(7).run()
-    assert at.query_params["k"] == ["7"] or at.query_params["k"] == "7"
-    assert not at.error
+    assert at.query_params["k"] in ("7", ["7"])
+    at.slider(key="knob.k").set_value(4).run()
+    assert "k" not in at.query_params
 
 
-def key_of(path: Path, size: int = 96) -> SaliencyKey:
+def key_of(path: Path, size: int = 64) -> SaliencyKey:
     return SaliencyKey(PhotoKey.of(path, size), "vgg16", "embedded", LAYERS)
 
 
@@ -137,8 +115,8 @@ def drawing(path: Path, method: str, levels: tuple[int, ...], index: int | None)
 
 def test_maps_on_the_page_are_the_library_s(parts):
     path = parts / "part/train/good/001.png"
-    photo = resize_photo(read_photo(path), (96, 96))
-    own = explain(load_backbone("vgg16"), to_image(photo[None]), LAYERS).upsampled((96, 96))[0]
+    photo = resize_photo(read_photo(path), (64, 64))
+    own = explain(load_backbone("vgg16"), to_image(photo[None]), LAYERS).upsampled((64, 64))[0]
     assert np.array_equal(caches.explained(key_of(path)).maps, own.numpy())
 
 
@@ -147,7 +125,7 @@ def test_maps_on_the_page_are_the_library_s(parts):
 def test_negatives_on_the_page_are_the_trainer_s(parts, ways, levels):
     method, way = ways
     files = sorted((parts / "part/train/good").glob("*.png"))
-    photos = np.stack([resize_photo(read_photo(f), (96, 96)) for f in files])
+    photos = np.stack([resize_photo(read_photo(f), (64, 64)) for f in files])
     samples = TrainingSamples(
         photos, saliency_of(load_backbone("vgg16"), photos, LAYERS), family="cutswap", ways=3,
         negatives=NegativeSettings(), clusters=ClusterSettings(), weak=WeakAugmentation(),
@@ -169,7 +147,7 @@ def test_the_command_on_the_page_gives_the_same_negative(parts, tmp_path):
     shown = draw(drawing(path, "CutSwap", (2,), 2), 1)
     out = tmp_path / "out"
     code = main([
-        "augment", str(path), "--layer", "16", "--image-size", "96", "--weak-jitter", "0.1",
+        "augment", str(path), "--layer", "16", "--image-size", "64", "--weak-jitter", "0.1",
         "--seed", "7", "--first", str(shown.number), "--count", "1", "--out", str(out),
     ])  # fmt: skip
     assert code == 0
