@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PORT ?= 8501
 
-.PHONY: app story screenshots demo test lint types check clean shared-figures help
+.PHONY: app bench-ui story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -37,6 +37,9 @@ shared-figures: $(VENV)/ready  ## AUROC of the reference weights on ../shared/da
 
 screenshots: $(VENV)/ready-dev  ## pictures of every page (needs Chromium)
 	PYTHONPATH=. $(BIN)/python -m tests.screenshots
+
+bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 minutes)
+	$(BIN)/python benchmarks/bench_ui.py
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -360,8 +360,5 @@ def _commands(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
     trained = "; so does a fine-tuning run with these settings." if is_trained else "."
     command_line(
         ["augment", selected.record.image, *flags, "--out", "negatives"],
-        note="Gives this very negative, bit for bit"
-        + (
-            "; so does a fine-tuning run with these settings." if drawing.index is not None else "."
-        ),
+        note="Gives this very negative, bit for bit" + trained,
     )
