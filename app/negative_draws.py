@@ -37,6 +37,38 @@ METHODS = {  # shown name: (method, anchors forced)
 
 
 @dataclass(frozen=True)
+class CachedLevels:
+    """`training_samples.Levels` out of the caches.
+
+    Attributes:
+        key: photo and network.
+        chosen: indices of the levels that negatives draw from.
+        clusters_settings: K and the anchor strategy.
+    """
+
+    key: SaliencyKey
+    chosen: tuple[int, ...]
+    clusters_settings: ClusterSettings
+
+    def name(self, level: int) -> str:
+        """The level's layer."""
+        return self.key.layers[level]
+
+    def map(self, level: int) -> np.ndarray:
+        """(S, S) float32 in [0, 1]."""
+        return caches.explained(self.key).maps[level]
+
+    def clusters(self, level: int) -> Clusters | None:
+        """Clusters of the map; None where the strategy needs none or the map is degenerate."""
+        if self.clusters_settings.anchors in ("whole-image", "top-n"):
+            return None
+        try:
+            return caches.clusters(self.key, level, self.clusters_settings.k)
+        except CutSwapError:  # `draw_negative` meets it again and records the fallback
+            return None
+
+
+@dataclass(frozen=True)
 class Drawing:
     """Everything that decides a draw, except its number.
 
@@ -68,6 +100,10 @@ class Drawing:
             return epoch
         return sample_number(self.index, self.count, self.seed, epoch)
 
+    def levels_of(self, clusters: ClusterSettings, level: int | None = None) -> CachedLevels:
+        """Its saliency out of the caches, to be drawn from all its levels or from one."""
+        return CachedLevels(self.key, self.levels if level is None else (level,), clusters)
+
     def settings(self, method: str | None = None) -> tuple[NegativeSettings, ClusterSettings]:
         """Settings of the method, or of another one that shares all the rest."""
         name, anchors = METHODS[method or self.method]
@@ -94,29 +130,6 @@ class Drawn:
     negative: Negative
 
 
-@dataclass(frozen=True)
-class _CachedLevels:
-    """`training_samples.Levels` out of the caches."""
-
-    key: SaliencyKey
-    chosen: tuple[int, ...]
-    clusters_settings: ClusterSettings
-
-    def name(self, level: int) -> str:
-        return self.key.layers[level]
-
-    def map(self, level: int) -> np.ndarray:
-        return caches.explained(self.key).maps[level]
-
-    def clusters(self, level: int) -> Clusters | None:
-        if self.clusters_settings.anchors in ("whole-image", "top-n"):
-            return None
-        try:
-            return caches.clusters(self.key, level, self.clusters_settings.k)
-        except CutSwapError:  # `draw_negative` meets it again and records the fallback
-            return None
-
-
 def draw(
     drawing: Drawing, epoch: int, *, method: str | None = None, level: int | None = None
 ) -> Drawn:
@@ -127,12 +140,11 @@ def draw(
 @st.cache_resource(max_entries=600, show_spinner=False)
 def _draw(drawing: Drawing, epoch: int, method: str, level: int | None) -> Drawn:
     negatives, clusters = drawing.settings(method)
-    chosen = drawing.levels if level is None else (level,)
     guided = negatives.method.startswith("cutswap")
     number = drawing.number(epoch)
     positive, jitter, (negative,) = draw_sample(
         caches.photo(drawing.key.photo),
-        _CachedLevels(drawing.key, chosen, clusters) if guided else None,
+        drawing.levels_of(clusters, level) if guided else None,
         (negatives,),
         clusters,
         drawing.weak,

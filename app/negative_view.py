@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from app import caches, knobs
+from app import knobs
 from app.caches import PhotoKey, SaliencyKey
 from app.guards import plain_errors
 from app.howto import command_line, how_it_works
@@ -229,10 +229,11 @@ def _region(drawing: Drawing, drawn: Drawn) -> np.ndarray | None:
     _, clusters = drawing.settings()
     if record.layer is None or clusters.anchors in ("whole-image", "random-cluster"):
         return None
+    levels = drawing.levels_of(clusters)
     level = drawing.key.layers.index(record.layer)
     try:
         found = anchor_region(
-            caches.explained(drawing.key).maps[level], clusters, np.random.default_rng(0)
+            levels.map(level), clusters, np.random.default_rng(0), levels.clusters(level)
         )
     except CutSwapError:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import io
 import os
 import zipfile
@@ -9,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from cutswap.images import save_png
+from cutswap.images import resize_photo, save_png
+from cutswap.thresholds import Tally
 from tests.small_photos import photo_of
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -28,6 +33,7 @@ def address(tmp_path_factory) -> Iterator[str]:
     root = tmp_path_factory.mktemp("journey")
     for index in range(4):
         save_png(root / "mine/part/train/good" / f"{index:03d}.png", photo_of(index, (96, 96)))
+    save_png(root / "mine/part/test/good/000.png", photo_of(10, (96, 96)))
     save_png(root / "mine/part/test/crack/000.png", photo_of(11, (96, 96)))
     kept = {k: os.environ.get(k) for k in ("CUTSWAP_CACHE", "CUTSWAP_DATA", "CUTSWAP_RUNS")}
     os.environ["CUTSWAP_CACHE"] = str(root / "cache")
@@ -92,6 +98,86 @@ def test_a_negative_is_downloaded(address, browser):
         names = store.namelist()
     assert names.count("record.json") == 1
     assert sum(n.startswith("mask_") for n in names) == 12
+    page.context.close()
+
+
+def test_back_and_forward_keep_the_selection(address, browser):
+    page = opened(browser, address + "saliency?cat=part+%C2%B7+mine")
+    image = page.get_by_role("combobox").nth(1)
+    first = image.input_value()
+    page.get_by_role("button", name="Next").click(delay=100)
+    settle(page)
+    second = image.input_value()
+    assert second != first
+    page.get_by_role("slider", name="Clusters K").press("ArrowRight")
+    settle(page)
+    page.get_by_role("link", name="Negatives").first.click(delay=100)
+    settle(page)
+    assert page.get_by_role("combobox").nth(1).input_value() == second
+    presses = 0
+    while "saliency" not in page.url:  # Streamlit keeps an entry for each parameter it writes
+        page.go_back()
+        settle(page)
+        presses += 1
+        assert page.get_by_role("combobox").first.input_value() == "part · mine"
+        assert page.get_by_role("combobox").nth(1).input_value() == second
+        assert presses <= 3
+    page.go_forward()
+    settle(page)
+    assert page.get_by_role("combobox").nth(1).input_value() == second
+    page.go_back()
+    settle(page)
+    assert page.get_by_role("heading", name="Saliency and clusters").count() == 1
+    assert page.get_by_role("slider", name="Clusters K").input_value() == "5"
+    page.context.close()
+
+
+def test_a_phone_photo_is_uploaded_upright(address, browser, tmp_path):
+    photo = photo_of(3, (60, 90))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees, as phones write portraits
+    Image.fromarray(photo).save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    page = opened(browser, address + "data?cat=part+%C2%B7+mine")
+    page.locator('input[type="file"]').first.set_input_files(tmp_path / "phone.jpg")
+    settle(page)
+    page.get_by_role("button", name="Use these pictures").click(delay=100)
+    settle(page)
+    page.get_by_role("button", name="Saliency").or_(
+        page.get_by_role("link", name="Saliency")
+    ).last.click(delay=100)
+    settle(page)
+    assert "uploads" in page.get_by_role("combobox").first.input_value().lower()
+    data = base64.b64decode(shown(page, 0, "base").split(",", 1)[1])
+    seen = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float)
+    upright = resize_photo(np.rot90(photo, -1).copy(), seen.shape[:2])
+    lying = resize_photo(photo, seen.shape[:2])
+    assert np.abs(seen - upright).mean() < 6 < np.abs(seen - lying).mean()
+    page.context.close()
+
+
+def test_the_worst_mistake_and_a_threshold_that_moves(address, browser):
+    page = opened(browser, address + "inspect?cat=part+%C2%B7+mine")
+    page.get_by_text("Threshold, mistakes and their price").wait_for()
+    settle(page)
+    page.get_by_role("button", name="Worst mistake", exact=True).click(delay=100)
+    settle(page)
+    slider = page.get_by_role("slider", name="Image threshold")
+    folder = next(Path(os.environ["CUTSWAP_CACHE"]).glob("evaluations/*/scores.csv"))
+    rows = list(csv.DictReader(folder.read_text().splitlines()))
+    scores = np.array([np.float32(r["score"]) for r in rows])
+    labels = np.array([r["is_defective"] == "1" for r in rows])
+    seen = set()
+    for key in ("Home", "End"):
+        slider.press(key)
+        settle(page)
+        threshold = float(slider.input_value())
+        called = Tally.of_images(scores, labels).at(threshold)
+        words = page.locator('[data-testid="stMain"]').inner_text()
+        assert f"{called.hits} found" in words
+        assert f"{called.missed} missed" in words
+        assert f"{called.alarms} false alarm" in words
+        seen.add((called.hits, called.alarms))
+    assert seen == {(1, 1), (0, 0)}
     page.context.close()
 
 
