@@ -39,7 +39,7 @@ def saliency_histogram(values: np.ndarray, groups: Clusters) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(
         height=230, margin={"l": 10, "r": 10, "t": 24, "b": 10}, bargap=0, showlegend=False,
-        xaxis_title="saliency (dashed: cluster boundaries, numbers: centroids)",
+        xaxis_title="saliency",
         yaxis_title="share of pixels", yaxis_type="log",
         yaxis_tickvals=[0.0001, 0.001, 0.01, 0.1, 1],
         yaxis_ticktext=["0.01%", "0.1%", "1%", "10%", "100%"],

@@ -60,7 +60,7 @@ def number_line(
         )
     figure.update_layout(
         height=185, margin={**MARGIN, "t": 26}, showlegend=False, dragmode=False,
-        xaxis_title="image score: distance of its hottest patch to the bank",
+        xaxis_title="image score",
         yaxis={
             "tickvals": [r[4] for r in rows], "ticktext": [r[0] for r in rows],
             "range": [-1.05, len(rows) - 0.5], "zeroline": False, "fixedrange": True,

@@ -6,7 +6,7 @@ import textwrap
 
 import plotly.graph_objects as go
 
-from cutswap.results_table import METRICS, PAPER_METHODS, Column, ResultsTable
+from cutswap.results_table import PAPER_METHODS, Column, ResultsTable
 
 # Okabe and Ito's colours; every column has a shape of its own too.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
@@ -61,7 +61,7 @@ def dots(table: ResultsTable, names: dict[Column, str]) -> go.Figure:
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         # Below: long names beside the dots would leave no room for them on a phone.
         legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0},
-        xaxis_title=METRICS[table.metric],
+        xaxis_title=None,  # chosen above the table; a title would lie under the legend
         yaxis={"categoryorder": "array", "categoryarray": [*reversed(order)], "title": None},
         xaxis_range=[_low(table), 1.005],
     )  # fmt: skip

@@ -198,6 +198,7 @@ def _histogram(found: Explained, level: int, groups: Clusters) -> None:
         width="stretch", key="histogram", config={"displayModeBar": False},
         alt="Histogram of saliency with the cluster boundaries",
     )  # fmt: skip
+    st.caption("Dashed: boundaries between clusters. Numbers: their centroids.")
 
 
 def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Selection) -> None:

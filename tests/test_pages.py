@@ -24,6 +24,7 @@ from cutswap.saliency import explain
 from cutswap.saliency_cache import saliency_of
 from cutswap.training_samples import TrainingSamples
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
+from tests.runs_for_tests import write_run
 
 LAYERS = ("4", "9", "16", "23", "30")
 
@@ -53,6 +54,32 @@ def test_no_data_at_all_is_a_sentence_with_a_way_out(name, monkeypatch):
     assert "full disk" in said
     if name != "start":
         assert "No data set is known" in said
+
+
+EVERY = ("start", "saliency", "negatives", "train", "inspect_heatmaps", "results", "data")
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.usefixtures("parts")
+def test_a_finished_run_can_be_selected_on_every_page(name, tmp_path):
+    write_run(tmp_path / "runs" / "tuned")
+    at = open_page(name, cat="part · mine", run="tuned")
+    assert not at.exception
+    assert at.selectbox(key="run").value == "tuned"
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.usefixtures("parts")
+def test_broken_runs_hide_nothing_on_any_page(name, tmp_path):
+    for folder, file in (("torn", "settings.json"), ("half", "result.json")):
+        (tmp_path / "runs" / folder).mkdir(parents=True)
+        (tmp_path / "runs" / folder / file).write_text("{ torn")
+    write_run(tmp_path / "runs" / "sound")
+    at = open_page(name, cat="part · mine", run="torn")
+    assert not at.exception
+    options = at.selectbox(key="run").options
+    assert "sound" in options
+    assert "torn" not in options
 
 
 @pytest.mark.usefixtures("parts")
