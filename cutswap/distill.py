@@ -11,7 +11,9 @@ Stages, each skipped when its teacher is absent:
                 layers on the same crops as well (see `layer_hints`);
     large       the same on crops as large as the images of use: at what scale an object is shown
                 matters. SqueezeNet's last max cluster lies to 57% on the part in transistor photos
-                of 128 pixels, to 17% in the same photos at 256.
+                of 128 pixels, to 17% in the same photos at 256;
+    figures     match them on cut-out objects laid on patterned grounds, and be silent beside the
+                object (see `figures`), so that saliency finds it.
 """
 
 from __future__ import annotations
@@ -36,12 +38,15 @@ from cutswap.activation_matching import (
 from cutswap.backbone import Backbone
 from cutswap.devices import autocast, choose_device
 from cutswap.distill_settings import DistillSettings
-from cutswap.images import to_image
+from cutswap.errors import CutSwapError
+from cutswap.figures import compose, cut_out
+from cutswap.images import resize_photo, to_image
 from cutswap.layer_hints import LayerHints
 from cutswap.photo_crops import PhotoCrops, recolour
 from cutswap.tensor_files import read_tensors, write_tensors
 
-STAGES = ("forced", "own", "classes", "large")
+STAGES = ("forced", "own", "classes", "large", "figures")
+BY_CLASS = ("classes", "large", "figures")  # what the class teacher teaches
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ class Distiller:
             "own": s.own_steps if matched else 0,
             "classes": s.class_steps if self.class_teacher is not None else 0,
             "large": s.large_steps if self.class_teacher is not None else 0,
+            "figures": s.figure_steps if self.class_teacher is not None else 0,
         }[stage]
 
     def _run_stage(
@@ -144,6 +150,7 @@ class Distiller:
             "own": s.own_rate,
             "classes": s.class_rate,
             "large": s.large_rate,
+            "figures": s.figure_rate,
         }[stage]
         optimizer = torch.optim.AdamW(
             [p for _, p in named], lr=rate, betas=(0.9, 0.99), weight_decay=1e-4
@@ -153,6 +160,8 @@ class Distiller:
             self._prepare_views(stage, s.class_crop, s.teacher_crop, s.views)
         elif stage == "large":
             self._prepare_views(stage, s.large_crop, s.large_teacher_crop, s.large_views)
+        elif stage == "figures":
+            self._prepare_figures()
         seconds: list[float] = []
         for step in range(start, steps):
             began = time.perf_counter()
@@ -172,7 +181,9 @@ class Distiller:
             yield Progress(stage, step + 1, steps, value, left)
 
     def _loss(self, stage: str, step: int) -> Tensor:
-        if stage in ("classes", "large"):
+        if stage == "figures":
+            return self._figure_loss(step)
+        if stage in BY_CLASS:
             return self._class_loss(stage, step)
         forced = stage == "forced"
         batch = self.settings.forced_batch if forced else self.settings.batch_size
@@ -201,6 +212,46 @@ class Distiller:
         target = self._probabilities[chosen].float().to(self.device)
         matched = F.kl_div(F.log_softmax(scores, dim=1), target, reduction="batchmean")
         return matched + s.hint_weight * hinted
+
+    def _figure_loss(self, step: int) -> Tensor:
+        s = self.settings
+        rng = self._rng("figures", step)
+        side = int(rng.choice(s.figure_sides))
+        batch = max(4, round(s.figure_batch * (min(s.figure_sides) / side) ** 2))
+        chosen = rng.integers(len(self._figures), size=batch)
+        pairs = [compose(self._figures[i], side, self._grounds, rng) for i in chosen]
+        pictures = np.stack([picture for picture, _ in pairs])
+        shares = torch.from_numpy(np.stack([share for _, share in pairs]))[:, None]
+        crops = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+        image = recolour(crops, rng, turns=False).to(self.device)
+        self.student.train()
+        with autocast(self.device, "auto"), LayerHints.pools(self.student) as pools:
+            scores = self.student(image).float()
+        target = self._figure_probabilities[torch.from_numpy(chosen)].float().to(self.device)
+        matched = F.kl_div(F.log_softmax(scores, dim=1), target, reduction="batchmean")
+        beside = [noise_beside(pool.float(), shares.to(self.device)) for pool in pools[2:]]
+        return matched + s.silence_weight * torch.stack(beside).mean()
+
+    def _prepare_figures(self) -> None:
+        """Cut-outs, grounds for them, and the class teacher's probabilities of their photos."""
+        teacher = self._need(self.class_teacher)
+        self._grounds = [np.ascontiguousarray(p.permute(1, 2, 0)) for p in self.photos.photos]
+        found = [cut_out(photo, index) for index, photo in enumerate(self._grounds)]
+        self._figures = [figure for figure in found if figure is not None]
+        if not self._figures:
+            raise CutSwapError(
+                "photographs",
+                expected="some with an object that stands out in the middle",
+                found=f"none among {len(found)}",
+                fix="pass --figure-steps 0, or other photographs",
+            )
+        probabilities = []
+        for figure in self._figures:
+            photo = resize_photo(self._grounds[figure.index], (self.settings.teacher_crop,) * 2)
+            with torch.no_grad():
+                scores = teacher.module(to_image(photo[None]).to(self.device))
+            probabilities.append(scores.softmax(dim=1).half().cpu())
+        self._figure_probabilities = torch.cat(probabilities)  # (figures, classes)
 
     def _prepare_views(self, stage: str, side: int, teacher_side: int, count: int) -> None:
         """Fixed crops and the class teacher's probabilities for them, as seen at its own size."""
@@ -240,7 +291,7 @@ class Distiller:
         chosen = []
         for name, parameter in self.student.named_parameters():
             early = name.split(".")[0] in frozen
-            wanted = not early if stage in ("classes", "large") else early
+            wanted = not early if stage in BY_CLASS else early
             parameter.requires_grad_(wanted)
             if wanted:
                 chosen.append((name, parameter))
@@ -291,6 +342,23 @@ class Distiller:
             int(state["step"]),
             {n.removeprefix("adam."): v for n, v in tensors.items() if n.startswith("adam.")},
         )
+
+
+def noise_beside(pool: Tensor, shares: Tensor) -> Tensor:
+    """Share of a layer's activation that lies beside the figure.
+
+    Args:
+        pool: (N, C, h, w) >= 0.
+        shares: (N, 1, H, W) float, share of the figure in every pixel.
+
+    Returns:
+        () float in [0, 1]; a cell that is half figure counts as figure.
+    """
+    energy = pool.sum(dim=1, keepdim=True)
+    cells = F.adaptive_avg_pool2d(shares, (pool.shape[-2], pool.shape[-1]))
+    beside = (1 - 2 * cells).clamp_min(0)
+    total = energy.sum(dim=(1, 2, 3)) + 1e-6
+    return ((energy * beside).sum(dim=(1, 2, 3)) / total).mean()
 
 
 def _resized(crops: Tensor, side: int) -> Tensor:

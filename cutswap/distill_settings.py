@@ -29,6 +29,13 @@ class DistillSettings(Settings):
     large_views: int = setting(4, "fixed large crops a photo", low=1)
     large_batch: int = setting(16, "large crops an update", low=2)
     large_rate: float = setting(1e-3, "AdamW rate on large crops", above=0.0)
+    figure_steps: int = setting(0, "updates on cut-out objects on patterned grounds", low=0)
+    figure_sides: tuple[int, ...] = setting(
+        (128, 176, 240), "sides of those pictures, one drawn an update, pixels", low=64
+    )
+    figure_batch: int = setting(48, "pictures an update at the smallest side", low=4)
+    figure_rate: float = setting(1e-3, "AdamW rate on them", above=0.0)
+    silence_weight: float = setting(4.0, "weight of silence beside the figure", low=0.0)
     hint_weight: float = setting(4.0, "weight of the hints beside the class loss", low=0.0)
     checkpoint_every: int = setting(100, "updates between checkpoints", low=1)
     seed: int = setting(0, "seed of the student's start and of every crop", low=0)

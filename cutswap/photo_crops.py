@@ -72,7 +72,7 @@ class PhotoCrops:
         return torch.stack([self.crop(int(i), side, scale, rng) for i in indices])
 
 
-def recolour(crops: Tensor, rng: np.random.Generator) -> Tensor:
+def recolour(crops: Tensor, rng: np.random.Generator, *, turns: bool = True) -> Tensor:
     """Flips, quarter turns, grey, brightness, contrast, tint and noise, then normalisation.
 
     Strong on purpose: the students are for industrial parts, the photos are of everyday things.
@@ -80,6 +80,7 @@ def recolour(crops: Tensor, rng: np.random.Generator) -> Tensor:
     Args:
         crops: (N, 3, S, S) uint8.
         rng: source of every draw.
+        turns: False leaves flips and quarter turns out, where something else must stay aligned.
 
     Returns:
         (N, 3, S, S) float32, ImageNet-normalised, channels last in memory.
@@ -90,10 +91,11 @@ def recolour(crops: Tensor, rng: np.random.Generator) -> Tensor:
     def draw(low: float, high: float, shape: tuple[int, ...] = ()) -> Tensor:
         return torch.from_numpy(rng.uniform(low, high, (count, *(shape or (1, 1, 1)))).astype("f4"))
 
-    flipped = torch.from_numpy(rng.random(count) < 0.5)
-    x[flipped] = x[flipped].flip(-1)
-    turned = torch.from_numpy(rng.random(count) < 0.25)
-    x[turned] = x[turned].transpose(-1, -2)
+    if turns:
+        flipped = torch.from_numpy(rng.random(count) < 0.5)
+        x[flipped] = x[flipped].flip(-1)
+        turned = torch.from_numpy(rng.random(count) < 0.25)
+        x[turned] = x[turned].transpose(-1, -2)
     grey = torch.from_numpy(rng.random(count) < 0.2)
     x[grey] = x[grey].mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)

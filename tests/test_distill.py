@@ -21,6 +21,7 @@ from cutswap.errors import CutSwapError
 from cutswap.files import sha256_of
 from cutswap.photo_crops import PhotoCrops, recolour
 from cutswap.slim_vgg import fold_batch_norm, slim_vgg16
+from tests.small_photos import disc
 from tests.tiny_networks import tiny_backbone
 
 SHORT = DistillSettings(
@@ -191,7 +192,7 @@ def hinted(folder: Path, checkpoint: Path, **changes: object) -> Distiller:
     sizes = {
         "class_steps": 8, "large_steps": 8, "class_crop": 64, "large_crop": 96,
         "large_teacher_crop": 64, "teacher_crop": 64, "large_views": 1, "large_batch": 4,
-        "checkpoint_every": 2,
+        "checkpoint_every": 2, "figure_sides": (64, 80), "figure_batch": 4,
     }  # fmt: skip
     settings = SHORT.replace(**(sizes | changes))
     torch.manual_seed(0)
@@ -234,3 +235,48 @@ class TestHints:
         assert {progress.stage for progress in again.run()} == {"large"}
         left, right = whole.student.state_dict(), again.student.state_dict()
         assert all(torch.equal(left[n], right[n]) for n in left)
+
+
+def with_objects(folder: Path) -> Path:
+    """A folder of photos with one bright disc each, which GrabCut finds."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        photo = rng.normal(40, 3, (96, 96, 3))
+        photo[disc((96, 96), (48, 48), 22)] = rng.uniform(120, 250, 3)
+        Image.fromarray(photo.clip(0, 255).astype(np.uint8)).save(folder / f"{index}.png")
+    return folder
+
+
+class TestFigures:
+    def test_activation_moves_onto_the_figure(self, tmp_path):
+        photos = with_objects(tmp_path / "discs")
+        made = hinted(
+            photos, tmp_path / "c.safetensors", class_steps=0, large_steps=0, figure_steps=100,
+            silence_weight=50.0, figure_rate=1e-2, figure_batch=16,
+        )  # fmt: skip
+        losses = [p.loss for p in made.run()]
+        assert len(losses) == 100
+        assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
+
+    def test_resumed_equals_unbroken(self, tmp_path):
+        photos = with_objects(tmp_path / "discs")
+        steps = {"class_steps": 0, "large_steps": 0, "figure_steps": 6}
+        whole = hinted(photos, tmp_path / "whole.safetensors", **steps)
+        for _ in whole.run():
+            pass
+        part = hinted(photos, tmp_path / "cut.safetensors", **steps)
+        for _ in zip(range(3), part.run(), strict=False):
+            pass
+        again = hinted(photos, tmp_path / "cut.safetensors", **steps)
+        assert [p.step for p in again.run()] == [3, 4, 5, 6]
+        left, right = whole.student.state_dict(), again.student.state_dict()
+        assert all(torch.equal(left[n], right[n]) for n in left)
+
+    def test_photos_without_an_object_are_refused(self, folder, tmp_path):
+        for file in folder.rglob("*.jpg"):
+            Image.new("RGB", (64, 48), "gray").save(file)
+        made = hinted(folder, tmp_path / "c.safetensors", class_steps=0, large_steps=0,
+                      figure_steps=1)  # fmt: skip
+        with pytest.raises(CutSwapError, match="an object that stands out"):
+            next(iter(made.run()))

@@ -132,6 +132,13 @@ class TestSamples:
             samples_of(photos, maps, levels=("deep",))
 
 
+def test_patch_and_scar_of_a_sample_have_streams_of_their_own(photos, maps):
+    sample = samples_of(photos, maps).sample(0)
+    patch, scar = sample.negatives
+    assert patch.record.seed != scar.record.seed
+    assert patch.record.anchors != scar.record.anchors
+
+
 class TestRun:
     def test_loss_falls_on_a_task_it_can_learn(self, untrained, maps):
         # Flat grey photos with one bright corner: every swap shows.
