@@ -89,8 +89,12 @@ def test_k_and_layer_change_the_picture_and_a_link_shows_the_same(address, brows
     page.context.close()
 
 
-def test_a_negative_is_downloaded(address, browser):
-    page = opened(browser, address + "negatives?cat=part+%C2%B7+mine")
+def test_from_the_first_start_to_a_downloaded_negative(address, browser):
+    page = opened(browser, address + "?cat=part+%C2%B7+mine")
+    page.get_by_role("link", name="Make a fake defect").click(delay=100)
+    page.get_by_text("Twelve epochs").wait_for()
+    settle(page)
+    assert page.get_by_role("combobox").first.input_value() == "part · mine"
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download the twelve").click()
     data = Path(waiting.value.path()).read_bytes()

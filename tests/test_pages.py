@@ -16,6 +16,7 @@ from app.caches import PhotoKey, SaliencyKey
 from app.negative_draws import METHODS, Drawing, archive, draw
 from app.pictures import outline_paths
 from cutswap.backbone import load_backbone
+from cutswap.cli import main
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.images import read_photo, resize_photo, save_png, to_image
 from cutswap.negative_record import NegativeRecord
@@ -147,6 +148,14 @@ def test_maps_on_the_page_are_the_library_s(parts):
     assert np.array_equal(caches.explained(key_of(path)).maps, own.numpy())
 
 
+def test_maps_on_the_page_are_the_command_s(parts, tmp_path):
+    path = parts / "part/train/good/001.png"
+    out = tmp_path / "out"
+    assert main(["saliency", str(path), "--image-size", "64", "--out", str(out)]) == 0
+    with np.load(out / "saliency.npz", allow_pickle=False) as written:
+        assert np.array_equal(caches.explained(key_of(path)).maps, written["maps"])
+
+
 @pytest.mark.parametrize("ways", [("CutSwap", 0), ("CutSwap scar", 1)])
 @pytest.mark.parametrize("levels", [(2,), (0, 1, 2, 3, 4)])
 def test_negatives_on_the_page_are_the_trainer_s(parts, ways, levels):
@@ -168,8 +177,6 @@ def test_negatives_on_the_page_are_the_trainer_s(parts, ways, levels):
 
 
 def test_the_command_on_the_page_gives_the_same_negative(parts, tmp_path):
-    from cutswap.cli import main
-
     path = parts / "part/train/good/002.png"
     shown = draw(drawing(path, "CutSwap", (2,), 2), 1)
     out = tmp_path / "out"
