@@ -186,6 +186,8 @@ def _distill(parser: argparse.ArgumentParser) -> None:
                         help="network of its kind whose activations are matched")  # fmt: skip
     parser.add_argument("--class-teacher", metavar="NAME|PATH",
                         help="network whose class probabilities are matched")  # fmt: skip
+    parser.add_argument("--start", type=Path, metavar="FILE",
+                        help="weights to go on from [a random start]")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="FILE",
                         help="safetensors file to write; its card goes beside it")  # fmt: skip
     from cutswap.distill_settings import DistillSettings

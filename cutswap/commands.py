@@ -239,6 +239,7 @@ def distill(options: argparse.Namespace) -> dict[str, Any]:
             class_teacher=options.class_teacher,
             out=options.out,
             settings=settings_from(options, DistillSettings),
+            start=options.start,
             notify=bars,
         )
     print(f"{options.out} and its card {options.out.with_suffix('.json')}")

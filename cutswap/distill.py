@@ -12,8 +12,8 @@ Stages, each skipped when its teacher is absent:
     large       the same on crops as large as the images of use: at what scale an object is shown
                 matters. SqueezeNet's last max cluster lies to 57% on the part in transistor photos
                 of 128 pixels, to 17% in the same photos at 256;
-    figures     match them on cut-out objects laid on patterned grounds, and be silent beside the
-                object (see `figures`), so that saliency finds it.
+    figures     match them on cut-out objects laid on patterned grounds, and keep LayerCAM's maps
+                off the grounds (see `figures`), so that saliency finds the object.
 """
 
 from __future__ import annotations
@@ -229,7 +229,15 @@ class Distiller:
             scores = self.student(image).float()
         target = self._figure_probabilities[torch.from_numpy(chosen)].float().to(self.device)
         matched = F.kl_div(F.log_softmax(scores, dim=1), target, reduction="batchmean")
-        beside = [noise_beside(pool.float(), shares.to(self.device)) for pool in pools[2:]]
+        # The maps that will be asked for: of the highest class, with its gradients as they stand
+        # (their own derivative would cost a second backward pass for little).
+        chosen_scores = scores.amax(dim=1).sum()
+        gradients = torch.autograd.grad(chosen_scores, pools[2:], retain_graph=True)
+        maps = [
+            (g.clamp_min(0).float() * pool.float()).sum(dim=1, keepdim=True)
+            for g, pool in zip(gradients, pools[2:], strict=True)
+        ]
+        beside = [noise_beside(found, shares.to(self.device)) for found in maps]
         return matched + s.silence_weight * torch.stack(beside).mean()
 
     def _prepare_figures(self) -> None:
@@ -344,20 +352,23 @@ class Distiller:
         )
 
 
-def noise_beside(pool: Tensor, shares: Tensor) -> Tensor:
-    """Share of a layer's activation that lies beside the figure.
+def noise_beside(saliency: Tensor, shares: Tensor) -> Tensor:
+    """Share of a map's squared values that lie beside the figure.
+
+    Squared, because the most salient cluster is what is used: peaks count, a faint veil does not.
 
     Args:
-        pool: (N, C, h, w) >= 0.
+        saliency: (N, 1, h, w) >= 0.
         shares: (N, 1, H, W) float, share of the figure in every pixel.
 
     Returns:
         () float in [0, 1]; a cell that is half figure counts as figure.
     """
-    energy = pool.sum(dim=1, keepdim=True)
-    cells = F.adaptive_avg_pool2d(shares, (pool.shape[-2], pool.shape[-1]))
+    largest = saliency.detach().amax(dim=(1, 2, 3), keepdim=True)
+    energy = (saliency / largest.clamp_min(torch.finfo(saliency.dtype).tiny)).square()
+    cells = F.adaptive_avg_pool2d(shares, (saliency.shape[-2], saliency.shape[-1]))
     beside = (1 - 2 * cells).clamp_min(0)
-    total = energy.sum(dim=(1, 2, 3)) + 1e-6
+    total = energy.sum(dim=(1, 2, 3)).clamp_min(1e-6)
     return ((energy * beside).sum(dim=(1, 2, 3)) / total).mean()
 
 

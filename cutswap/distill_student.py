@@ -17,7 +17,7 @@ from cutswap.errors import CutSwapError
 from cutswap.files import sha256_of, write_json
 from cutswap.layer_hints import TEACHERS as HINT_TEACHERS
 from cutswap.photo_crops import PhotoCrops
-from cutswap.slim_vgg import fold_batch_norm, slim_vgg16
+from cutswap.slim_vgg import fold_batch_norm, slim_vgg16, widths_of
 from cutswap.tensor_files import write_tensors
 from cutswap.weights import StateDict, read_state
 
@@ -33,6 +33,7 @@ def distill_student(
     class_teacher: str | None,
     out: Path,
     settings: DistillSettings,
+    start: Path | None = None,
     notify: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Distil one student and write `out` and its card; started again, it goes on.
@@ -45,6 +46,7 @@ def distill_student(
         class_teacher: network for its class probabilities, name or path.
         out: safetensors file to write.
         settings: lengths, sizes and rates.
+        start: a student's weights to begin with, as this command wrote them; default: random.
         notify: called with (stage, done, total).
 
     Returns:
@@ -81,7 +83,7 @@ def distill_student(
                 fix="pass it as --class-teacher instead",
             )
         activation_teacher, hint_teacher = None, activation_teacher
-    network = _student(student, settings.seed)
+    network = _student(student, settings.seed) if start is None else _begun(student, start)
     crops = PhotoCrops.read(photos)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.safetensors")
     distiller = Distiller(
@@ -101,7 +103,7 @@ def distill_student(
         "hint_teacher": hint_teacher,
         "class_teacher": scores_teacher,
     }
-    return _write(distiller, student, photos, teachers, out)
+    return _write(distiller, student, photos, teachers, start, out)
 
 
 def _write(
@@ -109,6 +111,7 @@ def _write(
     student: str,
     photos: Path,
     teachers: dict[str, Backbone | None],
+    start: Path | None,
     out: Path,
 ) -> dict[str, Any]:
     network = distiller.student.cpu().eval()
@@ -126,6 +129,7 @@ def _write(
         "bytes": out.stat().st_size,
         "dtype": "float16",
         **{role: t.report.to_dict() if t else None for role, t in teachers.items()},
+        "start": {"file": start.name, "sha256": sha256_of(start)} if start else None,
         "photos": {"folder": photos.name, "count": len(distiller.photos.photos)},
         "settings": distiller.settings.to_dict(),
         "torch": torch.__version__,
@@ -144,6 +148,32 @@ def _student(name: str, seed: int) -> nn.Module:
         # Thirteen layers without normalisation hardly train from scratch; batch norm is folded
         # into the convolutions at the end, which changes nothing but the arithmetic.
         return slim_vgg16(SLIM_WIDTHS, batch_norm=True)
+
+
+def _begun(name: str, start: Path) -> nn.Module:
+    """A student as an earlier distillation left it; a slim VGG16 has its batch norms folded."""
+    state = read_state(start.expanduser())
+    if name == "vgg16":
+        widths = widths_of(state.tensors)
+        network: nn.Module | None = slim_vgg16(widths) if widths else None
+    else:
+        network = load_backbone("resnet18", "random").module
+    try:
+        if network is None:
+            raise RuntimeError("none of its five stages")
+        tensors = {n: v.float() for n, v in state.tensors.items() if v.is_floating_point()}
+        left = network.load_state_dict(tensors, strict=False)
+        missing = [n for n in left.missing_keys if not n.endswith("num_batches_tracked")]
+        if missing or left.unexpected_keys:
+            raise RuntimeError(f"{len(missing)} tensors missing, {left.unexpected_keys} besides")
+    except RuntimeError as error:
+        raise CutSwapError(
+            start,
+            expected=f"weights of a distilled {name}",
+            found=str(error).splitlines()[-1].strip(),
+            fix="pass what distill --student wrote for the same student, or leave --start out",
+        ) from error
+    return network.requires_grad_(True)
 
 
 def _teacher(name_or_path: str) -> Backbone:

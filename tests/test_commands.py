@@ -208,9 +208,14 @@ class TestChain:
         # The verdicts in the table are those of the threshold that gives F1-max.
         called = np.array([r["called_defective"] == "1" for r in rows])
         truth = np.array([r["is_defective"] == "1" for r in rows])
-        f1 = 2 * (called & truth).sum() / (called.sum() + truth.sum())
-        assert f1 == pytest.approx(found["f1_max"])
-        assert not called.all()
+
+        def f1(verdicts: np.ndarray) -> float:
+            return float(2 * (verdicts & truth).sum() / (verdicts.sum() + truth.sum()))
+
+        scores = np.array([float(r["score"]) for r in rows])
+        assert f1(called) == pytest.approx(found["f1_max"])
+        # No other threshold does better; calling everything may well do as well as any here.
+        assert f1(called) == pytest.approx(max(f1(scores >= limit) for limit in scores))
         assert "fine-tuned run" in found["weights"]["source"]
 
     def test_a_partial_state_dict_is_said_and_recorded(self, data, tmp_path, capsys):

@@ -65,11 +65,12 @@ def test_a_ground_is_a_picture_of_any_kind(seed):
 def test_noise_beside_by_hand():
     share = torch.zeros(1, 1, 4, 4)
     share[..., :2] = 1  # the left half is figure
-    pool = torch.zeros(1, 3, 2, 2)
+    pool = torch.zeros(1, 1, 2, 2)
     pool[..., 0] = 3.0
     assert noise_beside(pool, share) == pytest.approx(0.0)
-    pool[..., 1] = 1.0
-    assert float(noise_beside(pool, share)) == pytest.approx(0.25, abs=1e-6)
-    assert noise_beside(torch.zeros(1, 3, 2, 2), share) == 0
+    pool[..., 1] = 1.0  # squared: 2 x 1 of 2 x 9 + 2 x 1
+    assert float(noise_beside(pool, share)) == pytest.approx(0.1, abs=1e-6)
+    assert float(noise_beside(1e-6 * pool, share)) == pytest.approx(0.1, abs=1e-6)
+    assert noise_beside(torch.zeros(1, 1, 2, 2), share) == 0
     share[..., 2] = 1  # now the right cells are half figure, and count as figure
     assert float(noise_beside(pool, share)) == pytest.approx(0.0, abs=1e-6)
