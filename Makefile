@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PORT ?= 8501
 
-.PHONY: app bench-ui story screenshots demo test lint types check clean shared-figures help
+.PHONY: app bench-ui test-kills story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -40,6 +40,9 @@ screenshots: $(VENV)/ready-dev  ## pictures of every page (needs Chromium)
 
 bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 minutes)
 	$(BIN)/python benchmarks/bench_ui.py
+
+test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, resumed each time (4 minutes)
+	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_kills.py
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     _evaluate(_add(commands, "evaluate", "PatchCore heatmaps and AUROC of a category"))
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
+    _jobs(_add(commands, "jobs", "the queue: list, add, follow, stop, resume"))
     return parser
 
 
@@ -193,3 +194,30 @@ def _distill(parser: argparse.ArgumentParser) -> None:
     from cutswap.distill_settings import DistillSettings
 
     add_flags(parser, DistillSettings)
+
+
+def _jobs(parser: argparse.ArgumentParser) -> None:
+    # A command to queue brings flags of its own, which only REMAINDER leaves alone.
+    actions = parser.add_subparsers(metavar="ACTION", dest="action")
+    _runs(parser)
+    parser.set_defaults(action="list", runs=None)
+    listed = actions.add_parser("list", help="all runs and how they stand (the default)")
+    add = actions.add_parser("add", help="queue a finetune or evaluate command")
+    add.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
+    _runs(listed)
+    for name, about in (
+        ("follow", "say how a run goes until it is at rest"),
+        ("stop", "take a run out of the queue, or end it after its update"),
+        ("resume", "queue a stopped or interrupted run again"),
+    ):
+        action = actions.add_parser(name, help=about)
+        action.add_argument("name", metavar="RUN", help="its name in the runs folder")
+        _runs(action)
+        if name == "stop":
+            action.add_argument("--force", action="store_true", help="kill it at once")
+
+
+def _runs(parser: argparse.ArgumentParser) -> None:
+    # Suppressed: an action's default must not undo what stands before it.
+    parser.add_argument("--runs", type=Path, metavar="DIR", default=argparse.SUPPRESS,
+                        help="runs folder [$CUTSWAP_RUNS, or runs]")  # fmt: skip

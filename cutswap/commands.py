@@ -24,6 +24,9 @@ from cutswap.errors import CutSwapError
 from cutswap.files import need_out, read_json
 from cutswap.flags import settings_from
 from cutswap.records import Problem
+from cutswap.stopping import stop_on_signals
+
+STOPPED = 130  # exit status of a run that was asked to stop, as shells count Ctrl-C
 
 
 def check_data(options: argparse.Namespace) -> dict[str, Any]:
@@ -136,19 +139,34 @@ def finetune(options: argparse.Namespace) -> dict[str, Any]:
 
     need_out(options.out)
     settings = finetuning_settings(options)
-    with Bars(options.quiet) as bars:
+    is_first = os.environ.get("RANK", "0") == "0"  # torchrun's others work silently
+    with stop_on_signals() as stop, Bars(options.quiet or not is_first) as bars:
         checked = check_category(
             options.data, options.category, skip_bad=options.skip_bad,
             progress=_tick(bars, "checking images"),
         )  # fmt: skip
-        _say_left_out(len(checked.left_out))
+        if is_first:
+            _say_left_out(len(checked.left_out))
         steps = run_finetuning(
-            checked, settings, options.out, seed=options.seed, notify=bars, say=_say
-        )
+            checked, settings, options.out,
+            seed=options.seed, notify=bars, say=_say, stop=lambda: stop.asked,
+        )  # fmt: skip
+        at_once = settings.training.batch_size // int(os.environ.get("WORLD_SIZE", "1"))
         for step in steps:
+            stop.gently = True
             bars("fine-tuning", step.step, step.steps)
             bars.note(loss=f"{step.loss:.3f}", accuracy=f"{step.accuracy:.2f}")
-    result = read_json(RunFolder(options.out).result_file)
+            if is_first and step.micro_batch < at_once:
+                at_once = step.micro_batch
+                _say(f"memory is short: batches of {settings.training.batch_size} are computed"
+                     f" {at_once} at a time")  # fmt: skip
+    run = RunFolder(options.out)
+    if not is_first:  # the first is still writing
+        return {"run": str(options.out)}
+    if stop.asked and not run.result_file.exists():
+        _say("stopped; the same command goes on from here")
+        return {"run": str(options.out), "exit_status": STOPPED}
+    result = read_json(run.result_file)
     print(
         f"accuracy {result['accuracy']:.3f} (chance {result['chance']:.3f}) over the last"
         f" {result['averaged_over_last_updates']} updates; run in {options.out}"
@@ -244,6 +262,13 @@ def distill(options: argparse.Namespace) -> dict[str, Any]:
         )
     print(f"{options.out} and its card {options.out.with_suffix('.json')}")
     return card
+
+
+def jobs(options: argparse.Namespace) -> dict[str, Any]:
+    """The queue from a terminal."""
+    from cutswap.jobs_command import jobs as do
+
+    return do(options)
 
 
 def describe(summary: dict[str, Any]) -> str:

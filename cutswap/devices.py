@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,14 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if not mixed:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def memory_in_use(device: torch.device) -> int:
+    """Most that was ever in use, bytes: by torch on a CUDA device, else by this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def describe_device(device: torch.device) -> str:

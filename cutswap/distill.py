@@ -219,26 +219,26 @@ class Distiller:
         side = int(rng.choice(s.figure_sides))
         batch = max(4, round(s.figure_batch * (min(s.figure_sides) / side) ** 2))
         chosen = rng.integers(len(self._figures), size=batch)
-        pairs = [compose(self._figures[i], side, self._grounds, rng) for i in chosen]
-        pictures = np.stack([picture for picture, _ in pairs])
-        shares = torch.from_numpy(np.stack([share for _, share in pairs]))[:, None]
-        crops = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+        drawn = [compose(self._figures[i], side, self._grounds, rng) for i in chosen]
+        crops = torch.from_numpy(np.stack([d.picture for d in drawn])).permute(0, 3, 1, 2)
+        shares = torch.from_numpy(np.stack([d.share for d in drawn]))[:, None].to(self.device)
+        known = torch.tensor([not d.is_painted for d in drawn], device=self.device)
         image = recolour(crops, rng, turns=False).to(self.device)
         self.student.train()
         with autocast(self.device, "auto"), LayerHints.pools(self.student) as pools:
             scores = self.student(image).float()
         target = self._figure_probabilities[torch.from_numpy(chosen)].float().to(self.device)
-        matched = F.kl_div(F.log_softmax(scores, dim=1), target, reduction="batchmean")
+        matched = F.kl_div(F.log_softmax(scores, dim=1), target, reduction="none").sum(dim=1)
         # The maps that will be asked for: of the highest class, with its gradients as they stand
         # (their own derivative would cost a second backward pass for little).
-        chosen_scores = scores.amax(dim=1).sum()
-        gradients = torch.autograd.grad(chosen_scores, pools[2:], retain_graph=True)
+        highest = scores.amax(dim=1).sum()
+        gradients = torch.autograd.grad(highest, pools[2:], retain_graph=True)
         maps = [
             (g.clamp_min(0).float() * pool.float()).sum(dim=1, keepdim=True)
             for g, pool in zip(gradients, pools[2:], strict=True)
         ]
-        beside = [noise_beside(found, shares.to(self.device)) for found in maps]
-        return matched + s.silence_weight * torch.stack(beside).mean()
+        off = torch.stack([off_the_figure(found, shares) for found in maps]).mean()
+        return (matched * known).mean() + s.saliency_weight * off
 
     def _prepare_figures(self) -> None:
         """Cut-outs, grounds for them, and the class teacher's probabilities of their photos."""
@@ -352,24 +352,25 @@ class Distiller:
         )
 
 
-def noise_beside(saliency: Tensor, shares: Tensor) -> Tensor:
-    """Share of a map's squared values that lie beside the figure.
+def off_the_figure(saliency: Tensor, shares: Tensor) -> Tensor:
+    """How badly maps fit the figures' outlines: one minus their Dice coefficient.
 
-    Squared, because the most salient cluster is what is used: peaks count, a faint veil does not.
+    A share of the map beside the figure would do for silence around it, but is lowest when only a
+    few peaks are left; smooth parts then stay dark. Dice wants the figure filled as well.
 
     Args:
-        saliency: (N, 1, h, w) >= 0.
+        saliency: (N, 1, h, w) >= 0, scaled here to a maximum of 1 each.
         shares: (N, 1, H, W) float, share of the figure in every pixel.
 
     Returns:
-        () float in [0, 1]; a cell that is half figure counts as figure.
+        (N,) float in [0, 1]; 1 for a blank map.
     """
     largest = saliency.detach().amax(dim=(1, 2, 3), keepdim=True)
-    energy = (saliency / largest.clamp_min(torch.finfo(saliency.dtype).tiny)).square()
+    scaled = saliency / largest.clamp_min(torch.finfo(saliency.dtype).tiny)
     cells = F.adaptive_avg_pool2d(shares, (saliency.shape[-2], saliency.shape[-1]))
-    beside = (1 - 2 * cells).clamp_min(0)
-    total = energy.sum(dim=(1, 2, 3)).clamp_min(1e-6)
-    return ((energy * beside).sum(dim=(1, 2, 3)) / total).mean()
+    both = (scaled * cells).sum(dim=(1, 2, 3))
+    each = scaled.square().sum(dim=(1, 2, 3)) + cells.square().sum(dim=(1, 2, 3))
+    return 1 - 2 * both / each.clamp_min(1e-6)
 
 
 def _resized(crops: Tensor, side: int) -> Tensor:

@@ -35,7 +35,7 @@ class DistillSettings(Settings):
     )
     figure_batch: int = setting(48, "pictures an update at the smallest side", low=4)
     figure_rate: float = setting(1e-3, "AdamW rate on them", above=0.0)
-    silence_weight: float = setting(4.0, "weight of silence beside the figure", low=0.0)
+    saliency_weight: float = setting(4.0, "weight of saliency's fit to the figure", low=0.0)
     hint_weight: float = setting(4.0, "weight of the hints beside the class loss", low=0.0)
     checkpoint_every: int = setting(100, "updates between checkpoints", low=1)
     seed: int = setting(0, "seed of the student's start and of every crop", low=0)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,9 +16,10 @@ from cutswap.distill import Distiller
 from cutswap.distill_settings import DistillSettings
 from cutswap.errors import CutSwapError
 from cutswap.files import sha256_of, write_json
+from cutswap.images import to_image
 from cutswap.layer_hints import TEACHERS as HINT_TEACHERS
 from cutswap.photo_crops import PhotoCrops
-from cutswap.slim_vgg import fold_batch_norm, slim_vgg16, widths_of
+from cutswap.slim_vgg import SlimVGG, fold_batch_norm, slim_vgg16, unfold_batch_norm, widths_of
 from cutswap.tensor_files import write_tensors
 from cutswap.weights import StateDict, read_state
 
@@ -83,8 +85,8 @@ def distill_student(
                 fix="pass it as --class-teacher instead",
             )
         activation_teacher, hint_teacher = None, activation_teacher
-    network = _student(student, settings.seed) if start is None else _begun(student, start)
     crops = PhotoCrops.read(photos)
+    network = _student(student, settings.seed) if start is None else _begun(student, start, crops)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.safetensors")
     distiller = Distiller(
         network,
@@ -150,8 +152,8 @@ def _student(name: str, seed: int) -> nn.Module:
         return slim_vgg16(SLIM_WIDTHS, batch_norm=True)
 
 
-def _begun(name: str, start: Path) -> nn.Module:
-    """A student as an earlier distillation left it; a slim VGG16 has its batch norms folded."""
+def _begun(name: str, start: Path, crops: PhotoCrops) -> nn.Module:
+    """A student as an earlier distillation left it, a slim VGG16 with its batch norms again."""
     state = read_state(start.expanduser())
     if name == "vgg16":
         widths = widths_of(state.tensors)
@@ -173,6 +175,9 @@ def _begun(name: str, start: Path) -> nn.Module:
             found=str(error).splitlines()[-1].strip(),
             fix="pass what distill --student wrote for the same student, or leave --start out",
         ) from error
+    if isinstance(network, SlimVGG):
+        probe = crops.batch(64, 112, (0.3, 1.0), np.random.default_rng(0))
+        network = unfold_batch_norm(network, to_image(probe.permute(0, 2, 3, 1).numpy()))
     return network.requires_grad_(True)
 
 

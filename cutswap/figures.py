@@ -15,6 +15,7 @@ import numpy as np
 
 _CUT_SIDE = 160  # pixels of the longer side while cutting: GrabCut takes 50 ms there
 _MARGIN = 0.08  # of each side is taken as background for sure: photos centre their subject
+_PAINTED = 0.35  # share of pictures whose figure is painted over
 _AREA = (0.06, 0.6)  # shares of the photo a cut-out may cover; beyond them it is a wrong guess
 
 
@@ -109,14 +110,26 @@ def ground(side: int, photos: list[np.ndarray], rng: np.random.Generator) -> np.
     return np.clip(shaded + noise, 0, 255).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Composed:
+    """A figure on a ground.
+
+    Attributes:
+        picture: (side, side, 3) uint8.
+        share: (side, side) float32 in [0, 1], share of the figure in every pixel.
+        is_painted: whether the figure got a plain colour: then only its outline is left, as of
+            smooth parts, and its class can hardly be told.
+    """
+
+    picture: np.ndarray
+    share: np.ndarray
+    is_painted: bool
+
+
 def compose(
     figure: Figure, side: int, photos: list[np.ndarray], rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A figure, turned, scaled and placed at random, on a random ground.
-
-    Returns:
-        (side, side, 3) uint8 picture and (side, side) float32 share of the figure.
-    """
+) -> Composed:
+    """A figure, turned, scaled and placed at random, on a random ground."""
     canvas = ground(side, photos, rng)
     share = np.zeros((side, side), np.float32)
     turns = int(rng.integers(4))
@@ -127,9 +140,13 @@ def compose(
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     photo = cv2.resize(np.ascontiguousarray(photo), size, interpolation=how)
     alpha = cv2.resize(np.ascontiguousarray(alpha), size, interpolation=how)
+    is_painted = bool(rng.random() < _PAINTED)
+    if is_painted:
+        coat = rng.uniform(0.7, 1.0)
+        photo = photo * (1 - coat) + rng.uniform(0, 255, 3) * coat
     y, x = int(rng.integers(side - size[1] + 1)), int(rng.integers(side - size[0] + 1))
     place = (slice(y, y + size[1]), slice(x, x + size[0]))
     share[place] = alpha
     soft = cv2.GaussianBlur(share, (0, 0), 0.7)[place][..., None]
     canvas[place] = photo * soft + canvas[place] * (1 - soft)
-    return np.rint(canvas).astype(np.uint8), share
+    return Composed(np.rint(canvas).astype(np.uint8), share, is_painted)

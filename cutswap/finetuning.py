@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +19,13 @@ from cutswap.config import (
 )
 from cutswap.devices import describe_device
 from cutswap.files import write_json
+from cutswap.heartbeat import STOPPED, Heart, alone, beating
 from cutswap.photos import CheckedCategory, load_photos
 from cutswap.run_folder import RunFolder, environment
 from cutswap.saliency_cache import saliency_of
+from cutswap.seen_samples import EVERY, write_seen
 from cutswap.settings import Settings, setting
+from cutswap.team import Team, join_team
 from cutswap.training import FineTuner, TrainingStep
 from cutswap.training_samples import TrainingSamples
 
@@ -85,8 +90,12 @@ def finetune(
     seed: int = 0,
     notify: Notify | None = None,
     say: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TrainingStep]:
     """Fine-tune one category into a run folder; started again, it goes on where it stopped.
+
+    Under torchrun every process calls this with the same arguments and yields the same progress;
+    the first alone writes files.
 
     Args:
         checked: the category; only its good training images are used.
@@ -95,14 +104,44 @@ def finetune(
         seed: of psi's start, the order of images and every draw.
         notify: called with (stage, done, total) before training begins.
         say: called once a network with a line on where its weights came from and what is random.
+        stop: asked after every update; on yes a checkpoint is written and the run ends there.
 
     Yields:
         Progress after every update.
 
     Raises:
-        CutSwapError: the folder holds another run, or anything the stages refuse.
+        CutSwapError: the folder holds another run or somebody is at work on it, or anything the
+            stages refuse.
     """
-    run = RunFolder(out)
+    with join_team() as team:
+        if not team.is_first:
+            yield from _train(checked, settings, RunFolder(out), None, team, seed, None, None, stop)
+            return
+        with alone(out), beating(out) as heart:
+            yield from _train(
+                checked, settings, RunFolder(out), heart, team, seed, notify, say, stop
+            )
+
+
+def _train(
+    checked: CheckedCategory,
+    settings: FineTuningSettings,
+    run: RunFolder,
+    heart: Heart | None,
+    team: Team,
+    seed: int,
+    notify: Notify | None,
+    say: Callable[[str], None] | None,
+    stop: Callable[[], bool],
+) -> Iterator[TrainingStep]:
+    """One process's part; the one with a heart writes the files."""
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if heart:
+            heart.beat(stage, done, total)
+        if notify:
+            notify(stage, done, total)
+
     base = load_backbone(settings.training.backbone, settings.training.weights, seed=seed)
     record = {
         "kind": "finetune",
@@ -110,29 +149,48 @@ def finetune(
         "seed": seed,
         **settings.to_dict(),
     }
-    samples, watcher = build_samples(checked, settings, seed, notify)
+    if heart:
+        run.refuse_other(record)
+    with team.first_goes_first():
+        samples, watcher = build_samples(checked, settings, seed, tell)
     for network in (base, watcher):
         if say and network is not None:
             say(f"{network.name}: {network.report.sentence()}")
-    tuner = FineTuner(base, samples, settings.training, seed)
-    resuming = run.begin(
-        record,
-        environment(
+    tuner = FineTuner(base, samples, settings.training, seed, team)
+    if heart:
+        about = environment(
             device=describe_device(tuner.device),
+            processes=team.size,
             weights={
                 "phi": base.report.to_dict(),
                 "saliency": watcher.report.to_dict() if watcher else None,
             },
-        ),
-    )
-    if resuming:
-        tuner.load_state(run.read_checkpoint())
-    run.rewind_metrics(tuner.step)
-    for progress in tuner.run():
-        run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})
-        if progress.step % settings.training.checkpoint_every == 0 or progress.step == tuner.steps:
-            run.write_checkpoint(tuner.state())
+        )
+        run.begin(record, about)
+    with team.first_goes_first():
+        if run.checkpoint_file.exists():
+            tuner.load_state(run.read_checkpoint())
+    if heart:
+        run.rewind_metrics(tuner.step)
+    saved, looked = tuner.step, -math.inf
+    for progress in tuner.run(stop):
+        if heart:
+            run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})
+            if progress.step - saved >= settings.training.checkpoint_every:
+                run.write_checkpoint(tuner.state())
+                saved = progress.step
+            if tuner.seen and time.monotonic() - looked >= EVERY:
+                write_seen(run.path, progress.step, *tuner.seen)
+                looked = time.monotonic()
+            heart.beat("fine-tuning", progress.step, progress.steps)
         yield progress
+    if not heart:
+        return
+    if saved != tuner.step or not run.checkpoint_file.exists():
+        run.write_checkpoint(tuner.state())
+    if tuner.step < tuner.steps:
+        heart.end(STOPPED, f"after update {tuner.step} of {tuner.steps}")
+        return
     run.write_backbone(tuner.tuned(), base.name)
     write_json(run.result_file, summarise_training(run.metrics()))
 

@@ -2,7 +2,9 @@
 
 settings.json           everything that decides the result, seed included
 environment.json        versions, device, where each network's weights came from, their hashes
+heartbeat.json          who is at work on it, or how that ended (see `heartbeat`)
 metrics.jsonl           one line an update
+seen.png, seen.json     the last batch as the network saw it (see `seen_samples`)
 checkpoint.safetensors  phi, psi, momentum and step: what a resumed run needs
 backbone.safetensors    the tuned phi, exact
 result.json             written last: a run without it is not finished
@@ -27,9 +29,12 @@ from cutswap.files import (
     write_json,
     write_text,
 )
+from cutswap.heartbeat import HEARTBEAT, LOCK
 from cutswap.tensor_files import read_tensors, write_tensors
 from cutswap.weights import RUN_WEIGHTS
 
+# What may lie in a folder before its settings: left by a process that was killed early.
+BEFORE = (HEARTBEAT, LOCK, "environment.json")
 START_AGAIN = "delete the run folder and start the run again"
 PACKAGES = ("cutswap", "torch", "torchvision", "numpy", "scikit-learn", "faiss-cpu", "pillow")
 
@@ -69,11 +74,8 @@ class RunFolder:
         """Written when the run is finished."""
         return self.path / "result.json"
 
-    def begin(self, settings: dict[str, Any], environment: dict[str, Any]) -> bool:
-        """Start the folder, or find it started with the very same settings.
-
-        Returns:
-            Whether there is something to resume.
+    def refuse_other(self, settings: dict[str, Any]) -> None:
+        """Nothing where the folder is new, or holds a run with the very same settings.
 
         Raises:
             CutSwapError: the folder holds a run with other settings, or other files.
@@ -87,17 +89,28 @@ class RunFolder:
                     found=f"a run that differs in {', '.join(differing[:6])}",
                     fix="choose another --out, or repeat the settings in its settings.json",
                 )
-            return self.checkpoint_file.exists()
-        if self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(f.name not in BEFORE for f in self.path.iterdir()):
             raise CutSwapError(
                 self.path,
                 expected="an empty or new folder for the run",
                 found="a folder with other files",
                 fix="choose another --out",
             )
-        write_json(self.settings_file, settings)
-        write_json(self.path / "environment.json", environment)
-        return False
+
+    def begin(self, settings: dict[str, Any], environment: dict[str, Any]) -> bool:
+        """Start the folder, or find it started with the very same settings.
+
+        Returns:
+            Whether there is something to resume.
+
+        Raises:
+            CutSwapError: see `refuse_other`.
+        """
+        self.refuse_other(settings)
+        if not self.settings_file.exists():
+            write_json(self.path / "environment.json", environment)
+            write_json(self.settings_file, settings)
+        return self.checkpoint_file.exists()
 
     def settings(self) -> dict[str, Any]:
         """The stored settings.

@@ -12,23 +12,25 @@ from __future__ import annotations
 
 import copy
 import math
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from cutswap.backbone import Backbone
 from cutswap.config import TrainingSettings
-from cutswap.devices import autocast, choose_device
+from cutswap.devices import autocast, memory_in_use
 from cutswap.errors import CutSwapError
 from cutswap.images import to_image
+from cutswap.micro_batches import MicroBatches
+from cutswap.team import Team
 from cutswap.training_samples import TrainingSamples
 
 CLASS_NAMES = ("positive", "patch", "scar")
@@ -50,6 +52,9 @@ class TrainingStep:
         images_per_second: samples, all classes counted, this update.
         waiting: share of this update spent waiting for data, in [0, 1].
         seconds_left: from the median update so far.
+        memory: most that was ever in use, bytes: of the CUDA device, else of this process.
+        micro_batch: photos computed at once; below this process's share of the batch when memory
+            was short.
     """
 
     step: int
@@ -61,6 +66,8 @@ class TrainingStep:
     images_per_second: float
     waiting: float
     seconds_left: float
+    memory: int
+    micro_batch: int
 
 
 class Phi(nn.Module):
@@ -107,20 +114,33 @@ class FineTuner:
         samples: what it sees.
         settings: how it learns.
         seed: of psi's start.
+        team: the processes that share the run; default: this one alone.
+
+    Attributes:
+        seen: photos (B, ways, H, W, 3) uint8 of the last update and their scores (B, ways, ways),
+            the own share of the batch; None before the first.
     """
 
     def __init__(
-        self, backbone: Backbone, samples: TrainingSamples, settings: TrainingSettings, seed: int
+        self,
+        backbone: Backbone,
+        samples: TrainingSamples,
+        settings: TrainingSettings,
+        seed: int,
+        team: Team | None = None,
     ) -> None:
         self.settings = settings
+        self.team = team or Team()
+        self._share = self.team.share(settings.batch_size)
         self.samples = samples
         self.steps = settings.epochs * (
             settings.steps_per_epoch or math.ceil(len(samples.photos) / settings.batch_size)
         )
         samples.count = self.steps * settings.batch_size
-        self.device = choose_device(settings.device)
-        self.model = Phi(backbone, settings.ways, settings.hidden, seed)
-        self.model.to(self.device).to(memory_format=torch.channels_last)
+        self.device = self.team.device(settings.device)
+        model = Phi(backbone, settings.ways, settings.hidden, seed)
+        model.to(self.device).to(memory_format=torch.channels_last)
+        self.model: nn.Module = self.team.synchronise(model, self.device)
         self.base = backbone
         self._groups = self._parameter_groups()
         self.optimizer = torch.optim.SGD(
@@ -129,10 +149,17 @@ class FineTuner:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
+        self._network = self.team.wrap(self.model, self.device)
+        self.pieces = MicroBatches(self._share[1] - self._share[0], may_halve=self.team.size == 1)
+        self.seen: tuple[Tensor, Tensor] | None = None
         self.step = 0
 
-    def run(self) -> Iterator[TrainingStep]:
-        """Update until the last step; stop iterating at any time and the state is whole."""
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[TrainingStep]:
+        """Update until the last step; stop iterating at any time and the state is whole.
+
+        Args:
+            stop: asked after every update; once any process of the team says yes, all end there.
+        """
         seconds: list[float] = []
         batches = iter(self._loader())
         while self.step < self.steps:
@@ -143,23 +170,37 @@ class FineTuner:
             self.step += 1
             took = time.perf_counter() - began
             seconds.append(took)
-            right = (scores.argmax(dim=1) == labels).float()
-            by_class = tuple(float(right[labels == c].mean()) for c in range(self.settings.ways))
+            right = (scores.argmax(dim=1) == labels).double()
+            ways = self.settings.ways
+            by_class = [[float(right[labels == c].sum()), float((labels == c).sum())]
+                        for c in range(ways)]  # fmt: skip
+            # Told together, for one message between the processes is cheaper than four.
+            told = [loss, float(stop()), *(v for pair in by_class for v in pair)]
+            sums = self.team.total(torch.tensor(told, dtype=torch.float64))
+            hits, counts = sums[2::2], sums[3::2]
+            self.seen = (photos, scores.reshape(len(photos), ways, -1))
             yield TrainingStep(
                 step=self.step,
                 steps=self.steps,
-                loss=loss,
-                accuracy=float(right.mean()),
-                class_accuracy=by_class,
+                loss=float(sums[0]) / self.team.size,
+                accuracy=float(hits.sum() / counts.sum()),
+                class_accuracy=tuple(float(v) for v in hits / counts),
                 learning_rate=self.settings.learning_rate * self._factor(self.step - 1),
-                images_per_second=len(labels) / took,
+                images_per_second=float(counts.sum()) / took,
                 waiting=waited / took,
                 seconds_left=float(np.median(seconds[-50:])) * (self.steps - self.step),
+                memory=memory_in_use(self.device),
+                micro_batch=self.pieces.size,
             )
+            if sums[1] > 0:
+                return
 
     def tuned(self) -> dict[str, Tensor]:
         """Phi's state dict on the CPU, complete with the `fc` it started with."""
-        state = {n: v.detach().cpu().contiguous() for n, v in self.model.phi.state_dict().items()}
+        state = {
+            n: v.detach().cpu().contiguous()
+            for n, v in self.model.get_submodule("phi").state_dict().items()
+        }
         head = {n: v for n, v in self.base.module.state_dict().items() if n.startswith("fc.")}
         return {**state, **{n: v.cpu().contiguous() for n, v in head.items()}}
 
@@ -200,15 +241,21 @@ class FineTuner:
         self.step = int(tensors["step"])
 
     def _loader(self) -> Iterator[Tensor]:
-        """Batches as (B, ways, H, W, 3) uint8 from the current step on."""
+        """Batches as (B, ways, H, W, 3) uint8 from the current step on, of each our share."""
         s = self.settings
-        rest = Subset(self.samples, range(self.step * s.batch_size, self.steps * s.batch_size))
+        first, end = self._share
+        numbers = [
+            step * s.batch_size + place
+            for step in range(self.step, self.steps)
+            for place in range(first, end)
+        ]
         loader: Any = DataLoader(
-            rest,
-            batch_size=s.batch_size,
+            Subset(self.samples, numbers),
+            batch_size=end - first,
             num_workers=s.workers,
             persistent_workers=False,
             multiprocessing_context="spawn" if s.workers else None,
+            worker_init_fn=_leave_signals if s.workers else None,
         )
         return iter(loader)
 
@@ -216,28 +263,29 @@ class FineTuner:
         """One optimiser step on (B, ways, H, W, 3) uint8; scores, labels and loss, detached."""
         for group, (rate, _) in zip(self.optimizer.param_groups, self._groups, strict=True):
             group["lr"] = rate * self._factor(self.step)
-        labels = torch.arange(photos.shape[1]).repeat(photos.shape[0]).to(self.device)
-        image = to_image(rearrange(photos, "b ways h w c -> (b ways) h w c").numpy())
-        image = image.to(self.device).contiguous(memory_format=torch.channels_last)
         self._train_mode()
-        with autocast(self.device, self.settings.precision):
-            scores = self.model(image)
-        loss = F.cross_entropy(scores.float(), labels)
-        if not torch.isfinite(loss):
+        self.optimizer.zero_grad(set_to_none=True)
+        scores, labels, loss = self.pieces.backward(self.model, photos, self._scores)
+        if not math.isfinite(loss):
             raise CutSwapError(
                 f"loss at update {self.step + 1}",
                 expected="a finite number",
-                found=float(loss.detach()),
+                found=loss,
                 fix="lower --learning-rate, or use --recipe gentle",
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
         self.optimizer.step()
-        return scores.detach().float().cpu(), labels.cpu(), float(loss.detach())
+        return scores, labels, loss
+
+    def _scores(self, photos: Tensor) -> Tensor:
+        """From (b, ways, H, W, 3) uint8 to (b * ways, ways) scores, photo by photo."""
+        image = to_image(rearrange(photos, "b ways h w c -> (b ways) h w c").numpy())
+        image = image.to(self.device).contiguous(memory_format=torch.channels_last)
+        with autocast(self.device, self.settings.precision):
+            return self._network(image)
 
     def _train_mode(self) -> None:
-        self.model.train()
-        for name, part in self.model.phi.named_children():
+        self._network.train()
+        for name, part in self.model.get_submodule("phi").named_children():
             early = any(name in depth for depth in DEPTHS)
             if name in self.settings.frozen or (early and self.settings.freeze_batch_norm):
                 part.eval()
@@ -249,7 +297,7 @@ class FineTuner:
     def _parameter_groups(self) -> list[tuple[float, dict[str, nn.Parameter]]]:
         """(initial rate, parameters by name) by depth; frozen layers are left out."""
         s = self.settings
-        children = dict(self.model.phi.named_children())
+        children = dict(self.model.get_submodule("phi").named_children())
         unknown = [name for name in s.frozen if name not in children]
         if unknown:
             raise CutSwapError(
@@ -272,3 +320,8 @@ class FineTuner:
             if trained:
                 groups.setdefault(rate, {})[name] = parameter
         return sorted(groups.items(), key=lambda item: item[0])
+
+
+def _leave_signals(_worker: int) -> None:
+    """Ctrl-C reaches the whole group; the trainer alone decides, and asks for no more batches."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

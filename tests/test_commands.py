@@ -155,7 +155,8 @@ class TestChain:
         assert run(*command) == 0
         assert {p.name for p in out.iterdir()} == {
             "settings.json", "environment.json", "metrics.jsonl", "checkpoint.safetensors",
-            "backbone.safetensors", "result.json",
+            "backbone.safetensors", "result.json", "heartbeat.json", "seen.png", "seen.json",
+            ".lock",
         }  # fmt: skip
         steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").open()]
         assert steps == [1, 2]

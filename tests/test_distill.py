@@ -249,11 +249,11 @@ def with_objects(folder: Path) -> Path:
 
 
 class TestFigures:
-    def test_activation_moves_onto_the_figure(self, tmp_path):
+    def test_saliency_moves_onto_the_figure(self, tmp_path):
         photos = with_objects(tmp_path / "discs")
         made = hinted(
             photos, tmp_path / "c.safetensors", class_steps=0, large_steps=0, figure_steps=100,
-            silence_weight=50.0, figure_rate=1e-2, figure_batch=16,
+            saliency_weight=50.0, figure_rate=1e-2, figure_batch=16,
         )  # fmt: skip
         losses = [p.loss for p in made.run()]
         assert len(losses) == 100

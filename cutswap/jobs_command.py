@@ -1,0 +1,194 @@
+"""`python -m cutswap jobs`: the queue from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from cutswap.errors import CutSwapError
+from cutswap.finetune_command import repeat_arguments
+from cutswap.job_devices import device_for
+from cutswap.job_log import log_tail
+from cutswap.job_queue import JobQueue
+from cutswap.job_states import ACTIVE, FAILED, RESUMABLE, Standing, jobs_ahead, standing
+from cutswap.job_worker import wake
+from cutswap.runs import DONE, FoundRun, find_runs, read_run
+
+QUEUEABLE = ("finetune", "evaluate")  # commands with an --out
+_EVERY = 1.0  # seconds between looks while following
+
+
+def runs_folder(given: Path | None = None) -> Path:
+    """The folder given, the variable CUTSWAP_RUNS, or `runs` in the current folder."""
+    return Path(given or os.environ.get("CUTSWAP_RUNS") or "runs").absolute()
+
+
+def standings(folder: Path) -> list[tuple[FoundRun, Standing]]:
+    """Every run of a folder and of its queue, those at work and waiting first.
+
+    Raises:
+        CutSwapError: the folder or its queue cannot be read.
+    """
+    queue = JobQueue(folder)
+    last = {job.run: job for job in queue.last_of_all()}
+    active = [job for job in last.values() if job.is_active]
+    found = {run.path: run for run in find_runs(folder).runs}
+    for path, job in last.items():  # also those that ended before their first word
+        if job.command and job.command[0] == "finetune":
+            found.setdefault(path, read_run(path, path.relative_to(folder).as_posix()))
+    pairs = []
+    for path, run in found.items():
+        job_of = last.get(path)
+        ahead = jobs_ahead(job_of, active) if job_of else 0
+        pairs.append((run, standing(run, job_of, ahead)))
+
+    def order(pair: tuple[FoundRun, Standing]) -> tuple[Any, ...]:
+        run, stands = pair
+        if stands.is_active:
+            return 0, ACTIVE.index(stands.word) == 0, stands.job.number if stands.job else 0
+        return 1, False, -max(run.changed, stands.job.added if stands.job else 0.0)
+
+    return sorted(pairs, key=order)
+
+
+def jobs(options: argparse.Namespace) -> dict[str, Any]:
+    """Do what was asked of the queue."""
+    folder = runs_folder(options.runs)
+    queue = JobQueue(folder)
+    result: dict[str, Any]
+    if options.action == "add":
+        result = _add(queue, options.words)
+    elif options.action == "resume":
+        result = resume(queue, _run(folder, options.name))
+    elif options.action == "stop":
+        run = _run(folder, options.name)
+        if not queue.stop(run, by_force=options.force):
+            raise CutSwapError(
+                options.name, expected="a job that waits or is at work", found="none",
+                fix="see the list: python -m cutswap jobs",
+            )  # fmt: skip
+        print(f"{options.name}: asked to stop; its checkpoint stays")
+        result = {"run": options.name}
+    elif options.action == "follow":
+        return _follow(queue, _run(folder, options.name), options.name)
+    else:
+        result = _list(folder)
+    wake(queue)
+    return result
+
+
+def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
+    """Put an unfinished run into the queue again, with the command that began it.
+
+    Raises:
+        CutSwapError: it is done, active or broken, or neither folder nor queue knows its command.
+    """
+    found, job = read_run(run, run.name), queue.of(run)
+    stands = standing(found, job)
+    if stands.word not in RESUMABLE:
+        raise CutSwapError(
+            run.name,
+            expected="a run that was stopped, interrupted or failed",
+            found=f"{stands.word} {stands.why}".strip(),
+            fix="start a new run" if stands.word == DONE else "see the list",
+        )
+    if found.settings:
+        command = repeat_arguments(found.settings, run)
+        device = str((found.settings.get("training") or {}).get("device", "auto"))
+    elif job is not None:
+        command, device = list(job.command), job.device
+    else:
+        raise CutSwapError(
+            run, expected="settings.json or an entry in the queue", found="neither",
+            fix="start a new run",
+        )  # fmt: skip
+    return _queued(queue, run, command, device)
+
+
+def _add(queue: JobQueue, words: list[str]) -> dict[str, Any]:
+    from cutswap.cli import build_parser
+
+    words = words[1:] if words[:1] == ["--"] else words
+    if not words or words[0] not in QUEUEABLE:
+        raise CutSwapError(
+            "jobs add",
+            expected=f"a command to queue: {' or '.join(QUEUEABLE)}, with its flags",
+            found=" ".join(words[:2]) or "nothing",
+            fix="for example: jobs add finetune --data ROOT --out runs/first",
+        )
+    options = build_parser().parse_args(words)  # refuses unknown flags now, not at night
+    if words[0] == "finetune":
+        from cutswap.commands import finetuning_settings
+
+        device = finetuning_settings(options).training.device
+    else:
+        device = options.device
+    # The worker runs elsewhere: paths must not depend on this folder.
+    absolute = [_absolute(word, before) for word, before in zip(words, ["", *words], strict=False)]
+    return _queued(queue, options.out.absolute(), absolute, device)
+
+
+def _absolute(word: str, before: str) -> str:
+    flag, equals, value = word.partition("=")
+    if equals and flag in _PATHS:
+        return f"{flag}={Path(value).expanduser().absolute()}"
+    return str(Path(word).expanduser().absolute()) if before in _PATHS else word
+
+
+_PATHS = ("--data", "--out", "--run", "--json")
+
+
+def _queued(queue: JobQueue, run: Path, command: list[str], asked: str) -> dict[str, Any]:
+    job = queue.add(run, command, device_for(asked, queue))
+    ahead = jobs_ahead(job, queue.active())
+    name = run.relative_to(queue.folder).as_posix()
+    print(f"{name}: queued for {job.device}" + (f", {ahead} before it" if ahead else ""))
+    return {"run": name, "device": job.device, "ahead": ahead}
+
+
+def _list(folder: Path) -> dict[str, Any]:
+    rows = []
+    for run, stands in standings(folder):
+        updates = f"{run.step}/{run.steps}" if run.steps else "-"
+        print(f"{run.name:<32} {stands.word:<18} {updates:>12}  {stands.why}".rstrip())
+        rows.append(
+            {"run": run.name, "state": stands.word, "why": stands.why,
+             "step": run.step, "steps": run.steps}
+        )  # fmt: skip
+    if not rows:
+        print(f"no runs in {folder}")
+    return {"folder": str(folder), "runs": rows}
+
+
+def _follow(queue: JobQueue, path: Path, name: str) -> dict[str, Any]:
+    """Say each change until the job is at rest; exit status 1 if it is not done then."""
+    said = ""
+    while True:
+        wake(queue)  # a job whose worker was killed must not wait for ever
+        job = queue.of(path)
+        run = read_run(path, name)
+        stands = standing(run, job, jobs_ahead(job, queue.active()) if job else 0)
+        updates = f" {run.step}/{run.steps}" if run.steps else ""
+        line = f"{name}: {stands.word}{updates} {stands.why}".rstrip()
+        if line != said:
+            print(line, flush=True)
+            said = line
+        if not stands.is_active:
+            if stands.word == FAILED:
+                print("\n".join(log_tail(path, 5)), file=sys.stderr)
+            return {"run": name, "state": stands.word, "exit_status": int(stands.word != DONE)}
+        time.sleep(_EVERY)
+
+
+def _run(folder: Path, name: str) -> Path:
+    path = folder / name
+    if path.is_dir() or JobQueue(folder).of(path) is not None:
+        return path
+    raise CutSwapError(
+        name, expected=f"a run in {folder}", found="none of that name",
+        fix="see the list: python -m cutswap jobs",
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Gradients of a batch in as many pieces as the memory allows; the batch stays the batch.
+
+Pieces are whole photos with all their classes. The loss of a piece is weighted by its share of the
+batch, so the sum of the pieces' gradients is the batch's; only batch norm in training mode sees
+the piece instead of the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor, nn
+
+from cutswap.errors import CutSwapError
+
+
+class MicroBatches:
+    """Halves the pieces whenever memory runs out, and remembers what fitted.
+
+    Attributes:
+        size: photos a piece holds at most.
+        may_halve: false where other processes wait for the same number of pieces.
+    """
+
+    def __init__(self, size: int, *, may_halve: bool = True) -> None:
+        self.size = size
+        self.may_halve = may_halve
+
+    def backward(
+        self, model: nn.Module, photos: Tensor, scores_of: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor, float]:
+        """Put the batch's gradient into the parameters' `.grad`, which must be None before.
+
+        Args:
+            model: its buffers (batch-norm statistics) are put back when a try runs out of memory.
+            photos: (B, ways, H, W, 3) uint8.
+            scores_of: from (b, ways, H, W, 3) photos to (b * ways, ways) scores, photo-major.
+
+        Returns:
+            (B * ways, ways) float32 scores and (B * ways,) int64 labels, on the CPU, detached, and
+            the batch's mean cross entropy.
+
+        Raises:
+            CutSwapError: not even one photo fits, or the loss is not finite.
+        """
+        buffers = list(model.buffers())
+        kept = [buffer.clone() for buffer in buffers]
+        while True:
+            shortage = ""
+            try:
+                return self._try(photos, scores_of)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                shortage = str(error).splitlines()[0][:200]
+            # Out of the except block, whose traceback would keep the failed piece alive.
+            model.zero_grad(set_to_none=True)
+            with torch.no_grad():
+                for buffer, value in zip(buffers, kept, strict=True):
+                    buffer.copy_(value)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            if self.size == 1 or not self.may_halve:
+                wanted = "one photo" if self.size == 1 else f"{self.size} photos"
+                raise CutSwapError(
+                    "memory",
+                    expected=f"room for {wanted} in all classes",
+                    found=shortage,
+                    fix="lower --image-size or --batch-size, or free memory on the device",
+                )
+            self.size = math.ceil(self.size / 2)
+
+    def _try(
+        self, photos: Tensor, scores_of: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor, float]:
+        count, ways = photos.shape[:2]
+        found: list[Tensor] = []
+        total = 0.0
+        for piece in photos.tensor_split(math.ceil(count / self.size)):
+            scores = scores_of(piece).float()
+            labels = torch.arange(ways, device=scores.device).repeat(len(piece))
+            loss = F.cross_entropy(scores, labels) * (len(piece) / count)
+            loss.backward()
+            total += float(loss.detach())
+            found.append(scores.detach().cpu())
+        return torch.cat(found), torch.arange(ways).repeat(count), total
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the CPU's allocator, had no room."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,99 @@
+"""kill -9 at random moments: resumed each time, the run is the unbroken one, step by step.
+
+Three kills here; `make test-kills` does twenty.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cutswap.job_states import INTERRUPTED, STOPPED, standing
+from cutswap.run_states import read_run
+from tests.datasets_for_tests import build_category
+from tests.waiting import until
+
+KILLS = int(os.environ.get("CUTSWAP_KILLS", "3"))
+STEPS = max(12, 2 * KILLS)
+
+
+def command(data: Path, out: Path) -> list[str]:
+    """A short run that keeps a checkpoint every other update, so that some are always lost."""
+    return [
+        sys.executable, "-m", "cutswap", "finetune", "--data", str(data), "--out", str(out),
+        "--image-size", "64", "--weights", "random", "--saliency-backbone", "squeezenet1_0",
+        "--saliency-weights", "random", "--layers", "4,12", "--batch-size", "2", "--epochs", "1",
+        "--steps-per-epoch", str(STEPS), "--checkpoint-every", "2", "--device", "cpu",
+        "--precision", "float32", "--quiet",
+    ]  # fmt: skip
+
+
+def losses(run: Path) -> list[tuple[int, float, float]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line["loss"], line["accuracy"]) for line in lines]
+
+
+def test_killed_and_resumed_is_the_unbroken_run(tmp_path: Path):
+    build_category(tmp_path / "bolt", train=4)
+    env = {**os.environ, "CUTSWAP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    began = time.monotonic()
+    subprocess.run(command(tmp_path / "bolt", whole), env=env, check=True)
+    took = time.monotonic() - began
+    expected = losses(whole)
+    assert [step for step, _, _ in expected] == list(range(1, STEPS + 1))
+
+    dice = random.Random(0)  # noqa: S311 - moments to strike at, no secret
+    kills = 0
+    for _ in range(20 * KILLS):
+        child = subprocess.Popen(command(tmp_path / "bolt", broken), env=env)
+        try:
+            # From the first import to beyond the last update: every moment has its turn.
+            child.wait(dice.uniform(0.2, 0.8) * took)
+            assert child.returncode == 0
+            if kills >= KILLS:
+                break
+            (broken / "result.json").unlink()  # it was too quick: let it end once more
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            kills += 1
+            assert not (broken / "settings.json").exists() or not (
+                standing(read_run(broken), None).is_active
+            )
+            if kills == KILLS:
+                took *= 10  # now let it finish
+    assert kills == KILLS
+    assert losses(broken) == expected
+    left, right = (read_run(path) for path in (whole, broken))
+    assert left.state == right.state == "done"
+    assert (whole / "backbone.safetensors").read_bytes() == (
+        broken / "backbone.safetensors"
+    ).read_bytes()
+
+
+def test_a_stop_keeps_what_was_learnt_up_to_that_update(tmp_path: Path):
+    build_category(tmp_path / "bolt", train=4)
+    env = {**os.environ, "CUTSWAP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "run"
+    line = [*command(tmp_path / "bolt", out)[:-1], "--quiet", "--epochs", "500"]
+    child = subprocess.Popen([*line, "--checkpoint-every", "100000"], env=env)
+    try:
+        until(lambda: (out / "metrics.jsonl").exists() and len(losses(out)) >= 2)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 130
+    finally:
+        child.kill()
+    done = losses(out)[-1][0]
+    stands = standing(read_run(out), None)
+    assert (stands.word, stands.why) == (STOPPED, f"after update {done} of {500 * STEPS}")
+    assert stands.word != INTERRUPTED
+    from cutswap.run_folder import RunFolder
+
+    assert int(RunFolder(out).read_checkpoint()["step"]) == done
