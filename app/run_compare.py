@@ -6,30 +6,25 @@ Nothing here is about a process: runs are read from their folders, finished or n
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd  # type: ignore[import-untyped] # Streamlit's own: shading needs its Styler
 import streamlit as st
 
-from app import results_open, run_compare_chart, run_metrics, workspace
-from app.guards import plain_errors
+from app import run_compare_chart, run_compare_table, run_metrics, workspace
+from app.guards import plain_errors, plain_text
 from app.selection import found_runs
 from cutswap.errors import CutSwapError
-from cutswap.run_differences import flat_settings, settings_differences
-from cutswap.run_scores import scores_of_runs
+from cutswap.run_differences import flat_settings
 from cutswap.run_series import RunSeries
 from cutswap.runs import BROKEN, DONE, FoundRun, FoundRuns
 
 CHOSEN = "compare.runs"  # session: names of the runs compared
 MOST = len(run_compare_chart.COLOURS)
-WINDOW = 20  # updates averaged for the accuracy, as in a run's result
 EVERY = 10.0  # seconds between looks while a run of the comparison still grows
 UPDATES, SECONDS = "Updates", "Seconds"
 AUTOMATIC = 0
-SHADE = "background-color: rgba(230, 159, 0, 0.25)"
-_WHAT = " "  # heading of the first column
 
 
 def section() -> None:
@@ -139,7 +134,7 @@ def _draw(
         )  # fmt: skip
     _say(width, ways, by_seconds, [name for name in curves if name not in timed])
     with plain_errors("the table"):
-        _table(runs, curves, records, found)
+        run_compare_table.table(runs, curves, records, found)
 
 
 def _controls(curves: Mapping[str, RunSeries]) -> tuple[int, bool]:
@@ -182,71 +177,7 @@ def _say(width: int, ways: Mapping[str, int], by_seconds: bool, untimed: list[st
     if by_seconds and untimed:
         notes.append(f"Without a recorded speed, and not drawn: {', '.join(untimed)}.")
     if notes:
-        st.caption(" ".join(notes))
-
-
-def _table(
-    runs: Sequence[FoundRun],
-    curves: Mapping[str, RunSeries],
-    records: Mapping[str, dict[str, Any]],
-    found: FoundRuns,
-) -> None:
-    """Runs as columns; above what differs, below what came out."""
-    names = [run.name for run in runs]
-    differences = settings_differences([records[name] for name in names])
-    texts = [[d.label, *d.texts] for d in differences]
-    shades = [["", *(SHADE if t != d.texts[0] else "" for t in d.texts)] for d in differences]
-    results = _results(runs, curves, found)
-    texts += results
-    shades += [[""] * (len(names) + 1) for _ in results]
-    columns = [_WHAT, *names]
-    frame = pd.DataFrame(texts, columns=columns)
-    shading = pd.DataFrame(shades, columns=columns)
-    if differences:
-        st.caption(
-            f"{len(differences)} settings differ; shaded is what is not as in {names[0]}. Below"
-            " them, what came out."
-        )
-    else:
-        st.caption("The runs have the very same settings. What came out:")
-    st.dataframe(
-        frame.style.apply(lambda _: shading, axis=None), hide_index=True, width="stretch",
-        height="content",
-        column_config={
-            _WHAT: st.column_config.TextColumn(_WHAT, pinned=True, width=170),
-            **{name: st.column_config.TextColumn(name, width=150) for name in names},
-        },
-        alt=f"{len(differences)} settings that differ and {len(results)} results of"
-        f" {len(names)} runs",
-    )  # fmt: skip
-
-
-def _results(
-    runs: Sequence[FoundRun], curves: Mapping[str, RunSeries], found: FoundRuns
-) -> list[list[str]]:
-    def row(label: str, cell: Callable[[FoundRun, RunSeries], str]) -> list[str]:
-        return [label, *(cell(run, curves[run.name]) for run in runs)]
-
-    rows = [
-        row("updates", lambda run, c: f"{c.steps[-1]} of {run.steps or '?'}"),
-        row(f"accuracy, last {WINDOW}", lambda _, c: f"{c.accuracy[-WINDOW:].mean():.3f}"),
-        row(f"loss, last {WINDOW}", lambda _, c: f"{c.loss[-WINDOW:].mean():.3f}"),
-        row("samples a second", lambda _, c: "–" if c.seconds is None else f"{c.speed.mean():.1f}"),
-    ]
-    evaluations = (*found.evaluations, *kept_by_inspect())
-    for score in scores_of_runs(runs, evaluations, found.runs):
-        figures = score.figures
-        cells = [figures[r.name].text() if r.name in figures else "–" for r in runs]
-        rows.append([score.label, *cells])
-    return rows
-
-
-def kept_by_inspect() -> tuple[Any, ...]:
-    """Evaluations in the cache; none where that cannot be listed, which other pages say."""
-    try:
-        return results_open.cached_evaluations()
-    except CutSwapError:
-        return ()
+        st.caption(plain_text(" ".join(notes)))
 
 
 def _say_left_out(left_out: Mapping[str, str]) -> None:

@@ -21,9 +21,9 @@ WIDTHS = (1, 5, 11, 25, 51, 101, 251, 501, 1001)
 
 
 def default_width(curves: Sequence[RunSeries]) -> int:
-    """Updates to average over: a tenth of the longest curve, of `WIDTHS`."""
+    """Updates to average over: a sixth of the longest curve at most, of `WIDTHS`."""
     longest = max((len(curve.steps) for curve in curves), default=0)
-    return max(w for w in WIDTHS if w <= max(1, longest // 10))
+    return max(w for w in WIDTHS if w <= max(1, longest // 6))
 
 
 def compared(

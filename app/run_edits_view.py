@@ -11,7 +11,8 @@ import streamlit as st
 from app import results_open, workspace
 from app.guards import plain_text, show_error
 from app.page_links import go_to
-from app.run_compare import CHOSEN, kept_by_inspect
+from app.run_compare import CHOSEN
+from app.run_compare_table import kept_by_inspect
 from app.run_form import SHOWN
 from app.selection import found_runs
 from cutswap.errors import CutSwapError

@@ -46,8 +46,8 @@ class Difference:
 
     @property
     def label(self) -> str:
-        """For people: `training: learning rate`."""
-        return self.name.replace(".", ": ", 1).replace("_", " ")
+        """For people: `learning rate` of the training, `clusters: k` of other sections."""
+        return self.name.removeprefix("training.").replace(".", ": ", 1).replace("_", " ")
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cutswap.result_setups import scoring_in_words
-from cutswap.results_table import METRICS, Figure, figure_of
+from cutswap.results_table import Figure, figure_of
 from cutswap.run_references import evaluations_of
 from cutswap.run_states import DONE, FoundEvaluation, FoundRun
 
@@ -23,12 +23,12 @@ class ScoreRow:
     """One metric of one category, scored in one way.
 
     Attributes:
-        metric: a key of `results_table.METRICS`.
+        metric: of `SHOWN`, a key of `results_table.METRICS`.
         category: that was scored.
-        root: its folder; equal names elsewhere are other rows.
+        root: its folder.
         scoring: PatchCore's settings in words.
         figures: by the run's name, over the seeds of its evaluations; a run without is absent.
-        number: 2 and up where several rows read alike, else 1.
+        number: of category, folder and scoring among those found, from 1.
     """
 
     metric: str
@@ -36,13 +36,12 @@ class ScoreRow:
     root: str
     scoring: str
     figures: dict[str, Figure]
-    number: int = 1
+    number: int
 
     @property
-    def label(self) -> str:
-        """`Image AUROC of bolt, coreset 0.01, layer2+layer3`."""
-        text = f"{METRICS[self.metric]} of {self.category}, {self.scoring}"
-        return text + (f" (#{self.number})" if self.number > 1 else "")
+    def about(self) -> str:
+        """What the rows of one number have in common: `bolt, coreset 0.01, layer2+layer3`."""
+        return f"{self.category}, {self.scoring}"
 
 
 def scores_of_runs(
@@ -70,7 +69,8 @@ def scores_of_runs(
         cell.pop(once, None)  # so that the newest is the last
         cell[once] = evaluation
     rows: list[ScoreRow] = []
-    for (category, words, root, _), by_run in sorted(cells.items(), key=lambda item: item[0]):
+    ordered = sorted(cells.items(), key=lambda item: item[0])
+    for number, ((category, words, root, _), by_run) in enumerate(ordered, start=1):
         for metric in SHOWN:
             figures = {
                 name: figure
@@ -78,9 +78,7 @@ def scores_of_runs(
                 if (figure := figure_of(list(cell.values()), metric)) is not None
             }
             if figures:
-                row = ScoreRow(metric, category, root, words, figures)
-                alike = sum(replace(r, number=1).label == row.label for r in rows)
-                rows.append(replace(row, number=alike + 1))
+                rows.append(ScoreRow(metric, category, root, words, figures, number))
     return tuple(rows)
 
 

@@ -46,7 +46,9 @@ def test_differences_by_hand_in_the_order_of_the_settings():
         ("clusters.k", ("4", "2", "4")),
         ("weak.jitter", ("0.1", "0.1", "0.2")),
     ]
-    assert found[1].label == "training: steps per epoch"
+    assert [d.label for d in found[1:5]] == [
+        "steps per epoch", "learning rate", "freeze batch norm", "clusters: k",
+    ]  # fmt: skip
     assert found[2].values == (0.03, 0.1, 0.03)
 
 
