@@ -6,7 +6,7 @@ Nothing here is about a process: runs are read from their folders, finished or n
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,15 +169,19 @@ def _say(width: int, ways: Mapping[str, int], by_seconds: bool, untimed: list[st
         notes.append(f"Thick: the mean of {width} updates around each. Faint: every update.")
     counts = sorted(set(ways.values()))
     if len(counts) > 1:
-        sorts = (f"{c}: {', '.join(n for n, count in ways.items() if count == c)}" for c in counts)
+        sorts = (f"{c}: {_names(n for n, count in ways.items() if count == c)}" for c in counts)
         notes.append(
             f"Numbers of classes differ ({'; '.join(sorts)}), and with them chance: neither loss"
             " nor accuracy can be compared between these."
         )
     if by_seconds and untimed:
-        notes.append(f"Without a recorded speed, and not drawn: {', '.join(untimed)}.")
+        notes.append(f"Without a recorded speed, and not drawn: {_names(untimed)}.")
     if notes:
-        st.caption(plain_text(" ".join(notes)))
+        st.caption(" ".join(notes))
+
+
+def _names(names: Iterable[str]) -> str:
+    return plain_text(", ".join(names))
 
 
 def _say_left_out(left_out: Mapping[str, str]) -> None:

@@ -101,7 +101,7 @@ def _say_scores(scores: Sequence[ScoreRow]) -> None:
         said = "; ".join(every.values())
     spread = any(f.std is not None for score in scores for f in score.figures.values())
     st.caption(
-        f"AUROC on real defects: {plain_text(said)}."
+        f"AUROC on real defects, {plain_text(said)}."
         + (" Several seeds: mean ± sample standard deviation." if spread else "")
     )
 

@@ -11,7 +11,7 @@ from cutswap.metrics_tail import MetricsTail
 from cutswap.run_series import RunSeries, run_series
 from cutswap.run_states import METRICS
 
-RUNS = 16  # kept in memory, 0.1 GB each at 100,000 updates, for a run of 20 epochs next to nothing
+RUNS = 10  # kept in memory, eight compared and some to spare; one of 100,000 updates takes 64 MB
 
 
 def updates(run: Path) -> list[dict[str, Any]]:

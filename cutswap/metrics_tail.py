@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ class MetricsTail:
     def __init__(self, run: Path) -> None:
         self.file = run / METRICS
         self._lock = threading.Lock()
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._seen: tuple[int, ...] = ()
         self._offset = 0  # bytes of the lines that are surely whole
         self._last = b""  # the last of them, with its line break
@@ -100,16 +100,16 @@ class MetricsTail:
         length = sum(len(piece) + 1 for piece in pieces[: len(values)])
         is_open = length > len(new)
         whole = values[:-1] if is_open else values
-        self._open = [_slim(value) for value in values[len(whole) :]]
+        self._open = [self._slim(value) for value in values[len(whole) :]]
         if whole:
-            self._lines += [_slim(value) for value in whole]
+            self._lines += [self._slim(value) for value in whole]
             self._last = pieces[len(whole) - 1] + b"\n"
             self._offset += sum(len(piece) + 1 for piece in pieces[: len(whole)])
 
-
-def _slim(line: dict[str, Any]) -> dict[str, Any]:
-    """The same with names that all lines share: the parser makes new ones for every line."""
-    return {sys.intern(name): value for name, value in line.items()}
+    def _slim(self, line: dict[str, Any]) -> dict[str, Any]:
+        """The same with names that all lines share: the parser makes new ones for every line."""
+        names = tuple(line)
+        return dict(zip(self._names.setdefault(names, names), line.values(), strict=True))
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:

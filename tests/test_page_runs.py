@@ -122,7 +122,7 @@ def test_equal_settings_and_evaluations_are_told(folder):
     found = comparison(at)
     assert found["Image AUROC"] == ["–", "0.900"]
     assert found["Pixel AUROC"] == ["–", "0.800"]
-    assert "AUROC on real defects: bolt, coreset 0.01, layer2+layer3 (/data/bolt)" in texts(at)
+    assert "AUROC on real defects, bolt, coreset 0.01, layer2+layer3." in texts(at)
 
 
 def test_runs_that_cannot_be_compared_are_left_out_with_their_reason(folder):
