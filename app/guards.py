@@ -37,11 +37,11 @@ def plain_errors(what: str = "this part") -> Iterator[None]:
 def show_error(error: CutSwapError) -> None:
     """One refusal: what is wrong, and the way out."""
     st.error(
-        f"**{_plain(error.subject)}**: expected {_plain(error.expected)}, found"
-        f" {_plain(error.found)}.\n\nTo fix it: {_plain(error.fix)}."
+        f"**{plain_text(error.subject)}**: expected {plain_text(error.expected)}, found"
+        f" {plain_text(error.found)}.\n\nTo fix it: {plain_text(error.fix)}."
     )
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """File names and the like may hold Markdown; they are shown as they are."""
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|$~:" else c for c in text)

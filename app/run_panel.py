@@ -15,7 +15,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import jobs, run_chart, workspace
+from app import jobs, run_chart, run_edits_view, run_metrics, workspace
 from app.guards import plain_errors
 from app.howto import command_line
 from app.jobs import Job
@@ -25,7 +25,7 @@ from app.run_form import SHOWN
 from app.selection import found_runs, select
 from cutswap.errors import CutSwapError
 from cutswap.finetune_command import repeat_arguments
-from cutswap.runs import BROKEN, DONE, UNFINISHED, FoundRun, read_run, training_curve
+from cutswap.runs import BROKEN, DONE, UNFINISHED, FoundRun, read_run
 
 EVERY = 2.0  # seconds between looks at a run at work; an update takes about as long on a CPU
 PATIENCE = 15.0  # seconds a process gets to end by itself before force is offered
@@ -132,6 +132,7 @@ def runs() -> None:
     alive = one.state in (AT_WORK, STARTING)
     st.session_state[_ALIVE] = alive
     st.fragment(_panel, run_every=EVERY if alive else None)(one.path, one.name)
+    run_edits_view.actions(one.run, lambda path: look(path).state in (AT_WORK, STARTING))
     _repeat(one)
     if len(every) > 1:
         with st.expander(f"All {len(every)} runs", icon=":material/list:"):
@@ -280,7 +281,7 @@ def _stop(one: Listed, by_force: bool) -> None:
 def _lines(one: Listed) -> list[dict[str, Any]]:
     """The curve; of a broken one nothing, for its reason is on the screen already."""
     try:
-        return training_curve(one.path)
+        return run_metrics.updates(one.path)
     except CutSwapError:
         return []
 

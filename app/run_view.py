@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app import run_compare
 from app.guards import plain_errors
 from app.howto import how_it_works
 from app.run_form import form
@@ -16,6 +17,8 @@ def show(selected: Selection | None) -> None:
             form(selected)
     with plain_errors("the runs"):
         runs()
+    with plain_errors("the comparison"):
+        run_compare.section()
     _explanation()
 
 

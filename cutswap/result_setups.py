@@ -94,6 +94,15 @@ def run_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> FoundRun | 
     return _run_named(_source(evaluation.summary), runs)
 
 
+def scoring_in_words(evaluation: FoundEvaluation) -> str:
+    """How a sound evaluation was scored: `coreset 0.01, layer2+layer3`, and what is unusual."""
+    scoring = PatchCoreSettings.from_dict(evaluation.summary["patchcore"])
+    skip = (*_OF_SCORING, "batch_size")
+    rest = _changes(scoring.to_dict(), PatchCoreSettings().to_dict(), skip)
+    parts = [f"coreset {scoring.coreset:g}", "+".join(scoring.layers)]
+    return ", ".join([*parts, *filter(None, [rest])])
+
+
 def run_in_words(run: FoundRun) -> str:
     """What a run was tuned with, as far as it is not the recipe: `fine-tuned gentle, epochs 1`."""
     training = _part(run.settings, "training")

@@ -220,7 +220,7 @@ def build_table(
     figures = {
         place: figure
         for place, cell in cells.items()
-        if (figure := _figure(list(cell.values()), metric)) is not None
+        if (figure := figure_of(list(cell.values()), metric)) is not None
     }
     shown_rows = tuple(sorted(rows.values(), key=lambda r: (r.category.casefold(), r.number)))
     shown = sorted(setups.values(), key=lambda s: (s.is_tuned, s.coreset, s.label))
@@ -266,7 +266,8 @@ def _numbered_setups(setups: Sequence[Setup]) -> dict[str, Setup]:
     return numbered
 
 
-def _figure(evaluations: Sequence[FoundEvaluation], metric: str) -> Figure | None:
+def figure_of(evaluations: Sequence[FoundEvaluation], metric: str) -> Figure | None:
+    """One metric over evaluations of one network; None where none of them has it."""
     defined = [e for e in evaluations if e.summary.get(metric) is not None]
     if not defined:
         return None

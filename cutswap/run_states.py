@@ -167,9 +167,9 @@ def training_curve(path: Path) -> list[dict[str, Any]]:
     try:
         lines = read_json_lines(file)
     except OSError as error:
-        raise _unreadable(file, error) from error
+        raise unreadable(file, error) from error
     for number, line in enumerate(lines, start=1):
-        _need_update(file, number, line)
+        need_update(file, number, line)
     return lines
 
 
@@ -188,7 +188,7 @@ def _object(path: Path, fix: str) -> dict[str, Any]:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if size > MAX_JSON:
         raise CutSwapError(path, expected="a small JSON file", found=f"{size:,} bytes", fix=fix)
     try:
@@ -211,7 +211,7 @@ def _progress(path: Path) -> tuple[int, int | None]:
             file.seek(max(0, size - _TAIL))
             lines = file.read().decode("utf-8", errors="replace").split("\n")
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     whole = [text for text in lines[:-1] if text.strip()]  # the last piece is cut short or empty
     if not whole:
         return 0, None
@@ -219,12 +219,22 @@ def _progress(path: Path) -> tuple[int, int | None]:
         line = json.loads(whole[-1])
     except ValueError:
         line = None
-    _need_update(path, None, line)
+    need_update(path, None, line)
     steps = line.get("steps")
     return line["step"], steps if _is_count(steps) and steps > 0 else None
 
 
-def _need_update(path: Path, number: int | None, line: object) -> None:
+def need_update(path: Path, number: int | None, line: object) -> None:
+    """Refuse what is no update of a run.
+
+    Args:
+        path: of metrics.jsonl, for the message.
+        number: of the line, from 1; None for the last one.
+        line: as parsed.
+
+    Raises:
+        CutSwapError: no object with a whole `step` and finite `loss` and `accuracy`.
+    """
     sound = (
         isinstance(line, dict)
         and _is_count(line.get("step"))
@@ -285,7 +295,8 @@ def _reason(error: CutSwapError) -> str:
     return f"{Path(error.subject).name}: expected {error.expected}, found {error.found}"
 
 
-def _unreadable(path: Path, error: OSError) -> CutSwapError:
+def unreadable(path: Path, error: OSError) -> CutSwapError:
+    """What to raise for a file that the system refuses to give out."""
     return CutSwapError(
         path,
         expected="a readable file",

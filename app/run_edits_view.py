@@ -1,0 +1,162 @@
+"""What can be done with a run as a thing on disk: rename it, delete it, open what scored it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from app import results_open, workspace
+from app.guards import plain_text, show_error
+from app.page_links import go_to
+from app.run_compare import CHOSEN
+from app.run_compare_table import kept_by_inspect
+from app.run_form import SHOWN
+from app.selection import found_runs
+from cutswap.errors import CutSwapError
+from cutswap.run_edits import IsBusy, contents, delete_run, rename_run, side_files
+from cutswap.run_references import evaluations_of
+from cutswap.runs import DONE, UNFINISHED, FoundEvaluation, FoundRun, read_run
+
+RECENT = 60.0  # seconds since its last change within which a run of unknown origin may be at work
+_REFUSED = "train.edit.refused"  # session: why the last edit was refused
+_NEW = "train.edit.name"  # session, before the run's name: the field
+
+
+def actions(run: FoundRun, is_busy: IsBusy) -> None:
+    """The row of buttons below a run.
+
+    Args:
+        run: as it is on disk; its folder may be missing where a job never made it.
+        is_busy: whether one of the app's own processes is at work on a folder.
+    """
+    check = _or_perhaps_in_a_terminal(is_busy)
+    is_there = run.path.is_dir()
+    is_free = not check(run.path)
+    reason = "" if is_free else " Not while a process is, or was a moment ago, at work on it."
+    first, second, third = st.columns([1, 1, 2])
+    with (
+        first,
+        st.popover(
+            "Rename", icon=":material/edit:", width="stretch", disabled=not (is_there and is_free),
+            help=f"The folder, its log, and evaluations that name it.{reason}",
+        ),
+        st.form(f"rename.{run.name}", border=False),
+    ):  # fmt: skip
+        key = f"{_NEW}.{run.name}"
+        st.text_input("New name", run.path.name, key=key, max_chars=80)
+        st.form_submit_button("Rename it", on_click=_rename, args=(run, key, check))
+    if second.button(
+        "Delete", icon=":material/delete:", width="stretch", key=f"delete.{run.name}",
+        disabled=not is_free, help=f"Asks first, and says what is lost.{reason}",
+    ):  # fmt: skip
+        _confirm(run, check)
+    with third:
+        _open(run)
+    refused: CutSwapError | None = st.session_state.pop(_REFUSED, None)
+    if refused is not None:
+        show_error(refused)
+
+
+def _open(run: FoundRun) -> None:
+    """The way to the newest numbers that this run's network has, where the data are known."""
+    scored = [e for e in _evaluations(run) if e.state == DONE] if run.state == DONE else []
+    if not scored:
+        return
+    newest = max(scored, key=lambda e: e.changed)
+    key = results_open.category_key(newest.root)
+    if key is None or "inspect_heatmaps" not in st.session_state["pages"]:
+        return
+    figure = newest.summary.get("image_auroc")
+    text = f", image AUROC {figure:.3f}" if isinstance(figure, (int, float)) else ""
+    if st.button(
+        f"Its evaluation{text}", icon=":material/table_chart:", width="stretch",
+        key=f"scored.{run.name}", on_click=results_open.inspect,
+        args=(newest, key, found_runs(workspace.runs_folder()).runs),
+        help=f"Shows {newest.name} in Inspect. {len(scored)} evaluations used this run; Results has"
+        " them all.",
+    ):  # fmt: skip
+        go_to("inspect_heatmaps")
+
+
+@st.dialog("Delete this run?", icon=":material/delete:")
+def _confirm(run: FoundRun, is_busy: IsBusy) -> None:
+    for line in _losses(run):
+        st.markdown(line)
+    keep, delete = st.columns(2)
+    if keep.button("Keep it", width="stretch", key="delete.keep"):
+        st.rerun()
+    if delete.button(
+        "Delete for good", type="primary", icon=":material/delete_forever:", width="stretch",
+        key="delete.confirmed", on_click=_delete, args=(run, is_busy),
+    ):  # fmt: skip
+        st.rerun()  # the list without it, or the reason why it is still there
+
+
+def _losses(run: FoundRun) -> list[str]:
+    """What goes with it, a sentence each."""
+    size, foreign = contents(run.path)
+    lines = [f"**{plain_text(run.name)}** will be gone for good, with its log."]
+    if run.path.is_dir():
+        what = "settings, curve and checkpoint" + (", tuned weights" if run.state == DONE else "")
+        lines.append(f"- {size / 1e6:,.1f} MB on disk: {what}")
+    if run.step:
+        lines.append(f"- {run.step} updates of {run.steps or '?'}")
+    if foreign:
+        names = ", ".join(map(plain_text, foreign[:5])) + (" and more" if len(foreign) > 5 else "")
+        lines.append(f"- what else lies in its folder: **{names}**")
+    others = [e for e in _evaluations(run) if not e.path.is_relative_to(run.path)]
+    if others:
+        noun = "1 evaluation that used it keeps its" if len(others) == 1 else (
+            f"{len(others)} evaluations that used it keep their"
+        )  # fmt: skip
+        lines.append(f"{noun} numbers; Results will say that the run was deleted.")
+    return lines
+
+
+def _evaluations(run: FoundRun) -> Sequence[FoundEvaluation]:
+    found = found_runs(workspace.runs_folder())
+    return evaluations_of(run, (*found.evaluations, *kept_by_inspect()), found.runs)
+
+
+def _rename(run: FoundRun, key: str, is_busy: IsBusy) -> None:
+    folder = workspace.runs_folder()
+    try:
+        new = rename_run(folder, run.path, st.session_state[key], is_busy, kept_by_inspect())
+    except CutSwapError as error:
+        st.session_state[_REFUSED] = error
+        return
+    name = new.relative_to(folder).as_posix()
+    st.session_state[SHOWN] = name
+    if st.session_state.get("run") == run.name:  # the sidebar's selection follows
+        st.session_state["run"] = name
+    if CHOSEN in st.session_state:
+        chosen = st.session_state[CHOSEN]
+        st.session_state[CHOSEN] = [name if one == run.name else one for one in chosen]
+    found_runs.clear()
+    st.toast(f"{run.name} is now {name}.", icon=":material/edit:")
+
+
+def _delete(run: FoundRun, is_busy: IsBusy) -> None:
+    try:
+        delete_run(workspace.runs_folder(), run.path, is_busy, kept_by_inspect())
+    except CutSwapError as error:
+        st.session_state[_REFUSED] = error
+        return
+    finally:
+        found_runs.clear()
+    st.toast(f"{run.name} is deleted.", icon=":material/delete:")
+
+
+def _or_perhaps_in_a_terminal(is_busy: IsBusy) -> Callable[[Path], bool]:
+    """Also a run that the app did not start, and that was written to a moment ago."""
+
+    def check(path: Path) -> bool:
+        run = read_run(path)
+        is_ours = any(file.exists() for file in side_files(workspace.runs_folder(), path))
+        is_recent = time.time() - run.changed < RECENT
+        return is_busy(path) or (not is_ours and run.state == UNFINISHED and is_recent)
+
+    return check
