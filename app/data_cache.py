@@ -10,8 +10,8 @@ from pathlib import Path
 import streamlit as st
 
 from app import workspace
+from cutswap.cache_folder import cache_folder
 from cutswap.demo_data import DEMO_CATEGORIES
-from cutswap.saliency_cache import cache_folder
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app import knobs, workspace
+from app.inspect_choices import CORESETS, HERE, SIZES
 from app.inspection import Wanted, network_of
 from app.networks import selectable_layers
 from app.selection import Selection, found_runs
@@ -15,11 +16,8 @@ from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.runs import DONE, FoundEvaluation
 
-HERE = "this page"
 ALL, THIS = "all images", "this image"
 NOTHING = "nothing"
-CORESETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
-SIZES = (64, 128, 192, 256, 320, 384, 512)
 DEFAULTS = PatchCoreSettings()
 
 

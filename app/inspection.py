@@ -23,11 +23,11 @@ import streamlit as st
 from app import caches
 from app.selection import Selection
 from cutswap.backbone import Backbone
+from cutswap.cache_folder import cache_folder
 from cutswap.config import PatchCoreSettings
 from cutswap.datasets import Category
 from cutswap.errors import CutSwapError
 from cutswap.files import read_json
-from cutswap.saliency_cache import cache_folder
 from cutswap.scored_set import evaluation_key
 from cutswap.unlabelled import is_labelled
 

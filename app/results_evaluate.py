@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import streamlit as st
@@ -11,12 +10,14 @@ import streamlit as st
 from app import jobs, knobs, workspace
 from app.guards import show_error
 from app.howto import data_flags
-from app.inspect_controls import CORESETS
+from app.inspect_choices import CORESETS
 from app.inspect_words import weights_flags
 from app.inspection import Wanted, estimate, network_of, shown_seconds
 from app.selection import Selection, found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
+from cutswap.job_log import log_tail
+from cutswap.job_states import jobs_ahead
 from cutswap.run_states import DONE, read_evaluation
 
 _STARTED = "results.evaluating"  # session: the folder this visitor asked for last
@@ -47,7 +48,6 @@ def add_evaluation(selected: Selection) -> None:
             help="Each seed is one more measurement in the same cell: three tell a spread.",
         ) or 0  # fmt: skip
     out, command = _command(selected, coreset, seed)
-    working = jobs.jobs_of(workspace.runs_folder()).working()
     is_there = read_evaluation(out).state == DONE
     with third:
         seconds = estimate(
@@ -58,20 +58,21 @@ def add_evaluation(selected: Selection) -> None:
         )  # fmt: skip
         if st.button(
             f"Evaluate {category.name} ({shown_seconds(seconds)})", type="primary",
-            icon=":material/play_arrow:", disabled=working is not None or is_there,
-            help="Scores the test photos with the sidebar's weights; writes the command's folder.",
+            icon=":material/play_arrow:", disabled=is_there or jobs.is_busy(out),
+            help="Scores the test photos with the sidebar's weights; writes the command's folder."
+            " It waits for its turn if the device is at work.",
         ):  # fmt: skip
             try:
-                jobs.jobs_of(workspace.runs_folder()).start(out, command)
+                jobs.enqueue(out, command, "auto")
                 st.session_state[_STARTED] = str(out)
             except CutSwapError as error:
                 show_error(error)
     if is_there:
         st.caption(f"{out.name} is there already: choose another seed, coreset, or weights.")
-    working = jobs.jobs_of(workspace.runs_folder()).working()
-    if working is not None and "evaluate" not in working.command:
-        st.caption(f"{working.run.name} is being fine-tuned: one job at a time.")
-    st.fragment(_watch, run_every=1.5 if working is not None else None)()
+    job = (
+        jobs.queue().of(Path(st.session_state[_STARTED])) if _STARTED in st.session_state else None
+    )
+    st.fragment(_watch, run_every=1.5 if job is not None and job.is_active else None)()
 
 
 def _watch() -> None:
@@ -80,14 +81,17 @@ def _watch() -> None:
     if started is None:
         return
     out = Path(started)
-    registry = jobs.jobs_of(workspace.runs_folder())
-    job, tail = registry.of(out), jobs.log_tail(out, 8)
-    if job is not None and registry.is_alive(job):
+    queue = jobs.queue()
+    job, tail = queue.of(out), log_tail(out, 8)
+    if job is not None and job.is_active:
         said, button = st.columns([5, 1], vertical_alignment="center")
+        ahead = jobs_ahead(job, queue.active())
+        word = tail[-1] if tail else "starting"
         said.info(
-            f"{out.name}: {tail[-1] if tail else 'starting'}", icon=":material/hourglass_top:"
+            f"{out.name}: " + (f"waits for {ahead} before it" if ahead else word),
+            icon=":material/hourglass_top:",
         )
-        button.button("Stop", on_click=registry.stop, args=(job,), icon=":material/stop:",
+        button.button("Stop", on_click=_stop, args=(out,), icon=":material/stop:",
                       help="Nothing of it is kept.")  # fmt: skip
         return
     del st.session_state[_STARTED]
@@ -98,6 +102,10 @@ def _watch() -> None:
     st.code("\n".join(tail) or "nothing was written", language=None, wrap_lines=True)
 
 
+def _stop(out: Path) -> None:
+    jobs.queue().stop(out)
+
+
 def _command(selected: Selection, coreset: float, seed: int) -> tuple[Path, list[str]]:
     """The folder, and the argument list that writes it."""
     name = f"{selected.category.name}-{Path(selected.run).name}-{coreset:g}-seed{seed}"
@@ -105,4 +113,4 @@ def _command(selected: Selection, coreset: float, seed: int) -> tuple[Path, list
     flags = [*data_flags(selected.dataset.root, selected.category.name)]
     flags += [str(word) for word in weights_flags(selected.weights)]
     flags += ["--coreset", f"{coreset:g}", "--seed", str(seed), "--out", str(out)]
-    return out, [sys.executable, "-m", "cutswap", "evaluate", *flags]
+    return out, ["evaluate", *flags]

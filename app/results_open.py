@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from app import workspace
-from app.inspect_controls import CORESETS, HERE, SIZES
+from app.inspect_choices import CORESETS, HERE, SIZES
 from app.knobs import set_knob
 from app.selection import PRETRAINED, select
+from cutswap.cache_folder import cache_folder
 from cutswap.config import PatchCoreSettings
 from cutswap.result_setups import run_of
 from cutswap.runs import DONE, FoundEvaluation, FoundRun, find_runs
-from cutswap.saliency_cache import cache_folder
 
 CACHED = "Inspect: "  # before the names of evaluations that lie in the cache
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import streamlit as st
 
-from app import results_open, workspace
+from app import jobs, results_open, workspace
 from app.guards import plain_text, show_error
 from app.page_links import go_to
 from app.run_compare import CHOSEN
@@ -16,11 +14,10 @@ from app.run_compare_table import kept_by_inspect
 from app.run_form import SHOWN
 from app.selection import found_runs
 from cutswap.errors import CutSwapError
-from cutswap.run_edits import IsBusy, contents, delete_run, rename_run, side_files
+from cutswap.run_edits import IsBusy, contents, delete_run, rename_run
 from cutswap.run_references import evaluations_of
-from cutswap.runs import DONE, UNFINISHED, FoundEvaluation, FoundRun, read_run
+from cutswap.runs import DONE, FoundEvaluation, FoundRun
 
-RECENT = 60.0  # seconds since its last change within which a run of unknown origin may be at work
 _REFUSED = "train.edit.refused"  # session: why the last edit was refused
 _NEW = "train.edit.name"  # session, before the run's name: the field
 
@@ -30,12 +27,11 @@ def actions(run: FoundRun, is_busy: IsBusy) -> None:
 
     Args:
         run: as it is on disk; its folder may be missing where a job never made it.
-        is_busy: whether one of the app's own processes is at work on a folder.
+        is_busy: whether a run waits, or somebody is at work on it.
     """
-    check = _or_perhaps_in_a_terminal(is_busy)
     is_there = run.path.is_dir()
-    is_free = not check(run.path)
-    reason = "" if is_free else " Not while a process is, or was a moment ago, at work on it."
+    is_free = not is_busy(run.path)
+    reason = "" if is_free else " Not while it waits or is at work."
     first, second, third = st.columns([1, 1, 2])
     with (
         first,
@@ -47,12 +43,12 @@ def actions(run: FoundRun, is_busy: IsBusy) -> None:
     ):  # fmt: skip
         key = f"{_NEW}.{run.name}"
         st.text_input("New name", run.path.name, key=key, max_chars=80)
-        st.form_submit_button("Rename it", on_click=_rename, args=(run, key, check))
+        st.form_submit_button("Rename it", on_click=_rename, args=(run, key, is_busy))
     if second.button(
         "Delete", icon=":material/delete:", width="stretch", key=f"delete.{run.name}",
         disabled=not is_free, help=f"Asks first, and says what is lost.{reason}",
     ):  # fmt: skip
-        _confirm(run, check)
+        _confirm(run, is_busy)
     with third:
         _open(run)
     refused: CutSwapError | None = st.session_state.pop(_REFUSED, None)
@@ -125,6 +121,7 @@ def _rename(run: FoundRun, key: str, is_busy: IsBusy) -> None:
     folder = workspace.runs_folder()
     try:
         new = rename_run(folder, run.path, st.session_state[key], is_busy, kept_by_inspect())
+        jobs.queue().rename(run.path, new)
     except CutSwapError as error:
         st.session_state[_REFUSED] = error
         return
@@ -142,21 +139,10 @@ def _rename(run: FoundRun, key: str, is_busy: IsBusy) -> None:
 def _delete(run: FoundRun, is_busy: IsBusy) -> None:
     try:
         delete_run(workspace.runs_folder(), run.path, is_busy, kept_by_inspect())
+        jobs.queue().forget(run.path)
     except CutSwapError as error:
         st.session_state[_REFUSED] = error
         return
     finally:
         found_runs.clear()
     st.toast(f"{run.name} is deleted.", icon=":material/delete:")
-
-
-def _or_perhaps_in_a_terminal(is_busy: IsBusy) -> Callable[[Path], bool]:
-    """Also a run that the app did not start, and that was written to a moment ago."""
-
-    def check(path: Path) -> bool:
-        run = read_run(path)
-        is_ours = any(file.exists() for file in side_files(workspace.runs_folder(), path))
-        is_recent = time.time() - run.changed < RECENT
-        return is_busy(path) or (not is_ours and run.state == UNFINISHED and is_recent)
-
-    return check

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,8 @@ from cutswap.config import (
 from cutswap.data_problems import find_problems
 from cutswap.errors import CutSwapError
 from cutswap.finetune_command import finetune_arguments
+from cutswap.job_devices import device_choices
+from cutswap.job_log import log_file
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
 SHOWN = "train.shown"  # session: the run whose progress is on the screen
@@ -99,11 +99,15 @@ def form(selected: Selection) -> None:
         f":material/schedule: {len(category.train)} good photos of **{category.name}**:"
         f" {price.sentence()}."
     )
+    ahead = jobs.ahead_on(asked.training.device)
+    if ahead:
+        noun = "job" if ahead == 1 else "jobs"
+        st.caption(f"It will wait for {ahead} {noun} on the same device.")
     if reason:
         st.info(reason, icon=":material/block:")
     if st.button(
         "Start", type="primary", icon=":material/play_arrow:", disabled=bool(reason),
-        help="Runs in its own process: close the tab, come back, it goes on.",
+        help="Runs in its own process, or waits for its turn: close the tab, it goes on.",
     ):  # fmt: skip
         with plain_errors("the start"):
             _start(selected, asked, run, arguments)
@@ -153,9 +157,12 @@ def _asked(selected: Selection) -> Asked:
         "Seed", 0, _LARGE, 0, key="train.seed", persist_state="session",
         help="Of every draw: the same seed makes the same negatives, and the same run on a CPU.",
     )  # fmt: skip
+    labels = devices()
     device = fourth.selectbox(
-        "Device", devices(), key="train.device", persist_state="session",
-        help="auto takes a CUDA device, else Apple's, else the processor.",
+        "Device", list(labels), key="train.device", persist_state="session",
+        format_func=lambda name: labels.get(name, name),
+        help="auto takes the CUDA device with the shortest queue, else Apple's, else the processor."
+        " Mixed precision is used where the device is fast at it.",
     )  # fmt: skip
     _defaults(preset)
     first, second, third, fourth = st.columns(4)
@@ -232,7 +239,7 @@ def _start(selected: Selection, asked: Asked, run: Path, arguments: list[str]) -
     """Look at the files' headers, then start.
 
     Raises:
-        CutSwapError: unusable files, another job at work, or nothing can be written.
+        CutSwapError: unusable files, the run is queued already, or nothing can be written.
     """
     fatal = [p for p in find_problems(selected.category, deep=False) if p.fatal]
     if fatal and not asked.skip_bad:
@@ -242,8 +249,7 @@ def _start(selected: Selection, asked: Asked, run: Path, arguments: list[str]) -
             found=f"{len(fatal)} unusable, the first is {fatal[0].path.name}: {fatal[0].message}",
             fix="mend them (the Data page lists all), or tick Leave out unusable files",
         )
-    command = [sys.executable, "-m", "cutswap", *arguments]
-    jobs.jobs_of(workspace.runs_folder()).start(run, command)
+    jobs.enqueue(run, arguments, asked.training.device)
     st.session_state[SHOWN] = run.name
     st.session_state["train.names"] = _names() + 1  # the name field begins anew
     found_runs.clear()
@@ -252,9 +258,9 @@ def _start(selected: Selection, asked: Asked, run: Path, arguments: list[str]) -
 
 def _refusal(run: Path) -> str:
     """Why nothing can be started now, or nothing."""
-    working = jobs.jobs_of(workspace.runs_folder()).working()
-    if working is not None:
-        return f"{working.run.name} is at work: one job at a time. Wait for it, or stop it below."
+    job = jobs.queue().of(run)
+    if job is not None and job.is_active:
+        return f"{run.name} is in the queue already. Choose another name."
     if run.exists():
         return (
             f"{run.name} is there already. Choose another name; to go on with it, choose it below"
@@ -263,14 +269,10 @@ def _refusal(run: Path) -> str:
     return ""
 
 
-@st.cache_resource(show_spinner="Looking for devices")
-def devices() -> tuple[str, ...]:
-    """Auto and every device; torch is asked only where there may be more than the processor."""
-    if shutil.which("nvidia-smi") is None and sys.platform != "darwin":
-        return ("auto", "cpu")
-    from cutswap.devices import device_names
-
-    return ("auto", *device_names())
+@st.cache_data(show_spinner="Looking for devices", ttl=15)
+def devices() -> dict[str, str]:
+    """Auto and every device, with what it is and its free memory a moment ago."""
+    return {"auto": "auto", **{d.name: d.label for d in device_choices()}}
 
 
 def _defaults(preset: Preset) -> None:
@@ -291,6 +293,6 @@ def _free_name(base: str) -> str:
     base = base[:70]
     while True:
         run = workspace.runs_folder() / f"{base}-{number}"
-        if not run.exists() and not jobs.log_file(run).exists():  # it may be just starting
+        if not run.exists() and not log_file(run).exists():  # it may be just starting
             return run.name
         number += 1

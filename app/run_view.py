@@ -6,7 +6,7 @@ from app import run_compare
 from app.guards import plain_errors
 from app.howto import how_it_works
 from app.run_form import form
-from app.run_panel import runs
+from app.run_list import runs
 from app.selection import Selection
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from cutswap.cache_folder import cache_folder
 from cutswap.datasets import Dataset, open_dataset
 from cutswap.demo_data import DEMO_CATEGORIES, demo_root
 from cutswap.errors import CutSwapError
 from cutswap.files import read_json, write_json
-from cutswap.saliency_cache import cache_folder
+from cutswap.runs import runs_folder as runs_folder  # pages ask one module where things are
 
 UPLOAD = "upload"
 DEMO = "demo"
@@ -169,11 +170,6 @@ def category_keys() -> dict[str, tuple[Source, str]]:
         waiting = Source(DEMO, Path(), "Demo")
         keys |= {f"{DEMO}/{name}": (waiting, name) for name in DEMO_CATEGORIES}
     return keys
-
-
-def runs_folder() -> Path:
-    """Where runs are kept: the variable CUTSWAP_RUNS, or `runs` in the current folder."""
-    return Path(os.environ.get("CUTSWAP_RUNS") or "runs").absolute()
 
 
 def _remembered() -> list[Path]:

@@ -200,7 +200,7 @@ def _jobs(parser: argparse.ArgumentParser) -> None:
     # A command to queue brings flags of its own, which only REMAINDER leaves alone.
     actions = parser.add_subparsers(metavar="ACTION", dest="action")
     _runs(parser)
-    parser.set_defaults(action="list", runs=None)
+    parser.set_defaults(action="list", runs=None, parse=_parse)
     listed = actions.add_parser("list", help="all runs and how they stand (the default)")
     add = actions.add_parser("add", help="queue a finetune or evaluate command")
     add.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
@@ -215,6 +215,11 @@ def _jobs(parser: argparse.ArgumentParser) -> None:
         _runs(action)
         if name == "stop":
             action.add_argument("--force", action="store_true", help="kill it at once")
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    """A command to queue, checked as if it had been typed."""
+    return build_parser().parse_args(words)
 
 
 def _runs(parser: argparse.ArgumentParser) -> None:

@@ -12,12 +12,10 @@ from typing import Any
 
 from cutswap.bars import Bars
 from cutswap.config import (
-    RECIPES,
     ClusterSettings,
     NegativeSettings,
     PatchCoreSettings,
     SaliencySettings,
-    TrainingSettings,
     WeakAugmentation,
 )
 from cutswap.errors import CutSwapError
@@ -134,6 +132,7 @@ def augment(options: argparse.Namespace) -> dict[str, Any]:
 def finetune(options: argparse.Namespace) -> dict[str, Any]:
     """Fine-tune a category into a run folder."""
     from cutswap.finetuning import finetune as run_finetuning
+    from cutswap.finetuning_flags import finetuning_settings
     from cutswap.photos import check_category
     from cutswap.run_folder import RunFolder
 
@@ -172,22 +171,6 @@ def finetune(options: argparse.Namespace) -> dict[str, Any]:
         f" {result['averaged_over_last_updates']} updates; run in {options.out}"
     )
     return {**result, "run": str(options.out)}
-
-
-def finetuning_settings(options: argparse.Namespace) -> Any:
-    """All stages' settings of a finetune command: flags over the recipe over the defaults."""
-    from cutswap.finetuning import FineTuningSettings
-
-    recipe = getattr(options, "TrainingSettings.recipe") or TrainingSettings().recipe
-    training = settings_from(options, TrainingSettings, RECIPES.get(recipe, {}))
-    looking = settings_from(options, SaliencySettings, {"image_size": training.image_size})
-    return FineTuningSettings(
-        training=training,
-        saliency=looking,
-        clusters=settings_from(options, ClusterSettings),
-        negatives=settings_from(options, NegativeSettings),
-        weak=settings_from(options, WeakAugmentation),
-    )
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:

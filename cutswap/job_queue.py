@@ -181,7 +181,8 @@ class JobQueue:
         Raises:
             CutSwapError: it waits or is at work.
         """
-        self._only_idle(run)
+        if not self._only_idle(run):
+            return
         with self._transaction() as db:
             db.execute("DELETE FROM jobs WHERE run = ?", (self._inside(run),))
 
@@ -191,7 +192,8 @@ class JobQueue:
         Raises:
             CutSwapError: it waits or is at work.
         """
-        self._only_idle(run)
+        if not self._only_idle(run):
+            return
         with self._transaction() as db:
             pair = (self._inside(new), self._inside(run))
             db.execute("UPDATE jobs SET run = ? WHERE run = ?", pair)
@@ -261,7 +263,8 @@ class JobQueue:
                 (time.time(), code, number),
             )
 
-    def _only_idle(self, run: Path) -> None:
+    def _only_idle(self, run: Path) -> bool:
+        """Whether there is anything to change."""
         job = self.of(run)
         if job is not None and job.is_active:
             raise CutSwapError(
@@ -270,6 +273,7 @@ class JobQueue:
                 found=job.state,
                 fix="stop it first",
             )
+        return job is not None
 
     def _inside(self, run: Path) -> str:
         try:

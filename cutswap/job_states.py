@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from cutswap import heartbeat
 from cutswap.heartbeat import Beat, read_beat
-from cutswap.job_queue import ENDED, QUEUED, Job
-from cutswap.run_states import BROKEN, DONE, FoundRun
+from cutswap.job_queue import ENDED, QUEUED, Job, JobQueue
+from cutswap.run_states import BROKEN, DONE, FoundRun, read_run
+from cutswap.runs import find_runs
 
 WAITING, STARTING, AT_WORK, SILENT = "waiting", "starting", "at work", "silent"
 ELSEWHERE, STOPPED, INTERRUPTED, FAILED = "at work elsewhere", "stopped", "interrupted", "failed"
@@ -63,6 +66,40 @@ def jobs_ahead(job: Job, active: Iterable[Job]) -> int:
         for one in active
         if one.number != job.number
     )
+
+
+def standings(
+    folder: Path, runs: Iterable[FoundRun] | None = None
+) -> list[tuple[FoundRun, Standing]]:
+    """Every run of a folder and of its queue: those at work, those waiting, then the last changed.
+
+    Args:
+        folder: the runs folder.
+        runs: what lies there, where it is known already.
+
+    Raises:
+        CutSwapError: the folder or its queue cannot be read.
+    """
+    queue = JobQueue(folder)
+    last = {job.run: job for job in queue.last_of_all()}
+    active = [job for job in last.values() if job.is_active]
+    found = {run.path: run for run in (find_runs(folder).runs if runs is None else runs)}
+    for path, job in last.items():  # also those that ended before their first word
+        if job.command and job.command[0] == "finetune":
+            found.setdefault(path, read_run(path, path.relative_to(folder).as_posix()))
+    pairs = []
+    for path, run in found.items():
+        job_of = last.get(path)
+        ahead = jobs_ahead(job_of, active) if job_of else 0
+        pairs.append((run, standing(run, job_of, ahead)))
+
+    def order(pair: tuple[FoundRun, Standing]) -> tuple[Any, ...]:
+        run, stands = pair
+        if stands.is_active:
+            return 0, ACTIVE.index(stands.word) == 0, stands.job.number if stands.job else 0
+        return 1, False, -max(run.changed, stands.job.added if stands.job else 0.0)
+
+    return sorted(pairs, key=order)
 
 
 def _judge(run: FoundRun, job: Job | None, beat: Beat | None, ahead: int) -> tuple[str, str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +14,12 @@ from cutswap.finetune_command import repeat_arguments
 from cutswap.job_devices import device_for
 from cutswap.job_log import log_tail
 from cutswap.job_queue import JobQueue
-from cutswap.job_states import ACTIVE, FAILED, RESUMABLE, Standing, jobs_ahead, standing
+from cutswap.job_states import FAILED, RESUMABLE, jobs_ahead, standing, standings
 from cutswap.job_worker import wake
-from cutswap.runs import DONE, FoundRun, find_runs, read_run
+from cutswap.runs import DONE, read_run, runs_folder
 
 QUEUEABLE = ("finetune", "evaluate")  # commands with an --out
 _EVERY = 1.0  # seconds between looks while following
-
-
-def runs_folder(given: Path | None = None) -> Path:
-    """The folder given, the variable CUTSWAP_RUNS, or `runs` in the current folder."""
-    return Path(given or os.environ.get("CUTSWAP_RUNS") or "runs").absolute()
-
-
-def standings(folder: Path) -> list[tuple[FoundRun, Standing]]:
-    """Every run of a folder and of its queue, those at work and waiting first.
-
-    Raises:
-        CutSwapError: the folder or its queue cannot be read.
-    """
-    queue = JobQueue(folder)
-    last = {job.run: job for job in queue.last_of_all()}
-    active = [job for job in last.values() if job.is_active]
-    found = {run.path: run for run in find_runs(folder).runs}
-    for path, job in last.items():  # also those that ended before their first word
-        if job.command and job.command[0] == "finetune":
-            found.setdefault(path, read_run(path, path.relative_to(folder).as_posix()))
-    pairs = []
-    for path, run in found.items():
-        job_of = last.get(path)
-        ahead = jobs_ahead(job_of, active) if job_of else 0
-        pairs.append((run, standing(run, job_of, ahead)))
-
-    def order(pair: tuple[FoundRun, Standing]) -> tuple[Any, ...]:
-        run, stands = pair
-        if stands.is_active:
-            return 0, ACTIVE.index(stands.word) == 0, stands.job.number if stands.job else 0
-        return 1, False, -max(run.changed, stands.job.added if stands.job else 0.0)
-
-    return sorted(pairs, key=order)
 
 
 def jobs(options: argparse.Namespace) -> dict[str, Any]:
@@ -61,7 +28,7 @@ def jobs(options: argparse.Namespace) -> dict[str, Any]:
     queue = JobQueue(folder)
     result: dict[str, Any]
     if options.action == "add":
-        result = _add(queue, options.words)
+        result = _add(queue, options.words, options.parse)
     elif options.action == "resume":
         result = resume(queue, _run(folder, options.name))
     elif options.action == "stop":
@@ -109,9 +76,9 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
     return _queued(queue, run, command, device)
 
 
-def _add(queue: JobQueue, words: list[str]) -> dict[str, Any]:
-    from cutswap.cli import build_parser
-
+def _add(
+    queue: JobQueue, words: list[str], parse: Callable[[list[str]], argparse.Namespace]
+) -> dict[str, Any]:
     words = words[1:] if words[:1] == ["--"] else words
     if not words or words[0] not in QUEUEABLE:
         raise CutSwapError(
@@ -120,9 +87,9 @@ def _add(queue: JobQueue, words: list[str]) -> dict[str, Any]:
             found=" ".join(words[:2]) or "nothing",
             fix="for example: jobs add finetune --data ROOT --out runs/first",
         )
-    options = build_parser().parse_args(words)  # refuses unknown flags now, not at night
+    options = parse(words)  # refuses unknown flags now, not at night
     if words[0] == "finetune":
-        from cutswap.commands import finetuning_settings
+        from cutswap.finetuning_flags import finetuning_settings
 
         device = finetuning_settings(options).training.device
     else:

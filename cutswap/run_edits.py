@@ -2,8 +2,8 @@
 
 Both work inside one runs folder, refuse links, and never touch a run that a process is at work on.
 A deleted run is first moved to a hidden name, in one step, and then removed; what a kill leaves of
-it is removed by the next deletion. Beside a run lie its log and which process began it, see
-`side_files`; they go along. Evaluations say which run they are of, so they are told.
+it is removed by the next deletion. The log beside a run goes along. Evaluations say which run they
+are of, so they are told; the queue's entries are the caller's to change (`job_queue`).
 """
 
 from __future__ import annotations
@@ -19,30 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.errors import CutSwapError
-from cutswap.files import read_json, write_json
+from cutswap.files import read_json
+from cutswap.heartbeat import HEARTBEAT, LOCK
+from cutswap.job_log import LOG, log_file
 from cutswap.run_references import evaluations_of, rename_in
-from cutswap.run_states import RESULT, RUN_FILES, SETTINGS, FoundEvaluation, is_own_file
+from cutswap.run_states import RESULT, RUN_FILES, SEEN, SETTINGS, FoundEvaluation, is_own_file
 from cutswap.runs import find_runs
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
 # `.Trash-1000` is a desktop's own bin: ours must not be taken for it on a disk without case.
 _TRASH = re.compile(r"\.trash-run-[0-9a-f]{16}")
-_WRITTEN = (*RUN_FILES, RESULT, "environment.json")
-_SIDES = (".log", ".job.json")
+_WRITTEN = (*RUN_FILES, RESULT, "environment.json", HEARTBEAT, LOCK, *SEEN)
 _HALF = re.compile(r"\.(.+)\.\w+\.tmp")  # how `files.replacing` names what is not finished
 
 IsBusy = Callable[[Path], bool]
-
-
-def side_files(folder: Path, run: Path) -> tuple[Path, Path]:
-    """Where a run's log and its process are written: `demo/run.log` and `demo.run.job.json`.
-
-    Args:
-        folder: the runs folder.
-        run: the run folder in it.
-    """
-    inside = ".".join(_inside(folder, run))
-    return run.with_name(run.name + ".log"), folder / f"{inside}.job.json"
 
 
 def rename_run(
@@ -69,16 +59,16 @@ def rename_run(
             nothing has changed then.
     """
     _need_run(folder, run, is_busy)
-    if not NAME.fullmatch(name) or name.endswith(_SIDES):
+    if not NAME.fullmatch(name) or name.endswith(LOG):
         raise CutSwapError(
             "Name",
             expected="letters, digits, dots, - and _, beginning with a letter or digit, and not"
-            f" ending as a file beside a run does ({', '.join(_SIDES)})",
+            f" ending as the log beside a run does ({LOG})",
             found=repr(name),
             fix="choose another",
         )
     new = run.with_name(name)
-    taken = [path for path in (new, *side_files(folder, new)) if os.path.lexists(path)]
+    taken = [path for path in (new, log_file(new)) if os.path.lexists(path)]
     if taken or is_busy(new):  # a job that is just starting has a log before it has a folder
         raise CutSwapError(
             name,
@@ -91,11 +81,9 @@ def rename_run(
         run.rename(new)
     except OSError as error:
         raise _refused(run, "rename", error) from error
-    for old, to in zip(side_files(folder, run), side_files(folder, new), strict=True):
-        if _is_side_of(folder, old, run):
-            with contextlib.suppress(OSError):  # the run has its name; a log is no reason to stop
-                old.rename(to)
-    _rewrite_job(folder, run, new)
+    if is_own_file(log_file(run)):
+        with contextlib.suppress(OSError):  # the run has its name; a log is no reason to stop
+            log_file(run).rename(log_file(new))
     rename_in((new / e.relative_to(run) if e.is_relative_to(run) else e for e in about), name)
     return new
 
@@ -103,7 +91,7 @@ def rename_run(
 def delete_run(
     folder: Path, run: Path, is_busy: IsBusy, elsewhere: Sequence[FoundEvaluation] = ()
 ) -> None:
-    """Remove a run folder, its log and its job file, and what an interrupted deletion left.
+    """Remove a run folder and its log, and what an interrupted deletion left.
 
     Args:
         folder: the runs folder.
@@ -115,21 +103,17 @@ def delete_run(
         CutSwapError: no run that may be touched, or the system says no.
     """
     _need_inside(folder, run)
-    log, job = (
-        file if _is_side_of(folder, file, run) else None for file in side_files(folder, run)
-    )
+    log = log_file(run)
     is_there = os.path.lexists(run)
-    if is_there or not (log or job):
+    if is_there or not is_own_file(log):
         _need_run(folder, run, is_busy)
     _need_idle(run, is_busy)
     about = _evaluations(folder, run, elsewhere)
     trash = folder / f".trash-run-{secrets.token_hex(8)}"
     try:
-        if job:  # first: a job without its run would be listed as one that did not start
-            job.unlink()
         if is_there:
             run.rename(trash)
-        if log:
+        if is_own_file(log):
             log.unlink()
     except OSError as error:
         raise _refused(run, "delete", error) from error
@@ -226,36 +210,6 @@ def _is_written(entry: os.DirEntry[str]) -> bool:
     half = _HALF.fullmatch(entry.name)
     name = half[1] if half else entry.name
     return name in _WRITTEN and entry.is_file(follow_symlinks=False)
-
-
-def _is_side_of(folder: Path, file: Path, run: Path) -> bool:
-    """Whether a file beside is there and this run's: `demo/run` and `demo.run` share a job file."""
-    if not is_own_file(file):
-        return False
-    if file.suffix == ".log":
-        return True
-    try:
-        values = read_json(file)
-    except CutSwapError:  # damaged: it is of whichever is there
-        return run == folder / run.name or not (folder / ".".join(_inside(folder, run))).exists()
-    return isinstance(values, dict) and values.get("run") == "/".join(_inside(folder, run))
-
-
-def _rewrite_job(folder: Path, old: Path, new: Path) -> None:
-    """The moved job file names its run, and in the command its folder."""
-    file = side_files(folder, new)[1]
-    with contextlib.suppress(CutSwapError):
-        values: Any = read_json(file)
-        if isinstance(values, dict) and "run" in values:
-            values["run"] = "/".join(_inside(folder, new))
-            command = values.get("command")
-            if isinstance(command, list):
-                values["command"] = [str(new) if word == str(old) else word for word in command]
-            write_json(file, values)
-
-
-def _inside(folder: Path, run: Path) -> tuple[str, ...]:
-    return run.relative_to(folder).parts
 
 
 def _evaluations(folder: Path, run: Path, elsewhere: Iterable[FoundEvaluation]) -> list[Path]:

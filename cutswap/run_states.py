@@ -25,6 +25,7 @@ _TAIL = 65_536  # bytes of metrics.jsonl read for the last update; a line has 30
 # The names of `run_folder`, which imports torch: lists of runs must not wait for that.
 SETTINGS, METRICS, RESULT = "settings.json", "metrics.jsonl", "result.json"
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "backbone.safetensors"
+SEEN = ("seen.png", "seen.json")
 RUN_FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS)
 EVALUATION_FILES = ("scores.csv", "heatmaps.npy", "bank.safetensors")
 RESUME = "the same finetune command resumes it"

@@ -39,6 +39,7 @@ __all__ = [
     "find_runs",
     "read_evaluation",
     "read_run",
+    "runs_folder",
     "training_curve",
 ]
 
@@ -70,6 +71,11 @@ class FoundRuns:
     def evaluation(self, name: str) -> FoundEvaluation | None:
         """The evaluation of that name."""
         return next((e for e in self.evaluations if e.name == name), None)
+
+
+def runs_folder(given: Path | None = None) -> Path:
+    """The folder given, the variable CUTSWAP_RUNS, or `runs` in the current folder."""
+    return Path(given or os.environ.get("CUTSWAP_RUNS") or "runs").absolute()
 
 
 def find_runs(folder: Path) -> FoundRuns:

@@ -8,16 +8,15 @@ against 1.3 MB upsampled, and nothing is rounded.
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 
 from cutswap.backbone import Backbone
+from cutswap.cache_folder import cache_folder
 from cutswap.files import write_with
 from cutswap.images import to_image
 from cutswap.saliency import explain, upsample
@@ -26,11 +25,6 @@ GPU_BATCH = 8
 # On a CPU one by one: no slower (1.5 s against 1.7 s for 8 photos), and a photo's maps then do not
 # depend on its neighbours (SqueezeNet's last bits do), so that pages and trainer agree bit for bit.
 CPU_BATCH = 1
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for this project; the variable CUTSWAP_CACHE overrides it."""
-    return Path(os.environ.get("CUTSWAP_CACHE") or platformdirs.user_cache_dir("cutswap"))
 
 
 class SaliencyMaps:

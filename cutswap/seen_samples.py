@@ -17,8 +17,9 @@ from torch import Tensor
 from cutswap.errors import CutSwapError
 from cutswap.files import read_json, write_json
 from cutswap.images import read_photo, save_png
+from cutswap.run_states import SEEN
 
-PICTURE, WORDS = "seen.png", "seen.json"
+PICTURE, WORDS = SEEN
 ROWS = 4  # photos kept
 SIDE = 160  # pixels of one picture
 EVERY = 5.0  # seconds between two of them

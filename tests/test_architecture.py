@@ -233,3 +233,19 @@ def test_light_modules_load_no_heavy_library(name: str):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "app.workspace, app.selection, app.story, app.readiness",  # the Start page
+        "app.run_view",  # Train: runs are looked at, not computed
+        "cutswap.job_worker, cutswap.jobs_command",
+    ],
+)
+def test_what_only_looks_loads_no_torch(modules: str):
+    code = f"import sys, {modules}; print(*(m for m in ('torch', 'faiss') if m in sys.modules))"
+    found = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == []

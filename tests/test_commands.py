@@ -245,7 +245,7 @@ class TestChain:
         assert {n.split(".")[0] for n in record["not_loaded"]} == {"fc", "layer4"}
 
     def test_recipe_paper_and_a_flag_over_it(self):
-        from cutswap.commands import finetuning_settings
+        from cutswap.finetuning_flags import finetuning_settings
 
         options = build_parser().parse_args(
             [

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cutswap.cli import build_parser
-from cutswap.commands import finetuning_settings
 from cutswap.config import (
     RECIPES,
     ClusterSettings,
@@ -22,6 +21,7 @@ from cutswap.config import (
 from cutswap.errors import CutSwapError
 from cutswap.finetune_command import finetune_arguments, repeat_arguments
 from cutswap.finetuning import FineTuningSettings
+from cutswap.finetuning_flags import finetuning_settings
 from tests.datasets_for_tests import build_category, build_visa, visa_rows
 
 HERE = (Path("/data"), "bolt", Path("/runs/a"))

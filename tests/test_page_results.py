@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 
-from app import jobs, results_chart, results_grid, results_open
+from app import results_chart, results_grid, results_open
 from app.results_grid import BETTER, WORSE
 from cutswap.config import PatchCoreSettings
+from cutswap.job_log import log_tail
+from cutswap.job_queue import JobQueue
 from cutswap.results_table import build_table
 from cutswap.runs import FoundEvaluation, find_runs, read_evaluation
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.runs_for_tests import write_evaluation, write_run
 from tests.test_results_table import evaluation
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -123,15 +125,10 @@ def test_the_button_evaluates_in_a_process_of_its_own(root, tmp_path):
     (button,) = [b for b in at.button if b.label.startswith("Evaluate part")]
     button.click().run()
     assert_alive(at)
-    registry = jobs.jobs_of(tmp_path / "runs")
     out = tmp_path / "runs" / "part-embedded-0.01-seed0"
-    for _ in range(1200):
-        job = registry.of(out)
-        if job is None or not registry.is_alive(job):
-            break
-        time.sleep(0.1)
+    until(lambda: not JobQueue(tmp_path / "runs").active(), 120)
     made = read_evaluation(out)
-    assert made.state == "done", jobs.log_tail(out)
+    assert made.state == "done", log_tail(out)
     assert made.root == str(root / "part")
     again = open_page("results")
     assert_alive(again)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,14 @@ import numpy as np
 import pytest
 
 from app import run_compare, run_compare_chart, run_form, run_metrics
-from app.jobs import log_file
 from app.selection import found_runs
 from cutswap.files import write_json
+from cutswap.heartbeat import STOPPED, Heart
+from cutswap.job_log import log_file
 from cutswap.run_series import run_series
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.runs_for_tests import write_evaluation, write_run
-from tests.test_page_train import SLEEP, button, registry  # noqa: F401 - a fixture
+from tests.test_page_train import at_work, button, queue  # noqa: F401 - a fixture
 
 SPEED = 12.0
 
@@ -321,42 +321,54 @@ def test_what_only_looks_like_a_run_is_refused_in_place(folder):
     assert (run / "thesis.tex").read_text() == "years"
 
 
-def test_a_run_at_work_offers_neither(folder, registry):  # noqa: F811
-    registry.start(folder / "busy", SLEEP)
+def test_a_run_at_work_offers_neither(folder, queue):  # noqa: F811
+    at_work(queue, "busy")
     at = open_page("train")
     assert_alive(at)
     assert button(at, "Delete").disabled
-    registry.stop(registry.working(), by_force=True)
-    for child in registry._children.values():
-        child.wait()
+    queue.finish(queue.active()[0].number, 0)
+    log_file(folder / "busy").write_text("said")
     at = open_page("train")
     assert not button(at, "Delete").disabled
     delete(at)  # it never made its folder
     assert_alive(at)
     assert "No run yet" in texts(at)
-    assert [p.name for p in folder.iterdir()] == [".jobs.lock"]
+    assert queue.last_of_all() == []
 
 
-def test_a_run_that_begins_between_question_and_answer_stays(folder, registry):  # noqa: F811
+def test_a_run_that_begins_between_question_and_answer_stays(folder, queue):  # noqa: F811
     written(folder / "a", 4, finished=False)
     at = open_page("train")
     button(at, "Delete").click().run()
-    registry.start(folder / "a", [sys.executable, *SLEEP[1:]])
+    at_work(queue, "a")
     at.button(key="delete.confirmed").click().run()
     assert not at.exception
     assert any("a process at work" in e.value for e in at.error)
     assert (folder / "a" / "settings.json").is_file()
+    queue.finish(queue.active()[0].number, 0)
 
 
-def test_a_run_that_a_terminal_may_be_at_work_on_offers_neither(folder):
+def test_a_run_that_a_terminal_is_at_work_on_offers_neither(folder):
     run = written(folder / "a", 4, finished=False)
-    os.utime(run / "metrics.jsonl")
+    Heart(run).beat("fine-tuning", 4, 10)
     at = open_page("train")
     assert_alive(at)
     assert button(at, "Delete").disabled
-    aged(run)
+    assert "at work" in texts(at)
+    Heart(run).end(STOPPED)
     at = open_page("train")
     assert not button(at, "Delete").disabled
+
+
+def test_entries_of_the_queue_follow_a_renamed_run(folder, queue):  # noqa: F811
+    written(folder / "a", 4, finished=False)
+    at_work(queue, "a")
+    queue.finish(queue.active()[0].number, 0)
+    at = open_page("train")
+    at.text_input(key="train.edit.name.a").set_value("b")
+    button(at, "Rename it").click().run()
+    assert_alive(at)
+    assert [job.run.name for job in queue.last_of_all()] == ["b"]
 
 
 # Its evaluation

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app import jobs, run_chart, run_estimate, run_form
-from app.jobs import Jobs, jobs_of, log_file
+from app import run_chart, run_estimate, run_form
 from cutswap.config import RECIPES, TrainingSettings
+from cutswap.heartbeat import STOPPED, Heart
+from cutswap.job_log import log_file, log_tail
+from cutswap.job_queue import JobQueue
+from cutswap.processes import Process, this_process
 from cutswap.runs import FoundRun, find_runs, read_run
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.runs_for_tests import write_run
-
-SLEEP = [sys.executable, "-c", "import time; time.sleep(600)", "finetune"]
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -26,13 +27,11 @@ def root(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def registry(tmp_path):
-    made = jobs_of(tmp_path / "runs")
+def queue(tmp_path) -> Iterator[JobQueue]:
+    made = JobQueue(tmp_path / "runs")
     yield made
-    for child in made._children.values():
-        if child.poll() is None:
-            child.kill()
-        child.wait()
+    for job in made.active():
+        made.stop(job.run, by_force=True)
 
 
 def button(at, label: str):
@@ -40,12 +39,15 @@ def button(at, label: str):
     return found
 
 
-def wait_for(registry: Jobs) -> None:
-    for _ in range(3000):
-        if registry.working() is None:
-            return
-        time.sleep(0.1)
-    raise AssertionError("it never ended")
+def wait_for(queue: JobQueue) -> None:
+    until(lambda: not queue.active(), 300)
+
+
+def at_work(queue: JobQueue, name: str) -> None:
+    """Let this process be the one at work on a run."""
+    job = queue.add(queue.folder / name, ["finetune"], "cpu")
+    queue.claim("cpu", this_process())
+    assert queue.register(job.number)
 
 
 # States
@@ -84,24 +86,45 @@ def test_a_finished_run_shows_its_figures_and_opens(tmp_path):
 
 
 @pytest.mark.usefixtures("root")
-def test_an_unfinished_run_can_be_resumed_with_its_own_command(tmp_path, registry):
+def test_an_unfinished_run_can_be_resumed_with_its_own_command(tmp_path, queue):
     path = write_run(tmp_path / "runs" / "bolt", 4, finished=False)
     settings = json.loads((path / "settings.json").read_text())
     settings["clusters"]["k"] = 2
     (path / "settings.json").write_text(json.dumps(settings))
     at = open_page("train")
     assert_alive(at)
-    assert "stopped, can be resumed" in texts(at)
+    assert "interrupted, can be resumed" in texts(at)
     button(at, "Resume").click().run()
     assert_alive(at)
-    job = registry.of(path)
+    job = queue.of(path)
     assert job is not None
-    assert list(job.command[:4]) == [sys.executable, "-m", "cutswap", "finetune"]
+    assert job.command[0] == "finetune"
     assert "--k=2" in job.command
-    wait_for(registry)  # its data do not exist: it says so and ends
+    wait_for(queue)  # its data do not exist: it says so and ends
     at = open_page("train")
     assert_alive(at)
     assert "/data/bolt" in texts(at)
+
+
+@pytest.mark.usefixtures("root")
+def test_a_run_that_was_stopped_killed_or_is_silent_says_so(tmp_path):
+    path = write_run(tmp_path / "runs" / "bolt", 4, finished=False)
+    Heart(path).end(STOPPED, "after update 4 of 10")
+    at = open_page("train")
+    assert_alive(at)
+    assert "stopped, can be resumed" in texts(at)
+    assert button(at, "Resume")
+    Heart(path, Process(2**22 - 7, "never", this_process().host)).beat("fine-tuning", 4, 10)
+    at = open_page("train")
+    assert_alive(at)
+    assert "interrupted, can be resumed" in texts(at)
+    assert "its process was killed, or the machine restarted" in at.warning[0].value
+    beat = {**this_process().to_dict(), "at": 0, "how": "working", "doing": "x", "done": 1,
+            "total": 2}  # fmt: skip
+    (path / "heartbeat.json").write_text(json.dumps(beat))
+    at = open_page("train")
+    assert_alive(at)
+    assert "lives, but has said nothing for" in at.warning[0].value
 
 
 @pytest.mark.usefixtures("root")
@@ -111,7 +134,7 @@ def test_a_broken_run_says_why_and_hides_no_other(tmp_path):
     at = open_page("train")
     at.selectbox(key=run_form.SHOWN).set_value("torn").run()
     assert_alive(at)
-    assert "settings.json: expected a readable JSON file" in at.warning[0].value
+    assert "expected a readable JSON file" in at.warning[0].value
     at.selectbox(key=run_form.SHOWN).set_value("sound").run()
     assert_alive(at)
     assert not at.warning
@@ -147,7 +170,7 @@ def test_metrics_edited_by_hand_are_a_reason_not_a_traceback(tmp_path):
 
 
 @pytest.mark.usefixtures("root")
-def test_a_run_from_start_to_end(tmp_path, registry):
+def test_a_run_from_start_to_end(tmp_path, queue):
     at = open_page("train")
     at.number_input(key="train.steps").set_value(2).run()
     at.number_input(key="train.batch").set_value(2).run()
@@ -155,12 +178,10 @@ def test_a_run_from_start_to_end(tmp_path, registry):
     button(at, "Start").click().run()
     assert_alive(at)
     assert "**part-cutswap-1**" in texts(at)
-    assert button(at, "Start").disabled
-    assert "part-cutswap-1 is at work: one job at a time" in texts(at)
-    assert button(at, "Stop")
-    wait_for(registry)
+    assert "It will wait for 1 job on the same device" in texts(at)
+    wait_for(queue)
     run = read_run(tmp_path / "runs" / "part-cutswap-1")
-    assert run.state == "done", jobs.log_tail(run.path)
+    assert run.state == "done", log_tail(run.path)
     assert run.settings["training"]["batch_size"] == 2
     assert (
         run.settings["training"]["checkpoint_every"] == run_form.PRESETS["1-minute demo"].checkpoint
@@ -168,32 +189,38 @@ def test_a_run_from_start_to_end(tmp_path, registry):
     at = open_page("train")
     assert_alive(at)
     assert "done" in texts(at)
+    assert "What it saw at update" in texts(at)
     assert "part-cutswap-2" in texts(at)  # the next free name
 
 
 @pytest.mark.usefixtures("root")
-def test_a_second_start_is_refused_with_the_reason(tmp_path, registry):
-    registry.start(tmp_path / "runs" / "busy", SLEEP)
+def test_a_second_start_waits_for_its_turn_and_can_be_taken_out(queue):
+    at_work(queue, "busy")
     at = open_page("train")
     assert_alive(at)
-    assert button(at, "Start").disabled
-    assert "busy is at work" in texts(at)
     assert "**busy** · starting" in texts(at)
-    button(at, "Stop").click().run()
+    assert button(at, "Stop")
+    assert "It will wait for 1 job" in texts(at)
+    button(at, "Start").click().run()
     assert_alive(at)
-    wait_for(registry)
-    at.run()
-    assert not button(at, "Start").disabled
+    assert "**part-cutswap-1** · waiting for cpu, 1 before it" in texts(at)
+    button(at, "Take out of the queue").click().run()
+    assert_alive(at)
+    assert "taken out of the queue" not in at.error  # it is no failure
+    assert "**part-cutswap-1** · stopped, can be resumed" in texts(at)
+    assert button(at, "Resume")
+    assert [job.run.name for job in queue.active()] == ["busy"]
+    queue.finish(queue.active()[0].number, 0)
 
 
 @pytest.mark.usefixtures("root")
-def test_a_process_that_ends_before_the_run_begins_shows_its_words(tmp_path, registry):
-    code = "print('no such device'); raise SystemExit(2)"
-    registry.start(tmp_path / "runs" / "early", [sys.executable, "-c", code, "finetune"])
-    wait_for(registry)
+def test_a_process_that_ends_before_the_run_begins_shows_its_words(tmp_path, queue):
+    at_work(queue, "early")
+    queue.finish(queue.active()[0].number, 2)
+    log_file(tmp_path / "runs" / "early").write_text("no such device")
     at = open_page("train")
     assert_alive(at)
-    assert "did not start" in texts(at)
+    assert "ended before its first word" in at.error[0].value
     assert "no such device" in texts(at)
     assert button(at, "Try again")
 
@@ -226,7 +253,7 @@ def test_unusable_files_are_told_before_the_start(root, tmp_path):
     button(at, "Start").click().run()
     assert not at.exception
     assert "002" in at.error[0].value
-    assert not list((tmp_path / "runs").glob("*.job.json"))
+    assert JobQueue(tmp_path / "runs").active() == []
 
 
 @pytest.mark.usefixtures("root")

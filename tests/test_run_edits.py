@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -14,8 +13,9 @@ from hypothesis import strategies as st
 from cutswap import run_edits as module
 from cutswap.errors import CutSwapError
 from cutswap.files import write_json
+from cutswap.job_log import log_file
 from cutswap.result_setups import run_of
-from cutswap.run_edits import contents, delete_run, rename_run, side_files
+from cutswap.run_edits import contents, delete_run, rename_run
 from cutswap.runs import DONE, find_runs, read_evaluation
 from tests.runs_for_tests import write_evaluation, write_run
 
@@ -34,13 +34,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def with_sides(folder: Path, name: str) -> Path:
-    """A run as the app leaves it: with a log and a job file."""
+    """A run as the queue leaves it: with a log beside it."""
     run = write_run(folder / name)
-    log, job = side_files(folder, run)
-    log.write_text(f"said by {name}")
-    command = ["python", "-m", "cutswap", "finetune", "--out", str(run)]
-    values = {"run": name, "command": command, "pid": 0, "marker": "", "began": 1.0}
-    write_json(job, values)
+    log_file(run).write_text(f"said by {name}")
     return run
 
 
@@ -55,33 +51,21 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("name", "new"), [("bolt", "nut"), ("demo/run", "demo/nut")])
-def test_a_renamed_run_takes_its_log_and_job_along(folder: Path, name: str, new: str):
+def test_a_renamed_run_takes_its_log_along(folder: Path, name: str, new: str):
     run = with_sides(folder, name)
     before = everything(run)
     found = rename_run(folder, run, "nut", idle)
     assert found == folder / new
     assert everything(found) == before
     assert [r.name for r in find_runs(folder).runs] == [new]
-    log, job = side_files(folder, found)
-    assert log.read_text() == f"said by {name}"
-    values = json.loads(job.read_text())
-    assert values["run"] == new
-    assert values["command"][-1] == str(found)
-    assert not any(path.exists() for path in side_files(folder, run))
-
-
-def test_names_of_side_files_are_those_of_the_jobs(folder: Path):
-    from app.jobs import Jobs, log_file
-
-    for name in ("bolt", "demo/run"):
-        run = folder / name
-        assert side_files(folder, run) == (log_file(run), Jobs(folder)._file(run))
+    assert log_file(found).read_text() == f"said by {name}"
+    assert not log_file(run).exists()
 
 
 @pytest.mark.parametrize(
     "name",
     ["", ".", "..", "../up", "a/b", "/x", ".hidden", "a b", "x" * 81, "a\n", "ä", "a\0b",
-     "x.log", "x.job.json"],
+     "x.log"],
 )  # fmt: skip
 def test_a_name_that_is_none_is_refused(folder: Path, name: str):
     run = with_sides(folder, "bolt")
@@ -108,25 +92,14 @@ def test_a_taken_name_is_refused(folder: Path):
     (folder / "file").write_text("")
     (folder / "link").symlink_to("nowhere")
     (folder / "starting.log").write_text("")
-    write_json(folder / "queued.job.json", {})
     write_run(folder / "nut")
     before = everything(folder)
-    for name in ("nut", "file", "link", "starting", "queued", "bolt"):
+    for name in ("nut", "file", "link", "starting", "bolt"):
         with pytest.raises(CutSwapError, match="expected a name that is free"):
             rename_run(folder, run, name, idle)
     with pytest.raises(CutSwapError, match="a process at work under it"):
         rename_run(folder, run, "soon", lambda path: path.name == "soon")
     assert everything(folder) == before
-
-
-def test_two_runs_that_share_a_job_file_keep_their_own(folder: Path):
-    with_sides(folder, "demo/run")
-    other = write_run(folder / "demo.run")  # its job file would have the same name
-    rename_run(folder, other, "nut", idle)
-    assert json.loads((folder / "demo.run.job.json").read_text())["run"] == "demo/run"
-    assert not (folder / "nut.job.json").exists()
-    delete_run(folder, folder / "nut", idle)
-    assert (folder / "demo.run.job.json").exists()
 
 
 # What may not be touched
@@ -278,7 +251,7 @@ def test_an_interrupted_deletion_leaves_the_name_free_and_is_finished_by_the_nex
     (trash,) = folder.glob(".trash-*")
     assert (trash / "settings.json").is_file()
     assert [r.name for r in find_runs(folder).runs] == ["second"]
-    assert not any(path.exists() for path in (first, *side_files(folder, first)))
+    assert not any(path.exists() for path in (first, log_file(first)))
     (folder / ".trash-run-0123456789abcdef").symlink_to(second)  # not ours: a link
     delete_run(folder, second, idle)
     assert set(everything(folder)) == {".Trash-1000", ".trash-run-0123456789abcdef"}

@@ -1,0 +1,93 @@
+"""The one thing that makes sense now for a run: stop it, resume it, open it."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from app import jobs
+from app.page_links import go_to
+from app.selection import select
+from cutswap import job_states as js
+from cutswap.errors import CutSwapError
+from cutswap.finetune_command import repeat_arguments
+from cutswap.job_states import Standing
+from cutswap.runs import DONE, FoundRun
+
+PATIENCE = 15.0  # seconds a process gets to end after its update before force is offered
+_STOPPING = "train.stopping"  # session: run name -> when it was asked to stop
+
+
+def action(run: FoundRun, stands: Standing) -> None:
+    """Draw its button."""
+    if stands.word == js.WAITING:
+        st.button(
+            "Take out of the queue", on_click=_stop, args=(run, False), key=f"stop.{run.name}",
+            icon=":material/playlist_remove:", width="stretch",
+        )  # fmt: skip
+    elif stands.word in (js.STARTING, js.AT_WORK, js.SILENT) and stands.job is not None:
+        _stop_button(run, stands)
+    elif stands.word in js.RESUMABLE and command_of(run, stands) is not None:
+        st.button(
+            "Try again" if stands.word == js.FAILED else "Resume", on_click=_resume,
+            args=(run, stands), key=f"resume.{run.name}", icon=":material/resume:",
+            width="stretch",
+            help="The same command again; from the last checkpoint to the same result.",
+        )  # fmt: skip
+    elif stands.word == DONE:
+        inspect = st.session_state["pages"].get("inspect_heatmaps")
+        if inspect is not None and st.button(
+            "Open in Inspect", on_click=select, kwargs={"run": run.name}, key=f"open.{run.name}",
+            icon=":material/frame_inspect:", width="stretch",
+            help="Scores the selected category with the tuned network.",
+        ):  # fmt: skip
+            go_to("inspect_heatmaps")
+
+
+def command_of(run: FoundRun, stands: Standing) -> list[str] | None:
+    """What resumes or repeats a run, after `python -m cutswap`; None where nothing tells it."""
+    if run.settings:
+        try:
+            return repeat_arguments(run.settings, run.path)
+        except CutSwapError:
+            return None
+    return list(stands.job.command) if stands.job is not None else None
+
+
+def _stop_button(run: FoundRun, stands: Standing) -> None:
+    asked = st.session_state.get(_STOPPING, {}).get(run.name)
+    if asked is not None and stands.job is not None and asked < (stands.job.began or asked):
+        asked = None  # that was another life of this run
+    late = stands.word == js.SILENT or (asked is not None and time.time() - asked > PATIENCE)
+    st.button(
+        "Stop by force" if late else "Stopping" if asked else "Stop", on_click=_stop,
+        args=(run, late), key=f"stop.{run.name}", icon=":material/stop:", width="stretch",
+        disabled=asked is not None and not late,
+        help="By force: what was learnt since the last checkpoint is lost." if late
+        else "Ends after the update it is at; Resume goes on from there.",
+    )  # fmt: skip
+
+
+def _stop(run: FoundRun, by_force: bool) -> None:
+    try:
+        jobs.queue().stop(run.path, by_force=by_force)
+    except CutSwapError as error:
+        _refuse(error)
+        return
+    st.session_state.setdefault(_STOPPING, {})[run.name] = time.time()
+
+
+def _resume(run: FoundRun, stands: Standing) -> None:
+    command = command_of(run, stands)
+    if command is None:
+        return
+    device = str((run.settings.get("training") or {}).get("device", "auto"))
+    try:
+        jobs.enqueue(run.path, command, device)
+    except CutSwapError as error:
+        _refuse(error)
+
+
+def _refuse(error: CutSwapError) -> None:
+    st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")

@@ -1,0 +1,36 @@
+"""The last batch as the network saw it, with what the network said about each picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from app.pictures import jpeg
+from app.run_chart import CLASSES
+from cutswap.run_states import SEEN, is_own_file
+
+
+def seen(path: Path) -> None:
+    """A sheet of positives and negatives; nothing before the first."""
+    if not all(is_own_file(path / name) for name in SEEN):
+        return
+    from cutswap.seen_samples import SIDE, read_seen  # brings torch, which takes two seconds
+
+    found = read_seen(path)
+    if found is None:
+        return
+    rows, ways, _ = found.probabilities.shape
+    st.markdown(f"**What it saw at update {found.step}**, and how sure it was of the right class")
+    for row in range(rows):
+        columns = st.columns(ways)
+        for way, column in enumerate(columns):
+            own = found.probabilities[row, way]
+            sure, said = float(own[way]), CLASSES[int(own.argmax())]
+            mark = "" if own.argmax() == way else f", said {said}"
+            square = (slice(row * SIDE, (row + 1) * SIDE), slice(way * SIDE, (way + 1) * SIDE))
+            column.image(
+                jpeg(found.sheet[square]), width="stretch",
+                caption=f"{CLASSES[way]}: {sure:.0%}{mark}",
+                alt=f"{CLASSES[way]} of photo {row + 1}, right class at {sure:.0%}",
+            )  # fmt: skip
