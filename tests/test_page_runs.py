@@ -288,6 +288,7 @@ def test_a_deleted_run_is_gone_and_the_page_shows_another(folder):
     assert "1 evaluation that used it keeps its numbers" in said
     assert_alive(at)
     assert sorted(p.name for p in folder.iterdir()) == ["after", "b"]
+    assert "a is deleted." in [toast.value for toast in at.toast]
     assert at.selectbox(key=run_form.SHOWN).options == ["b"]
     assert "**b** on bolt" in texts(at)
     assert at.sidebar.selectbox(key="run").value == "embedded"
