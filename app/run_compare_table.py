@@ -58,8 +58,8 @@ def table(
         frame.style.apply(lambda _: shading, axis=None), hide_index=True, width="stretch",
         height="content",
         column_config={
-            _WHAT: st.column_config.TextColumn(_WHAT, pinned=True, width=150),
-            **{name: st.column_config.TextColumn(name, width=150) for name in names},
+            _WHAT: st.column_config.TextColumn(_WHAT, pinned=True, width=140),
+            **{name: st.column_config.TextColumn(name, width=115) for name in names},
         },
         alt=f"{len(differences)} settings that differ and {len(results)} results of"
         f" {len(names)} runs",

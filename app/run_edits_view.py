@@ -19,6 +19,7 @@ from cutswap.run_references import evaluations_of
 from cutswap.runs import DONE, FoundEvaluation, FoundRun
 
 _REFUSED = "train.edit.refused"  # session: why the last edit was refused
+_DONE = "train.edit.done"  # session: what the last edit did; a dialog's callback may draw nothing
 _NEW = "train.edit.name"  # session, before the run's name: the field
 
 
@@ -51,6 +52,9 @@ def actions(run: FoundRun, is_busy: IsBusy) -> None:
         _confirm(run, is_busy)
     with third:
         _open(run)
+    done = st.session_state.pop(_DONE, None)
+    if done is not None:
+        st.toast(done, icon=":material/check_circle:")
     refused: CutSwapError | None = st.session_state.pop(_REFUSED, None)
     if refused is not None:
         show_error(refused)
@@ -96,7 +100,7 @@ def _losses(run: FoundRun) -> list[str]:
     size, foreign = contents(run.path)
     lines = [f"**{plain_text(run.name)}** will be gone for good, with its log."]
     if run.path.is_dir():
-        what = "settings, curve and checkpoint" + (", tuned weights" if run.state == DONE else "")
+        what = "settings, curve, checkpoint" + (", tuned weights" if run.state == DONE else "")
         lines.append(f"- {size / 1e6:,.1f} MB on disk: {what}")
     if run.step:
         lines.append(f"- {run.step} updates of {run.steps or '?'}")
@@ -133,7 +137,7 @@ def _rename(run: FoundRun, key: str, is_busy: IsBusy) -> None:
         chosen = st.session_state[CHOSEN]
         st.session_state[CHOSEN] = [name if one == run.name else one for one in chosen]
     found_runs.clear()
-    st.toast(f"{run.name} is now {name}.", icon=":material/edit:")
+    st.session_state[_DONE] = f"{plain_text(run.name)} is now {plain_text(name)}."
 
 
 def _delete(run: FoundRun, is_busy: IsBusy) -> None:
@@ -145,4 +149,4 @@ def _delete(run: FoundRun, is_busy: IsBusy) -> None:
         return
     finally:
         found_runs.clear()
-    st.toast(f"{run.name} is deleted.", icon=":material/delete:")
+    st.session_state[_DONE] = f"{plain_text(run.name)} is deleted."

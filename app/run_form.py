@@ -25,8 +25,8 @@ from cutswap.errors import CutSwapError
 from cutswap.finetune_command import finetune_arguments
 from cutswap.job_devices import device_choices
 from cutswap.job_log import log_file
+from cutswap.run_edits import NAME
 
-NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
 SHOWN = "train.shown"  # session: the run whose progress is on the screen
 _LARGE = 2**31 - 1
 

@@ -1,4 +1,4 @@
-"""What the Train page shows: the form, the runs, and what is going on in them."""
+"""What the Train page shows: the form, the runs, what is going on in them, and how they compare."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import workspace
+from app.guards import plain_text
 from app.workspace import Source
 from cutswap.datasets import Category, Dataset, Record
 from cutswap.errors import CutSwapError
@@ -91,7 +92,8 @@ def sidebar() -> None:
     try:
         st.session_state["selection"] = _draw()
     except CutSwapError as error:
-        st.session_state["selection_error"] = f"{error.subject}: {error.found}. {error.fix}."
+        said = f"{error.subject}: {error.found}. {error.fix}."
+        st.session_state["selection_error"] = plain_text(said)
 
 
 def _draw() -> Selection | None:
@@ -124,7 +126,8 @@ def _draw() -> Selection | None:
 def _category(source: Source, name: str) -> tuple[Dataset | None, Category | None]:
     """Open it; the demo may have to be waited for, with its progress shown."""
     rendering = workspace.demo_rendering()
-    if source.key == workspace.DEMO and rendering.root is None:
+    # The source, not the rendering, is asked: that may have become ready since the list was made.
+    if source.root == Path():
         bar = st.sidebar.progress(0.0, "Rendering the demo data, once")
         root = None
         while root is None and rendering.error is None:

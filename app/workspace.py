@@ -160,13 +160,15 @@ def category_keys() -> dict[str, tuple[Source, str]]:
     The demo's four are listed even while they are being rendered.
     """
     keys: dict[str, tuple[Source, str]] = {}
-    for source in sources():
+    found = sources()
+    for source in found:
         try:
             names = dataset_of(source.root).categories
         except CutSwapError:  # the Data page says why
             continue
         keys |= {f"{source.key}/{name}": (source, name) for name in names}
-    if demo_rendering().root is None and demo_rendering().error is None:
+    # What `sources` has seen counts: the rendering may end at any moment.
+    if not any(source.key == DEMO for source in found) and demo_rendering().error is None:
         waiting = Source(DEMO, Path(), "Demo")
         keys |= {f"{DEMO}/{name}": (waiting, name) for name in DEMO_CATEGORIES}
     return keys

@@ -137,12 +137,13 @@ class JobQueue:
             return self._jobs(db, "id IN (SELECT MAX(id) FROM jobs GROUP BY run) ORDER BY id")
 
     def of(self, run: Path) -> Job | None:
-        """The last job on a run, at work or not."""
-        if not (self.folder / DATABASE).exists():
+        """The last job on a run, at work or not; None for what is not inside the runs folder."""
+        if not (self.folder / DATABASE).exists() or not run.is_relative_to(self.folder):
             return None
         with self._transaction() as db:
             _reap(db)
-            return self._job(db, "run = ? ORDER BY id DESC LIMIT 1", self._inside(run))
+            inside = run.relative_to(self.folder).as_posix()
+            return self._job(db, "run = ? ORDER BY id DESC LIMIT 1", inside)
 
     def stop(self, run: Path, *, by_force: bool = False) -> bool:
         """Take a waiting job out of the queue, or ask the one at work to end after its update.

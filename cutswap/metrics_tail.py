@@ -32,10 +32,9 @@ class MetricsTail:
         self._lock = threading.Lock()
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._seen: tuple[int, ...] = ()
-        self._offset = 0  # bytes of the lines that are surely whole
+        self._offset = 0  # bytes of the lines that are kept
         self._last = b""  # the last of them, with its line break
         self._lines: list[dict[str, Any]] = []
-        self._open: list[dict[str, Any]] = []  # a line without its line break, perhaps growing
 
     def read(self) -> list[dict[str, Any]]:
         """All complete updates up to now, each with a whole `step`, finite `loss` and `accuracy`.
@@ -54,7 +53,7 @@ class MetricsTail:
                 with self.file.open("rb") as file:
                     seen = _stamp(os.fstat(file.fileno()))
                     if seen == self._seen:
-                        return [*self._lines, *self._open]
+                        return list(self._lines)
                     if not self._goes_on(seen, file):
                         self._forget()
                     file.seek(self._offset)
@@ -64,11 +63,11 @@ class MetricsTail:
                 raise unreadable(self.file, error) from error
             self._take(new)
             self._seen = seen
-            return [*self._lines, *self._open]
+            return list(self._lines)
 
     def _forget(self) -> None:
         self._seen, self._offset, self._last = (), 0, b""
-        self._lines, self._open = [], []
+        self._lines = []
 
     def _goes_on(self, seen: tuple[int, ...], file: Any) -> bool:
         """Whether the file is the one that was read, and has only grown."""
@@ -96,15 +95,11 @@ class MetricsTail:
                     ) from None
         for number, value in enumerate(values, start=first):
             need_update(self.file, number, value)
-        # The last piece may still be written to: it is whole once its line break has come too.
-        length = sum(len(piece) + 1 for piece in pieces[: len(values)])
-        is_open = length > len(new)
-        whole = values[:-1] if is_open else values
-        self._open = [self._slim(value) for value in values[len(whole) :]]
-        if whole:
-            self._lines += [self._slim(value) for value in whole]
-            self._last = pieces[len(whole) - 1] + b"\n"
-            self._offset += sum(len(piece) + 1 for piece in pieces[: len(whole)])
+        if values:  # a last line without its break counts with it: where another byte comes,
+            # `_goes_on` sees that the line is not what was kept
+            self._lines += [self._slim(value) for value in values]
+            self._last = pieces[len(values) - 1] + b"\n"
+            self._offset += sum(len(piece) + 1 for piece in pieces[: len(values)])
 
     def _slim(self, line: dict[str, Any]) -> dict[str, Any]:
         """The same with names that all lines share: the parser makes new ones for every line."""

@@ -121,7 +121,7 @@ def delete_run(
     rename_in((e for e in about if not e.is_relative_to(run)), f"{run.name} (deleted {deleted})")
     for left in _leftovers(folder):
         if left != trash:
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(left, ignore_errors=True)  # a link it leaves alone
     if is_there:
         _remove(trash)
 
@@ -179,7 +179,7 @@ def _foreign(run: Path) -> str:
 
 def _need_inside(folder: Path, run: Path) -> None:
     inside = run.relative_to(folder).parts if run.is_relative_to(folder) else ()
-    if not inside or ".." in inside or any(part.startswith(".") for part in inside):
+    if not inside or any(part.startswith(".") for part in inside):  # `..` too
         raise CutSwapError(
             run, expected=f"a run folder inside {folder}", found="another place",
             fix="choose a run of the list",
@@ -238,11 +238,7 @@ def _remove(trash: Path) -> None:
 
 def _leftovers(folder: Path) -> list[Path]:
     with contextlib.suppress(OSError):
-        return [
-            Path(entry.path)
-            for entry in os.scandir(folder)
-            if _TRASH.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-        ]
+        return [Path(entry.path) for entry in os.scandir(folder) if _TRASH.fullmatch(entry.name)]
     return []
 
 

@@ -97,6 +97,12 @@ def test_two_runs_side_by_side(folder):
         "samples a second": ["12.0", "12.0"],
     }
     assert "2 settings differ" in texts(at)
+    (table,) = [d for d in at.dataframe if " " in d.value.columns]
+    assert (
+        table.proto.arrow_data.styler.styles.count("background-color") == 1
+    )  # one rule, for two cells:
+    assert "row0_col2, " in table.proto.arrow_data.styler.styles
+    assert "row1_col2 {" in table.proto.arrow_data.styler.styles
     lines = chart(at)["data"]
     assert [line["name"] for line in lines] == ["a", "a", "b", "b"]  # ten updates: not smoothed
     colours = [line["line"]["color"] for line in lines]
@@ -288,6 +294,7 @@ def test_a_deleted_run_is_gone_and_the_page_shows_another(folder):
     assert "1 evaluation that used it keeps its numbers" in said
     assert_alive(at)
     assert sorted(p.name for p in folder.iterdir()) == ["after", "b"]
+    assert "a is deleted." in [toast.value for toast in at.toast]
     assert at.selectbox(key=run_form.SHOWN).options == ["b"]
     assert "**b** on bolt" in texts(at)
     assert at.sidebar.selectbox(key="run").value == "embedded"
@@ -319,6 +326,16 @@ def test_what_only_looks_like_a_run_is_refused_in_place(folder):
     assert not at.exception
     assert any("thesis.tex" in e.value for e in at.error)
     assert (run / "thesis.tex").read_text() == "years"
+
+
+def test_a_runs_folder_that_is_a_run_itself_stays(folder):
+    written(folder)
+    at = open_page("train")
+    assert_alive(at)
+    delete(at)
+    assert not at.exception
+    assert any("found another place" in e.value for e in at.error)
+    assert (folder / "settings.json").is_file()
 
 
 def test_a_run_at_work_offers_neither(folder, queue):  # noqa: F811

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from app import caches
+from app import caches, workspace
 from app.caches import PhotoKey, SaliencyKey
 from app.negative_draws import METHODS, Drawing, archive, draw
 from app.pictures import outline_paths
@@ -210,3 +210,30 @@ def test_an_outline_walks_round_the_mask():
     mask[2:5, 3:7] = True
     assert outline_paths(mask) == ["M3.5 2.5L3.5 4.5L6.5 4.5L6.5 2.5Z"]
     assert outline_paths(np.zeros((4, 4), bool)) == []
+
+
+@pytest.mark.parametrize("looks", range(1, 9))
+def test_a_demo_that_gets_ready_while_the_page_is_drawn(tmp_path, monkeypatch, looks: int):
+    """After so many looks its folder is there; the page never takes it for another or none."""
+    root = small_app(tmp_path, monkeypatch)
+    left = [looks]
+
+    class Late:
+        error, done, total = None, 0, 4
+
+        @property
+        def root(self) -> Path | None:
+            left[0] -= 1
+            return None if left[0] >= 0 else root
+
+        def wait(self, _seconds: float) -> Path | None:
+            return self.root
+
+    made = Late()
+    monkeypatch.setattr(workspace, "demo_rendering", lambda: made)
+    monkeypatch.setattr(workspace, "DEMO_CATEGORIES", ("part",))
+    monkeypatch.setenv("CUTSWAP_DATA", "")
+    at = open_page("saliency")
+    assert_alive(at)
+    assert not at.info
+    assert at.selectbox(key="cat").value == "demo/part"
