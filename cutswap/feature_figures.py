@@ -71,6 +71,8 @@ class FeatureFigures:
         head_fakes: unseen draws by kind that the head gives their own class.
         called: test photos by type of defect, `good` among them, that the head calls defective:
             any class but positive is its largest.
+        good: number of good test photos.
+        defective: number of defective ones.
     """
 
     fakes_before: Estimate | None
@@ -81,6 +83,8 @@ class FeatureFigures:
     head: Estimate | None
     head_fakes: dict[str, Share]
     called: dict[str, Share]
+    good: int
+    defective: int
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -97,20 +101,31 @@ class FeatureFigures:
         return (
             f"The head knows only {known:.0%} of the unseen draws (chance"
             f" {1 / len(self.head_fakes):.0%}), so its decisions mean little. After few updates"
-            " its stored batch statistics lag behind its weights; train longer."
+            " its stored batch statistics lag behind its weights, too; train longer."
         )
 
     def answer(self) -> str:
-        """Whether the learned boundary also separates the real defects, in one sentence."""
-        found, whose = (self.head, "the head") if self.head else (self.real_after, "the line")
-        if found is None:
+        """Whether the learned boundary separates real defects, and what tuning has changed."""
+        found, whose = (
+            (self.head, "the head") if self.head else (self.real_after, "a straight line")
+        )
+        if found is None or self.real_change is None:
             return "There are no good and defective test photos, so nobody can tell."
-        start = f"AUROC of {whose} on real defects: {found.text()}."
         if found.low > 0.5:
-            return f"Yes, better than chance. {start}"
-        if found.high < 0.5:
-            return f"No, it is turned round: defects look more like positives than good do. {start}"
-        return f"Not shown: the interval holds chance, 0.5. {start}"
+            start = "Yes, better than chance."
+        elif found.high < 0.5:
+            start = "No, it is turned round: defects look more like positives than good parts do."
+        else:
+            start = "Not shown: the interval holds chance, 0.5."
+        change = self.real_change
+        owed = (
+            "raised" if change.low > 0 else "lowered" if change.high < 0 else "not shown to change"
+        )
+        return (
+            f"{start} AUROC of {whose} on {self.good} good and {self.defective} defective test"
+            f" photos: {found.text()}. Tuning has {owed} what a straight line from the same fakes"
+            f" does for them: {change.text('+')}."
+        )
 
 
 def figures(features: FeatureSet, settings: FeatureSettings, seed: int = 0) -> FeatureFigures:
@@ -134,6 +149,8 @@ def figures(features: FeatureSet, settings: FeatureSettings, seed: int = 0) -> F
         head=estimates[3],
         head_fakes=_head_on_fakes(features),
         called=_called(features),
+        good=int((~defective).sum()),
+        defective=int(defective.sum()),
     )
 
 

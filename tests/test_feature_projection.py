@@ -452,8 +452,14 @@ class TestFigures:
         ],
     )
     def test_the_answer_follows_the_interval(self, estimate, start):
-        one = FeatureFigures(None, None, None, None, None, estimate, {}, {})
+        change = Estimate(0.1, 0.02, 0.2)
+        one = FeatureFigures(None, None, None, None, change, estimate, {}, {}, 5, 7)
         assert one.answer().startswith(start)
+        assert "on 5 good and 7 defective test photos" in one.answer()
+        assert "Tuning has raised" in one.answer()
+        for change, word in ((Estimate(-0.1, -0.2, -0.05), "lowered"),
+                             (Estimate(0, -0.1, 0.1), "not shown to change")):  # fmt: skip
+            assert f"Tuning has {word}" in replace(one, real_change=change).answer()
 
 
 class TestCommand:
