@@ -272,6 +272,7 @@ class TestFiles:
             lambda f: (f / ABOUT).unlink(),
             lambda f: (f / ABOUT).write_text("{ torn"),
             lambda f: (f / ABOUT).write_text("[]"),
+            lambda f: _swap(f),
             lambda f: _edit(f, lambda v: v["points"].pop()),
             lambda f: _edit(f, lambda v: v["points"][0].update(kind="ghost")),
             lambda f: _edit(f, lambda v: v["points"][0].pop("file")),
@@ -294,6 +295,14 @@ class TestFiles:
         assert changed != key
         fewer = replace(category, test=category.test[1:])
         assert features_key(run, fewer, SETTINGS) != changed
+
+
+def _swap(folder: Path) -> None:
+    """Sound arrays of another set beside this one's description."""
+    about = (folder / ABOUT).read_bytes()
+    found = read_features(folder)
+    write_features(replace(found, before=found.before + 1), folder)
+    (folder / ABOUT).write_bytes(about)
 
 
 def _edit(folder: Path, change: object) -> None:
@@ -402,6 +411,12 @@ class TestFigures:
             "positive": "6 of 6", "patch": "6 of 6", "scar": "0 of 6",
         }  # fmt: skip
 
+    def test_a_scar_is_a_defect_to_the_head_too(self):
+        base = self.line()
+        assert base.scores is not None
+        scars = replace(base, scores=base.scores[:, [0, 2, 1]])
+        assert figures(scars, SETTINGS).called == figures(base, SETTINGS).called
+
     def test_a_head_that_calls_everything_one_class_is_doubted(self):
         base = self.line()
         assert base.scores is not None
@@ -435,7 +450,15 @@ class TestFigures:
 
     def test_a_seed_gives_the_same_intervals(self, found):
         assert figures(found, SETTINGS, 1) == figures(found, SETTINGS, 1)
-        assert figures(found, SETTINGS, 1) != figures(found, SETTINGS, 2)
+        rng = np.random.default_rng(0)
+        kinds = ["positive", "patch", "scar"] * 10 + ["good"] * 30 + ["defect"] * 30
+        cloud = made_up(kinds, rng.normal(size=(90, 4)).astype(np.float32))
+        one, two = figures(cloud, SETTINGS, 1), figures(cloud, SETTINGS, 2)
+        assert one.fakes_after != two.fakes_after
+        assert one.real_after is not None
+        assert two.real_after is not None
+        assert one.real_after.value == two.real_after.value
+        assert one.real_after != two.real_after
 
     def test_the_interval_is_the_spread_of_the_resamples(self):
         """Two good, two bad: a resample draws both 2s with chance 1/4 * 1/4, AUROC 0.5 then."""
