@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from app import features_words, knobs
@@ -21,6 +20,7 @@ from app.features_jobs import (
     figures_of,
     projection_of,
 )
+from app.features_point import WORDS, facts, hover_texts, nearest
 from app.features_run import need_run
 from app.guards import plain_errors, show_error
 from app.page_links import go_to
@@ -35,11 +35,6 @@ CHARTS = ("features-before", "features-after")
 NAMES = {"pca": "PCA", "tsne": "t-SNE", "lda": "Discriminants"}
 SAMPLES = (20, 60, 120, 240)
 SMALL = 400  # images looked at without asking: under half a minute on two cores
-NEIGHBOURS = 5
-_WORDS = {
-    "positive": "positive", "patch": "patch negative", "scar": "scar", "good": "good test photo",
-    "defect": "real defect",
-}  # fmt: skip
 
 
 def show(selected: Selection) -> None:
@@ -174,7 +169,7 @@ class _Screen:
 
     def _charts(self, shown: int) -> None:
         flat = projection_of(self.folder, self.wanted.settings, self.seed)
-        texts = _hover_texts(self.features)
+        texts = hover_texts(self.features)
         sides = (("Before tuning", flat.before, flat.axes_before),
                  ("After tuning", flat.after, flat.axes_after))  # fmt: skip
         for column, key, (title, places, axes) in zip(st.columns(2), CHARTS, sides, strict=True):
@@ -245,13 +240,13 @@ class _Screen:
                 format_func=lambda i: features.points[i].label, on_change=self._selected,
                 help="The ringed point; a click on another one chooses it too.",
             )  # fmt: skip
-            st.markdown(_facts(features, shown))
+            st.markdown(facts(features, shown))
             for title, values in (("before", features.before), ("after", features.after)):
                 st.caption(f"Nearest {title} tuning, in all dimensions, nearest first")
                 near = nearest(values, shown)
                 st.image(
                     [features.thumbnails[i] for i in near], width=84,
-                    caption=[_WORDS[features.points[i].kind] for i in near],
+                    caption=[WORDS[features.points[i].kind] for i in near],
                 )  # fmt: skip
             if not features.points[shown].is_synthetic and st.button(
                 "See its heatmap on Inspect", on_click=self._selected, key="features.inspect",
@@ -270,13 +265,6 @@ class _Screen:
             )  # fmt: skip
 
 
-def nearest(values: np.ndarray, index: int, count: int = NEIGHBOURS) -> list[int]:
-    """The points nearest to one in (N, D) features, itself left out, nearest first."""
-    distance = np.linalg.norm(values - values[index], axis=1)
-    order = np.argsort(distance, kind="stable")
-    return [int(i) for i in order if i != index][:count]
-
-
 def _first_index(event: Any) -> int | None:
     """The customdata of the first selected point of a chart, or None."""
     try:
@@ -284,30 +272,3 @@ def _first_index(event: Any) -> int | None:
         return int(value[0] if isinstance(value, (list, tuple)) else value)
     except (LookupError, TypeError, ValueError):
         return None
-
-
-def _hover_texts(features: FeatureSet) -> list[str]:
-    p_positive = features.p_positive()
-    texts = []
-    for index, point in enumerate(features.points):
-        lines = [_WORDS[point.kind], point.name.replace("<", "&lt;")]
-        if point.sample is not None:
-            lines.append(f"draw {point.sample}")
-        if p_positive is not None:
-            lines.append(f"p(positive) {p_positive[index]:.3f} after tuning")
-        texts.append("<br>".join(lines))
-    return texts
-
-
-def _facts(features: FeatureSet, index: int) -> str:
-    point = features.points[index]
-    p_positive = features.p_positive()
-    parts = []
-    if point.defect:
-        parts.append(f"type of defect: **{point.defect}**")
-    if point.record is not None and point.record.layer is not None:
-        parts.append(f"guided by layer {point.record.layer}")
-    if p_positive is not None and features.scores is not None:
-        called = "defective" if features.scores[index].argmax() else "good"
-        parts.append(f"p(positive) **{p_positive[index]:.3f}**, so the head calls it **{called}**")
-    return " · ".join(parts)

@@ -119,7 +119,11 @@ class FeatureFigures:
             start = "Not shown: the interval holds chance, 0.5."
         change = self.real_change
         owed = (
-            "raised" if change.low > 0 else "lowered" if change.high < 0 else "not shown to change"
+            "raised"
+            if change.low > 0
+            else "lowered"
+            if change.high < 0
+            else "not been shown to change"
         )
         return (
             f"{start} AUROC of {whose} on {self.good} good and {self.defective} defective test"

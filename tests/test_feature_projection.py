@@ -481,7 +481,7 @@ class TestFigures:
         assert "on 5 good and 7 defective test photos" in one.answer()
         assert "Tuning has raised" in one.answer()
         for change, word in ((Estimate(-0.1, -0.2, -0.05), "lowered"),
-                             (Estimate(0, -0.1, 0.1), "not shown to change")):  # fmt: skip
+                             (Estimate(0, -0.1, 0.1), "not been shown to change")):  # fmt: skip
             assert f"Tuning has {word}" in replace(one, real_change=change).answer()
 
 

@@ -19,7 +19,8 @@ from app import features_jobs, workspace
 from app.features_charts import DEFECT_COLOUR, GROUPS, scatter
 from app.features_hover import sheet
 from app.features_jobs import WantedFeatures, feature_workshop
-from app.features_view import _first_index, nearest
+from app.features_point import nearest
+from app.features_view import _first_index
 from cutswap.cli import main
 from cutswap.datasets import open_dataset
 from cutswap.feature_set import ABOUT, ARRAYS, FeatureSet, read_features
