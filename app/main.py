@@ -20,6 +20,7 @@ PAGES = {  # file: (title, icon); the first is the start page at /
     "negatives": ("Negatives", ":material/swap_horiz:"),
     "train": ("Train", ":material/model_training:"),
     "inspect_heatmaps": ("Inspect", ":material/frame_inspect:"),
+    "features": ("Features", ":material/scatter_plot:"),
     "results": ("Results", ":material/table_chart:"),
     "data": ("Data", ":material/database:"),
 }

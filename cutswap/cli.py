@@ -67,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     _augment(_add(commands, "augment", "draw negatives of one image"))
     _finetune(_add(commands, "finetune", "fine-tune a network on a category's negatives"))
     _evaluate(_add(commands, "evaluate", "PatchCore heatmaps and AUROC of a category"))
+    _features(_add(commands, "features", "what a run has learnt: features before, after"))
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
     _jobs(_add(commands, "jobs", "the queue: list, add, follow, stop, resume"))
@@ -169,6 +170,17 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
     _seed_and_out(parser, "folder to write")
     add_flags(parser, PatchCoreSettings)
+
+
+def _features(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", dest="run_folder", type=Path, required=True, metavar="RUN",
+                        help="folder of a finished finetune run")  # fmt: skip
+    parser.add_argument("--data", type=Path, metavar="ROOT",
+                        help="its data set, if that has moved [as recorded]")  # fmt: skip
+    _seed_and_out(parser, "folder to write")
+    from cutswap.feature_settings import FeatureSettings
+
+    add_flags(parser, FeatureSettings)
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

@@ -211,6 +211,25 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     return {**found.summary, "out": str(options.out)}
 
 
+def features(options: argparse.Namespace) -> dict[str, Any]:
+    """Features of a finished run before and after tuning: points, figures, one line."""
+    from cutswap.feature_command import write_feature_report
+    from cutswap.feature_settings import FeatureSettings
+    from cutswap.run_folder import RunFolder
+
+    need_out(options.out)
+    with Bars(options.quiet) as bars:
+        result = write_feature_report(
+            RunFolder(options.run_folder), settings_from(options, FeatureSettings), options.out,
+            data=options.data, seed=options.seed, notify=bars,
+        )  # fmt: skip
+    print(result["summary"])
+    print(f"{result['answer']} Points and figures in {options.out}")
+    for note in filter(None, [*result["about"]["notes"], result["about"]["head"], result["doubt"]]):
+        print(f"  note: {note}")
+    return {**result, "out": str(options.out)}
+
+
 def demo(options: argparse.Namespace) -> dict[str, Any]:
     """The whole chain on the built-in data."""
     from cutswap.demo import run_demo

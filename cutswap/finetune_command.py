@@ -76,6 +76,23 @@ def repeat_arguments(settings: Mapping[str, Any], out: Path) -> list[str]:
     Raises:
         CutSwapError: the record lacks its data, or a setting is out of range.
     """
+    root, name, left_out = recorded_data(settings, out)
+    return finetune_arguments(settings, root, name, out, skip_bad=left_out)
+
+
+def recorded_data(settings: Mapping[str, Any], out: Path) -> tuple[Path, str, bool]:
+    """Which photos a run has learnt from.
+
+    Args:
+        settings: as read from settings.json.
+        out: the run folder, for the message.
+
+    Returns:
+        The data set's folder, its category, and whether unusable files were left out.
+
+    Raises:
+        CutSwapError: the record lacks its data.
+    """
     data = settings.get("data")
     if not isinstance(data, dict) or not data.get("root") or not data.get("name"):
         raise CutSwapError(
@@ -88,8 +105,7 @@ def repeat_arguments(settings: Mapping[str, Any], out: Path) -> list[str]:
     root = Path(str(data["root"]))
     if (root.parent / VISA_SPLIT).is_file():
         root = root.parent
-    left_out = bool(data.get("left_out"))
-    return finetune_arguments(settings, root, str(data["name"]), out, skip_bad=left_out)
+    return root, str(data["name"]), bool(data.get("left_out"))
 
 
 def _typed(value: Any) -> str:

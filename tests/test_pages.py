@@ -57,7 +57,9 @@ def test_no_data_at_all_is_a_sentence_with_a_way_out(name, monkeypatch):
         assert "No data set is known" in said
 
 
-EVERY = ("start", "saliency", "negatives", "train", "inspect_heatmaps", "results", "data")
+EVERY = (
+    "start", "saliency", "negatives", "train", "inspect_heatmaps", "features", "results", "data",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", EVERY)
