@@ -48,11 +48,18 @@ def action(run: FoundRun, stands: Standing) -> None:
 def command_of(run: FoundRun, stands: Standing) -> list[str] | None:
     """What resumes or repeats a run, after `python -m cutswap`; None where nothing tells it."""
     if run.settings:
-        try:
-            return repeat_arguments(run.settings, run.path)
-        except CutSwapError:
-            return None
+        return None if settings_error(run) else repeat_arguments(run.settings, run.path)
     return list(stands.job.command) if stands.job is not None else None
+
+
+def settings_error(run: FoundRun) -> CutSwapError | None:
+    """Why a run's settings, perhaps edited by hand, would be refused; None where they are not."""
+    try:
+        if run.settings:
+            repeat_arguments(run.settings, run.path)
+    except CutSwapError as error:
+        return error
+    return None
 
 
 def _stop_button(run: FoundRun, stands: Standing) -> None:

@@ -1,4 +1,4 @@
-"""Loss and accuracy of a run over its updates."""
+"""Loss, accuracy and learning rate of a run over its updates."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ DASHES = ("solid", "dash", "dot")
 
 
 def curves(lines: Sequence[dict[str, Any]]) -> go.Figure:
-    """Loss above, accuracy by class below with the line of chance.
+    """Loss above, accuracy by class below with the line of chance, then the learning rate.
 
     Args:
         lines: of metrics.jsonl, at least one, each with step, loss and accuracy; class_accuracy
-            where it is there.
+            and learning_rate where they are there.
     """
     groups = thinned(lines)
     steps = [group[-1]["step"] for group in groups]
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    has_rate = all(isinstance(line.get("learning_rate"), (int, float)) for line in lines)
+    rows = 3 if has_rate else 2
+    figure = make_subplots(
+        rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.06,
+        row_heights=[0.4, 0.4, 0.2][:rows],
+    )  # fmt: skip
     figure.add_scatter(
         x=steps, y=[_mean(g, "loss") for g in groups], name="loss", row=1, col=1,
         line={"color": "#cc79a7"}, hovertemplate="update %{x}: loss %{y:.3f}<extra></extra>",
@@ -45,9 +50,16 @@ def curves(lines: Sequence[dict[str, Any]]) -> go.Figure:
     )  # fmt: skip
     figure.update_yaxes(title_text="loss", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="accuracy", range=[0, 1.03], row=2, col=1)
-    figure.update_xaxes(title_text="update", row=2, col=1)
+    if has_rate:
+        figure.add_scatter(
+            x=steps, y=[_mean(g, "learning_rate") for g in groups], name="learning rate",
+            row=3, col=1, line={"color": "#56b4e9"}, showlegend=False,
+            hovertemplate="update %{x}: rate %{y:.2g}<extra></extra>",
+        )  # fmt: skip
+        figure.update_yaxes(title_text="rate", rangemode="tozero", nticks=3, row=3, col=1)
+    figure.update_xaxes(title_text="update", row=rows, col=1)
     figure.update_layout(
-        height=340, margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        height=400 if has_rate else 340, margin={"l": 10, "r": 10, "t": 30, "b": 10},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}, uirevision="same",
     )  # fmt: skip
     return figure

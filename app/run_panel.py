@@ -11,7 +11,7 @@ import streamlit as st
 
 from app import jobs, run_chart, run_metrics
 from app.guards import plain_errors, plain_text
-from app.run_actions import action
+from app.run_actions import action, settings_error
 from app.run_estimate import duration
 from app.run_seen import seen
 from cutswap import job_states as js
@@ -85,10 +85,18 @@ def _head(run: FoundRun, stands: Standing) -> None:
         ways_out = {
             BROKEN: "",
             js.SILENT: " Wait if the machine is busy; else stop it by force.",
-            js.INTERRUPTED: " Resume goes on from its last checkpoint.",
+            js.INTERRUPTED: " What it learnt up to its last checkpoint is there.",
         }
         st.warning(f"{plain_text(stands.why)}.{ways_out[stands.word]}", icon=":material/warning:")
-    elif stands.word == js.FAILED:
+    error = settings_error(run)
+    if error is not None:
+        st.warning(
+            f"settings.json, {plain_text(error.subject)}: expected {plain_text(error.expected)},"
+            f" found {plain_text(error.found)}. {plain_text(error.fix)}; until then it cannot be"
+            " resumed.",
+            icon=":material/rule:",
+        )
+    if stands.word == js.FAILED:
         st.error(f"{plain_text(stands.why)}. Its last words are below.")
     elif stands.word == js.WAITING:
         st.caption("It starts by itself when the jobs before it are done, also with no page open.")

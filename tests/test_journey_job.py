@@ -54,7 +54,9 @@ def test_a_job_outlives_its_page_and_goes_on_after_a_stop(address: str, runs: Pa
     until(lambda: len(training_curve(run)) > seen + 1, 120)
     page = opened(browser, address + "train?cat=hex_nut+%C2%B7+Demo")
     assert updates(page) > seen
-    page.get_by_role("button", name=re.compile("Stop$")).click(delay=100)
+    # While a script runs, the header has a Stop of Streamlit's own.
+    body = page.get_by_test_id("stMainBlockContainer")
+    body.get_by_role("button", name=re.compile("Stop$")).click(delay=100)
     page.get_by_text("stopped, can be resumed").first.wait_for(timeout=60_000)
     settle(page)
     done = len(training_curve(run))

@@ -128,6 +128,22 @@ def test_a_run_that_was_stopped_killed_or_is_silent_says_so(tmp_path):
 
 
 @pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("epochs", -1, "epochs"), ("speed", 9, "speed"), ("ways", "x", "ways")],
+)
+def test_settings_edited_by_hand_are_told_and_offer_no_resume(tmp_path, name, value, said):
+    path = write_run(tmp_path / "runs" / "bolt", 4, finished=False)
+    settings = json.loads((path / "settings.json").read_text())
+    settings["training"][name] = value
+    (path / "settings.json").write_text(json.dumps(settings))
+    at = open_page("train")
+    assert_alive(at)
+    assert any(name in w.value and "cannot be resumed" in w.value for w in at.warning)
+    assert not [b for b in at.button if b.label == "Resume"]
+
+
+@pytest.mark.usefixtures("root")
 def test_a_broken_run_says_why_and_hides_no_other(tmp_path):
     write_run(tmp_path / "runs" / "sound")
     (write_run(tmp_path / "runs" / "torn") / "settings.json").write_text("{ torn")
@@ -337,6 +353,9 @@ def test_a_long_curve_is_thinned_and_ends_with_the_last_update():
     assert [t.name for t in figure.data] == ["loss", "positive", "patch", "scar"]
     assert figure.data[0].y[0] == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
     assert figure.data[3].y[-1] == pytest.approx(0.3)
+    with_rate = run_chart.curves([{**line, "learning_rate": 0.03} for line in lines])
+    assert with_rate.data[-1].name == "learning rate"
+    assert set(with_rate.data[-1].y) == {0.03}
     plain = run_chart.curves([{"step": 1, "loss": 1.0, "accuracy": 0.5}])
     assert [t.name for t in plain.data] == ["loss", "accuracy"]
 
