@@ -108,35 +108,36 @@ def _figures(run: FoundRun, stands: Standing, lines: list[dict[str, Any]]) -> No
     last, window = lines[-1], lines[-20:]
     mean = sum(line["accuracy"] for line in window) / len(window)
     ways = len(last.get("class_accuracy", [])) or 3
-    columns = iter(st.columns(6))
-    next(columns).metric("Update", f"{last['step']} of {run.steps or '?'}")
-    next(columns).metric(
-        "Loss", f"{last['loss']:.3f}", help="Mean cross entropy of the last update."
-    )
-    next(columns).metric(
-        "Accuracy", f"{mean:.2f}", delta=f"{mean - 1 / ways:+.2f} to chance", delta_color="off",
-        help=f"Mean of the last {len(window)} updates on their own fakes, not on real defects.",
-    )  # fmt: skip
-    if _is_number(last.get("images_per_second")):
-        next(columns).metric(
-            "Samples", f"{last['images_per_second']:.1f} / s",
-            help="Speed of the last update, all classes counted.",
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("Update", f"{last['step']} of {run.steps or '?'}", width="content")
+        st.metric(
+            "Loss", f"{last['loss']:.3f}", width="content",
+            help="Mean cross entropy of the last update.",
         )  # fmt: skip
-    if _is_number(last.get("memory")):
-        next(columns).metric(
-            "Memory", f"{last['memory'] / 1e9:.1f} GB",
-            help="The most that was ever in use: of the GPU, or of the process on a CPU.",
+        st.metric(
+            "Accuracy", f"{mean:.2f}", delta=f"{mean - 1 / ways:+.2f} to chance",
+            delta_color="off", delta_arrow="off", width="content",
+            help=f"Mean of the last {len(window)} updates on their own fakes, not on real defects.",
         )  # fmt: skip
-    if stands.word == js.AT_WORK and _is_number(last.get("seconds_left")):
-        left = duration(last["seconds_left"]).removeprefix("about ")
-        next(columns).metric("Left", left, help="By the median update so far.")
+        if _is_number(last.get("images_per_second")):
+            st.metric(
+                "Samples", f"{last['images_per_second']:.1f} / s", width="content",
+                help="Speed of the last update, all classes counted.",
+            )  # fmt: skip
+        if _is_number(last.get("memory")):
+            st.metric(
+                "Memory", f"{last['memory'] / 1e9:.1f} GB", width="content",
+                help="The most that was ever in use: of the GPU, or of the process on a CPU.",
+            )  # fmt: skip
+        if stands.word == js.AT_WORK and _is_number(last.get("seconds_left")):
+            left = duration(last["seconds_left"]).removeprefix("about ")
+            st.metric("Left", left, width="content", help="By the median update so far.")
     batch = (run.settings.get("training") or {}).get("batch_size")
-    if _is_number(last.get("micro_batch")) and last["micro_batch"] < min(
-        line.get("micro_batch", 0) for line in lines[:1]
-    ):
+    at_once, first = last.get("micro_batch"), lines[0].get("micro_batch")
+    if isinstance(at_once, int) and isinstance(first, int) and at_once < first:
         st.info(
-            f"Memory was short: the batch of {batch} is computed {last['micro_batch']} photos at a"
-            " time. It is still one batch; only batch norm sees less at once.",
+            f"Memory was short: the batch of {batch} is computed {at_once} photos at a time. It is"
+            " still one batch; only batch norm sees less at once.",
             icon=":material/memory:",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import streamlit as st
@@ -9,6 +10,8 @@ import streamlit as st
 from app.pictures import jpeg
 from app.run_chart import CLASSES
 from cutswap.run_states import SEEN, is_own_file
+
+WIDTH = 108  # pixels of a picture: one photo in its three classes is a line of a phone, two of 1280
 
 
 def seen(path: Path) -> None:
@@ -22,15 +25,14 @@ def seen(path: Path) -> None:
         return
     rows, ways, _ = found.probabilities.shape
     st.markdown(f"**What it saw at update {found.step}**, and how sure it was of the right class")
-    for row in range(rows):
-        columns = st.columns(ways)
-        for way, column in enumerate(columns):
+    with st.container(horizontal=True, gap="small"):
+        for row, way in itertools.product(range(rows), range(ways)):
             own = found.probabilities[row, way]
             sure, said = float(own[way]), CLASSES[int(own.argmax())]
             mark = "" if own.argmax() == way else f", said {said}"
             square = (slice(row * SIDE, (row + 1) * SIDE), slice(way * SIDE, (way + 1) * SIDE))
-            column.image(
-                jpeg(found.sheet[square]), width="stretch",
-                caption=f"{CLASSES[way]}: {sure:.0%}{mark}",
+            st.image(
+                jpeg(found.sheet[square]), width=WIDTH,
+                caption=f"{CLASSES[way]} {sure:.0%}{mark}",
                 alt=f"{CLASSES[way]} of photo {row + 1}, right class at {sure:.0%}",
             )  # fmt: skip

@@ -179,7 +179,8 @@ def _train(
             if progress.step - saved >= settings.training.checkpoint_every:
                 run.write_checkpoint(tuner.state())
                 saved = progress.step
-            if tuner.seen and time.monotonic() - looked >= EVERY:
+            is_last = progress.step == progress.steps
+            if tuner.seen and (is_last or time.monotonic() - looked >= EVERY):
                 write_seen(run.path, progress.step, *tuner.seen)
                 looked = time.monotonic()
             heart.beat("fine-tuning", progress.step, progress.steps)

@@ -132,7 +132,7 @@ def test_a_run_that_was_stopped_killed_or_is_silent_says_so(tmp_path):
     ("name", "value", "said"),
     [("epochs", -1, "epochs"), ("speed", 9, "speed"), ("ways", "x", "ways")],
 )
-def test_settings_edited_by_hand_are_told_and_offer_no_resume(tmp_path, name, value, said):
+def test_settings_edited_by_hand_are_told_and_offer_no_resume(tmp_path, name, value):
     path = write_run(tmp_path / "runs" / "bolt", 4, finished=False)
     settings = json.loads((path / "settings.json").read_text())
     settings["training"][name] = value
