@@ -13,6 +13,7 @@ import streamlit as st  # noqa: E402
 
 from app import selection, workspace  # noqa: E402
 from app.guards import plain_errors  # noqa: E402
+from app.memory import freeze_modules  # noqa: E402
 
 PAGES = {  # file: (title, icon); the first is the start page at /
     "start": ("Start", ":material/home:"),
@@ -51,4 +52,5 @@ def main() -> None:
     page.run()
 
 
+freeze_modules()  # of what the rerun before has loaded
 main()

@@ -12,6 +12,7 @@ import streamlit as st
 from app import jobs, run_edits_view, workspace
 from app.guards import plain_errors
 from app.howto import command_line
+from app.memory import freeze_modules
 from app.run_actions import command_of
 from app.run_form import SHOWN
 from app.run_panel import ago, panel, words
@@ -64,6 +65,7 @@ def runs() -> None:
 
 
 def _overview() -> None:
+    freeze_modules()  # while only fragments are drawn, nobody else does
     with plain_errors("the list"):
         every = jobs.everything()
         if _words(every) != st.session_state.get(_WORDS):  # something ended, or its turn has come
