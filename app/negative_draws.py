@@ -33,6 +33,12 @@ METHODS = {  # shown name: (method, anchors forced)
     "CutPaste": ("cutpaste", None),
     "CutPaste scar": ("cutpaste-scar", None),
     "Random swap": ("cutswap", "whole-image"),
+    "SmoothBlend": ("smoothblend", None),
+    "SmoothBlend scar": ("smoothblend-scar", None),
+    "NSA": ("nsa", None),
+    "NSA scar": ("nsa-scar", None),
+    "Perlin": ("perlin", None),
+    "Perlin scar": ("perlin-scar", None),
 }
 
 
