@@ -7,9 +7,10 @@ import streamlit as st
 from app import knobs
 from app.caches import PhotoKey, SaliencyKey
 from app.negative_draws import METHODS, Drawing
-from app.networks import network_controls
+from app.networks import fusion_controls, network_controls
 from app.selection import Selection
 from cutswap.config import ANCHORS, ClusterSettings, NegativeSettings, WeakAugmentation
+from cutswap.fusion import FUSED
 
 ALL = "all levels"
 SIZES = (128, 192, 256, 384, 512)
@@ -34,9 +35,10 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
     first, second, third, fourth = st.columns([4, 2, 2, 2], vertical_alignment="bottom")
     with first:
         level = knobs.choice(
-            "layer", "Layer", (*looking.layers, ALL), looking.layers[len(looking.layers) // 2],
-            segmented=len(looking.layers) < 8,
-            help="Which saliency map anchors the patches; with all levels each draw picks one.",
+            "layer", "Layer", (*looking.layers, FUSED, ALL),
+            looking.layers[len(looking.layers) // 2], segmented=len(looking.layers) < 7,
+            help="Which saliency map anchors the patches; fused is a weighted mean of them; with"
+            " all levels each draw picks one.",
         )  # fmt: skip
     with second:
         k = knobs.slider(
@@ -52,15 +54,19 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
             "epoch", "Epoch", 0, 255, 0,
             help="A run meets this photo once an epoch and draws anew each time.",
         )  # fmt: skip
-    levels = tuple(range(len(looking.layers))) if level == ALL else (looking.layers.index(level),)
+    count = len(looking.layers)
+    fusion = fusion_controls(looking) if level == FUSED else (1.0,) * count
+    one = (*looking.layers, FUSED).index(level) if level != ALL else 0
     train = [r.name for r in selected.category.train]
     name = selected.record.name
     drawing = Drawing(
         SaliencyKey(
-            PhotoKey.of(selected.record.image, size), looking.name, looking.weights, looking.layers
+            PhotoKey.of(selected.record.image, size), looking.name, looking.weights, looking.layers,
+            fusion=fusion,
         ),
-        method, levels, negatives, ClusterSettings(k=k, anchors=anchors, top_n=top_n),
-        weak, seed, train.index(name) if name in train else None, len(train),
+        method, tuple(range(count)) if level == ALL else (one,), negatives,
+        ClusterSettings(k=k, anchors=anchors, top_n=top_n), weak,
+        seed, train.index(name) if name in train else None, len(train),
     )  # fmt: skip
     return drawing, epoch
 

@@ -58,7 +58,7 @@ class CachedLevels:
 
     def name(self, level: int) -> str:
         """The level's layer."""
-        return self.key.layers[level]
+        return self.key.levels[level]
 
     def map(self, level: int) -> np.ndarray:
         """(S, S) float32 in [0, 1]."""

@@ -9,12 +9,13 @@ from app.guards import plain_errors
 from app.howto import command_line, how_it_works
 from app.negative_controls import DEFAULTS, controls
 from app.negative_draws import METHODS, Drawing, Drawn, archive, draw, tally
-from app.networks import Looking
+from app.networks import Looking, fusion_flags
 from app.pictures import jpeg
 from app.selection import Selection
 from app.viewer import Box, Legend, Picture, Point, viewer
 from cutswap.clusters import anchor_region
 from cutswap.errors import CutSwapError
+from cutswap.fusion import FUSED
 from cutswap.negative_record import NegativeRecord, rotated_size
 from cutswap.overlays import colourise, sheet
 
@@ -115,7 +116,7 @@ def _region(drawing: Drawing, drawn: Drawn) -> np.ndarray | None:
     if record.layer is None or clusters.anchors in ("whole-image", "random-cluster"):
         return None
     levels = drawing.levels_of(clusters)
-    level = drawing.key.layers.index(record.layer)
+    level = drawing.key.levels.index(record.layer)
     try:
         found = anchor_region(
             levels.map(level), clusters, np.random.default_rng(0), levels.clusters(level)
@@ -182,7 +183,9 @@ def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
         "seed": drawing.seed,
         "backbone": drawing.key.backbone,
         "weights": drawing.key.weights,
-        "levels": [drawing.key.layers[level] for level in drawing.levels],
+        "levels": [drawing.key.levels[level] for level in drawing.levels],
+        "layers": list(drawing.key.layers),
+        "fusion": drawing.key.fusion and list(drawing.key.fusion),
         "negative_settings": negatives.to_dict(),
         "cluster_settings": clusters.to_dict(),
         "weak": drawing.weak.to_dict(),
@@ -214,10 +217,11 @@ def _side_by_side(drawing: Drawing, epoch: int) -> None:
 def _levels(drawing: Drawing, epoch: int) -> None:
     st.subheader("One draw from every level", anchor=False)
     row = st.container(horizontal=True)
-    for level, layer in enumerate(drawing.key.layers):
+    for level, layer in enumerate(drawing.key.levels):
         drawn = draw(drawing, epoch, level=level)
         row.image(
-            jpeg(drawn.negative.photo), width=148, caption=f"layer {layer}",
+            jpeg(drawn.negative.photo), width=148,
+            caption=layer if layer == FUSED else f"layer {layer}",
             alt=f"{drawing.method} anchored by layer {layer}",
         )  # fmt: skip
 
@@ -246,6 +250,8 @@ def _commands(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
     if record.layer is not None:
         looking = Looking(drawing.key.backbone, drawing.key.weights, drawing.key.layers)
         flags += ["--backbone", looking.name, "--weights", looking.weights]
+        if record.layer == FUSED:
+            flags += fusion_flags(looking, drawing.key.fusion)
         flags += ["--layer", record.layer, "--k", clusters.k, "--anchors", clusters.anchors]
         if clusters.anchors == "top-n":
             flags += ["--top-n", clusters.top_n]

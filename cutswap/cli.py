@@ -129,7 +129,9 @@ def _saliency(parser: argparse.ArgumentParser) -> None:
 
 def _augment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, metavar="IMAGE")
-    parser.add_argument("--layer", help="saliency layer that guides the patches [the middle one]")
+    parser.add_argument(
+        "--layer", help="saliency layer that guides the patches, or fused [the middle one]"
+    )
     parser.add_argument("--count", type=_count, default=8, help="negatives to draw [8]")
     parser.add_argument(
         "--first", type=_seed, default=0, metavar="NUMBER",
@@ -138,7 +140,7 @@ def _augment(parser: argparse.ArgumentParser) -> None:
     _seed_and_out(parser, "folder to write")
     add_flags(parser, NegativeSettings)
     add_flags(parser, ClusterSettings)
-    add_flags(parser, SaliencySettings, skip=("layers",))
+    add_flags(parser, SaliencySettings)
     parser.add_argument(
         "--weak-jitter", default="0", metavar="AMOUNT",
         help="colour jitter that makes a positive of the image first; the trainer uses 0.1 [0]",

@@ -76,7 +76,9 @@ def saliency(options: argparse.Namespace) -> dict[str, Any]:
     _say_weights(backbone.report.sentence(), backbone.name)
     found = image_saliency(options.image, backbone, settings)
     write_saliency(found, options.out)
-    print(f"{len(found.layers)} maps of class {found.target_class} in {options.out}")
+    print(
+        f"{len(found.layers)} maps and their fusion, of class {found.target_class} in {options.out}"
+    )
     return {
         "layers": list(found.layers),
         "target_class": found.target_class,
@@ -89,6 +91,7 @@ def saliency(options: argparse.Namespace) -> dict[str, Any]:
 def augment(options: argparse.Namespace) -> dict[str, Any]:
     """Negatives of one image into a folder."""
     from cutswap.backbone import load_backbone
+    from cutswap.fusion import FUSED
     from cutswap.images import read_photo, resize_photo
     from cutswap.single_image import draw_many, image_saliency, one_layer, write_negatives
 
@@ -104,9 +107,10 @@ def augment(options: argparse.Namespace) -> dict[str, Any]:
         backbone = load_backbone(looking.backbone, looking.weights)
         _say_weights(backbone.report.sentence(), backbone.name)
         layer = one_layer(options.layer, backbone)
-        looking = looking.replace(layers=(layer,))
+        if layer != FUSED:
+            looking = looking.replace(layers=(layer,), fusion=None)
         found = image_saliency(options.image, backbone, looking)
-        photo, level = found.photo, found.maps[0]
+        photo, level = found.photo, found.fused if layer == FUSED else found.maps[0]
         settings |= {
             "cluster_settings": clusters.to_dict(),
             "saliency_settings": looking.to_dict(),

@@ -33,6 +33,11 @@ class SaliencySettings(Settings):
         None, "class whose score is explained; default: the predicted one", low=0
     )
     image_size: int = setting(256, "side of the square image, pixels", low=32, high=2048)
+    fusion: tuple[float, ...] | None = setting(
+        None,
+        "weight of each layer in the level `fused`, their weighted mean; default: equal",
+        low=0.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ class TrainingSettings(Settings):
     weight_decay: float = setting(3e-5, "SGD weight decay", low=0.0, high=1.0)
     hidden: tuple[int, ...] = setting((512, 128), "widths of psi's hidden layers", low=1)
     levels: tuple[str, ...] | None = setting(
-        None, "saliency layers negatives draw from; default: all of the saliency settings"
+        None, "saliency layers negatives draw from, or fused; default: all of the saliency settings"
     )
     checkpoint_every: int = setting(50, "updates between checkpoints", low=1)
     device: str = setting("auto", "auto, cpu, mps, cuda or cuda:N")

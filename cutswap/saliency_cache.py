@@ -19,6 +19,7 @@ import torch
 
 from cutswap.backbone import Backbone
 from cutswap.files import write_with
+from cutswap.fusion import FUSED, fuse, fusion_shares
 from cutswap.images import to_image
 from cutswap.saliency import explain, upsample
 
@@ -40,20 +41,34 @@ class SaliencyMaps:
         maps: for each photo, for each layer, (h, w) float32.
         layers: names, shallow to deep.
         size: (H, W) of the photos.
+        fusion: weight of each layer in the level after the last one, see `fusion.fuse`.
     """
 
     def __init__(
-        self, maps: list[list[np.ndarray]], layers: tuple[str, ...], size: tuple[int, int]
+        self,
+        maps: list[list[np.ndarray]],
+        layers: tuple[str, ...],
+        size: tuple[int, int],
+        fusion: tuple[float, ...] | None = None,
     ) -> None:
+        fusion_shares(fusion, len(layers))  # a wrong number is refused before any training
         self.maps = maps
         self.layers = layers
         self.size = size
+        self.fusion = fusion
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of what `at` can give: the layers, then their fusion."""
+        return (*self.layers, FUSED)
 
     def __len__(self) -> int:
         return len(self.maps)
 
     def at(self, photo: int, layer: int) -> np.ndarray:
-        """One map at the photo's size: (H, W) float32 in [0, 1]."""
+        """One of `levels` at the photo's size: (H, W) float32 in [0, 1]."""
+        if layer == len(self.layers):
+            return fuse(np.stack([self.at(photo, i) for i in range(layer)]), self.fusion)
         raw = torch.from_numpy(self.maps[photo][layer])
         return upsample(raw[None], self.size)[0].numpy()
 
@@ -64,6 +79,7 @@ def saliency_of(
     layers: tuple[str, ...] | None = None,
     *,
     target_class: int | None = None,
+    fusion: tuple[float, ...] | None = None,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SaliencyMaps:
@@ -74,6 +90,7 @@ def saliency_of(
         photos: (N, H, W, 3) uint8, already at the training size.
         layers: default: the backbone's five levels.
         target_class: default: each photo's own predicted class.
+        fusion: weight of each layer in the level `fused`; default: equal.
         cache: folder; default: `cache_folder()/saliency`.
         progress: called with (done, total).
     """
@@ -98,7 +115,7 @@ def saliency_of(
         if progress:
             progress(done, len(photos))
     return SaliencyMaps(
-        [m for m in maps if m is not None], names, (photos.shape[1], photos.shape[2])
+        [m for m in maps if m is not None], names, (photos.shape[1], photos.shape[2]), fusion
     )
 
 
