@@ -32,7 +32,7 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
         looking = network_controls()
         negatives, size, weak = _geometry(method)
         anchors, top_n = _anchors(guided)
-    first, second, third, fourth = st.columns([4, 2, 2, 2], vertical_alignment="bottom")
+    first, second, third, fourth = st.columns([6, 2, 2, 2], vertical_alignment="bottom")
     with first:
         level = knobs.choice(
             "layer", "Layer", (*looking.layers, FUSED, ALL),

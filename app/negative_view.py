@@ -9,6 +9,7 @@ from app.guards import plain_errors
 from app.howto import command_line, how_it_works
 from app.negative_controls import DEFAULTS, controls
 from app.negative_draws import METHODS, Drawing, Drawn, archive, draw, tally
+from app.negative_quality_view import quality_section
 from app.networks import Looking, fusion_flags
 from app.pictures import jpeg
 from app.selection import Selection
@@ -20,6 +21,7 @@ from cutswap.negative_record import NegativeRecord, rotated_size
 from cutswap.overlays import colourise, sheet
 
 SHEET = 12
+SMALL = 122  # pixels; six levels fit beside each other
 DIFFERENCE_GAIN = 4
 COLOURS = ("#ffd500", "#00c8ff")
 RANGES = ("area", "aspect", "scar_width", "scar_height", "angle", "softness", "zoom", "opacity")
@@ -42,6 +44,7 @@ def show(selected: Selection) -> None:
     if METHODS[drawing.method][0].startswith("cutswap"):
         with plain_errors("the levels"):
             _levels(drawing, epoch)
+    quality_section(selected, drawing.key)
     _explanation()
     _commands(drawing, drawn, selected)
 
@@ -220,7 +223,7 @@ def _levels(drawing: Drawing, epoch: int) -> None:
     for level, layer in enumerate(drawing.key.levels):
         drawn = draw(drawing, epoch, level=level)
         row.image(
-            jpeg(drawn.negative.photo), width=148,
+            jpeg(drawn.negative.photo), width=SMALL,
             caption=layer if layer == FUSED else f"layer {layer}",
             alt=f"{drawing.method} anchored by layer {layer}",
         )  # fmt: skip

@@ -122,7 +122,7 @@ def _pair(
                 photo, heat=caches.heat(key, level), points=points,
                 legend=Legend("0", "1", "saliency, relative to this map's own range"),
                 alt=_alt(record, layer, values), opacity=60,
-                left=f"layer {layer} · {grid[0]}x{grid[1]}",
+                left=f"{_named(layer)} · {grid[0]}x{grid[1]}",
             ),
             key=f"saliency{tag}", memory="saliency", group="saliency", clickable=True,
         )  # fmt: skip
@@ -145,6 +145,10 @@ def _pair(
     if place is not None and groups is not None:
         _tell(place, values, groups)
     return groups
+
+
+def _named(layer: str) -> str:
+    return layer if layer == FUSED else f"layer {layer}"
 
 
 def _clusters(key: SaliencyKey, level: int, k: int) -> Clusters | None:
@@ -199,7 +203,7 @@ def _strip(key: SaliencyKey, found: Explained, chosen: int) -> None:
         row.image(
             blend(photo, caches.heat(key, level), 0.6),
             caption=f"{'▶ ' if level == chosen else ''}{layer} · {grid[0]}x{grid[1]}",
-            width=148, output_format="JPEG", alt=f"Saliency of layer {layer}",
+            width=122, output_format="JPEG", alt=f"Saliency of layer {layer}",
         )  # fmt: skip
 
 

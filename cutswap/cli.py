@@ -67,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     _augment(_add(commands, "augment", "draw negatives of one image"))
     _finetune(_add(commands, "finetune", "fine-tune a network on a category's negatives"))
     _evaluate(_add(commands, "evaluate", "PatchCore heatmaps and AUROC of a category"))
+    _quality(_add(commands, "quality", "how good a category's negatives are, method by method"))
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
     return parser
@@ -170,6 +171,15 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
     _seed_and_out(parser, "folder to write")
     add_flags(parser, PatchCoreSettings)
+
+
+def _quality(parser: argparse.ArgumentParser) -> None:
+    _data(parser)
+    _skip_bad(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    from cutswap.quality_settings import QualitySettings
+
+    add_flags(parser, QualitySettings)
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
