@@ -51,7 +51,6 @@ class SaliencyMaps:
         size: tuple[int, int],
         fusion: tuple[float, ...] | None = None,
     ) -> None:
-        fusion_shares(fusion, len(layers))  # a wrong number is refused before any training
         self.maps = maps
         self.layers = layers
         self.size = size
@@ -93,10 +92,14 @@ def saliency_of(
         fusion: weight of each layer in the level `fused`; default: equal.
         cache: folder; default: `cache_folder()/saliency`.
         progress: called with (done, total).
+
+    Raises:
+        CutSwapError: a layer that does not exist, or weights of fusion that do not fit.
     """
     folder = cache or cache_folder() / "saliency"
     names = tuple(str(layer) for layer in (layers or backbone.levels))
     backbone.resolve(names)
+    fusion_shares(fusion, len(names))  # a wrong number is refused before the long part
     paths = [folder / f"{_key(backbone, p, names, target_class)}.npz" for p in photos]
     maps: list[list[np.ndarray] | None] = [_read(path, len(names)) for path in paths]
     missing = [i for i, m in enumerate(maps) if m is None]

@@ -111,8 +111,12 @@ def test_maps_of_a_set_offer_their_fusion():
     assert maps.levels == ("fine", "coarse", "fused")
     both = np.stack([maps.at(1, 0), maps.at(1, 1)])
     np.testing.assert_array_equal(maps.at(1, 2), fuse(both, (3, 1)))
-    with pytest.raises(CutSwapError, match="fusion weights"):
-        maps_of((1.0,))
+
+
+def test_wrong_weights_are_refused_before_a_network_looks(slim, monkeypatch):
+    monkeypatch.setattr("cutswap.saliency_cache.explain", lambda *_, **__: pytest.fail("looked"))
+    with pytest.raises(CutSwapError, match="5 numbers >= 0"):
+        saliency_of(slim, np.zeros((1, 64, 64, 3), np.uint8), fusion=(1.0,))
 
 
 def test_a_run_draws_from_the_fused_level_only_when_asked():
