@@ -9,7 +9,7 @@ at 256 pixels, 0.8 MB at 512; the raw maps of one image are 0.1 to 0.4 MB.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import streamlit as st
 
 from cutswap.backbone import Backbone
 from cutswap.clusters import Clusters, cluster_saliency
+from cutswap.fusion import FUSED, fuse
 from cutswap.images import read_photo, resize_photo
 from cutswap.overlays import colourise
 
@@ -56,6 +57,7 @@ class SaliencyKey:
         weights: embedded, imagenet, random, or a path.
         layers: shallow to deep.
         target_class: None for the predicted one.
+        fusion: weight of each layer in one more level, their weighted mean; None: no such level.
     """
 
     photo: PhotoKey
@@ -63,6 +65,12 @@ class SaliencyKey:
     weights: str
     layers: tuple[str, ...]
     target_class: int | None = None
+    fusion: tuple[float, ...] | None = None
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the maps."""
+        return self.layers if self.fusion is None else (*self.layers, FUSED)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class Explained:
     """Maps of one photo.
 
     Attributes:
-        maps: (L, H, W) float32 in [0, 1], each level scaled by itself.
+        maps: (L, H, W) float32 in [0, 1], each of the key's levels scaled by itself.
         grids: (h, w) of every level before it was enlarged.
         target_class: class explained.
         score: its score before any softmax.
@@ -117,13 +125,27 @@ def photo(key: PhotoKey) -> np.ndarray:
     return resize_photo(read_photo(key.path), (key.size, key.size))
 
 
-@st.cache_resource(max_entries=IMAGES, show_spinner="Asking the network where it looks")
 def explained(key: SaliencyKey) -> Explained:
-    """Saliency of one photo, from memory, the disk cache or the network.
+    """Saliency of one photo, from memory or the network; other weights of fusion ask no network.
 
     Raises:
-        CutSwapError: an unreadable photo, a layer or class that does not exist.
+        CutSwapError: an unreadable photo, a layer or class that does not exist, or weights of
+            fusion that are none.
     """
+    return _explained(key) if key.fusion is None else _fused(key)
+
+
+@st.cache_resource(max_entries=IMAGES, show_spinner=False)
+def _fused(key: SaliencyKey) -> Explained:
+    found = _explained(replace(key, fusion=None))
+    fused = fuse(found.maps, key.fusion)
+    return replace(
+        found, maps=np.concatenate([found.maps, fused[None]]), grids=(*found.grids, fused.shape)
+    )
+
+
+@st.cache_resource(max_entries=IMAGES, show_spinner="Asking the network where it looks")
+def _explained(key: SaliencyKey) -> Explained:
     from cutswap.images import to_image
     from cutswap.saliency import explain
 

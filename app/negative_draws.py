@@ -33,6 +33,12 @@ METHODS = {  # shown name: (method, anchors forced)
     "CutPaste": ("cutpaste", None),
     "CutPaste scar": ("cutpaste-scar", None),
     "Random swap": ("cutswap", "whole-image"),
+    "SmoothBlend": ("smoothblend", None),
+    "SmoothBlend scar": ("smoothblend-scar", None),
+    "NSA": ("nsa", None),
+    "NSA scar": ("nsa-scar", None),
+    "Perlin": ("perlin", None),
+    "Perlin scar": ("perlin-scar", None),
 }
 
 
@@ -52,7 +58,7 @@ class CachedLevels:
 
     def name(self, level: int) -> str:
         """The level's layer."""
-        return self.key.layers[level]
+        return self.key.levels[level]
 
     def map(self, level: int) -> np.ndarray:
         """(S, S) float32 in [0, 1]."""

@@ -1,30 +1,30 @@
-"""What the Negatives page shows: one draw large, then twelve, every level, and CutPaste beside."""
+"""What the Negatives page shows: one draw large, twelve epochs, all methods and all levels."""
 
 from __future__ import annotations
 
 import numpy as np
 import streamlit as st
 
-from app import knobs
-from app.caches import PhotoKey, SaliencyKey
 from app.guards import plain_errors
 from app.howto import command_line, how_it_works
+from app.negative_controls import DEFAULTS, controls
 from app.negative_draws import METHODS, Drawing, Drawn, archive, draw, tally
-from app.networks import Looking, network_controls
+from app.negative_quality_view import quality_section
+from app.networks import Looking, fusion_flags
 from app.pictures import jpeg
 from app.selection import Selection
 from app.viewer import Box, Legend, Picture, Point, viewer
 from cutswap.clusters import anchor_region
-from cutswap.config import ANCHORS, ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError
+from cutswap.fusion import FUSED
+from cutswap.negative_record import NegativeRecord, rotated_size
 from cutswap.overlays import colourise, sheet
 
 SHEET = 12
-ALL = "all levels"
+SMALL = 122  # pixels; six levels fit beside each other
 DIFFERENCE_GAIN = 4
 COLOURS = ("#ffd500", "#00c8ff")
-SIZES = (128, 192, 256, 384, 512)
-DEFAULTS = NegativeSettings()
+RANGES = ("area", "aspect", "scar_width", "scar_height", "angle", "softness", "zoom", "opacity")
 
 
 def show(selected: Selection) -> None:
@@ -33,138 +33,20 @@ def show(selected: Selection) -> None:
     Raises:
         CutSwapError: an unreadable photo, settings out of range, a constant image.
     """
-    drawing, epoch = _controls(selected)
+    drawing, epoch = controls(selected)
     drawn = draw(drawing, epoch)
     _large(drawing, drawn, selected)
     _facts(drawn)
     with plain_errors("the contact sheet"):
         _sheet(drawing, epoch, selected)
     with plain_errors("the comparison"):
-        _beside_cutpaste(drawing, epoch)
+        _side_by_side(drawing, epoch)
     if METHODS[drawing.method][0].startswith("cutswap"):
         with plain_errors("the levels"):
             _levels(drawing, epoch)
+    quality_section(selected, drawing.key)
     _explanation()
     _commands(drawing, drawn, selected)
-
-
-def _controls(selected: Selection) -> tuple[Drawing, int]:
-    method = knobs.choice(
-        "method", "Method", tuple(METHODS), "CutSwap", segmented=True,
-        help="CutSwap exchanges two patches anchored in the most salient cluster; CutPaste moves"
-        " one anywhere; Random swap exchanges two patches anywhere.",
-    )  # fmt: skip
-    guided = METHODS[method][0].startswith("cutswap")
-    with st.expander("Network, patches, colours", icon=":material/tune:"):
-        looking = network_controls()
-        negatives, size, weak = _geometry(method)
-        anchors, top_n = _anchors(guided)
-    first, second, third, fourth = st.columns([4, 2, 2, 2], vertical_alignment="bottom")
-    with first:
-        level = knobs.choice(
-            "layer", "Layer", (*looking.layers, ALL), looking.layers[len(looking.layers) // 2],
-            segmented=len(looking.layers) < 8,
-            help="Which saliency map anchors the patches; with all levels each draw picks one.",
-        )  # fmt: skip
-    with second:
-        k = knobs.slider(
-            "k", "Clusters K", 1, 8, 4,
-            help="More clusters make the most salient one smaller and the patches closer.",
-        )  # fmt: skip
-    with third:
-        seed = knobs.number(
-            "seed", "Seed", 0, 2**31 - 1, 0, help="Of the run: the same seed gives the same draws.",
-        ) or 0  # fmt: skip
-    with fourth:
-        epoch = knobs.slider(
-            "epoch", "Epoch", 0, 255, 0,
-            help="A run meets this photo once an epoch and draws anew each time.",
-        )  # fmt: skip
-    levels = tuple(range(len(looking.layers))) if level == ALL else (looking.layers.index(level),)
-    train = [r.name for r in selected.category.train]
-    name = selected.record.name
-    drawing = Drawing(
-        SaliencyKey(
-            PhotoKey.of(selected.record.image, size), looking.name, looking.weights, looking.layers
-        ),
-        method, levels, negatives, ClusterSettings(k=k, anchors=anchors, top_n=top_n),
-        weak, seed, train.index(name) if name in train else None, len(train),
-    )  # fmt: skip
-    return drawing, epoch
-
-
-def _geometry(method: str) -> tuple[NegativeSettings, int, WeakAugmentation]:
-    is_scar = method.endswith("scar")
-    first, second, third = st.columns(3)
-    changes: dict[str, object] = {}
-    with first:
-        if is_scar:
-            changes["angle"] = knobs.interval(
-                "angle", "Rotation, degrees", -90.0, 90.0, DEFAULTS.angle, step=1.0,
-                help="One angle for both strips, drawn uniformly.",
-            )  # fmt: skip
-            changes["scar_height"] = _whole(knobs.interval(
-                "scarh", "Scar length, pixels of 256", 2.0, 64.0, DEFAULTS.scar_height, step=1.0,
-                help="Drawn uniformly, scaled with the image.",
-            ))  # fmt: skip
-        else:
-            changes["area"] = knobs.interval(
-                "area", "Patch area, share of the image", 0.005, 0.3, DEFAULTS.area, step=0.005,
-                help="Drawn uniformly; large patches are easy to see, small ones subtle.",
-            )  # fmt: skip
-    with second:
-        if is_scar:
-            changes["scar_width"] = _whole(knobs.interval(
-                "scarw", "Scar width, pixels of 256", 1.0, 64.0, DEFAULTS.scar_width, step=1.0,
-                help="Drawn uniformly, scaled with the image.",
-            ))  # fmt: skip
-        else:
-            shown = (round(DEFAULTS.aspect[0], 2), round(DEFAULTS.aspect[1], 2))
-            aspect = knobs.interval(
-                "aspect", "Aspect, width over height", 0.1, 10.0, shown, step=0.01,
-                help="Drawn log-uniformly, so that tall and wide are equally likely.",
-            )  # fmt: skip
-            # The slider rounds 1 / 0.3; untouched it must mean the exact default.
-            changes["aspect"] = DEFAULTS.aspect if aspect == shown else aspect
-    with third:
-        own = knobs.toggle(
-            "ownjitter", "Jitter the patch", False,
-            help="Off: as published, none for CutSwap and 0.1 for CutPaste. On: the amount below.",
-        )  # fmt: skip
-        if own:
-            changes["jitter"] = knobs.slider(
-                "jitter", "Patch jitter", 0.0, 0.5, 0.1, step=0.01,
-                help="Brightness, contrast, saturation and hue of the patch before it is placed.",
-            )  # fmt: skip
-        weak = knobs.slider(
-            "weak", "Positive jitter", 0.0, 0.5, WeakAugmentation().jitter, step=0.01,
-            help="Colour jitter from the photo x to the positive x+; training uses 0.1.",
-        )  # fmt: skip
-    size = knobs.choice(
-        "size", "Image side, pixels", SIZES, 256,
-        help="The photo is squashed to this square first; training uses 256.",
-    )  # fmt: skip
-    return DEFAULTS.replace(**changes), size, WeakAugmentation(jitter=weak)
-
-
-def _whole(ends: tuple[float, float]) -> tuple[int, int]:
-    return int(ends[0]), int(ends[1])
-
-
-def _anchors(guided: bool) -> tuple[str, int]:
-    anchors = knobs.choice(
-        "anchors", "Anchors", ANCHORS, "max-cluster",
-        help="Where the upper-left corners of the patches may lie; the paper: the max cluster.",
-    )  # fmt: skip
-    top_n = ClusterSettings().top_n
-    if anchors == "top-n":
-        top_n = knobs.number(
-            "topn", "Pixels kept", 2, 65536, top_n,
-            help="The most salient pixels that anchors are drawn from (paper: 300).",
-        ) or top_n  # fmt: skip
-    if not guided:
-        st.caption("CutPaste ignores saliency: layer, K and anchors do not matter to it.")
-    return anchors, top_n
 
 
 def _large(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
@@ -178,10 +60,9 @@ def _large(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
             Picture(
                 drawn.positive, after=photo, boxes=boxes, points=points, mask=region,
                 outline_name="Where anchors may lie", left="positive x+", right="negative x−",
-                legend=Legend(swatches=((COLOURS[0], _first(record.method)), (COLOURS[1],
-                              _second(record.method)))),
+                legend=_legend(record),
                 alt=f"{drawing.method} of {selected.record.name}, {changed:.1%} of the pixels"
-                f" changed, boxes at {[m.target for m in record.moves]}",
+                f" changed, boxes at {[b.place[:2] for b in boxes]}",
             ),
             key="negative", memory="negative", group="negative",
         )  # fmt: skip
@@ -199,12 +80,14 @@ def _large(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
         )  # fmt: skip
 
 
-def _first(method: str) -> str:
-    return "first patch" if method.startswith("cutswap") else "cut from"
-
-
-def _second(method: str) -> str:
-    return "second patch" if method.startswith("cutswap") else "pasted to"
+def _legend(record: NegativeRecord) -> Legend | None:
+    """What the boxes are; none where there are none."""
+    if record.texture is not None:
+        strip = record.texture.strip
+        return None if strip is None else Legend(swatches=((COLOURS[1], "texture shows"),))
+    swap = record.method.startswith("cutswap")
+    names = ("first patch", "second patch") if swap else ("cut from", "pasted to")
+    return Legend(swatches=tuple(zip(COLOURS, names, strict=True)))
 
 
 def _shapes(drawn: Drawn) -> tuple[list[Box], list[Point]]:
@@ -215,6 +98,12 @@ def _shapes(drawn: Drawn) -> tuple[list[Box], list[Point]]:
             (y, x), (h, w) = move.target, move.placed_size
             boxes.append(Box((y, x, h, w), "", colour))
             points.append(Point((y, x), label, colour))
+        return boxes, points
+    if record.texture is not None:
+        if record.texture.strip is not None:
+            y, x, h, w = record.texture.strip
+            place = (y, x, *rotated_size((h, w), record.texture.angle))
+            boxes.append(Box(place, "texture", COLOURS[1]))
         return boxes, points
     (move,) = record.moves
     y, x, h, w = move.source
@@ -230,7 +119,7 @@ def _region(drawing: Drawing, drawn: Drawn) -> np.ndarray | None:
     if record.layer is None or clusters.anchors in ("whole-image", "random-cluster"):
         return None
     levels = drawing.levels_of(clusters)
-    level = drawing.key.layers.index(record.layer)
+    level = drawing.key.levels.index(record.layer)
     try:
         found = anchor_region(
             levels.map(level), clusters, np.random.default_rng(0), levels.clusters(level)
@@ -243,18 +132,33 @@ def _region(drawing: Drawing, drawn: Drawn) -> np.ndarray | None:
 def _facts(drawn: Drawn) -> None:
     record = drawn.negative.record
     where = f"layer {record.layer}, K = {record.k}, {record.strategy}" if record.layer else ""
-    sizes = ", ".join(f"{m.source[2]}x{m.source[3]}" for m in record.moves)
-    angle = record.moves[0].angle
-    turned = f", turned by {angle:.0f}°" if angle else ""
-    st.markdown(
-        f"**{drawn.negative.mask.mean():.1%}** of the pixels changed · patch {sizes}{turned}"
-        f" {'· ' + where if where else ''} · epoch {drawn.epoch}, sample {drawn.number}"
-    )
+    parts = [
+        f"**{drawn.negative.mask.mean():.1%}** of the pixels changed",
+        *_how(record),
+        where,
+        f"epoch {drawn.epoch}, sample {drawn.number}",
+    ]
+    st.markdown(" · ".join(filter(None, parts)))
     rejected = ", ".join(f"{n} {reason}" for reason, n in record.rejected.items() if n)
     if rejected:
         st.caption(f"Rejected before this draw: {rejected}.")
     for text in record.fallbacks:
         st.caption(f":material/info: {text}")
+
+
+def _how(record: NegativeRecord) -> list[str]:
+    """Sizes, angle and blending in words."""
+    texture = record.texture
+    if texture is not None:
+        shape = "noise" if texture.strip is None else f"strip {texture.strip[2]}x{texture.strip[3]}"
+        turned = f", turned by {texture.angle:.0f}°" if texture.angle else ""
+        return [f"{shape}{turned}", f"texture at {texture.opacity:.0%}"]
+    move = record.moves[0]
+    sizes = ", ".join(f"{m.source[2]}x{m.source[3]}" for m in record.moves)
+    scaled = f" scaled to {move.size[0]}x{move.size[1]}" if move.size else ""
+    turned = f", turned by {move.angle:.0f}°" if move.angle else ""
+    blended = {"smooth": f"softness {move.softness:.2f}", "poisson": "Poisson blended"}
+    return [f"patch {sizes}{scaled}{turned}", blended.get(move.blend, "")]
 
 
 def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
@@ -282,7 +186,9 @@ def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
         "seed": drawing.seed,
         "backbone": drawing.key.backbone,
         "weights": drawing.key.weights,
-        "levels": [drawing.key.layers[level] for level in drawing.levels],
+        "levels": [drawing.key.levels[level] for level in drawing.levels],
+        "layers": list(drawing.key.layers),
+        "fusion": drawing.key.fusion and list(drawing.key.fusion),
         "negative_settings": negatives.to_dict(),
         "cluster_settings": clusters.to_dict(),
         "weak": drawing.weak.to_dict(),
@@ -294,10 +200,10 @@ def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
     )  # fmt: skip
 
 
-def _beside_cutpaste(drawing: Drawing, epoch: int) -> None:
-    st.subheader("The same settings by CutSwap and by CutPaste", anchor=False)
+def _side_by_side(drawing: Drawing, epoch: int) -> None:
+    st.subheader("The same settings by every method", anchor=False)
     row = st.container(horizontal=True)
-    for method in ("CutSwap", "CutSwap scar", "CutPaste", "CutPaste scar", "Random swap"):
+    for method in METHODS:
         drawn = draw(drawing, epoch, method=method)
         row.image(
             jpeg(drawn.negative.photo), width=148,
@@ -314,10 +220,11 @@ def _beside_cutpaste(drawing: Drawing, epoch: int) -> None:
 def _levels(drawing: Drawing, epoch: int) -> None:
     st.subheader("One draw from every level", anchor=False)
     row = st.container(horizontal=True)
-    for level, layer in enumerate(drawing.key.layers):
+    for level, layer in enumerate(drawing.key.levels):
         drawn = draw(drawing, epoch, level=level)
         row.image(
-            jpeg(drawn.negative.photo), width=148, caption=f"layer {layer}",
+            jpeg(drawn.negative.photo), width=SMALL,
+            caption=layer if layer == FUSED else f"layer {layer}",
             alt=f"{drawing.method} anchored by layer {layer}",
         )  # fmt: skip
 
@@ -346,10 +253,12 @@ def _commands(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
     if record.layer is not None:
         looking = Looking(drawing.key.backbone, drawing.key.weights, drawing.key.layers)
         flags += ["--backbone", looking.name, "--weights", looking.weights]
+        if record.layer == FUSED:
+            flags += fusion_flags(looking, drawing.key.fusion)
         flags += ["--layer", record.layer, "--k", clusters.k, "--anchors", clusters.anchors]
         if clusters.anchors == "top-n":
             flags += ["--top-n", clusters.top_n]
-    for name in ("area", "aspect", "scar_width", "scar_height", "angle"):
+    for name in RANGES:
         low, high = getattr(negatives, name)
         if (low, high) != getattr(DEFAULTS, name):
             flags.append(f"--{name.replace('_', '-')}={low:g},{high:g}")

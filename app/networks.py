@@ -10,6 +10,7 @@ import streamlit as st
 from app import knobs
 from app.caches import network
 from cutswap.backbone import BACKBONES, SALIENCY_LEVELS, Backbone
+from cutswap.fusion import fusion_shares
 from cutswap.weights import EMBEDDED_FOLDER
 
 WEIGHTS = ("embedded", "imagenet", "random")
@@ -59,6 +60,32 @@ def network_controls() -> Looking:
         help="Shallow to deep. VGG16's pools 4, 9, 16, 23, 30 are the paper's five levels.",
     )  # fmt: skip
     return Looking(name, weights, layers)
+
+
+def fusion_controls(looking: Looking) -> tuple[float, ...]:
+    """A weight a layer; at first all are equal.
+
+    Raises:
+        CutSwapError: all are 0.
+    """
+    columns = st.columns(len(looking.layers)) if len(looking.layers) <= 8 else None
+    weights = []
+    for place, layer in enumerate(looking.layers):
+        with columns[place] if columns else st.container():
+            weights.append(knobs.slider(
+                f"weight_{layer}", f"Weight of {layer}", 0.0, 1.0, 1.0, step=0.05,
+                help="In the mean of the levels; only the ratios of the weights matter.",
+            ))  # fmt: skip
+    fusion_shares(weights, len(looking.layers))
+    return tuple(weights)
+
+
+def fusion_flags(looking: Looking, fusion: tuple[float, ...] | None) -> list[object]:
+    """What a command needs to fuse the same levels by the same weights."""
+    flags: list[object] = [] if looking.is_default else ["--layers", ",".join(looking.layers)]
+    if fusion is not None and len(set(fusion)) > 1:
+        flags += ["--fusion", ",".join(f"{w:g}" for w in fusion)]
+    return flags
 
 
 @cache

@@ -15,6 +15,7 @@ from app.howto import command_line
 from app.selection import Selection, found_runs
 from cutswap.config import (
     ANCHORS,
+    FAMILIES,
     RECIPES,
     ClusterSettings,
     SaliencySettings,
@@ -28,6 +29,13 @@ from cutswap.job_log import log_file
 from cutswap.run_edits import NAME
 
 SHOWN = "train.shown"  # session: the run whose progress is on the screen
+FAMILY_NAMES = {
+    "cutswap": "CutSwap",
+    "cutpaste": "CutPaste",
+    "smoothblend": "SmoothBlend",
+    "nsa": "NSA",
+    "perlin": "Perlin",
+}
 _LARGE = 2**31 - 1
 
 
@@ -143,10 +151,11 @@ def _asked(selected: Selection) -> Asked:
     preset = PRESETS[st.session_state["train.preset"]]
     first, second, third, fourth = st.columns(4)
     augment = first.selectbox(
-        "Negatives", ("cutswap", "cutpaste"), key="train.augment", persist_state="session",
-        format_func=lambda a: {"cutswap": "CutSwap", "cutpaste": "CutPaste"}[a],
-        help="Which fakes are to be told: two patches swapped where saliency is high, or one"
-        " pasted anywhere.",
+        "Negatives", FAMILIES, key="train.augment", persist_state="session",
+        format_func=lambda a: FAMILY_NAMES[a],
+        help="Which fakes are to be told: two patches swapped where saliency is high, one pasted"
+        " anywhere (hard, faded, or Poisson blended), or a foreign texture. The Negatives page"
+        " shows each.",
     )  # fmt: skip
     recipe = second.selectbox(
         "Recipe", tuple(RECIPES), key="train.recipe", persist_state="session",

@@ -6,6 +6,7 @@ Order matters for speed: the large picture is drawn before everything that can w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -14,13 +15,20 @@ from app import caches, charts, knobs
 from app.caches import Explained, PhotoKey, SaliencyKey
 from app.guards import plain_errors
 from app.howto import command_line, how_it_works
-from app.networks import Looking, class_label, network_controls
+from app.networks import (
+    Looking,
+    class_label,
+    fusion_controls,
+    fusion_flags,
+    network_controls,
+)
 from app.pictures import CLUSTER_COLOURS
 from app.selection import Selection
 from app.viewer import Legend, Picture, Point, viewer
 from cutswap.clusters import Clusters
 from cutswap.datasets import Record
 from cutswap.errors import CutSwapError
+from cutswap.fusion import FUSED
 from cutswap.overlays import blend, colour_regions
 
 SIZE = 256
@@ -35,14 +43,16 @@ def show(selected: Selection) -> None:
         CutSwapError: see `caches.explained`.
     """
     looking, size, target, compare = _settings()
-    key = SaliencyKey(
-        PhotoKey.of(selected.record.image, size), looking.name, looking.weights, looking.layers,
-        target,
-    )  # fmt: skip
-    found = caches.explained(key)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         level = _level(looking)
+    fused = level == len(looking.layers)
+    fusion = fusion_controls(looking) if fused else (1.0,) * len(looking.layers)
+    key = SaliencyKey(
+        PhotoKey.of(selected.record.image, size), looking.name, looking.weights, looking.layers,
+        target, fusion,
+    )  # fmt: skip
+    found = caches.explained(key)
     with right:
         k = knobs.slider(
             "k", "Clusters K", 1, 8, 4,
@@ -60,7 +70,7 @@ def show(selected: Selection) -> None:
         f" {looking.name}, {found.weights}."
     )
     _explanation()
-    _commands(selected, looking, size, target, k, level)
+    _commands(selected, key, size, target, k, level)
 
 
 def _settings() -> tuple[Looking, int, int | None, str]:
@@ -87,10 +97,11 @@ def _settings() -> tuple[Looking, int, int | None, str]:
 def _level(looking: Looking, name: str = "layer", at: int | None = None) -> int:
     default = looking.layers[len(looking.layers) // 2 if at is None else at]
     layer = knobs.choice(
-        name, "Layer", looking.layers, default, segmented=len(looking.layers) <= 8,
-        help="Shallow layers see edges in fine detail; deep ones see objects, coarsely.",
+        name, "Layer", (*looking.layers, FUSED), default, segmented=len(looking.layers) <= 7,
+        help="Shallow layers see edges in fine detail; deep ones see objects, coarsely; fused is"
+        " their weighted mean.",
     )  # fmt: skip
-    return looking.layers.index(layer)
+    return (*looking.layers, FUSED).index(layer)
 
 
 def _pair(
@@ -99,7 +110,7 @@ def _pair(
     """Saliency and clusters beside each other, zooming together."""
     photo = caches.photo(key.photo)
     values = found.maps[level]
-    layer = key.layers[level]
+    layer = key.levels[level]
     left, right = st.columns(2)
     place_key = f"place{tag}"
     place = st.session_state.get(place_key)
@@ -111,7 +122,7 @@ def _pair(
                 photo, heat=caches.heat(key, level), points=points,
                 legend=Legend("0", "1", "saliency, relative to this map's own range"),
                 alt=_alt(record, layer, values), opacity=60,
-                left=f"layer {layer} · {grid[0]}x{grid[1]}",
+                left=f"{_named(layer)} · {grid[0]}x{grid[1]}",
             ),
             key=f"saliency{tag}", memory="saliency", group="saliency", clickable=True,
         )  # fmt: skip
@@ -134,6 +145,10 @@ def _pair(
     if place is not None and groups is not None:
         _tell(place, values, groups)
     return groups
+
+
+def _named(layer: str) -> str:
+    return layer if layer == FUSED else f"layer {layer}"
 
 
 def _clusters(key: SaliencyKey, level: int, k: int) -> Clusters | None:
@@ -183,12 +198,12 @@ def _strip(key: SaliencyKey, found: Explained, chosen: int) -> None:
     photo = caches.photo(key.photo)
     st.markdown("**All levels, shallow to deep**")
     row = st.container(horizontal=True)
-    for level, layer in enumerate(key.layers):
+    for level, layer in enumerate(key.levels):
         grid = found.grids[level]
         row.image(
             blend(photo, caches.heat(key, level), 0.6),
             caption=f"{'▶ ' if level == chosen else ''}{layer} · {grid[0]}x{grid[1]}",
-            width=148, output_format="JPEG", alt=f"Saliency of layer {layer}",
+            width=122, output_format="JPEG", alt=f"Saliency of layer {layer}",
         )  # fmt: skip
 
 
@@ -213,7 +228,7 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         record = records[name]
         key = SaliencyKey(
             PhotoKey.of(record.image, key.photo.size), key.backbone, key.weights, key.layers,
-            key.target_class,
+            key.target_class, key.fusion,
         )  # fmt: skip
     elif compare == "another layer":
         deepest = len(key.layers) - 1
@@ -225,7 +240,7 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
             "w2", "Second weights", others, others[0],
             help="The same network with other numbers; random weights show what training adds.",
         )  # fmt: skip
-        key = SaliencyKey(key.photo, key.backbone, weights, key.layers, key.target_class)
+        key = replace(key, weights=weights)
     found = caches.explained(key)
     _pair(key, found, level, k, record, tag=".second")
     st.caption(f"Below: {record.name}, {found.weights}, class {class_label(found.target_class)}.")
@@ -249,24 +264,25 @@ $$M_i = \mathrm{ReLU}\Big(\sum_k \mathrm{ReLU}(G_k) \cdot A_k\Big),$$
 enlarged bilinearly to the image and stretched to 0..1, each map by itself: a value is relative,
 never a probability. K-means then groups the *values* of one map into $K$ clusters, positions
 ignored; the cluster with the largest mean is where CutSwap anchors its patches. Deeper layers
-have a coarser grid and look at objects rather than edges.
+have a coarser grid and look at objects rather than edges. The level `fused` is the weighted mean of
+the stretched maps, stretched again: the paper names it as future work.
 """
     )
 
 
 def _commands(
-    selected: Selection, looking: Looking, size: int, target: int | None, k: int, level: int
+    selected: Selection, key: SaliencyKey, size: int, target: int | None, k: int, level: int
 ) -> None:
+    looking = Looking(key.backbone, key.weights, key.layers)
     flags: list[object] = ["--backbone", looking.name, "--weights", looking.weights]
-    if not looking.is_default:
-        flags += ["--layers", ",".join(looking.layers)]
+    flags += fusion_flags(looking, key.fusion)
     flags += ["--image-size", size]
     if target is not None:
         flags += ["--target-class", target]
     image = selected.record.image
     command_line(
         ["saliency", image, *flags, "--out", "maps"],
-        note=f"Writes saliency.npz (all levels) and an overlay each. Clusters of layer"
-        f" {looking.layers[level]} at K = {k}:"
+        note=f"Writes saliency.npz (all levels and their fusion) and an overlay each. Clusters of"
+        f" {key.levels[level]} at K = {k}:"
         " cutswap.clusters.cluster_saliency(map, k), the same call as here.",
     )

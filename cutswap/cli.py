@@ -68,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     _finetune(_add(commands, "finetune", "fine-tune a network on a category's negatives"))
     _evaluate(_add(commands, "evaluate", "PatchCore heatmaps and AUROC of a category"))
     _features(_add(commands, "features", "what a run has learnt: features before, after"))
+    _quality(_add(commands, "quality", "how good a category's negatives are, method by method"))
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
     _jobs(_add(commands, "jobs", "the queue: list, add, follow, stop, resume"))
@@ -131,7 +132,9 @@ def _saliency(parser: argparse.ArgumentParser) -> None:
 
 def _augment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, metavar="IMAGE")
-    parser.add_argument("--layer", help="saliency layer that guides the patches [the middle one]")
+    parser.add_argument(
+        "--layer", help="saliency layer that guides the patches, or fused [the middle one]"
+    )
     parser.add_argument("--count", type=_count, default=8, help="negatives to draw [8]")
     parser.add_argument(
         "--first", type=_seed, default=0, metavar="NUMBER",
@@ -140,7 +143,7 @@ def _augment(parser: argparse.ArgumentParser) -> None:
     _seed_and_out(parser, "folder to write")
     add_flags(parser, NegativeSettings)
     add_flags(parser, ClusterSettings)
-    add_flags(parser, SaliencySettings, skip=("layers",))
+    add_flags(parser, SaliencySettings)
     parser.add_argument(
         "--weak-jitter", default="0", metavar="AMOUNT",
         help="colour jitter that makes a positive of the image first; the trainer uses 0.1 [0]",
@@ -181,6 +184,15 @@ def _features(parser: argparse.ArgumentParser) -> None:
     from cutswap.feature_settings import FeatureSettings
 
     add_flags(parser, FeatureSettings)
+
+
+def _quality(parser: argparse.ArgumentParser) -> None:
+    _data(parser)
+    _skip_bad(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    from cutswap.quality_settings import QualitySettings
+
+    add_flags(parser, QualitySettings)
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

@@ -77,7 +77,9 @@ def saliency(options: argparse.Namespace) -> dict[str, Any]:
     _say_weights(backbone.report.sentence(), backbone.name)
     found = image_saliency(options.image, backbone, settings)
     write_saliency(found, options.out)
-    print(f"{len(found.layers)} maps of class {found.target_class} in {options.out}")
+    print(
+        f"{len(found.layers)} maps and their fusion, of class {found.target_class} in {options.out}"
+    )
     return {
         "layers": list(found.layers),
         "target_class": found.target_class,
@@ -90,6 +92,7 @@ def saliency(options: argparse.Namespace) -> dict[str, Any]:
 def augment(options: argparse.Namespace) -> dict[str, Any]:
     """Negatives of one image into a folder."""
     from cutswap.backbone import load_backbone
+    from cutswap.fusion import FUSED
     from cutswap.images import read_photo, resize_photo
     from cutswap.single_image import draw_many, image_saliency, one_layer, write_negatives
 
@@ -105,9 +108,10 @@ def augment(options: argparse.Namespace) -> dict[str, Any]:
         backbone = load_backbone(looking.backbone, looking.weights)
         _say_weights(backbone.report.sentence(), backbone.name)
         layer = one_layer(options.layer, backbone)
-        looking = looking.replace(layers=(layer,))
+        if layer != FUSED:
+            looking = looking.replace(layers=(layer,), fusion=None)
         found = image_saliency(options.image, backbone, looking)
-        photo, level = found.photo, found.maps[0]
+        photo, level = found.photo, found.fused if layer == FUSED else found.maps[0]
         settings |= {
             "cluster_settings": clusters.to_dict(),
             "saliency_settings": looking.to_dict(),
@@ -227,6 +231,35 @@ def features(options: argparse.Namespace) -> dict[str, Any]:
     print(f"{result['answer']} Points and figures in {options.out}")
     for note in filter(None, [*result["about"]["notes"], result["about"]["head"], result["doubt"]]):
         print(f"  note: {note}")
+    return {**result, "out": str(options.out)}
+
+
+def quality(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure a category's negatives; a table, CSV and JSON."""
+    from cutswap.files import write_json, write_text
+    from cutswap.negative_quality import measure_quality
+    from cutswap.photos import check_category
+    from cutswap.quality_figures import to_csv, to_text
+    from cutswap.quality_settings import QualitySettings
+
+    need_out(options.out)
+    settings = settings_from(options, QualitySettings)
+    with Bars(options.quiet) as bars:
+        checked = check_category(
+            options.data, options.category, skip_bad=options.skip_bad,
+            progress=_tick(bars, "checking images"),
+        )  # fmt: skip
+        _say_left_out(len(checked.left_out))
+        found = measure_quality(checked, settings, bars)
+    result = {"data": checked.to_dict(), "settings": settings.to_dict(), **found.to_dict()}
+    write_json(options.out / "quality.json", result)
+    write_text(options.out / "quality.csv", to_csv(found.rows))
+    print(to_text(found.rows))
+    share = "-" if found.foreground_share is None else f"{found.foreground_share:.2f}"
+    print(
+        f"{found.draws} negatives a method of {found.photos} photos; {share} of the area is"
+        f" foreground; brackets: 95%, bootstrap over photos; files in {options.out}"
+    )
     return {**result, "out": str(options.out)}
 
 

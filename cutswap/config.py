@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from cutswap.settings import Settings, setting
 
 ANCHORS = ("max-cluster", "min-cluster", "random-cluster", "whole-image", "top-n")
-METHODS = ("cutswap", "cutswap-scar", "cutpaste", "cutpaste-scar")
+# CutSwap is guided by saliency; the others are what to compare it with. Each has a scar, which is
+# the third class of 3-way training: its own blending in a thin turned strip.
+FAMILIES = ("cutswap", "cutpaste", "smoothblend", "nsa", "perlin")
+METHODS = tuple(name for family in FAMILIES for name in (family, f"{family}-scar"))
 WEIGHTS_HELP = "embedded, imagenet, random, or the path of a state dict (.pth or .safetensors)"
 
 
@@ -30,6 +33,11 @@ class SaliencySettings(Settings):
         None, "class whose score is explained; default: the predicted one", low=0
     )
     image_size: int = setting(256, "side of the square image, pixels", low=32, high=2048)
+    fusion: tuple[float, ...] | None = setting(
+        None,
+        "weight of each layer in the level `fused`, their weighted mean; default: equal",
+        low=0.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class NegativeSettings(Settings):
     jitter: float | None = setting(
         None,
         "colour jitter of the patch before it is placed; default: 0 for cutswap (the swap"
-        " alone), 0.1 for cutpaste (as published)",
+        " alone) and nsa, 0.1 for cutpaste and smoothblend (as CutPaste published)",
         low=0,
         high=0.5,
     )
@@ -79,6 +87,18 @@ class NegativeSettings(Settings):
         choices=("avoid", "allow"),
     )
     max_tries: int = setting(50, "pairs drawn at one patch size before it is shrunk", low=1)
+    softness: tuple[float, float] = setting(
+        (0.05, 0.2),
+        "smoothblend: sigma of the patch's fading edge as a share of its shorter side",
+        low=0.0,
+        high=0.3,
+    )
+    zoom: tuple[float, float] = setting(
+        (0.7, 1.3), "nsa: range of the patch's scaling, normal around 1 (NSA's)", above=0, high=4
+    )
+    opacity: tuple[float, float] = setting(
+        (0.2, 1.0), "perlin: how much of the texture shows (DRAEM's)", above=0.0, high=1.0
+    )
 
 
 @dataclass(frozen=True)
@@ -97,7 +117,7 @@ class TrainingSettings(Settings):
     backbone: str = setting("resnet18", "feature extractor phi (paper: resnet18, D=512)")
     weights: str = setting("embedded", WEIGHTS_HELP)
     image_size: int = setting(256, "side of the square training image, pixels", low=64, high=1024)
-    augment: str = setting("cutswap", "family of negatives", choices=("cutswap", "cutpaste"))
+    augment: str = setting("cutswap", "family of negatives", choices=FAMILIES)
     ways: int = setting(3, "2: positive, patch; 3: positive, patch, scar (paper: 3)", low=2, high=3)
     recipe: str = setting("gentle", "preset these settings began as", choices=("gentle", "paper"))
     epochs: int = setting(20, "passes over the training images (paper: 256)", low=1)
@@ -124,7 +144,7 @@ class TrainingSettings(Settings):
     weight_decay: float = setting(3e-5, "SGD weight decay", low=0.0, high=1.0)
     hidden: tuple[int, ...] = setting((512, 128), "widths of psi's hidden layers", low=1)
     levels: tuple[str, ...] | None = setting(
-        None, "saliency layers negatives draw from; default: all of the saliency settings"
+        None, "saliency layers negatives draw from, or fused; default: all of the saliency settings"
     )
     checkpoint_every: int = setting(50, "updates between checkpoints", low=1)
     device: str = setting("auto", "auto, cpu, mps, cuda or cuda:N")

@@ -65,6 +65,7 @@ def build_samples(
             photos,
             settings.saliency.layers,
             target_class=settings.saliency.target_class,
+            fusion=settings.saliency.fusion,
             progress=tick("saliency"),
         )
     samples = TrainingSamples(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
 from cutswap.anchors import Point, Size
 from cutswap.color_jitter import Jitter
 from cutswap.config import METHODS
 from cutswap.errors import CutSwapError
+from cutswap.textures import MAX_CELLS, Texture
+from cutswap.turning import rotated_size
+
+REPLACE, SMOOTH, POISSON = BLENDS = ("replace", "smooth", "poisson")
+MAX_SOFTNESS = 0.3
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,35 @@ class Move:
         target: (y, x) of the upper-left corner of the placed, possibly rotated, patch.
         angle: degrees, counter-clockwise; the corners that rotation uncovers stay as they were.
         jitter: colours of the patch, or None.
+        blend: how it is placed, one of `BLENDS`; see `painting`.
+        softness: of a smooth blend, sigma of the fade as a share of the shorter side.
+        size: (height, width) the patch is scaled to before it is turned; None: as it was cut.
     """
 
     source: tuple[int, int, int, int]
     target: Point
     angle: float = 0.0
     jitter: Jitter | None = None
+    blend: str = REPLACE
+    softness: float = 0.0
+    size: Size | None = None
 
     @property
     def placed_size(self) -> Size:
         """(height, width) of the box the placed patch fills."""
-        return rotated_size(self.source[2:], self.angle)
+        return rotated_size(self.size or self.source[2:], self.angle)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "source": list(self.source),
+            "target": list(self.target),
+            "angle": self.angle,
+            "jitter": self.jitter.to_dict() if self.jitter else None,
+            "blend": self.blend,
+            "softness": self.softness,
+            "size": None if self.size is None else list(self.size),
+        }
 
 
 @dataclass(frozen=True)
@@ -43,13 +64,14 @@ class NegativeRecord:
         method: see `config.METHODS`.
         image_size: (height, width) of the positive.
         anchors: the points (y, x) as drawn.
-        moves: the patches, in painting order.
-        layer: saliency layer that guided it, None for CutPaste.
-        k: clusters, None for CutPaste.
-        strategy: anchor strategy, None for CutPaste.
+        moves: the patches, in painting order; none where a texture is painted.
+        layer: saliency layer that guided it, None for all but CutSwap.
+        k: clusters, None for all but CutSwap.
+        strategy: anchor strategy, None for all but CutSwap.
         seed: the integers that seeded the draw.
         rejected: draws thrown away on the way, by reason.
         fallbacks: departures from the plain rule, in words; empty when all went as usual.
+        texture: what a Perlin negative shows, None for methods that move patches.
     """
 
     method: str
@@ -62,6 +84,7 @@ class NegativeRecord:
     seed: tuple[int, ...]
     rejected: dict[str, int]
     fallbacks: tuple[str, ...]
+    texture: Texture | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; `from_dict` gives an equal record back."""
@@ -69,21 +92,14 @@ class NegativeRecord:
             "method": self.method,
             "image_size": list(self.image_size),
             "anchors": [list(a) for a in self.anchors],
-            "moves": [
-                {
-                    "source": list(m.source),
-                    "target": list(m.target),
-                    "angle": m.angle,
-                    "jitter": m.jitter.to_dict() if m.jitter else None,
-                }
-                for m in self.moves
-            ],
+            "moves": [m.to_dict() for m in self.moves],
             "layer": self.layer,
             "k": self.k,
             "strategy": self.strategy,
             "seed": list(self.seed),
             "rejected": dict(self.rejected),
             "fallbacks": list(self.fallbacks),
+            "texture": self.texture.to_dict() if self.texture else None,
         }
 
     @classmethod
@@ -94,15 +110,8 @@ class NegativeRecord:
             CutSwapError: a field is missing, unknown or of another kind.
         """
         try:
-            moves = tuple(
-                Move(
-                    source=_integers(m["source"], 4),
-                    target=_integers(m["target"], 2),
-                    angle=_degrees(m["angle"]),
-                    jitter=None if m["jitter"] is None else Jitter.from_dict(m["jitter"]),
-                )
-                for m in _need(values["moves"], list, tuple)
-            )
+            moves = tuple(_move(m) for m in _need(values["moves"], list, tuple))
+            texture = None if values["texture"] is None else _texture(values["texture"])
             rejected = _need(values["rejected"], dict)
             rest = {
                 **values,
@@ -116,9 +125,10 @@ class NegativeRecord:
                 "seed": _integers(values["seed"]),
                 "rejected": dict(zip(rejected, _integers(list(rejected.values())), strict=True)),
                 "fallbacks": tuple(_need(f, str) for f in _need(values["fallbacks"], list, tuple)),
+                "texture": texture,
             }
-            if not moves:
-                raise ValueError("no moves")
+            if bool(moves) == (texture is not None):
+                raise ValueError("moves or a texture wanted, one of the two")
             return cls(**rest)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CutSwapError(
@@ -129,12 +139,46 @@ class NegativeRecord:
             ) from error
 
 
-def rotated_size(size: tuple[int, ...], angle: float) -> Size:
-    """(height, width) of the box around a patch rotated by `angle` degrees, as Pillow expands."""
-    if angle == 0:
-        return size[0], size[1]
-    width, height = Image.new("1", (size[1], size[0])).rotate(angle, expand=True).size
-    return height, width
+def _move(values: dict[str, Any]) -> Move:
+    return Move(
+        source=_integers(values["source"], 4),
+        target=_integers(values["target"], 2),
+        angle=_number(values["angle"], -360, 360),
+        jitter=None if values["jitter"] is None else Jitter.from_dict(values["jitter"]),
+        blend=BLENDS[BLENDS.index(values["blend"])],
+        softness=_number(values["softness"], 0, MAX_SOFTNESS),
+        size=None if values["size"] is None else _integers(values["size"], 2),
+    )
+
+
+def _texture(values: dict[str, Any]) -> Texture:
+    """One of the two shapes, each whole; whether it fits the image is `redraw`'s to say."""
+    low, high = (_integers(c, 3) for c in _need(values["colours"], list, tuple))
+    if not all(0 <= v <= 255 for v in (*low, *high)):
+        raise ValueError(f"colours of 0 to 255 wanted, {values['colours']} found")
+    (noise,) = _integers([values["noise"]], 1)
+    grain = _cells(values["grain"])
+    cells, pixels, strip = None, None, None
+    if values["strip"] is None:
+        cells = _cells(values["cells"])
+        (pixels,) = _integers([values["pixels"]], 1)
+    elif values["cells"] is not None or values["pixels"] is not None:
+        raise ValueError("a strip, or cells and pixels, wanted; both found")
+    else:
+        strip = _integers(values["strip"], 4)
+    if noise < 0 or (pixels is not None and pixels < 1):
+        raise ValueError("a seed from 0 and pixels from 1 wanted")
+    return Texture(
+        noise=noise, opacity=_number(values["opacity"], 0, 1), grain=grain, colours=(low, high),
+        cells=cells, pixels=pixels, strip=strip, angle=_number(values["angle"], -360, 360),
+    )  # fmt: skip
+
+
+def _cells(values: Any) -> Any:
+    cells = _integers(values, 2)
+    if not all(1 <= c <= MAX_CELLS for c in cells):
+        raise ValueError(f"1 to {MAX_CELLS} noise cells wanted, {values} found")
+    return cells
 
 
 def _integers(values: Any, count: int | None = None) -> Any:
@@ -145,11 +189,11 @@ def _integers(values: Any, count: int | None = None) -> Any:
     return result
 
 
-def _degrees(value: Any) -> float:
-    angle = float(_need(value, int, float))
-    if not -360 <= angle <= 360:  # NaN fails too
-        raise ValueError(f"an angle in degrees wanted, {value} found")
-    return angle
+def _number(value: Any, low: float, high: float) -> float:
+    number = float(_need(value, int, float))
+    if isinstance(value, bool) or not low <= number <= high:  # NaN fails too
+        raise ValueError(f"a number from {low} to {high} wanted, {value} found")
+    return number
 
 
 def _need(value: Any, *kinds: type) -> Any:

@@ -1,28 +1,33 @@
-"""CutSwap and CutPaste negatives: drawn once into a record, painted from it bit for bit.
+"""Negatives of every method: drawn once into a record, painted from it bit for bit.
 
 A record is a list of moves: a patch is cut from the positive, jittered, rotated and placed. CutSwap
-is two moves that exchange places, CutPaste is one. All patches are cut before any is placed.
+is two moves that exchange places; CutPaste, SmoothBlend and NSA are one, each placed in its way;
+Perlin moves nothing and records a texture. All patches are cut before any is placed.
 Photos are (H, W, 3) uint8 and stay so: what a page shows is what the trainer sees.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 
 from cutswap.anchors import Point, Size, Tally, draw_corner, draw_pair
 from cutswap.clusters import Clusters, anchor_region
-from cutswap.color_jitter import apply_jitter, draw_jitter
+from cutswap.color_jitter import draw_jitter
 from cutswap.config import ClusterSettings, NegativeSettings
 from cutswap.errors import CutSwapError
-from cutswap.negative_record import Move, NegativeRecord, rotated_size
+from cutswap.negative_record import POISSON, SMOOTH, Move, NegativeRecord, rotated_size
+from cutswap.objects import draw_places
+from cutswap.painting import paint
+from cutswap.patch_sizes import clipped, patch_size, scar_size
+from cutswap.textures import Texture, draw_texture, paint_texture
+from cutswap.turning import fitting_angle
 
 __all__ = ["Move", "Negative", "NegativeRecord", "draw_negative", "paint", "redraw", "rotated_size"]
 
-SCAR_REFERENCE_SIDE = 256  # scar sizes are given for an image of this side
-PUBLISHED_JITTER = {"cutswap": 0.0, "cutpaste": 0.1}
+PUBLISHED_JITTER = {"cutswap": 0.0, "cutpaste": 0.1, "smoothblend": 0.1, "nsa": 0.0}
+ZOOM_SPREAD = 0.5  # NSA: a normal factor around 1, clipped to the range of the setting
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,9 @@ def draw_negative(
 
     Args:
         positive: (H, W, 3) uint8, x+.
-        saliency: (H, W) float in [0, 1] of the un-augmented x; not used by CutPaste.
+        saliency: (H, W) float in [0, 1] of the un-augmented x; used by CutSwap alone.
         settings: method and patch geometry.
-        cluster_settings: K and the anchor strategy; not used by CutPaste.
+        cluster_settings: K and the anchor strategy; used by CutSwap alone.
         seed: integers that seed every draw; the same ones give the same negative.
         layer: name of the saliency's layer, for the record.
         clusters: of this saliency at this K, where they are known already.
@@ -85,8 +90,8 @@ def draw_negative(
             region = np.ones_like(region)
             tally.fallbacks.append("uniform anchors: no draw in the region changed a pixel")
         notes = len(tally.fallbacks)
-        anchors, moves = _draw_moves(positive.shape[:2], region, settings, rng, tally)
-        photo = paint(positive, moves)
+        anchors, moves, texture = _draw(positive, region, settings, rng, tally)
+        photo = paint(positive, moves) if texture is None else paint_texture(positive, texture)
         mask = (photo != positive).any(axis=-1)
         if mask.any():
             record = NegativeRecord(
@@ -100,6 +105,7 @@ def draw_negative(
                 seed=tuple(int(s) for s in seed),
                 rejected={reason: n for reason, n in tally.rejected.items() if n},
                 fallbacks=tuple(tally.fallbacks),
+                texture=texture,
             )
             return Negative(photo, mask, record)
         tally.rejected["unchanged"] += 1
@@ -126,46 +132,45 @@ def redraw(positive: np.ndarray, record: NegativeRecord) -> Negative:
             found=f"{size[0]}x{size[1]}",
             fix="resize it as the record's settings say",
         )
-    for move in record.moves:
-        # The source first: a huge one must be refused before its rotated size is asked for.
-        if not _is_inside(move.source, size) or not _is_inside(
-            (*move.target, *move.placed_size), size
+    _need_boxes_inside(record, size)
+    if record.texture is None:
+        photo = paint(positive, record.moves)
+    else:
+        photo = paint_texture(positive, record.texture)
+    return Negative(photo, (photo != positive).any(axis=-1), record)
+
+
+def _need_boxes_inside(record: NegativeRecord, size: Size) -> None:
+    """Refuse what leaves the image; unturned first, a huge box is never turned to be measured."""
+    if record.texture is None:
+        boxes = [(m.source, m.target, m.size or m.source[2:], m.angle) for m in record.moves]
+    else:
+        y, x, h, w = record.texture.strip or (0, 0, *size)
+        boxes = [((0, 0, h, w), (y, x), (h, w), record.texture.angle)]
+        if (record.texture.pixels or 0) > size[0] * size[1]:
+            raise CutSwapError(
+                "negative record",
+                expected=f"a texture of at most {size[0] * size[1]} pixels",
+                found=record.texture.pixels,
+                fix="use a record written by this version, unedited",
+            )
+    for source, target, cut, angle in boxes:
+        if (
+            not _is_inside(source, size)
+            or not _is_inside((0, 0, *cut), size)
+            or not _is_inside((*target, *rotated_size(cut, angle)), size)
         ):
             raise CutSwapError(
                 "negative record",
                 expected=f"boxes inside {size[0]}x{size[1]} pixels",
-                found=f"(y, x, height, width) {move.source} placed at {move.target}",
+                found=f"(y, x, height, width) {source} placed at {target}",
                 fix="use a record written by this version, unedited",
             )
-    photo = paint(positive, record.moves)
-    return Negative(photo, (photo != positive).any(axis=-1), record)
 
 
 def _is_inside(box: tuple[int, ...], size: Size) -> bool:
     y, x, h, w = box
     return min(y, x) >= 0 and min(h, w) >= 1 and y + h <= size[0] and x + w <= size[1]
-
-
-def paint(positive: np.ndarray, moves: tuple[Move, ...]) -> np.ndarray:
-    """Cut all patches, then place them in order: (H, W, 3) uint8 to a new (H, W, 3) uint8."""
-    patches = [_prepare(positive, move) for move in moves]
-    canvas = positive.copy()
-    for move, (patch, covered) in zip(moves, patches, strict=True):
-        (y, x), (h, w) = move.target, covered.shape
-        place = canvas[y : y + h, x : x + w]
-        place[covered] = patch[covered]
-    return canvas
-
-
-def _prepare(positive: np.ndarray, move: Move) -> tuple[np.ndarray, np.ndarray]:
-    """(h, w, 3) uint8 patch as it will be placed, and (h, w) bool where it covers."""
-    y, x, h, w = move.source
-    patch = apply_jitter(np.ascontiguousarray(positive[y : y + h, x : x + w]), move.jitter)
-    if move.angle == 0:
-        return patch, np.ones((h, w), dtype=bool)
-    rotated = Image.fromarray(patch).rotate(move.angle, expand=True)
-    covered = Image.new("L", (w, h), 255).rotate(move.angle, expand=True)
-    return np.asarray(rotated), np.asarray(covered) > 0
 
 
 def _region(
@@ -192,26 +197,39 @@ def _region(
     return region
 
 
-def _draw_moves(
-    image_size: Size,
+def _draw(
+    positive: np.ndarray,
     region: np.ndarray,
     settings: NegativeSettings,
     rng: np.random.Generator,
     tally: Tally,
-) -> tuple[tuple[Point, ...], tuple[Move, ...]]:
+) -> tuple[tuple[Point, ...], tuple[Move, ...], Texture | None]:
+    image_size = (positive.shape[0], positive.shape[1])
     family, _, scar = settings.method.partition("-")
+    if family == "perlin":
+        texture = draw_texture(image_size, settings, rng, scar=bool(scar))
+        return (() if texture.strip is None else (texture.strip[:2],)), (), texture
     if scar:
-        size, angle = _scar_size(image_size, settings, rng), float(rng.uniform(*settings.angle))
-        if any(t > s for t, s in zip(rotated_size(size, angle), image_size, strict=True)):
-            angle = 0.0  # in an image of one or two rows even one pixel, turned, does not fit
+        size = scar_size(image_size, settings, rng)
+        angle = fitting_angle(size, float(rng.uniform(*settings.angle)), image_size)
     else:
-        size, angle = _patch_size(image_size, settings, rng), 0.0
+        size, angle = patch_size(image_size, settings, rng), 0.0
     amount = PUBLISHED_JITTER[family] if settings.jitter is None else settings.jitter
-    if family == "cutpaste":
-        source = draw_corner(image_size, size, rng)
-        target = draw_corner(image_size, rotated_size(size, angle), rng)
-        move = Move((*source, *size), target, angle, draw_jitter(amount, rng))
-        return (source, target), (move,)
+    if family == "cutswap":
+        return *_draw_swap(region, settings, size, angle, amount, rng, tally), None
+    source, target, move = _draw_paste(positive, settings, size, angle, amount, rng, tally)
+    return (source, target), (move,), None
+
+
+def _draw_swap(
+    region: np.ndarray,
+    settings: NegativeSettings,
+    size: Size,
+    angle: float,
+    jitter: float,
+    rng: np.random.Generator,
+    tally: Tally,
+) -> tuple[tuple[Point, ...], tuple[Move, ...]]:
     turned = rotated_size(size, angle)
     room = (max(size[0], turned[0]), max(size[1], turned[1]))  # a strip and its rotated box
     pair = draw_pair(
@@ -226,32 +244,42 @@ def _draw_moves(
         size, angle = _shrunk_to(size, angle, pair.size)
     first, second = pair.first, pair.second
     moves = (
-        Move((*second, *size), first, angle, draw_jitter(amount, rng)),  # P2 to a1
-        Move((*first, *size), second, angle, draw_jitter(amount, rng)),  # P1 to a2
+        Move((*second, *size), first, angle, draw_jitter(jitter, rng)),  # P2 to a1
+        Move((*first, *size), second, angle, draw_jitter(jitter, rng)),  # P1 to a2
     )
     return (first, second), moves
 
 
-def _patch_size(image_size: Size, settings: NegativeSettings, rng: np.random.Generator) -> Size:
-    """(height, width): area uniform, aspect log-uniform, clipped to the image."""
-    area = rng.uniform(*settings.area) * image_size[0] * image_size[1]
-    aspect = np.exp(rng.uniform(*np.log(settings.aspect)))  # width over height
-    return _clipped(np.sqrt(area / aspect), np.sqrt(area * aspect), image_size)
-
-
-def _scar_size(image_size: Size, settings: NegativeSettings, rng: np.random.Generator) -> Size:
-    scale = min(image_size) / SCAR_REFERENCE_SIDE
-    width = rng.uniform(*settings.scar_width) * scale
-    height = rng.uniform(*settings.scar_height) * scale
-    limit = max(1, int(min(image_size) / np.sqrt(2)) - 1)  # so that any rotation still fits
-    return _clipped(height, width, (limit, limit))
-
-
-def _clipped(height: float, width: float, limit: Size) -> Size:
-    return (
-        int(np.clip(round(float(height)), 1, limit[0])),
-        int(np.clip(round(float(width)), 1, limit[1])),
-    )
+def _draw_paste(
+    positive: np.ndarray,
+    settings: NegativeSettings,
+    size: Size,
+    angle: float,
+    jitter: float,
+    rng: np.random.Generator,
+    tally: Tally,
+) -> tuple[Point, Point, Move]:
+    """One patch of the positive to another place, as CutPaste, SmoothBlend or NSA does it."""
+    image_size = (positive.shape[0], positive.shape[1])
+    if settings.method.startswith("nsa"):
+        scaled = size
+        if not settings.method.endswith("-scar"):
+            zoom = float(np.clip(rng.normal(1, ZOOM_SPREAD), *settings.zoom))
+            scaled = clipped(size[0] * zoom, size[1] * zoom, image_size)
+        source, target = draw_places(
+            positive, size, rotated_size(scaled, angle), rng, tally, max_tries=settings.max_tries
+        )
+        colours = draw_jitter(jitter, rng)
+        kept = None if scaled == size else scaled
+        return source, target, Move((*source, *size), target, angle, colours, POISSON, size=kept)
+    smooth = settings.method.startswith("smoothblend")
+    softness = float(rng.uniform(*settings.softness)) if smooth else 0.0
+    source = draw_corner(image_size, size, rng)
+    target = draw_corner(image_size, rotated_size(size, angle), rng)
+    move = Move((*source, *size), target, angle, draw_jitter(jitter, rng))
+    if smooth:
+        move = replace(move, blend=SMOOTH, softness=softness)
+    return source, target, move
 
 
 def _shrunk_to(size: Size, angle: float, room: Size) -> tuple[Size, float]:

@@ -18,6 +18,7 @@ import torch
 from cutswap.backbone import Backbone
 from cutswap.cache_folder import cache_folder
 from cutswap.files import write_with
+from cutswap.fusion import FUSED, fuse, fusion_shares
 from cutswap.images import to_image
 from cutswap.saliency import explain, upsample
 
@@ -34,20 +35,33 @@ class SaliencyMaps:
         maps: for each photo, for each layer, (h, w) float32.
         layers: names, shallow to deep.
         size: (H, W) of the photos.
+        fusion: weight of each layer in the level after the last one, see `fusion.fuse`.
     """
 
     def __init__(
-        self, maps: list[list[np.ndarray]], layers: tuple[str, ...], size: tuple[int, int]
+        self,
+        maps: list[list[np.ndarray]],
+        layers: tuple[str, ...],
+        size: tuple[int, int],
+        fusion: tuple[float, ...] | None = None,
     ) -> None:
         self.maps = maps
         self.layers = layers
         self.size = size
+        self.fusion = fusion
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of what `at` can give: the layers, then their fusion."""
+        return (*self.layers, FUSED)
 
     def __len__(self) -> int:
         return len(self.maps)
 
     def at(self, photo: int, layer: int) -> np.ndarray:
-        """One map at the photo's size: (H, W) float32 in [0, 1]."""
+        """One of `levels` at the photo's size: (H, W) float32 in [0, 1]."""
+        if layer == len(self.layers):
+            return fuse(np.stack([self.at(photo, i) for i in range(layer)]), self.fusion)
         raw = torch.from_numpy(self.maps[photo][layer])
         return upsample(raw[None], self.size)[0].numpy()
 
@@ -58,6 +72,7 @@ def saliency_of(
     layers: tuple[str, ...] | None = None,
     *,
     target_class: int | None = None,
+    fusion: tuple[float, ...] | None = None,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SaliencyMaps:
@@ -68,12 +83,17 @@ def saliency_of(
         photos: (N, H, W, 3) uint8, already at the training size.
         layers: default: the backbone's five levels.
         target_class: default: each photo's own predicted class.
+        fusion: weight of each layer in the level `fused`; default: equal.
         cache: folder; default: `cache_folder()/saliency`.
         progress: called with (done, total).
+
+    Raises:
+        CutSwapError: a layer that does not exist, or weights of fusion that do not fit.
     """
     folder = cache or cache_folder() / "saliency"
     names = tuple(str(layer) for layer in (layers or backbone.levels))
     backbone.resolve(names)
+    fusion_shares(fusion, len(names))  # a wrong number is refused before the long part
     paths = [folder / f"{_key(backbone, p, names, target_class)}.npz" for p in photos]
     maps: list[list[np.ndarray] | None] = [_read(path, len(names)) for path in paths]
     missing = [i for i, m in enumerate(maps) if m is None]
@@ -92,7 +112,7 @@ def saliency_of(
         if progress:
             progress(done, len(photos))
     return SaliencyMaps(
-        [m for m in maps if m is not None], names, (photos.shape[1], photos.shape[2])
+        [m for m in maps if m is not None], names, (photos.shape[1], photos.shape[2]), fusion
     )
 
 

@@ -12,6 +12,7 @@ from cutswap.backbone import Backbone
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, WeakAugmentation
 from cutswap.errors import CutSwapError
 from cutswap.files import sha256_of, write_json, write_with
+from cutswap.fusion import FUSED, fuse
 from cutswap.images import read_photo, resize_photo, save_png, to_image
 from cutswap.negatives import Negative
 from cutswap.overlays import blend, colourise
@@ -26,6 +27,7 @@ class ImageSaliency:
     Attributes:
         photo: (H, W, 3) uint8, squashed to the settings' size.
         maps: (L, H, W) float32 in [0, 1], each level scaled by itself.
+        fused: (H, W) float32 in [0, 1], their weighted mean, see `fusion.fuse`.
         layers: names, in the order of `maps`.
         target_class: class that was explained.
         score: its score before any softmax.
@@ -33,6 +35,7 @@ class ImageSaliency:
 
     photo: np.ndarray
     maps: np.ndarray
+    fused: np.ndarray
     layers: tuple[str, ...]
     target_class: int
     score: float
@@ -42,18 +45,22 @@ def image_saliency(path: Path, backbone: Backbone, settings: SaliencySettings) -
     """Read an image and explain it.
 
     Raises:
-        CutSwapError: an unreadable image, or a layer or class that does not exist.
+        CutSwapError: an unreadable image, a layer or class that does not exist, or fusion weights
+            that do not fit the layers.
     """
     photo = resize_photo(read_photo(path), (settings.image_size, settings.image_size))
     found = explain(
         backbone, to_image(photo[None]), settings.layers, target_class=settings.target_class
     )
     maps = found.upsampled(photo.shape[:2])[0].numpy()
-    return ImageSaliency(photo, maps, found.layers, int(found.classes[0]), float(found.scores[0]))
+    return ImageSaliency(
+        photo, maps, fuse(maps, settings.fusion), found.layers, int(found.classes[0]),
+        float(found.scores[0]),
+    )  # fmt: skip
 
 
 def write_saliency(found: ImageSaliency, out: Path) -> None:
-    """Write `saliency.npz` (maps, layers), the resized input and one overlay a level.
+    """Write `saliency.npz` (maps, layers, fused), the resized input and one overlay a level.
 
     Raises:
         CutSwapError: the folder cannot be written.
@@ -61,10 +68,13 @@ def write_saliency(found: ImageSaliency, out: Path) -> None:
     layers = np.array(found.layers)
     write_with(
         out / "saliency.npz",
-        lambda f: np.savez_compressed(f, allow_pickle=False, maps=found.maps, layers=layers),
+        lambda f: np.savez_compressed(
+            f, allow_pickle=False, maps=found.maps, layers=layers, fused=found.fused
+        ),
     )
     save_png(out / "input.png", found.photo)
-    for name, level in zip(found.layers, found.maps, strict=True):
+    levels = zip((*found.layers, FUSED), (*found.maps, found.fused), strict=True)
+    for name, level in levels:
         save_png(out / f"overlay_{name}.png", blend(found.photo, colourise(level)))
 
 
@@ -161,7 +171,7 @@ def middle_level(backbone: Backbone) -> str:
 
 
 def one_layer(layers: str | None, backbone: Backbone) -> str:
-    """A single layer name, checked.
+    """A single layer name, or `fused`, checked.
 
     Raises:
         CutSwapError: several names, or one that does not exist.
@@ -172,5 +182,6 @@ def one_layer(layers: str | None, backbone: Backbone) -> str:
         raise CutSwapError(
             "--layer", expected="one layer", found=layers, fix="run augment once a layer"
         )
-    backbone.resolve([layers])
+    if layers != FUSED:
+        backbone.resolve([layers])
     return layers

@@ -127,7 +127,7 @@ class TrainingSamples(Dataset[np.ndarray]):
         negatives: patch geometry; its `method` is set here.
         clusters: K and the anchor strategy.
         weak: from photo to positive.
-        levels: saliency layers to draw from, one a sample; default: all there are.
+        levels: saliency layers to draw from, one a sample, or `fused`; default: all layers.
         seed: of the run.
         count: number of samples in the run.
     """
@@ -195,7 +195,7 @@ class TrainingSamples(Dataset[np.ndarray]):
     def _level_indices(self, levels: tuple[str, ...] | None) -> tuple[int, ...]:
         if self.saliency is None:
             return ()
-        names = self.saliency.layers
+        names = self.saliency.levels
         unknown = [level for level in levels or () if level not in names]
         if unknown:
             raise CutSwapError(
@@ -204,7 +204,7 @@ class TrainingSamples(Dataset[np.ndarray]):
                 found=", ".join(unknown),
                 fix="name saliency layers of this run",
             )
-        return tuple(names.index(level) for level in levels or names)
+        return tuple(names.index(level) for level in levels or self.saliency.layers)
 
     def clusters_of(self, index: int, level: int) -> Clusters | None:
         """Clusters of one map, found once a run; None where the map is degenerate."""
@@ -232,7 +232,7 @@ class _PhotoLevels:
         return self.samples.levels
 
     def name(self, level: int) -> str:
-        return self._saliency.layers[level]
+        return self._saliency.levels[level]
 
     def map(self, level: int) -> np.ndarray:
         return self._saliency.at(self.index, level)

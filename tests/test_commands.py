@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cutswap.cli import build_parser, main
+from cutswap.config import FAMILIES, METHODS
 from cutswap.images import read_mask, read_photo
 from cutswap.negatives import NegativeRecord, redraw
 from tests.datasets_for_tests import build_category
@@ -79,7 +80,7 @@ class TestSaliency:
 
 
 class TestAugment:
-    @pytest.mark.parametrize("method", ["cutswap", "cutswap-scar", "cutpaste", "cutpaste-scar"])
+    @pytest.mark.parametrize("method", METHODS)
     def test_negatives_masks_and_a_record_that_repaints(self, photo, tmp_path, method):
         out = tmp_path / "out"
         status = run(
@@ -263,6 +264,14 @@ class TestChain:
         training = finetuning_settings(options).training
         assert (training.recipe, training.freeze_batch_norm) == ("paper", False)
         assert training.pretrained_factor == 0.5
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_every_family_trains_three_ways(self, data, tmp_path, family):
+        out = tmp_path / "run"
+        common = ["--data", data, "--category", "bolt", *SHORT, *LOOK, "--out", out, *SMALL]
+        assert run("finetune", *common, "--augment", family) == 0
+        assert json.loads((out / "settings.json").read_text())["training"]["augment"] == family
+        assert json.loads((out / "result.json").read_text())["chance"] == pytest.approx(1 / 3, 1e-3)
 
     def test_another_command_in_the_same_folder_is_refused(self, data, tmp_path, capsys):
         common = [

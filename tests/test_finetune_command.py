@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cutswap.cli import build_parser
 from cutswap.config import (
+    FAMILIES,
     RECIPES,
     ClusterSettings,
     NegativeSettings,
@@ -29,7 +30,7 @@ HERE = (Path("/data"), "bolt", Path("/runs/a"))
 training = st.builds(
     TrainingSettings,
     recipe=st.sampled_from(list(RECIPES)),
-    augment=st.sampled_from(("cutswap", "cutpaste")),
+    augment=st.sampled_from(FAMILIES),
     ways=st.sampled_from((2, 3)),
     epochs=st.integers(1, 300),
     steps_per_epoch=st.none() | st.integers(1, 99),

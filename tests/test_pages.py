@@ -158,14 +158,18 @@ def test_maps_on_the_page_are_the_command_s(parts, tmp_path):
         assert np.array_equal(caches.explained(key_of(path)).maps, written["maps"])
 
 
-@pytest.mark.parametrize("ways", [("CutSwap", 0), ("CutSwap scar", 1)])
+TRAINED = [name for name, (_, anchors) in METHODS.items() if anchors is None]
+
+
+@pytest.mark.parametrize("method", TRAINED)
 @pytest.mark.parametrize("levels", [(2,), (0, 1, 2, 3, 4)])
-def test_negatives_on_the_page_are_the_trainer_s(parts, ways, levels):
-    method, way = ways
+def test_negatives_on_the_page_are_the_trainer_s(parts, method, levels):
+    family, _, scar = METHODS[method][0].partition("-")
+    way = int(bool(scar))
     files = sorted((parts / "part/train/good").glob("*.png"))
     photos = np.stack([resize_photo(read_photo(f), (64, 64)) for f in files])
     samples = TrainingSamples(
-        photos, saliency_of(load_backbone("vgg16"), photos, LAYERS), family="cutswap", ways=3,
+        photos, saliency_of(load_backbone("vgg16"), photos, LAYERS), family=family, ways=3,
         negatives=NegativeSettings(), clusters=ClusterSettings(), weak=WeakAugmentation(),
         levels=tuple(LAYERS[i] for i in levels), seed=7, count=12,
     )  # fmt: skip
@@ -178,13 +182,15 @@ def test_negatives_on_the_page_are_the_trainer_s(parts, ways, levels):
         assert shown.negative.record == seen.negatives[way].record
 
 
-def test_the_command_on_the_page_gives_the_same_negative(parts, tmp_path):
+@pytest.mark.parametrize("method", TRAINED)
+def test_the_command_on_the_page_gives_the_same_negative(parts, tmp_path, method):
     path = parts / "part/train/good/002.png"
-    shown = draw(drawing(path, "CutSwap", (2,), 2), 1)
+    shown = draw(drawing(path, method, (2,), 2), 1)
     out = tmp_path / "out"
     code = main([
-        "augment", str(path), "--layer", "16", "--image-size", "64", "--weak-jitter", "0.1",
-        "--seed", "7", "--first", str(shown.number), "--count", "1", "--out", str(out),
+        "augment", str(path), "--method", METHODS[method][0], "--layer", "16",
+        "--image-size", "64", "--weak-jitter", "0.1", "--seed", "7",
+        "--first", str(shown.number), "--count", "1", "--out", str(out),
     ])  # fmt: skip
     assert code == 0
     assert np.array_equal(read_photo(out / "negative_000.png"), shown.negative.photo)
@@ -205,6 +211,23 @@ def test_the_archive_repaints_bit_for_bit(parts, method):
             again = redraw(stored[0][..., ::-1].copy(), NegativeRecord.from_dict(fields))
             assert np.array_equal(again.photo, stored[1][..., ::-1])
             assert np.array_equal(again.mask, stored[2] > 0)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.usefixtures("parts")
+def test_every_method_shows_with_all_beside_it(method):
+    at = open_page("negatives", method=method, size="128")
+    assert_alive(at)
+    assert not at.error
+    said = texts(at)
+    assert "of the pixels changed" in said
+    assert f"--method {METHODS[method][0]}" in said
+    own = {"SmoothBlend": "softness", "NSA": "zoom", "Perlin": "opacity"}
+    sliders = {slider.key for slider in at.slider}
+    for name, knob in own.items():
+        assert (f"knob.{knob}" in sliders) == (
+            method in (name, f"{name} scar") and method != "NSA scar"
+        )
 
 
 def test_an_outline_walks_round_the_mask():
