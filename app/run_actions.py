@@ -29,12 +29,12 @@ def action(run: FoundRun, stands: Standing) -> None:
     elif stands.word in (js.STARTING, js.AT_WORK, js.SILENT) and stands.job is not None:
         _stop_button(run, stands)
     elif stands.word in js.RESUMABLE and command_of(run, stands) is not None:
-        st.button(
-            "Try again" if stands.word == js.FAILED else "Resume", on_click=_resume,
-            args=(run, stands), key=f"resume.{run.name}", icon=":material/resume:",
-            width="stretch",
+        if st.button(
+            "Try again" if stands.word == js.FAILED else "Resume", key=f"resume.{run.name}",
+            icon=":material/resume:", width="stretch",
             help="The same command again; from the last checkpoint to the same result.",
-        )  # fmt: skip
+        ) and _resume(run, stands):  # fmt: skip
+            st.rerun()  # all of it: the part around the button does not look again by itself
     elif stands.word == DONE:
         inspect = st.session_state["pages"].get("inspect_heatmaps")
         if inspect is not None and st.button(
@@ -85,15 +85,18 @@ def _stop(run: FoundRun, by_force: bool) -> None:
     st.session_state.setdefault(_STOPPING, {})[run.name] = time.time()
 
 
-def _resume(run: FoundRun, stands: Standing) -> None:
+def _resume(run: FoundRun, stands: Standing) -> bool:
+    """Whether it waits for its turn now."""
     command = command_of(run, stands)
     if command is None:
-        return
+        return False
     device = str((run.settings.get("training") or {}).get("device", "auto"))
     try:
         jobs.enqueue(run.path, command, device)
     except CutSwapError as error:
         _refuse(error)
+        return False
+    return True
 
 
 def _refuse(error: CutSwapError) -> None:

@@ -51,7 +51,7 @@ def test_a_job_outlives_its_page_and_goes_on_after_a_stop(address: str, runs: Pa
     page.context.close()  # nobody looks
 
     run = runs / "hex_nut-cutswap-1"
-    until(lambda: len(training_curve(run)) > seen + 1, 120)
+    until(lambda: len(training_curve(run)) > seen + 1, 400)
     page = opened(browser, address + "train?cat=hex_nut+%C2%B7+Demo")
     assert updates(page) > seen
     # While a script runs, the header has a Stop of Streamlit's own.
