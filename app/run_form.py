@@ -300,8 +300,9 @@ def _free_name(base: str) -> str:
     base = re.sub(r"[^\w.-]", "-", base, flags=re.ASCII).lstrip("-._") or "run"
     number = 1
     base = base[:70]
+    taken = {job.run for job in jobs.queue().last_of_all()}  # they may wait, without a folder yet
     while True:
         run = workspace.runs_folder() / f"{base}-{number}"
-        if not run.exists() and not log_file(run).exists():  # it may be just starting
+        if run not in taken and not run.exists() and not log_file(run).exists():
             return run.name
         number += 1
