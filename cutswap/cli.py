@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     _evaluate(_add(commands, "evaluate", "PatchCore heatmaps and AUROC of a category"))
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
+    _benchmark(_add(commands, "benchmark", "time every step beside a plain way of doing it"))
     return parser
 
 
@@ -193,3 +194,13 @@ def _distill(parser: argparse.ArgumentParser) -> None:
     from cutswap.distill_settings import DistillSettings
 
     add_flags(parser, DistillSettings)
+
+
+def _benchmark(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, under two minutes")
+    parser.add_argument("--parts", metavar="NAME,NAME", help="some of them [all]")
+    parser.add_argument("--threads", type=_count, metavar="N", help="of torch [all cores]")
+    parser.add_argument(
+        "--clock", default="wall", help="wall or processor, for busy machines [wall]"
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table for a page")
