@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cutswap.errors import CutSwapError
+
+CACHED_PIXELS = 4 * 256 * 256  # times about 100 bytes a pixel: some 25 MB
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -63,6 +66,21 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if not mixed:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def cache_sized(image: Tensor) -> tuple[Tensor, ...]:
+    """A batch in parts, each small enough that a network's activations stay in the CPU's cache.
+
+    ResNet18 at 256 pixels: a forward pass of 16 images takes 0.6 times as long in parts of four, an
+    update of 48 images 0.9 times. On other devices the batch stays whole.
+
+    Args:
+        image: (N, 3, H, W) float.
+    """
+    if image.device.type != "cpu":
+        return (image,)
+    pixels = image.shape[-2] * image.shape[-1]
+    return image.split(max(1, CACHED_PIXELS // pixels))
 
 
 def describe_device(device: torch.device) -> str:

@@ -7,6 +7,7 @@ grid, channels concatenated (anomalib's form; ResNet18 layer2 + layer3: 32 x 32 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch import Tensor
 from cutswap.backbone import Backbone
 from cutswap.config import PatchCoreSettings
 from cutswap.coreset import greedy_k_center
+from cutswap.devices import cache_sized
 from cutswap.errors import CutSwapError
 from cutswap.heatmaps import to_heatmap
 from cutswap.tensor_files import read_tensors, write_tensors
@@ -149,9 +151,19 @@ class MemoryBank:
         return cls(backbone, settings, patches[torch.from_numpy(picks)].numpy(), origin, seed)
 
     def score(self, image: Tensor) -> Prediction:
-        """Score a batch of (N, 3, H, W) float, ImageNet-normalised images."""
+        """Score a batch of (N, 3, H, W) float, ImageNet-normalised images.
+
+        On a CPU a few images at a time: all the features of a large batch are never held at once.
+        """
         size = (int(image.shape[-2]), int(image.shape[-1]))
-        return self.score_patches(embed(self.backbone, image, self.settings.layers), size)
+        found = [
+            self.score_patches(embed(self.backbone, part, self.settings.layers), size)
+            for part in cache_sized(image.to(self.backbone.device))
+        ]
+        if len(found) == 1:
+            return found[0]
+        fields = (f.name for f in dataclasses.fields(Prediction))
+        return Prediction(*(np.concatenate([getattr(p, name) for p in found]) for name in fields))
 
     def score_patches(self, embedded: Tensor, size: tuple[int, int]) -> Prediction:
         """Score images that are embedded already: (N, h, w, D) float32, maps at `size` (H, W)."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Subset
 
 from cutswap.backbone import Backbone
 from cutswap.config import TrainingSettings
-from cutswap.devices import autocast, choose_device
+from cutswap.devices import autocast, cache_sized, choose_device
 from cutswap.errors import CutSwapError
 from cutswap.images import to_image
 from cutswap.training_samples import TrainingSamples
@@ -34,6 +34,7 @@ from cutswap.training_samples import TrainingSamples
 CLASS_NAMES = ("positive", "patch", "scar")
 # Children of a torchvision ResNet before the last stage, shallow to deep; batch norm goes along.
 DEPTHS = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",))
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,32 @@ class Phi(nn.Module):
                 layers += [nn.Linear(width, size), nn.BatchNorm1d(size), nn.ReLU()]
                 width = size
             self.psi = nn.Sequential(*layers, nn.Linear(width, ways))
+        for part in self.phi.modules():
+            if isinstance(part, nn.ReLU):
+                part.inplace = True  # no tap here needs what came before it
+        children = list(self.phi.named_children())
+        cut = [name for name, _ in children].index("layer4")
+        self._early = tuple(part for _, part in children[:cut])
+        self._late = tuple(part for name, part in children[cut:] if name != "fc")
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) normalised image to (N, ways) scores."""
-        return self.psi(self.phi(image))
+        """(N, 3, H, W) normalised image to (N, ways) scores.
+
+        Where no batch statistics are taken before layer4, images do not meet there, and parts of
+        the batch that fit the cache give the same features sooner.
+        """
+        meet = any(
+            isinstance(m, BATCH_NORM) and m.training for e in self._early for m in e.modules()
+        )
+        parts = (image,) if meet else cache_sized(image)
+        found = torch.cat([_through(self._early, part) for part in parts])
+        return self.psi(_through(self._late, found).flatten(1))
+
+
+def _through(layers: Iterable[nn.Module], found: Tensor) -> Tensor:
+    for layer in layers:
+        found = layer(found)
+    return found
 
 
 class FineTuner:

@@ -119,7 +119,7 @@ def plain_updates(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        yield float(loss)
+        yield float(loss.detach())
 
 
 def our_updates(

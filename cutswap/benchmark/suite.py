@@ -18,6 +18,7 @@ from cutswap.errors import CutSwapError
 PARTS = {
     "coreset": "picking.measure_coreset",
     "layercam": "attention.measure_layercam",
+    "patchcore": "scoring.measure_patchcore",
     "finetuning": "learning.measure_finetuning",
 }
 
