@@ -1,4 +1,4 @@
-"""anomalib 2.x beside this project, in one process: coreset and PatchCore inference.
+"""Time anomalib 2.x beside this project, in one process: coreset and PatchCore inference.
 
 Needs a second environment, so that the project itself never depends on it:
 
@@ -39,7 +39,7 @@ from cutswap.memory_bank import MemoryBank  # noqa: E402
 
 
 def peer_model(backbone: Backbone, bank: torch.Tensor) -> Any:
-    """anomalib's PatchCore with our weights and bank; one neighbour, as ours."""
+    """PatchCore of anomalib with our weights and bank; one neighbour, as ours."""
     model = PatchcoreModel(LAYERS, "resnet18", pre_trained=False, num_neighbors=1)
     own = backbone.module.state_dict()
     network = model.feature_extractor.feature_extractor

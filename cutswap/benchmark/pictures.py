@@ -18,7 +18,7 @@ from cutswap.memory_bank import embed
 from cutswap.photos import load_photos
 
 LAYERS = ("layer2", "layer3")
-_JITTER = 0.01  # of a feature's spread: copies of a patch are near each other, not equal
+_JITTER = 0.1  # of a feature's spread: copies of a patch are near each other, not equal
 
 
 def demo_photos(count: int, side: int) -> np.ndarray:

@@ -20,6 +20,10 @@ PARTS = {
     "layercam": "attention.measure_layercam",
     "patchcore": "scoring.measure_patchcore",
     "finetuning": "learning.measure_finetuning",
+    "growth": "growing.measure_growth",
+    "search": "growing.measure_search",
+    "waiting": "waiting.measure_waiting",
+    "pages": "waiting.measure_pages",
 }
 
 
