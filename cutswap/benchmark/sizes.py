@@ -17,10 +17,10 @@ class Sizes(Settings):
     )
     coreset: float = setting(0.01, "share of patches picked", above=0.0, high=1.0)
     coreset_turns: int = setting(2, "turns of the coreset; the plain loop takes minutes", low=1)
-    turns: int = setting(5, "turns of everything else", low=1)
-    batch: int = setting(8, "images LayerCAM explains at once", low=1)
+    turns: int = setting(3, "turns of everything else", low=1)
+    batch: int = setting(4, "images LayerCAM explains at once", low=1)
     training_batch: int = setting(16, "images read an update", low=1)
-    updates: int = setting(3, "updates a turn", low=1)
+    updates: int = setting(2, "updates a turn", low=1)
     scored: int = setting(32, "images PatchCore scores a turn", low=1)
     bank: int = setting(2048, "items of the bank it scores against", low=2)
     changes: int = setting(40, "changes of every slider", low=2)
@@ -37,8 +37,8 @@ class Sizes(Settings):
 
 FULL = Sizes()
 QUICK = Sizes(
-    images=40, coreset_turns=2, turns=2, batch=2, updates=1, scored=16, bank=1024, changes=10,
-    growth=(25, 50, 100, 200), ratios=(0.01,), searched=10_000,
+    images=40, coreset_turns=1, turns=2, batch=2, training_batch=8, updates=1, scored=16, bank=1024,
+    changes=10, growth=(25, 50, 100, 200), ratios=(0.01,), searched=10_000, full_network=False,
 )  # fmt: skip
 TINY = Sizes(
     side=64, images=2, coreset=0.1, coreset_turns=1, turns=1, batch=1, training_batch=2, updates=1,
