@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
+from cutswap import devices
 from cutswap.backbone import Backbone, load_backbone
 from cutswap.config import (
     RECIPES,
@@ -17,7 +20,7 @@ from cutswap.config import (
 from cutswap.errors import CutSwapError
 from cutswap.negatives import redraw
 from cutswap.saliency_cache import SaliencyMaps
-from cutswap.training import FineTuner
+from cutswap.training import DEPTHS, FineTuner, Phi
 from cutswap.training_samples import TrainingSamples
 from tests.tiny_networks import tiny_backbone
 
@@ -253,3 +256,26 @@ class TestRun:
         vgg = load_backbone("squeezenet1_0", "random")
         with pytest.raises(CutSwapError, match="ResNet"):
             tuner_for(vgg, samples_of(photos, maps))
+
+
+class TestParts:
+    """A batch goes through the early layers in parts that fit the cache."""
+
+    def scores(self, monkeypatch, pixels: int, *, meet: bool) -> tuple[torch.Tensor, list[int]]:
+        monkeypatch.setattr(devices, "CACHED_PIXELS", pixels)
+        model = Phi(tiny_backbone(), 3, (8,), seed=0).train()
+        for depth in itertools.chain.from_iterable(DEPTHS):
+            getattr(model.phi, depth).train(meet)
+        sizes: list[int] = []
+        model.phi.conv1.register_forward_hook(lambda _m, given, _o: sizes.append(len(given[0])))
+        image = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        return model(image), sizes
+
+    def test_give_the_same_scores(self, monkeypatch):
+        whole, one = self.scores(monkeypatch, 10**9, meet=False)
+        parts, sizes = self.scores(monkeypatch, 2 * 32 * 32, meet=False)
+        assert (one, sizes) == ([5], [2, 2, 1])
+        torch.testing.assert_close(parts, whole)
+
+    def test_are_not_made_where_batch_statistics_are_taken_early(self, monkeypatch):
+        assert self.scores(monkeypatch, 2 * 32 * 32, meet=True)[1] == [5]
