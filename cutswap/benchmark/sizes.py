@@ -37,8 +37,8 @@ class Sizes(Settings):
 
 FULL = Sizes()
 QUICK = Sizes(
-    images=40, coreset_turns=1, turns=2, batch=2, training_batch=8, updates=1, scored=16, bank=1024,
-    changes=10, growth=(25, 50, 100, 200), ratios=(0.01,), searched=10_000, full_network=False,
+    images=40, coreset_turns=1, turns=2, batch=2, training_batch=4, updates=1, scored=8, bank=1024,
+    changes=6, growth=(25, 50, 100), ratios=(0.01,), searched=5_000, full_network=False,
 )  # fmt: skip
 TINY = Sizes(
     side=64, images=2, coreset=0.1, coreset_turns=1, turns=1, batch=1, training_batch=2, updates=1,

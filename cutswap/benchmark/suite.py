@@ -43,7 +43,7 @@ def run_benchmark(
         notify: called with (part, done, total) before each.
 
     Returns:
-        What the JSON file holds (machine, sizes, measurements, seconds), and the measurements.
+        What the JSON file holds (machine, sizes, seconds, measurements), and the measurements.
 
     Raises:
         CutSwapError: a part that does not exist, or results that differ from the plain way's.
@@ -63,12 +63,15 @@ def run_benchmark(
     try:
         machine = describe_machine()
         found: list[Measurement] = []
+        spent: dict[str, float] = {}
         for done, part in enumerate(parts):
             if notify:
                 notify(f"benchmark {part}", done, len(parts))
             module, _, function = PARTS[part].partition(".")
             measure = getattr(importlib.import_module(f"cutswap.benchmark.{module}"), function)
+            started = time.perf_counter()
             found += measure(sizes)
+            spent[part] = round(time.perf_counter() - started, 1)
     finally:
         torch.set_num_threads(before)
     return {
@@ -76,5 +79,6 @@ def run_benchmark(
         "machine": machine,
         "sizes": sizes.to_dict(),
         "seconds": round(time.perf_counter() - began, 1),
+        "seconds_by_part": spent,
         "measurements": [m.to_dict() for m in found],
     }, found
