@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PORT ?= 8501
 
-.PHONY: app bench-ui test-kills story screenshots demo test lint types check clean shared-figures help
+.PHONY: app bench bench-ui test-kills story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -37,6 +37,9 @@ shared-figures: $(VENV)/ready  ## AUROC of the reference weights on ../shared/da
 
 screenshots: $(VENV)/ready-dev  ## pictures of every page (needs Chromium)
 	PYTHONPATH=. $(BIN)/python -m tests.screenshots
+
+bench: $(VENV)/ready  ## every step beside a plain way of doing it (some minutes)
+	$(BIN)/python -m cutswap benchmark
 
 bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 minutes)
 	$(BIN)/python benchmarks/bench_ui.py

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from cutswap.errors import CutSwapError
+from cutswap.quick_features import STAGES, QuickResNet
 from cutswap.weights import StateDict, WeightsReport, find_state, state_fingerprint
 
 # Levels of attention, shallow to deep. VGG16's are the paper's and all five are pools; the
@@ -112,9 +113,18 @@ class Backbone:
         """Hex SHA-256 of the exact weights; the same network has the same fingerprint."""
         return state_fingerprint(self.module.state_dict())
 
+    @cached_property
+    def _quick(self) -> QuickResNet | None:
+        """A copy that is faster on a CPU, made when first asked for."""
+        from torchvision.models import ResNet
+
+        on_cpu = self.device.type == "cpu"
+        return QuickResNet(self.module) if on_cpu and isinstance(self.module, ResNet) else None
+
     def to(self, device: torch.device | str) -> Backbone:
         """Move the network; returns itself."""
         self.module.to(device)
+        self.__dict__.pop("_quick", None)
         return self
 
     def resolve(self, layers: Iterable[str]) -> tuple[str, ...]:
@@ -153,6 +163,10 @@ class Backbone:
         Returns:
             For each name as given, (N, C, h, w) float.
         """
+        names = self.resolve(layers)
+        if self._quick is not None and set(names) <= set(STAGES) and image.device.type == "cpu":
+            by_name = self._quick.features(image, names)
+            return {given: by_name[name] for given, name in zip(layers, names, strict=True)}
         with torch.no_grad():
             found, _ = self._run(image, layers, make_leaf=False, stop=True)
         return found

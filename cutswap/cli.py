@@ -72,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
     _jobs(_add(commands, "jobs", "the queue: list, add, follow, stop, resume"))
+    _benchmark(_add(commands, "benchmark", "time every step beside a plain way of doing it"))
     return parser
 
 
@@ -250,3 +251,13 @@ def _runs(parser: argparse.ArgumentParser) -> None:
     # Suppressed: an action's default must not undo what stands before it.
     parser.add_argument("--runs", type=Path, metavar="DIR", default=argparse.SUPPRESS,
                         help="runs folder [$CUTSWAP_RUNS, or runs]")  # fmt: skip
+
+
+def _benchmark(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, under two minutes")
+    parser.add_argument("--parts", metavar="NAME,NAME", help="some of them [all]")
+    parser.add_argument("--threads", type=_count, metavar="N", help="of torch [all cores]")
+    parser.add_argument(
+        "--clock", default="wall", help="wall or processor, for busy machines [wall]"
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table for a page")

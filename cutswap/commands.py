@@ -306,6 +306,28 @@ def jobs(options: argparse.Namespace) -> dict[str, Any]:
     return do(options)
 
 
+def benchmark(options: argparse.Namespace) -> dict[str, Any]:
+    """Times beside plain baselines, as a table."""
+    from cutswap.benchmark.sizes import FULL, QUICK
+    from cutswap.benchmark.suite import PARTS, run_benchmark
+    from cutswap.benchmark.table import markdown, table
+
+    parts = options.parts.split(",") if options.parts else tuple(PARTS)
+    sizes = (QUICK if options.quick else FULL).replace(clock=options.clock)
+    with Bars(options.quiet) as bars:
+        result, found = run_benchmark(sizes, parts, threads=options.threads, notify=bars)
+    machine = result["machine"]
+    print(
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads,"
+        f" torch {machine['torch']},"
+        f" load {machine['load_before']} before; {result['seconds']:.0f} s"
+    )
+    print(markdown(found) if options.markdown else table(found))
+    if options.quick:
+        print("targets are set for the full sizes; small ones cannot reach all of them")
+    return result
+
+
 def describe(summary: dict[str, Any]) -> str:
     """One line of figures for the screen; `-` for what the data cannot tell."""
 

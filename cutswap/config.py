@@ -183,6 +183,12 @@ class PatchCoreSettings(Settings):
     projection: int | None = setting(
         128, "dimensions of the random projection used while choosing the coreset; none: off", low=1
     )
+    search: str = setting(
+        "exact",
+        "how the nearest bank item is found; ivf and hnsw are for banks of many thousand items and"
+        " may miss it",
+        choices=("exact", "ivf", "hnsw"),
+    )
     neighbours: int = setting(1, "nearest bank items averaged for a patch's distance", low=1)
     reweight: int = setting(
         1,

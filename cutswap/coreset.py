@@ -157,8 +157,8 @@ class _Search:
     def __init__(self, points: Tensor, count: int) -> None:
         device = points.device
         self.points = points
-        # Products of centred rows cancel less.
-        self.mean = points.mean(dim=0, dtype=torch.float64)
+        # Products of centred rows cancel less. Any centre does, so single precision is enough.
+        self.mean = points.mean(dim=0)
         self.bound = torch.full((len(points),), torch.inf, device=device)
         self.known = torch.zeros(len(points), dtype=torch.int64, device=device)
         self.picks = torch.zeros(count, dtype=torch.int64)

@@ -7,11 +7,11 @@ grid, channels concatenated (anomalib's form; ResNet18 layer2 + layer3: 32 x 32 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import faiss
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -19,8 +19,10 @@ from einops import rearrange
 from torch import Tensor
 
 from cutswap.backbone import Backbone
+from cutswap.bank_index import BankIndex
 from cutswap.config import PatchCoreSettings
 from cutswap.coreset import greedy_k_center
+from cutswap.devices import cache_sized
 from cutswap.errors import CutSwapError
 from cutswap.heatmaps import to_heatmap
 from cutswap.tensor_files import read_tensors, write_tensors
@@ -87,8 +89,7 @@ class MemoryBank:
         self.items = np.ascontiguousarray(items, dtype=np.float32)
         self.origin = origin
         self.seed = seed
-        self._index = faiss.IndexFlatL2(self.items.shape[1])
-        self._index.add(self.items)
+        self._index = BankIndex(self.items, settings.search)
 
     @property
     def size(self) -> int:
@@ -149,9 +150,19 @@ class MemoryBank:
         return cls(backbone, settings, patches[torch.from_numpy(picks)].numpy(), origin, seed)
 
     def score(self, image: Tensor) -> Prediction:
-        """Score a batch of (N, 3, H, W) float, ImageNet-normalised images."""
+        """Score a batch of (N, 3, H, W) float, ImageNet-normalised images.
+
+        On a CPU a few images at a time: all the features of a large batch are never held at once.
+        """
         size = (int(image.shape[-2]), int(image.shape[-1]))
-        return self.score_patches(embed(self.backbone, image, self.settings.layers), size)
+        found = [
+            self.score_patches(embed(self.backbone, part, self.settings.layers), size)
+            for part in cache_sized(image.to(self.backbone.device))
+        ]
+        if len(found) == 1:
+            return found[0]
+        fields = (f.name for f in dataclasses.fields(Prediction))
+        return Prediction(*(np.concatenate([getattr(p, name) for p in found]) for name in fields))
 
     def score_patches(self, embedded: Tensor, size: tuple[int, int]) -> Prediction:
         """Score images that are embedded already: (N, h, w, D) float32, maps at `size` (H, W)."""
@@ -243,13 +254,13 @@ class MemoryBank:
         return cls(backbone, settings, items.numpy(), origin.numpy(), int(about["seed"]))
 
     def _search(self, patches: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """(P, D) to exact Euclidean distances (P, k) rising and bank indices (P, k).
+        """(P, D) to Euclidean distances of the items found (P, k), rising, and bank indices (P, k).
 
         faiss gives squared distances by ||a||^2 + ||b||^2 - 2ab, which near 0 is rounding noise
         of up to 1e-2 after the root; who is near is right, how near is computed again.
         """
         k = min(count, self.size)
-        _, found = self._index.search(patches, k)
+        found = self._index.search(patches, k)
         exact = np.empty(found.shape, dtype=np.float32)
         for column in range(k):
             exact[:, column] = np.linalg.norm(patches - self.items[found[:, column]], axis=1)
@@ -272,7 +283,7 @@ class MemoryBank:
         if b == 1:
             return farthest
         item = self.items[nearest[worst]][None]
-        _, neighbours = self._index.search(item, b)
+        neighbours = self._index.search(item, b)
         around = np.linalg.norm(self.items[neighbours[0]] - patches[worst], axis=1)
         own = float(np.linalg.norm(item[0] - patches[worst]))
         # exp(own) / sum(exp(around)), shifted by the largest so that nothing overflows

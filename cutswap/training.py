@@ -100,6 +100,9 @@ class Phi(nn.Module):
                 layers += [nn.Linear(width, size), nn.BatchNorm1d(size), nn.ReLU()]
                 width = size
             self.psi = nn.Sequential(*layers, nn.Linear(width, ways))
+        for part in self.phi.modules():
+            if isinstance(part, nn.ReLU):
+                part.inplace = True  # no tap here needs what came before it
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) normalised image to (N, ways) scores."""

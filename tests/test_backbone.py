@@ -65,7 +65,10 @@ def test_every_layer_gives_what_a_whole_forward_pass_gives(backbone: Backbone, i
         assert torch.equal(together[layer], whole[layer]), layer
     for layer in (*backbone.layers[::9], *backbone.levels):
         (alone,) = backbone.features(image[:1], [layer]).values()
-        assert torch.equal(alone, whole[backbone.resolve([layer])[0]]), layer
+        # whole stages of a ResNet alone come from the folded copy, equal but for rounding
+        torch.testing.assert_close(
+            alone, whole[backbone.resolve([layer])[0]], rtol=1e-5, atol=1e-5, msg=layer
+        )
 
 
 def test_layers_come_under_the_names_given_in_any_order(backbone: Backbone, image: Tensor):
@@ -74,7 +77,7 @@ def test_layers_come_under_the_names_given_in_any_order(backbone: Backbone, imag
         found = backbone.features(image, names)
         assert tuple(found) == names
         for name, full in zip(names, backbone.resolve(names), strict=True):
-            assert torch.equal(found[name], whole[full])
+            torch.testing.assert_close(found[name], whole[full], rtol=1e-5, atol=1e-5)
 
 
 def test_the_forward_pass_ends_at_the_deepest_layer_asked_for(slim: Backbone, image: Tensor):

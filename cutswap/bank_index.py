@@ -1,0 +1,67 @@
+"""The search structure over a memory bank: every item, or a small part that is likely to do.
+
+`exact` compares a patch with the whole bank. `ivf` groups the items around centroids and looks
+into the groups nearest to the patch; `hnsw` walks a graph of neighbours. Both may miss the nearest
+item, and then a distance comes out too large, never too small. `benchmark` measures how often.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import faiss
+import numpy as np
+
+# Groups of `ivf` per square root of the bank, and the share of them looked into: for 50,000 patches
+# 894 groups, of which 56 are looked into.
+GROUPS, PROBED = 4, 1 / 16
+ENOUGH = 39  # items a group below which faiss calls its centroids badly placed
+# Links an item of the graph, and how many candidates a walk keeps.
+LINKS, BUILD, WALK = 32, 80, 64
+
+
+class BankIndex:
+    """Nearest items of a bank.
+
+    Args:
+        items: (M, D) float32, C-contiguous.
+        kind: exact, ivf or hnsw.
+    """
+
+    def __init__(self, items: np.ndarray, kind: str = "exact") -> None:
+        self._exact = faiss.IndexFlatL2(items.shape[1])
+        self._exact.add(items)
+        self._index: Any = {"exact": _same, "ivf": _ivf, "hnsw": _hnsw}[kind](self._exact, items)
+
+    def search(self, patches: np.ndarray, count: int) -> np.ndarray:
+        """(P, D) float32 to the (P, count) int64 nearest items, nearest first."""
+        _, found = self._index.search(patches, count)
+        # Groups looked into may hold fewer than `count` items: then the whole bank is asked.
+        lacking = (found < 0).any(axis=1)
+        if lacking.any():
+            _, found[lacking] = self._exact.search(patches[lacking], count)
+        return np.asarray(found)
+
+
+def _same(exact: Any, _items: np.ndarray) -> Any:
+    return exact
+
+
+def _ivf(exact: Any, items: np.ndarray) -> Any:
+    groups = max(1, min(int(GROUPS * math.sqrt(len(items))), len(items) // ENOUGH))
+    if groups == 1:
+        return exact
+    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(items.shape[1]), items.shape[1], groups)
+    index.train(items)  # k-means of a fixed seed
+    index.add(items)
+    index.nprobe = max(1, math.ceil(groups * PROBED))
+    return index
+
+
+def _hnsw(_exact: Any, items: np.ndarray) -> Any:
+    index = faiss.IndexHNSWFlat(items.shape[1], LINKS)
+    index.hnsw.efConstruction = BUILD
+    index.hnsw.efSearch = WALK
+    index.add(items)
+    return index
