@@ -46,6 +46,7 @@ from cutswap.photo_crops import PhotoCrops, recolour
 from cutswap.tensor_files import read_tensors, write_tensors
 
 STAGES = ("forced", "own", "classes", "large", "figures")
+_BLANK = 1e-6  # LayerCAM below this everywhere: nothing to be scaled up
 BY_CLASS = ("classes", "large", "figures")  # what the class teacher teaches
 
 
@@ -366,7 +367,8 @@ def off_the_figure(saliency: Tensor, shares: Tensor) -> Tensor:
         (N,) float in [0, 1]; 1 for a blank map.
     """
     largest = saliency.detach().amax(dim=(1, 2, 3), keepdim=True)
-    scaled = saliency / largest.clamp_min(torch.finfo(saliency.dtype).tiny)
+    # Scaling up a blank map would scale up its gradient, beyond all numbers.
+    scaled = saliency / largest.clamp_min(_BLANK)
     cells = F.adaptive_avg_pool2d(shares, (saliency.shape[-2], saliency.shape[-1]))
     both = (scaled * cells).sum(dim=(1, 2, 3))
     each = scaled.square().sum(dim=(1, 2, 3)) + cells.square().sum(dim=(1, 2, 3))

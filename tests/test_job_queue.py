@@ -182,6 +182,29 @@ def test_stop_asks_and_force_does_not(queue: JobQueue, children: list):
         assert child.returncode == -(signal.SIGKILL if how else signal.SIGTERM)
 
 
+def test_force_takes_the_helpers_along(queue: JobQueue, children: list, tmp_path: Path):
+    job = queue.add(queue.folder / "a", ["x"], "cpu")
+    queue.claim("cpu", this_process())
+    with_helper = STAYS.replace(
+        "time.sleep(600)",
+        "import subprocess\n"
+        "helper = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"Path({str(tmp_path / 'helper')!r}).write_text(str(helper.pid))\n"
+        "time.sleep(600)",
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", with_helper, str(queue.folder), str(job.number), ""],
+        start_new_session=True, text=True,
+    )  # fmt: skip
+    children.append(child)
+    until(lambda: (tmp_path / "helper").exists() and (tmp_path / "helper").read_text())
+    helper = process(int((tmp_path / "helper").read_text()))
+    assert helper.is_alive()
+    queue.stop(job.run, by_force=True)
+    until(lambda: not helper.is_alive())
+    assert child.wait() == -signal.SIGKILL
+
+
 def test_a_stop_spares_a_stranger_with_the_same_number(queue: JobQueue, children: list):
     stranger = subprocess.Popen(SLEEP, start_new_session=True, text=True)
     children.append(stranger)

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from cutswap.job_states import INTERRUPTED, STOPPED, standing
+from cutswap.job_states import FAILED, INTERRUPTED, STOPPED, standing
 from cutswap.run_states import read_run
 from tests.datasets_for_tests import build_category
 from tests.waiting import until
@@ -97,3 +97,27 @@ def test_a_stop_keeps_what_was_learnt_up_to_that_update(tmp_path: Path):
     from cutswap.run_folder import RunFolder
 
     assert int(RunFolder(out).read_checkpoint()["step"]) == done
+
+
+def test_a_full_disk_ends_with_a_reason_and_the_run_goes_on_later(tmp_path: Path):
+    build_category(tmp_path / "bolt", train=4)
+    env = {**os.environ, "CUTSWAP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "run"
+    line = command(tmp_path / "bolt", out)
+    limited = (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000,) * 2);"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    full = subprocess.run(
+        [sys.executable, "-c", limited, *line], env=env, capture_output=True, text=True, check=False
+    )
+    assert full.returncode == 2
+    assert "checkpoint.safetensors: expected to be able to write this file" in full.stderr
+    assert [step for step, _, _ in losses(out)] == [1, 2]
+    stands = standing(read_run(out), None)
+    assert stands.word == FAILED
+    assert "checkpoint.safetensors" in stands.why
+    assert not list(out.glob(".*.tmp"))
+    subprocess.run(line, env=env, check=True)
+    assert [step for step, _, _ in losses(out)] == list(range(1, STEPS + 1))
+    assert standing(read_run(out), None).word == "done"
