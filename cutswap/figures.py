@@ -2,8 +2,9 @@
 
 A network distilled on photographs alone looks at the background of an industrial photo as readily
 as at the part. On these pictures the background says nothing about the class, and where the figure
-lies is known, so a student can learn to be silent beside it. Measured on 37 transistors, mean share
-of the max cluster (K = 4, layers 16, 23, 30) on the part: 0.14 before, 0.27 after 900 updates.
+lies is known, so a student can learn to be salient there and silent beside it. Measured on 37
+transistors, mean share of the max cluster (K = 4, layers 16, 23, 30) on the part: 0.14 before, 0.71
+after 2,700 updates, the last 1,800 on the maps' fit to the figure (`distill.off_the_figure`).
 """
 
 from __future__ import annotations

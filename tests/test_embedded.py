@@ -96,10 +96,6 @@ def share_on_part(weights: str, transistors: tuple[np.ndarray, np.ndarray], seed
 
 
 @pytest.mark.shared
-@pytest.mark.xfail(
-    strict=True,
-    reason="the slim VGG16 is not trained enough: 0.27; random full-width ones 0.35 to 0.42",
-)
 def test_saliency_finds_the_part_better_than_random_weights(transistors):
     every_other = tuple(part[::2] for part in transistors)
     untrained = np.mean([share_on_part("random", every_other, seed) for seed in range(3)])
@@ -108,8 +104,8 @@ def test_saliency_finds_the_part_better_than_random_weights(transistors):
 
 @pytest.mark.shared
 def test_saliency_finds_the_part_better_than_chance(transistors):
-    # Chance is the part's share of the image, 0.18; the saliency's was 0.27 when it was trained.
-    assert share_on_part("embedded", transistors) > 1.3 * float(transistors[1].mean())
+    # Chance is the part's share of the image, 0.18; the saliency's was 0.71 when it was trained.
+    assert share_on_part("embedded", transistors) > 3 * float(transistors[1].mean())
 
 
 @pytest.mark.shared
