@@ -23,7 +23,18 @@ def study_settings(options: argparse.Namespace) -> StudySettings:
         base |= {"recipe": recipe, **RECIPES.get(recipe, {})}
     training = settings_from(options, TrainingSettings, base)
     looking = settings_from(options, SaliencySettings, {"image_size": training.image_size})
-    return StudySettings(preset.name, training, looking)
+    # The queue starts the same command in another folder.
+    return StudySettings(
+        preset.name,
+        training.replace(weights=_anywhere(training.weights)),
+        looking.replace(weights=_anywhere(looking.weights)),
+    )
+
+
+def _anywhere(weights: str) -> str:
+    """A path of weights that does not depend on the current folder; a name as it is."""
+    is_path = weights not in ("embedded", "imagenet", "random") and not weights.startswith("~")
+    return str(Path(weights).absolute()) if is_path else weights
 
 
 def study_arguments(
