@@ -24,20 +24,25 @@ def table(number: str, metric: str, found: Sequence[Entry]) -> None:
         metric: key of `METRICS`.
         found: entries of this table and metric.
     """
+    has_categories = PAPER_TABLES[number].has_categories
+    if not has_categories:  # the paper prints nothing but averages there
+        found = sorted(found, key=lambda e: not e.is_average)
     frame = frame_of(found)
     styler = frame.style.apply(_shades, axis=None).format(
         {"ours": _number, "±": _number, "paper": _number, GAP: _signed}
     )
-    heading = "method" if PAPER_TABLES[number].has_categories else "setting"
+    heading = "method" if has_categories else "setting"
     st.dataframe(
         styler,
         hide_index=True,
+        placeholder="–",
         width="stretch",
         height="content" if len(found) <= 30 else 700,
         key=f"study.table.{number}.{metric}",
         column_config={
-            "category": st.column_config.TextColumn(pinned=True, width=120),
-            "row": st.column_config.TextColumn(heading, width=180),
+            "category": st.column_config.TextColumn(pinned=True, width=110),
+            "row": st.column_config.TextColumn(heading, width=130 if has_categories else 100),
+            "coreset": None if len({e.coreset for e in found}) == 1 else "coreset",
             "ours": st.column_config.NumberColumn(
                 help=f"{METRICS[metric]}, mean over the seeds that are done"
             ),
