@@ -207,7 +207,7 @@ class _Worker:
         self.doing = ""
         self._prepared, self._heart = prepared, heart
         self._notify, self._say, self._stop = notify, say, stop
-        self._checked: dict[str, CheckedCategory] = {}
+        self._checked: dict[str, CheckedCategory | CutSwapError] = {}
         self._said: set[str] = set()
 
     def compute(self, cell: Cell, place: PlannedCell) -> bool:
@@ -279,11 +279,17 @@ class _Worker:
     def _category(self, name: str) -> CheckedCategory:
         if name not in self._checked:
             study = self._prepared.study
-            self._checked[name] = check_category(
-                Path(study.root), name, skip_bad=study.skip_bad,
-                progress=lambda done, total: self._tick(f"checking {name}", done, total),
-            )  # fmt: skip
-        return self._checked[name]
+            try:
+                self._checked[name] = check_category(
+                    Path(study.root), name, skip_bad=study.skip_bad,
+                    progress=lambda done, total: self._tick(f"checking {name}", done, total),
+                )  # fmt: skip
+            except CutSwapError as error:  # every cell of it would read all photos to say the same
+                self._checked[name] = error
+        found = self._checked[name]
+        if isinstance(found, CutSwapError):
+            raise found
+        return found
 
     def _tick(self, stage: str, done: int, total: int) -> None:
         self._heart.beat(f"{self.doing}; {stage}", done, total)

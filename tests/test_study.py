@@ -179,6 +179,13 @@ def test_a_damaged_cell_is_computed_again(data, tmp_path):
     assert read_cell(out, one.id).state == "missing"
     status, result = reproduce(data, out, "1", "--categories", "bolt")
     assert (status, result["computed"]) == (0, 1)
+    # So is one that failed.
+    failed = {"id": one.id, "state": "failed", "error": "the disk was full"}
+    cell_file(out, one.id).write_text(json.dumps(failed))
+    assert read_cell(out, one.id).error == "the disk was full"
+    status, result = reproduce(data, out, "1", "--categories", "bolt")
+    assert (status, result["computed"]) == (0, 1)
+    assert read_study(out).state == FINISHED
 
 
 def test_two_do_not_compute_one_study(data, tmp_path, capsys):

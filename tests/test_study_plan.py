@@ -244,6 +244,8 @@ def test_the_command_of_a_study_read_back_gives_the_study(flags):
         )
     )  # fmt: skip
     assert study_settings(again) == wanted
+    # What a preset or a recipe brings is not named.
+    assert getattr(again, "TrainingSettings.pretrained_factor") is None
     assert StudySettings.from_dict(wanted.to_dict()) == wanted
     for name in ("data", "out", "table", "categories", "seeds", "preset", "skip_bad"):
         assert getattr(again, name) == getattr(asked, name)
