@@ -13,7 +13,6 @@ from cutswap.results_table import METRICS
 from cutswap.study_tables import Entry
 
 GAP = "ours − paper"
-_VERDICTS = {True: "beyond 2 spreads", False: "within", None: ""}
 
 
 def table(number: str, metric: str, found: Sequence[Entry]) -> None:
@@ -50,8 +49,9 @@ def table(number: str, metric: str, found: Sequence[Entry]) -> None:
             "paper": st.column_config.NumberColumn(help="as printed, or the mean of its rows"),
             GAP: st.column_config.NumberColumn(help="blue: ours is higher; orange: lower"),
             "verdict": st.column_config.TextColumn(
-                help="whether the difference is more than two of our spreads; it means something"
-                " only where the data are the paper's"
+                width=120,
+                help="whether the difference is more than two of our spreads; other data: ours are"
+                " not the paper's photos, so nothing is concluded",
             ),
         },
         alt=f"Table {number}, {METRICS[metric]}: {len(found)} figures, ours and the paper's",
@@ -71,7 +71,7 @@ def frame_of(found: Sequence[Entry]) -> pd.DataFrame:
                 "seeds": _seeds(e),
                 "paper": e.paper,
                 GAP: e.difference,
-                "verdict": _VERDICTS[e.is_beyond] if e.wanted else "paper only",
+                "verdict": e.verdict if e.wanted else "paper only",
             }
             for e in found
         ]

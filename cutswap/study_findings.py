@@ -122,9 +122,9 @@ def statements(study: Study) -> tuple[str, ...]:
     if doubtful:
         off = sum(bool(e.is_beyond) for e in doubtful)
         said.append(
-            f"{off} of {len(doubtful)} further figures lie beyond {SPREADS} spreads of the paper's"
-            " number, but are about other data than the paper's, so they neither confirm nor"
-            " refute it."
+            f"{off} of {len(doubtful)} {'further ' if clean else ''}figures lie beyond {SPREADS}"
+            " spreads of the paper's number, but are about other data than the paper's, so they"
+            " neither confirm nor refute it."
         )
     if not compared:
         said.append("No figure can be held against the paper yet: that takes two seeds of a cell.")
@@ -143,7 +143,9 @@ def _best(study: Study, number: str, metric: str) -> str:
         (e.row, e.ours, e.paper) for e in averages
         if e.coreset == averages[0].coreset and e.ours is not None and e.paper is not None
     ]  # fmt: skip
-    if len(means) < 2 or len(means) < sum(e.coreset == averages[0].coreset for e in averages):
+    wanted = sum(e.coreset == averages[0].coreset for e in averages)
+    # Half a study would hold the luck of one seed against the mean of others.
+    if len(means) < max(2, wanted) or len({ours.seeds for _, ours, _ in means}) > 1:
         return ""
     row, there, paper = max(means, key=lambda m: m[2])
     best, ours, _ = max(means, key=lambda m: m[1].mean)

@@ -16,6 +16,7 @@ from cutswap.study_export import reservations_of, to_csv, to_latex
 from cutswap.study_findings import average_checks, statements
 from cutswap.study_flags import repeat_study
 from cutswap.study_folder import DONE, FAILED, MISSING, Study
+from cutswap.study_plan import coresets
 from cutswap.study_tables import Entry, entries
 
 _WORDS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC"}
@@ -83,7 +84,7 @@ def _table(study: Study, number: str) -> dict[str, Any]:
         "number": number,
         "about": PAPER_TABLES[number].about,
         "groups": [
-            (name, [(i.row, f"{i.coreset:g}", [_shown(i), _shown(p)]) for i, p in rows])
+            (name, [(_name(i), [_shown(i), _shown(p)]) for i, p in rows])
             for name, rows in groups.items()
         ],
         "charts": charts,
@@ -101,8 +102,13 @@ def _shown(entry: Entry) -> dict[str, str]:
         "paper": "–" if entry.paper is None else f"{entry.paper:.3f}",
         "gap": "–" if gap is None else mark + signed(gap),
         "way": way,
-        "beyond": {True: "beyond 2 spreads", False: "within", None: ""}[entry.is_beyond],
+        "verdict": entry.verdict,
     }
+
+
+def _name(entry: Entry) -> str:
+    """A row's heading; its coreset where the table has several."""
+    return entry.row + (f", {entry.coreset:g}" if len(coresets(entry.table)) > 1 else "")
 
 
 def _accuracies(study: Study) -> tuple[float, float] | None:

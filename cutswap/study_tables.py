@@ -71,6 +71,15 @@ class Entry:
         return abs(self.difference) > max(SPREADS * self.ours.std, PRINTED)
 
     @property
+    def verdict(self) -> str:
+        """What the difference says; nothing where there is none or no spread."""
+        if self.is_beyond is None:
+            return ""
+        if self.reservations:
+            return "other data"
+        return "does not reproduce" if self.is_beyond else f"within {SPREADS} spreads"
+
+    @property
     def is_average(self) -> bool:
         """Over the categories."""
         return self.category == AVERAGE
@@ -78,8 +87,11 @@ class Entry:
     def text(self) -> str:
         """Ours for a table cell: the figure, `failed`, `not yet run` or `–`."""
         if self.ours is not None:
-            short = f", {len(self.ours.values)} of {self.wanted} seeds"
-            return self.ours.text() + (short if len(self.ours.values) < self.wanted else "")
+            count = len(self.ours.values)
+            if count == self.wanted:
+                return self.ours.text()
+            spread = "" if self.ours.std is None else f" ± {self.ours.std:.3f}"
+            return f"{self.ours.mean:.3f}{spread} ({count} of {self.wanted} seeds)"
         if self.failed:
             return "failed"
         return "not yet run" if self.wanted else "–"
@@ -105,7 +117,8 @@ def entries(study: Study, number: str, metric: str) -> tuple[Entry, ...]:
     found = []
     for category in names:
         for row, coreset in _places(number):
-            paper = _printed_category(printed, number, category, row)
+            value = _printed_rows(printed, category).get(row)
+            paper = value.value if value is not None else None
             about = _data_reservations(study, category) if paper is not None else ()
             own = cells.get((category, row, coreset), [])
             found.append(_entry(study, number, category, row, coreset, metric, own, paper, about))
@@ -189,29 +202,22 @@ def _figure(values: Mapping[int, float]) -> Figure | None:
     return Figure(tuple(values[s] for s in seeds), seeds, tuple(f"seed {s}" for s in seeds))
 
 
-def _printed_category(
-    printed: Mapping[str, Mapping[str, PaperValue]], number: str, category: str, row: str
-) -> float | None:
-    """The paper's number of a category's row; ablations print averages only."""
+def _printed_rows(
+    printed: Mapping[str, Mapping[str, PaperValue]], category: str
+) -> Mapping[str, PaperValue]:
+    """The paper's numbers of a category, by method; none for another data set's."""
     known = paper_category(category)
-    table = PAPER_TABLES[number]
-    if not table.has_categories or known is None or known[0] != table.data:
-        return None
-    value = printed.get(known[1], {}).get(row)
-    return value.value if value is not None else None
+    return printed.get(known[1], {}) if known is not None else {}
 
 
 def _paper_only(
     printed: Mapping[str, Mapping[str, PaperValue]], number: str, metric: str, category: str
 ) -> list[Entry]:
     """Methods of the paper that this project does not run."""
-    known = paper_category(category)
     own = {variant.row for variant in variants(number)}
-    if known is None or known[0] != PAPER_TABLES[number].data:
-        return []
     return [
         Entry(number, category, method, coresets(number)[0], metric, None, value.value, 0)
-        for method, value in printed.get(known[1], {}).items()
+        for method, value in _printed_rows(printed, category).items()
         if method not in own and value.value is not None
     ]
 
@@ -228,11 +234,8 @@ def _printed_average(
     table = PAPER_TABLES[number]
     about = tuple(text for name in names for text in _data_reservations(study, name))
     if table.has_categories:
-        known = [paper_category(name) for name in names]
-        there = [
-            printed[k[1]][row] for k in known
-            if k is not None and k[0] == table.data and row in printed.get(k[1], {})
-        ]  # fmt: skip
+        rows = [_printed_rows(printed, name) for name in names]
+        there = [values[row] for values in rows if row in values]
         return (recomputed_average(there), about) if len(there) == len(names) else (None, ())
     value = printed.get(row, {}).get(f"coreset {coreset:g}")
     published = set(PUBLISHED_COUNTS[table.data])

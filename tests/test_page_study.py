@@ -67,7 +67,7 @@ def test_a_finished_study_is_figures_differences_and_files(root, tmp_path):
     row = frame[(frame["category"] == "screw") & (frame["row"] == "CutSwap + PC")].iloc[0]
     assert (round(row["ours"], 6), round(row["±"], 6), row["paper"]) == (0.51, 0.01, 0.871)
     assert round(row[study_table.GAP], 6) == -0.361
-    assert row["verdict"] == "beyond 2 spreads"
+    assert row["verdict"] == "does not reproduce"
     intra = frame[frame["row"] == "InTra"].iloc[0]
     assert intra["verdict"] == "paper only"
     assert {d.label for d in at.get("download_button")} == {

@@ -66,7 +66,7 @@ def test_a_seed_that_a_category_lacks_does_not_count_in_the_average(tmp_path: Pa
     assert average.ours is not None
     assert average.ours.seeds == (0,)
     assert (average.wanted, average.failed, average.ours.std) == (3, 1, None)
-    assert average.text() == "0.900, 1 of 3 seeds"
+    assert average.text() == "0.900 (1 of 3 seeds)"
     assert average.is_beyond is None  # one seed knows no spread
     bolt = one(entries(study, "V", "image_auroc"), "bolt", "K=2")
     assert (bolt.wanted, bolt.failed) == (3, 1)
@@ -140,8 +140,10 @@ def test_what_does_not_reproduce_is_said_only_of_the_papers_own_data(tmp_path):
     ) in said
     doubtful = "\n".join(statements(other))
     assert "it does not reproduce" not in doubtful
-    assert "12 of 12 further figures lie beyond 2 spreads" in doubtful
+    assert "12 of 12 figures lie beyond 2 spreads" in doubtful
     assert len(differing(other)) == 12
+    assert {e.verdict for e in differing(other)} == {"other data"}
+    assert {e.verdict for e in differing(clean)} == {"does not reproduce"}
 
 
 def test_the_ablations_winner_is_held_against_ours_by_paired_seeds(tmp_path):
@@ -156,6 +158,15 @@ def test_the_ablations_winner_is_held_against_ours_by_paired_seeds(tmp_path):
     # 0.04, 0.12, 0.20: mean 0.12, standard deviation 0.08
     assert "by 0.120 ± 0.080 (paired seeds, n=3), within 2 spreads" in image
     assert "picked after the fact" in image
+
+
+def test_no_winner_is_named_while_seeds_are_missing(tmp_path):
+    def value(cell):
+        return None if (cell.variant.row, cell.seed) == ("K=3", 2) else 0.9
+
+    study = write_small_study(tmp_path / "s", value)
+    assert not [t for t in statements(study) if t.startswith("Table V, image")]
+    assert [t for t in statements(study) if t == "1 of 18 cells: not computed yet."]
 
 
 def test_a_preset_says_its_length_and_what_was_changed(tmp_path):
