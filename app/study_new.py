@@ -8,7 +8,6 @@ from collections.abc import Collection
 import streamlit as st
 
 from app import jobs, knobs, workspace
-from app.guards import show_error
 from app.selection import current
 from cutswap.config import SaliencySettings
 from cutswap.errors import CutSwapError
@@ -72,7 +71,7 @@ def _start(name: str, command: list[str]) -> None:
         jobs.enqueue(workspace.runs_folder() / name, command, "auto")
         st.toast(f"{name} is in the queue; it appears here once it has begun.")
     except CutSwapError as error:
-        show_error(error)
+        st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")
 
 
 def _name(wanted: str, taken: Collection[str]) -> str:

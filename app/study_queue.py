@@ -7,7 +7,6 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import jobs, workspace
-from app.guards import show_error
 from cutswap import heartbeat
 from cutswap.errors import CutSwapError
 from cutswap.heartbeat import read_beat
@@ -48,14 +47,14 @@ def _start(study: Study) -> None:
         device = str((study.settings.get("training") or {}).get("device", "auto"))
         jobs.enqueue(study.path, repeat_study(study), device)
     except CutSwapError as error:
-        show_error(error)
+        st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")
 
 
 def _stop(study: Study) -> None:
     try:
         jobs.queue().stop(study.path)
     except CutSwapError as error:
-        show_error(error)
+        st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")
 
 
 def _job(study: Study) -> Job | None:

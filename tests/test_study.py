@@ -13,6 +13,7 @@ import pytest
 
 from cutswap.cli import main
 from cutswap.heartbeat import STOPPED, alone, read_beat
+from cutswap.job_queue import JobQueue
 from cutswap.study_folder import (
     BROKEN,
     FINISHED,
@@ -212,6 +213,21 @@ def test_mistakes_are_refused_before_the_first_cell(flags, said, data, tmp_path,
     assert status == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "study").exists()
+
+
+def test_a_study_can_be_queued_from_a_terminal(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("cutswap.jobs_command.wake", lambda _queue: None)
+    monkeypatch.chdir(tmp_path)
+    runs = tmp_path / "runs"
+    line = words(Path("data"), Path("runs/s"), "5,6")
+    assert main(["jobs", "--runs", str(runs), "add", *line]) == 0
+    (job,) = JobQueue(runs).active()
+    assert (job.run, job.device, job.command[:3]) == (
+        runs / "s", "cpu", ("reproduce", "--table", "5,6"),
+    )  # fmt: skip
+    assert str(data) in job.command
+    with pytest.raises(SystemExit):  # refused now, not at night
+        main(["jobs", "--runs", str(runs), "add", *line, "--banana"])
 
 
 # Reading
