@@ -23,6 +23,7 @@ PAGES = {  # file: (title, icon); the first is the start page at /
     "inspect_heatmaps": ("Inspect", ":material/frame_inspect:"),
     "features": ("Features", ":material/scatter_plot:"),
     "results": ("Results", ":material/table_chart:"),
+    "study": ("Study", ":material/science:"),
     "data": ("Data", ":material/database:"),
 }
 

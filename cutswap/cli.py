@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     _evaluate(_add(commands, "evaluate", "PatchCore heatmaps and AUROC of a category"))
     _features(_add(commands, "features", "what a run has learnt: features before, after"))
     _quality(_add(commands, "quality", "how good a category's negatives are, method by method"))
+    _reproduce(_add(commands, "reproduce", "repeat the paper's tables, cell by cell"))
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
     _jobs(_add(commands, "jobs", "the queue: list, add, follow, stop, resume"))
@@ -196,6 +197,33 @@ def _quality(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, QualitySettings)
 
 
+def _reproduce(parser: argparse.ArgumentParser) -> None:
+    from cutswap.study_settings import PRESETS
+
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="ROOT",
+        help="MVTec AD or VisA folder, or one category's folder",
+    )  # fmt: skip
+    parser.add_argument("--table", required=True, metavar="N",
+                        help="1 to 8, several with commas, or all")  # fmt: skip
+    parser.add_argument("--categories", default="", metavar="C,C,...",
+                        help="categories, with commas [all of ROOT]")  # fmt: skip
+    parser.add_argument("--seeds", type=_count, default=3, help="seeds a cell, from 0 on [3]")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
+                        help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values())
+                        + "; the flags below change it [laptop]")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="print the plan and end")
+    _skip_bad(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="study folder; the same command goes on where it ended")  # fmt: skip
+    # What the tables vary has no flag; everything else of the recipe does.
+    add_flags(parser, TrainingSettings, skip=("augment", "levels"))
+    add_flags(
+        parser, SaliencySettings, skip=("image_size", "fusion"), prefix="saliency-",
+        names=SALIENCY_NAMES,
+    )  # fmt: skip
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR",
                         help="folder to write [runs/demo]")  # fmt: skip
@@ -227,7 +255,7 @@ def _jobs(parser: argparse.ArgumentParser) -> None:
     _runs(parser)
     parser.set_defaults(action="list", runs=None, parse=_parse)
     listed = actions.add_parser("list", help="all runs and how they stand (the default)")
-    add = actions.add_parser("add", help="queue a finetune or evaluate command")
+    add = actions.add_parser("add", help="queue a finetune, evaluate or reproduce command")
     add.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
     _runs(listed)
     for name, about in (

@@ -263,6 +263,13 @@ def quality(options: argparse.Namespace) -> dict[str, Any]:
     return {**result, "out": str(options.out)}
 
 
+def reproduce(options: argparse.Namespace) -> dict[str, Any]:
+    """The paper's tables on a data set, cell by cell."""
+    from cutswap.study_command import reproduce as do
+
+    return do(options)
+
+
 def demo(options: argparse.Namespace) -> dict[str, Any]:
     """The whole chain on the built-in data."""
     from cutswap.demo import run_demo

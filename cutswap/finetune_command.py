@@ -62,7 +62,7 @@ def finetune_arguments(
                 continue
             flag = name if name in _PLAIN and prefix == "saliency-" else prefix + name
             # One word, since a value may begin with a minus sign.
-            words.append(f"--{flag.replace('_', '-')}={_typed(value)}")
+            words.append(f"--{flag.replace('_', '-')}={flag_text(value)}")
     return words
 
 
@@ -108,10 +108,10 @@ def recorded_data(settings: Mapping[str, Any], out: Path) -> tuple[Path, str, bo
     return root, str(data["name"]), bool(data.get("left_out"))
 
 
-def _typed(value: Any) -> str:
-    """A value as `flags.settings_from` reads it."""
+def flag_text(value: Any) -> str:
+    """A setting's value as `flags.settings_from` reads it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return ",".join(_typed(v) for v in value)
+        return ",".join(flag_text(v) for v in value)
     return "none" if value is None else str(value)

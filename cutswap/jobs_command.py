@@ -18,7 +18,7 @@ from cutswap.job_states import FAILED, RESUMABLE, jobs_ahead, standing, standing
 from cutswap.job_worker import wake
 from cutswap.runs import DONE, read_run, runs_folder
 
-QUEUEABLE = ("finetune", "evaluate")  # commands with an --out
+QUEUEABLE = ("finetune", "evaluate", "reproduce")  # commands with an --out
 _EVERY = 1.0  # seconds between looks while following
 
 
@@ -83,7 +83,7 @@ def _add(
     if not words or words[0] not in QUEUEABLE:
         raise CutSwapError(
             "jobs add",
-            expected=f"a command to queue: {' or '.join(QUEUEABLE)}, with its flags",
+            expected=f"a command to queue: {', '.join(QUEUEABLE)}, with its flags",
             found=" ".join(words[:2]) or "nothing",
             fix="for example: jobs add finetune --data ROOT --out runs/first",
         )
@@ -92,6 +92,10 @@ def _add(
         from cutswap.finetuning_flags import finetuning_settings
 
         device = finetuning_settings(options).training.device
+    elif words[0] == "reproduce":
+        from cutswap.study_flags import study_settings
+
+        device = study_settings(options).training.device
     else:
         device = options.device
     # The worker runs elsewhere: paths must not depend on this folder.

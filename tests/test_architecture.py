@@ -240,6 +240,7 @@ def test_light_modules_load_no_heavy_library(name: str):
     [
         "app.workspace, app.selection, app.story, app.readiness",  # the Start page
         "app.run_view",  # Train: runs are looked at, not computed
+        "app.study_view",  # and so are studies
         "cutswap.job_worker, cutswap.jobs_command",
     ],
 )

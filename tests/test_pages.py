@@ -58,7 +58,8 @@ def test_no_data_at_all_is_a_sentence_with_a_way_out(name, monkeypatch):
 
 
 EVERY = (
-    "start", "saliency", "negatives", "train", "inspect_heatmaps", "features", "results", "data",
+    "start", "saliency", "negatives", "train", "inspect_heatmaps", "features", "results", "study",
+    "data",
 )  # fmt: skip
 
 

@@ -1,0 +1,305 @@
+"""A study of the paper's tables: what it asks for, and its cells one after another.
+
+A finished cell is a file written whole, so the study may be killed at any moment: started again,
+it computes what is missing and nothing else. A cell that fails is written down with its error, the
+others go on, and the next start tries it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cutswap.backbone import Backbone, load_backbone
+from cutswap.datasets import open_dataset
+from cutswap.devices import choose_device
+from cutswap.errors import CutSwapError
+from cutswap.evaluation import evaluate
+from cutswap.files import read_json
+from cutswap.finetuning import finetune, tuned_backbone
+from cutswap.heartbeat import STOPPED, Heart, alone, beating
+from cutswap.photos import CheckedCategory, check_category
+from cutswap.run_folder import RunFolder
+from cutswap.study_folder import (
+    DONE,
+    FAILED,
+    RUNS,
+    STUDY,
+    PlannedCell,
+    Study,
+    read_cell,
+    read_study,
+    write_cell,
+    write_study,
+)
+from cutswap.study_identity import (
+    Weights,
+    data_identity,
+    finetuning_of,
+    identities,
+    patchcore_of,
+    photos_root,
+    run_name,
+    weights_of,
+)
+from cutswap.study_plan import Cell, plan
+from cutswap.study_settings import StudySettings
+
+Notify = Callable[[str, int, int], None]
+METRICS = ("image_auroc", "pixel_auroc", "aupro", "f1_max")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study ready to be computed.
+
+    Attributes:
+        study: the whole of its folder, cells of earlier calls included.
+        asked: the cells of this call, by identity, in their order.
+        settings: common to all cells.
+        weights: by content.
+    """
+
+    study: Study
+    asked: dict[str, tuple[Cell, PlannedCell]]
+    settings: StudySettings
+    weights: Weights
+
+    def left(self) -> list[str]:
+        """Identities of the asked cells that are not done, the failed ones included."""
+        return [i for i in self.asked if read_cell(self.study.path, i).state != DONE]
+
+
+def prepare(
+    out: Path,
+    data: Path,
+    tables: Sequence[str],
+    settings: StudySettings,
+    *,
+    categories: Sequence[str] = (),
+    seeds: int = 3,
+    skip_bad: bool = False,
+    notify: Notify | None = None,
+) -> Prepared:
+    """Lay out a study; nothing is written.
+
+    A folder that holds a study of the same settings and weights keeps its other cells.
+
+    Args:
+        out: the study's folder.
+        data: the data set's folder.
+        tables: roman numbers.
+        settings: common to all cells.
+        categories: folder names; none: all there are.
+        seeds: how many, from 0 on.
+        skip_bad: leave out unusable files.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: no such data, category, weights or number of seeds, or a study.json that is
+            damaged.
+    """
+    dataset = open_dataset(data)
+    names = tuple(categories) or dataset.categories
+    cells = plan(tables, names, seeds)
+    weights = weights_of(settings)
+    known: dict[str, Any] = {}
+    for done, name in enumerate(names):
+        if notify:
+            notify("hashing the data", done, len(names))
+        known[name] = data_identity(dataset.category(name))
+    planned = []
+    for cell in cells:
+        identity, run = identities(cell, settings, weights, known[cell.category])
+        variant = cell.variant
+        planned.append(
+            PlannedCell(
+                cell.table, variant.row, variant.method, cell.category, cell.coreset, cell.seed,
+                identity, run_name(cell, run),
+            )
+        )  # fmt: skip
+    study = Study(
+        out, out.name, settings.to_dict(), str(photos_root(data)), known,
+        {"phi": weights.phi, "saliency": weights.saliency}, skip_bad, tuple(planned),
+    )  # fmt: skip
+    asked: dict[str, tuple[Cell, PlannedCell]] = {}
+    for cell, place in zip(cells, planned, strict=True):
+        asked.setdefault(place.id, (cell, place))
+    return Prepared(_merged(study), asked, settings, weights)
+
+
+def _merged(study: Study) -> Study:
+    """With the cells and results that the folder has already."""
+    if (study.path / STUDY).exists():
+        old = read_study(study.path)
+        if old.reason:
+            raise CutSwapError(
+                study.path / STUDY, expected="a study to go on with", found=old.reason,
+                fix="delete study.json: finished cells in cells/ are found again",
+            )  # fmt: skip
+        same = (old.settings, old.weights) == (study.settings, study.weights)
+        if same and old.root == study.root:
+            cells = {cell.key: cell for cell in (*old.cells, *study.cells)}
+            data = {**old.data, **study.data}
+            study = replace(study, cells=tuple(cells.values()), data=data)
+    found = {cell.id: read_cell(study.path, cell.id) for cell in study.distinct}
+    return replace(study, results={i: r for i, r in found.items() if r.state in (DONE, FAILED)})
+
+
+def run_study(
+    prepared: Prepared,
+    *,
+    notify: Notify | None = None,
+    say: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[PlannedCell, str]]:
+    """Compute what is missing, cell by cell.
+
+    Args:
+        prepared: of `prepare`.
+        notify: called with (stage, done, total) of the cell at work.
+        say: called with a line on each network's weights.
+        stop: asked after every update and cell; on yes the study ends there.
+
+    Yields:
+        Each cell with `done`, or `failed` and why is in its file.
+
+    Raises:
+        CutSwapError: somebody is at work in the folder, or it cannot be written.
+    """
+    out = prepared.study.path
+    with alone(out), beating(out) as heart:
+        write_study(prepared.study)
+        worker = _Worker(prepared, heart, notify, say, stop)
+        left = prepared.left()
+        for number, identity in enumerate(left):
+            cell, place = prepared.asked[identity]
+            worker.doing = f"cell {number + 1} of {len(left)}: {place.label}"
+            heart.beat(worker.doing, number, len(left))
+            if stop() or not worker.compute(cell, place):
+                heart.end(STOPPED, f"after cell {number} of {len(left)}")
+                return
+            yield place, read_cell(out, identity).state
+
+
+class _Worker:
+    """Computes cells; keeps what the next one may use again.
+
+    Args:
+        prepared: the study.
+        heart: of its folder.
+        notify: see `run_study`.
+        say: see `run_study`.
+        stop: see `run_study`.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        heart: Heart,
+        notify: Notify | None,
+        say: Callable[[str], None] | None,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.doing = ""
+        self._prepared, self._heart = prepared, heart
+        self._notify, self._say, self._stop = notify, say, stop
+        self._checked: dict[str, CheckedCategory | CutSwapError] = {}
+        self._said: set[str] = set()
+
+    def compute(self, cell: Cell, place: PlannedCell) -> bool:
+        """Write one cell, done or failed; whether it was not stopped half way."""
+        out = self._prepared.study.path
+        record: dict[str, Any] = {"id": place.id, "label": place.label}
+        try:
+            found = self._figures(cell, place)
+        except Exception as error:  # whatever it is, the other cells are not to wait for a person
+            text = str(error) if isinstance(error, CutSwapError) else f"{type(error).__name__}: "
+            text += "" if isinstance(error, CutSwapError) else (str(error) or "no more is known")
+            write_cell(out, place.id, {**record, "state": FAILED, "error": text})
+            return True
+        if found is None:
+            return False
+        write_cell(out, place.id, {**record, "state": DONE, **found})
+        return True
+
+    def _figures(self, cell: Cell, place: PlannedCell) -> dict[str, Any] | None:
+        checked = self._category(cell.category)
+        device = str(choose_device(self._prepared.settings.training.device))
+        training: dict[str, Any] = {}
+        seconds = None
+        if place.run:
+            run = RunFolder(self._prepared.study.path / RUNS / place.run)
+            began = time.perf_counter()
+            if not run.result_file.exists():
+                if not self._tune(cell, checked, run):
+                    return None
+                seconds = round(time.perf_counter() - began, 2)
+            # Of no more use, and twice as large as the network itself.
+            run.checkpoint_file.unlink(missing_ok=True)
+            training = read_json(run.result_file)
+            backbone = tuned_backbone(run, device)
+        else:
+            phi = self._prepared.settings.training
+            backbone = load_backbone(phi.backbone, phi.weights, device=device, seed=cell.seed)
+            self._tell_weights(backbone)
+        settings = patchcore_of(cell, self._prepared.settings)
+        found = evaluate(checked, backbone, settings, seed=cell.seed, notify=self._tick)
+        summary = found.summary
+        return {
+            "metrics": {name: summary[name] for name in METRICS},
+            "seconds": summary["seconds"],
+            "training_seconds": seconds,
+            "accuracy": training.get("accuracy"),
+            "updates": training.get("updates"),
+            "run": place.run or None,
+            "seed": cell.seed,
+            "bank_size": summary["bank_size"],
+            "n_train": summary["n_train"],
+            "n_test": summary["n_test"],
+            "left_out": len(checked.left_out),
+            "device": device,
+            "patchcore": settings.to_dict(),
+            "weights": summary["weights"],
+        }
+
+    def _tune(self, cell: Cell, checked: CheckedCategory, run: RunFolder) -> bool:
+        """Whether the network was tuned to its end."""
+        settings = finetuning_of(cell, self._prepared.settings, self._prepared.weights)
+        for step in finetune(
+            checked, settings, run.path, seed=cell.seed, notify=self._tick, say=self._tell,
+            stop=self._stop,
+        ):  # fmt: skip
+            self._tick("fine-tuning", step.step, step.steps)
+        return run.result_file.exists()
+
+    def _category(self, name: str) -> CheckedCategory:
+        if name not in self._checked:
+            study = self._prepared.study
+            try:
+                self._checked[name] = check_category(
+                    Path(study.root), name, skip_bad=study.skip_bad,
+                    progress=lambda done, total: self._tick(f"checking {name}", done, total),
+                )  # fmt: skip
+            except CutSwapError as error:  # every cell of it would read all photos to say the same
+                self._checked[name] = error
+        found = self._checked[name]
+        if isinstance(found, CutSwapError):
+            raise found
+        return found
+
+    def _tick(self, stage: str, done: int, total: int) -> None:
+        self._heart.beat(f"{self.doing}; {stage}", done, total)
+        if self._notify:
+            self._notify(stage, done, total)
+
+    def _tell_weights(self, backbone: Backbone) -> None:
+        self._tell(f"{backbone.name}: {backbone.report.sentence()}")
+
+    def _tell(self, text: str) -> None:
+        if self._say and text not in self._said:
+            self._said.add(text)
+            self._say(text)
