@@ -30,6 +30,7 @@ from cutswap.files import (
     write_text,
 )
 from cutswap.heartbeat import HEARTBEAT, LOCK
+from cutswap.run_states import need_update
 from cutswap.tensor_files import read_tensors, write_tensors
 from cutswap.weights import RUN_WEIGHTS
 
@@ -144,10 +145,17 @@ class RunFolder:
         append_json_line(self.metrics_file, values)
 
     def rewind_metrics(self, step: int) -> None:
-        """Drop the lines after `step`: a resumed run writes them again."""
+        """Drop the lines after `step`: a resumed run writes them again.
+
+        Raises:
+            CutSwapError: lines that are no updates.
+        """
         import json
 
-        kept = [line for line in self.metrics() if line["step"] <= step]
+        lines = self.metrics()
+        for number, line in enumerate(lines, start=1):
+            need_update(self.metrics_file, number, line)
+        kept = [line for line in lines if line["step"] <= step]
         write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write_checkpoint(self, tensors: dict[str, Tensor]) -> None:
