@@ -90,7 +90,7 @@ class RunFolder:
                     found=f"a run that differs in {', '.join(differing[:6])}",
                     fix="choose another --out, or repeat the settings in its settings.json",
                 )
-        elif self.path.exists() and any(f.name not in BEFORE for f in self.path.iterdir()):
+        elif self.path.exists() and any(map(_is_foreign, self.path.iterdir())):
             raise CutSwapError(
                 self.path,
                 expected="an empty or new folder for the run",
@@ -188,6 +188,12 @@ class RunFolder:
                 fix="resume it with the same finetune command",
             )
         return read_tensors(self.backbone_file, fix=START_AGAIN)[0]
+
+
+def _is_foreign(path: Path) -> bool:
+    """Neither left by a process that was killed early, nor half of what it was just writing."""
+    is_half = path.name.startswith(".") and path.name.endswith(".tmp")
+    return path.name not in BEFORE and not is_half
 
 
 def environment(**extra: Any) -> dict[str, Any]:
