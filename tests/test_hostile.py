@@ -84,6 +84,7 @@ def test_a_hostile_file_is_refused_or_sound(
         assert said.expected
         assert said.fix
         assert len(str(said)) < 10_000
+        assert "root:x" not in str(said), "the target of a link was quoted"
     assert used["seconds"] < SECONDS
     assert used["megabytes"] < MEGABYTES
     assert list(home.iterdir()) == []
