@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PORT ?= 8501
 
-.PHONY: app bench bench-ui test-kills story screenshots demo test lint types check clean shared-figures help
+.PHONY: app bench bench-ui crash fuzz test-kills story screenshots demo test lint types check clean \
+  shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -46,6 +47,14 @@ bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 
 
 test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, resumed each time (4 minutes)
 	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_kills.py
+
+fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris where it is there (15 minutes)
+	CUTSWAP_FUZZ=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_hostile.py
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python -m tests.fuzz --seconds 60
+
+crash: $(VENV)/ready-dev  ## kill -9 at fifty moments of each writer (5 minutes)
+	CUTSWAP_CRASHES=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_crashes.py
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import workspace
+from app import public, workspace
 from cutswap.cache_folder import cache_folder
 from cutswap.demo_data import DEMO_CATEGORIES
 
@@ -61,7 +61,12 @@ def places(folder: Path, kind: Kept) -> list[Path]:
 
 
 def clear(kind: Kept) -> None:
-    """Delete a kind, as far as the system lets us."""
+    """Delete a kind, as far as the system lets us.
+
+    Raises:
+        CutSwapError: the mode is public.
+    """
+    public.need_private("clearing the cache")
     for path in places(cache_folder(), kind):
         shutil.rmtree(path, ignore_errors=True)
     sizes.clear()

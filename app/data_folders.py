@@ -7,8 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import workspace
+from app import public, workspace
 from app.guards import show_error
+from app.roots import need_allowed
 from cutswap.datasets import open_dataset
 from cutswap.errors import CutSwapError
 
@@ -83,7 +84,9 @@ def counts(root: Path) -> list[Count]:
 
 
 def folders() -> None:
-    """The field, and every folder that is known."""
+    """The field, and every folder that is known; nothing in public mode."""
+    if public.is_public():
+        return
     st.subheader("Folders", anchor=False)
     text = st.text_input(
         "Data folder", key=FIELD, placeholder="/data/mvtec", persist_state="session",
@@ -105,7 +108,7 @@ def folders() -> None:
 def _checked(path: Path) -> None:
     """What the typed folder holds, with the button that adds it."""
     try:
-        dataset = open_dataset(path)
+        dataset = open_dataset(need_allowed(path))
         found = counts(dataset.root)
     except CutSwapError as error:
         show_error(error)

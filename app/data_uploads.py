@@ -6,7 +6,7 @@ import uuid
 
 import streamlit as st
 
-from app import caches, data_cache, workspace
+from app import caches, data_cache, public, workspace
 from app.caches import PhotoKey
 from app.data_check import forget
 from app.guards import show_error
@@ -16,7 +16,9 @@ from cutswap.errors import CutSwapError
 from cutswap.upload_photos import MAX_FILE_BYTES, MAX_PIXELS, Upload
 from cutswap.uploads import (
     MAX_FILES,
+    MAX_TOTAL_BYTES,
     PARTS,
+    Limits,
     Uploaded,
     remove_uploads,
     store_images,
@@ -39,11 +41,12 @@ def sweep() -> int:
 def uploads() -> None:
     """Two fields, the button, and what became of the files."""
     sweep()
+    limits = _limits() or Limits(MAX_FILES, MAX_TOTAL_BYTES, MAX_FILE_BYTES)
     st.subheader("Your own pictures", anchor=False)
     st.caption(
-        f"For this session only, kept on the machine that runs the app, deleted after a day. Up to"
-        f" {MAX_FILES} files of {MAX_FILE_BYTES // 10**6} MB and {MAX_PIXELS // 10**6} million"
-        " pixels; phone photos are turned upright, and only the pixels are kept."
+        "For this session only, kept on the machine that runs the app, deleted after a day. Up to"
+        f" {limits.files} files of {limits.file_bytes // 10**6} MB and {MAX_PIXELS // 10**6}"
+        " million pixels; phone photos are turned upright, and only the pixels are kept."
     )
     number = st.session_state.get(_ROUND, 0)
     left, right = st.columns(2)
@@ -68,6 +71,11 @@ def uploads() -> None:
     _report()
 
 
+def _limits() -> Limits | None:
+    """Smaller ones in public mode, else the library's."""
+    return public.LIMITS if public.is_public() else None
+
+
 def _store(photos: list[object], normals: list[object]) -> None:
     """Check and keep the files, then choose the new category."""
     session = st.session_state.setdefault(_SESSION, uuid.uuid4().hex)
@@ -79,9 +87,9 @@ def _store(photos: list[object], normals: list[object]) -> None:
 
     try:
         if goods:
-            done = store_parts(session, goods, tests, progress=tick)
+            done = store_parts(session, goods, tests, progress=tick, limits=_limits())
         else:
-            done = store_images(session, tests, progress=tick)
+            done = store_images(session, tests, progress=tick, limits=_limits())
     except CutSwapError as error:
         bar.empty()
         show_error(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app import data_cache, data_check, data_folders, data_glossary, data_uploads
+from app import data_cache, data_check, data_folders, data_glossary, data_uploads, public
 from app.guards import plain_errors
 from app.howto import how_it_works
 from app.selection import Selection
@@ -17,10 +17,11 @@ def show(selected: Selection | None) -> None:
     if selected is not None:
         with plain_errors("the check"):
             data_check.check(selected)
-    with plain_errors("the demo"):
-        data_cache.demo()
-    with plain_errors("the cache"):
-        data_cache.cache()
+    if not public.is_public():  # both show paths, and clear what others use
+        with plain_errors("the demo"):
+            data_cache.demo()
+        with plain_errors("the cache"):
+            data_cache.cache()
     data_glossary.licences()
     _explanation()
     data_glossary.glossary()

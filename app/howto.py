@@ -8,6 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from app import public
+
 
 def how_it_works(text: str) -> None:
     """Markdown with the paper's symbols and equation, folded away."""
@@ -16,7 +18,9 @@ def how_it_works(text: str) -> None:
 
 
 def command_line(*commands: Sequence[object], note: str = "") -> None:
-    """The exact commands that give the same numbers and pictures."""
+    """The exact commands that give the same numbers and pictures; they name paths of the host."""
+    if public.is_public():
+        return
     with st.expander("Do this from the command line", icon=":material/terminal:"):
         lines = [shlex.join(["python", "-m", "cutswap", *map(str, c)]) for c in commands]
         st.code("\n".join(lines), language="bash", wrap_lines=True)

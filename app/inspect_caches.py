@@ -14,8 +14,10 @@ import streamlit as st
 
 from app import caches
 from app.caches import PhotoKey
+from app.roots import is_inside
 from cutswap.backbone import Backbone
 from cutswap.datasets import Category, Record
+from cutswap.errors import CutSwapError
 from cutswap.memory_bank import MemoryBank, Prediction
 from cutswap.nearest_normal import NearestNormal, nearest_normal
 from cutswap.scored_set import ScoredSet, read_scored
@@ -92,6 +94,13 @@ def scored(folder: Path, category: Category) -> ScoredSet:
 def _scored(folder: Path, modified: int, count: int, _category: Category) -> ScoredSet:
     del modified, count
     found = read_scored(folder, _category)
+    if found.records and not all(is_inside(r.image, _category.root) for r in found.records):
+        # The folder says where its photos are; only those of the category on screen are shown.
+        lost = CutSwapError(
+            folder.name, expected=f"photos of {_category.name}", found="photos elsewhere",
+            fix="choose the category it was made from",
+        )  # fmt: skip
+        found = replace(found, records=None, lost=lost)
     if found.heatmaps.nbytes <= IN_MEMORY:
         found = replace(found, heatmaps=np.array(found.heatmaps))
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app import knobs, workspace
+from app import knobs, public, workspace
 from app.inspect_choices import CORESETS, HERE, SIZES
 from app.inspection import Wanted, network_of
 from app.networks import selectable_layers
@@ -101,7 +101,7 @@ def _versus(selected: Selection, saved: dict[str, FoundEvaluation]) -> str:
         runs = [r.name for r in found_runs(workspace.runs_folder()).runs if r.state == DONE]
     except CutSwapError:
         runs = []
-    others = [w for w in (*pretrained, *runs) if w != selected.run]
+    others = [w for w in (*public.offered(pretrained), *runs) if w != selected.run]
     options = (NOTHING, *others, *(f"saved:{n}" for n, e in saved.items() if e.state == DONE))
     return knobs.choice(
         "beside", "Compare with", options, NOTHING,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import caches
+from app import caches, public
 from app.selection import Selection
 from cutswap.backbone import Backbone
 from cutswap.cache_folder import cache_folder
@@ -30,6 +30,7 @@ from cutswap.errors import CutSwapError
 from cutswap.files import read_json
 from cutswap.scored_set import evaluation_key
 from cutswap.unlabelled import is_labelled
+from cutswap.uploads import uploads_folder
 
 SMALL = 120  # images of a category that is evaluated without asking: under half a minute
 KEPT = 12  # evaluations in the cache folder; each is 50 to 100 MB with its network
@@ -128,6 +129,10 @@ class Work:
         self.stage, self.done, self.total = stage, done, total
 
 
+def _is_upload(category: Category) -> bool:
+    return category.root.is_relative_to(uploads_folder())
+
+
 class Workshop:
     """All evaluations of this process by key; safe for threads."""
 
@@ -144,8 +149,10 @@ class Workshop:
         """Compute unless it is there or somebody is at it.
 
         Raises:
-            CutSwapError: the weights cannot be loaded.
+            CutSwapError: the weights cannot be loaded, or in public mode it is not the demo.
         """
+        if not wanted.category.root.is_relative_to(cache_folder()) or _is_upload(wanted.category):
+            public.need_private("scoring")
         key, folder, backbone = wanted.key, wanted.folder, wanted.backbone
         with self._lock:
             work = self._works.get(key)

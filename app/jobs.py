@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from app import workspace
+from app import public, workspace
 from app.selection import found_runs
 from cutswap.job_devices import device_for
 from cutswap.job_queue import Job, JobQueue
@@ -19,7 +19,12 @@ from cutswap.runs import FoundRun, read_run
 
 
 def queue() -> JobQueue:
-    """The queue of the runs folder."""
+    """The queue of the runs folder.
+
+    Raises:
+        CutSwapError: the mode is public.
+    """
+    public.need_private("the queue")
     return JobQueue(workspace.runs_folder())
 
 
@@ -32,8 +37,10 @@ def enqueue(run: Path, command: Sequence[str], device: str) -> Job:
         device: as in the settings: auto, cpu, mps, cuda or cuda:N.
 
     Raises:
-        CutSwapError: it is queued already, there is no such device, or nothing can be written.
+        CutSwapError: it is queued already, there is no such device, nothing can be written, or the
+            mode is public.
     """
+    public.need_private("jobs")
     line = queue()
     job = line.add(run, command, device_for(device, line))
     wake(line)

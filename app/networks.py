@@ -7,7 +7,7 @@ from functools import cache
 
 import streamlit as st
 
-from app import knobs
+from app import knobs, public
 from app.caches import network
 from cutswap.backbone import BACKBONES, SALIENCY_LEVELS, Backbone
 from cutswap.fusion import fusion_shares
@@ -49,7 +49,8 @@ def network_controls() -> Looking:
             "net", "Network", BACKBONES, "vgg16",
             help="The paper looks with VGG16. Its embedded form here has fewer channels.",
         )  # fmt: skip
-    options = WEIGHTS if (EMBEDDED_FOLDER / f"{name}.safetensors").is_file() else WEIGHTS[1:]
+    is_embedded = (EMBEDDED_FOLDER / f"{name}.safetensors").is_file()
+    options = public.offered(WEIGHTS if is_embedded else WEIGHTS[1:])
     with second:
         weights = knobs.choice(
             "w", "Weights", options, options[0], show=lambda w: SHOWN[w],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from app import workspace
+from app import public, workspace
 from app.inspect_choices import CORESETS, HERE, SIZES
 from app.knobs import set_knob
 from app.selection import PRETRAINED, select
@@ -23,6 +23,8 @@ def cached_evaluations() -> tuple[FoundEvaluation, ...]:
     Raises:
         CutSwapError: the folder cannot be listed.
     """
+    if public.is_public():  # they may be other visitors'
+        return ()
     found = find_runs(cache_folder() / "evaluations").evaluations
     return tuple(replace(e, name=f"{CACHED}{e.name[:8]}") for e in found)
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import (
     knobs,
+    public,
     results_chart,
     results_evaluate,
     results_grid,
@@ -50,8 +51,10 @@ def show() -> None:
         _table(table, evaluations, found)
     else:
         st.info(
-            f"No evaluation yet: none under {workspace.runs_folder()}, none kept by Inspect. The"
-            " button below makes the first one. The paper's own numbers can be read meanwhile.",
+            "No evaluations here. The paper's own numbers can be read below."
+            if public.is_public()
+            else f"No evaluation yet: none under {workspace.runs_folder()}, none kept by Inspect."
+            " The button below makes the first one. The paper's own numbers can be read meanwhile.",
             icon=":material/table_chart:",
         )
     with plain_errors("the evaluation"):
@@ -181,7 +184,7 @@ def _exports(
 
 def _new() -> None:
     selected = current()
-    if selected is None:
+    if selected is None or public.is_public():
         return
     st.subheader("Add an evaluation", anchor=False)
     results_evaluate.add_evaluation(selected)

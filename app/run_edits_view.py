@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import jobs, results_open, workspace
+from app import jobs, public, results_open, workspace
 from app.guards import plain_text, show_error
 from app.page_links import go_to
 from app.run_compare import CHOSEN
@@ -124,6 +124,7 @@ def _evaluations(run: FoundRun) -> Sequence[FoundEvaluation]:
 def _rename(run: FoundRun, key: str, is_busy: IsBusy) -> None:
     folder = workspace.runs_folder()
     try:
+        public.need_private("runs")
         new = rename_run(folder, run.path, st.session_state[key], is_busy, kept_by_inspect())
         jobs.queue().rename(run.path, new)
     except CutSwapError as error:
@@ -142,6 +143,7 @@ def _rename(run: FoundRun, key: str, is_busy: IsBusy) -> None:
 
 def _delete(run: FoundRun, is_busy: IsBusy) -> None:
     try:
+        public.need_private("runs")
         delete_run(workspace.runs_folder(), run.path, is_busy, kept_by_inspect())
         jobs.queue().forget(run.path)
     except CutSwapError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app import run_compare
+from app import public, run_compare
 from app.guards import plain_errors
 from app.howto import how_it_works
 from app.run_form import form
@@ -11,7 +11,10 @@ from app.selection import Selection
 
 
 def show(selected: Selection | None) -> None:
-    """The page below its title; without a selection the runs alone."""
+    """The page below its title; without a selection the runs alone, in public mode words alone."""
+    if public.is_public():
+        _explanation()
+        return
     if selected is not None:
         with plain_errors("the form"):
             form(selected)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from app import caches, charts, knobs
+from app import caches, charts, knobs, public
 from app.caches import Explained, PhotoKey, SaliencyKey
 from app.guards import plain_errors
 from app.howto import command_line, how_it_works
@@ -235,7 +235,8 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         looking = Looking(key.backbone, key.weights, key.layers)
         level = _level(looking, "layer2", deepest)
     else:
-        others = [w for w in ("random", "embedded", "imagenet") if w != key.weights]
+        words = public.offered(("random", "embedded", "imagenet"))
+        others = [w for w in words if w != key.weights]
         weights = knobs.choice(
             "w2", "Second weights", others, others[0],
             help="The same network with other numbers; random weights show what training adds.",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import workspace
+from app import public, workspace
 from app.guards import plain_text
 from app.workspace import Source
 from cutswap.datasets import Category, Dataset, Record
@@ -56,8 +56,8 @@ class Selection:
 
 @st.cache_resource(ttl=5, max_entries=8, show_spinner=False)
 def found_runs(folder: Path) -> FoundRuns:
-    """The runs folder, looked at again after five seconds."""
-    return find_runs(folder)
+    """The runs folder, looked at again after five seconds; nothing of it in public mode."""
+    return FoundRuns() if public.is_public() else find_runs(folder)
 
 
 def current() -> Selection | None:
@@ -170,7 +170,7 @@ def _run() -> tuple[str, str]:
     finished = {
         run.name: run.path for run in found_runs(workspace.runs_folder()).runs if run.state == DONE
     }
-    options = [*PRETRAINED, *finished]
+    options = [*public.offered(PRETRAINED), *finished]
     if st.session_state.get("run", options[0]) not in options:
         st.toast(f"The run {st.session_state['run']} is no longer there.")
         st.session_state["run"] = options[0]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from app import public
+from app.roots import is_allowed, need_allowed
 from cutswap.cache_folder import cache_folder
 from cutswap.datasets import Dataset, open_dataset
 from cutswap.demo_data import DEMO_CATEGORIES, demo_root
@@ -95,18 +97,25 @@ def demo_rendering() -> DemoRendering:
 
 
 def folders() -> tuple[Path, ...]:
-    """Data folders the user has named, in that order; those that are gone stay listed."""
+    """Data folders the user has named, in that order; those that are gone stay listed.
+
+    None in public mode, and none outside the allowed roots (`roots`).
+    """
+    if public.is_public():
+        return ()
     named = [Path(p) for p in os.environ.get("CUTSWAP_DATA", "").split(os.pathsep) if p]
-    return tuple(dict.fromkeys(p.expanduser().absolute() for p in [*named, *_remembered()]))
+    full = dict.fromkeys(p.expanduser().absolute() for p in [*named, *_remembered()])
+    return tuple(path for path in full if is_allowed(path))
 
 
 def add_folder(path: Path) -> Dataset:
     """Remember a data folder, having looked at it.
 
     Raises:
-        CutSwapError: it is not a data set.
+        CutSwapError: it is not a data set, outside the allowed roots, or the mode is public.
     """
-    dataset = open_dataset(path)
+    public.need_private("data folders")
+    dataset = open_dataset(need_allowed(path))
     with _writing:
         kept = [str(p) for p in _remembered() if p != dataset.root]
         write_json(cache_folder() / _MEMORY, {"folders": [*kept, str(dataset.root)]})
@@ -115,6 +124,7 @@ def add_folder(path: Path) -> Dataset:
 
 def remove_folder(path: Path) -> None:
     """Forget a data folder; nothing on disk is touched."""
+    public.need_private("data folders")
     with _writing:
         kept = [str(p) for p in _remembered() if p != path]
         write_json(cache_folder() / _MEMORY, {"folders": kept})

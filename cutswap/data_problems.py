@@ -33,6 +33,7 @@ KINDS = {
     "mixed-sizes": "photos of several sizes; each is squashed to the working size",
     "outside-link": "a link that leads out of the data set; not followed",
     "broken-link": "a link to nothing",
+    "odd-name": "a file or folder whose name is no text; not read",
     "not-trained-on": "a folder in train besides good",
 }
 _SHOWN = 3  # problems quoted in a refusal; check-data shows all

@@ -6,8 +6,8 @@ pixels on: silencing that would change state shared by all threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -24,8 +24,9 @@ from PIL import (
 
 from cutswap.errors import CutSwapError
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 50_000_000  # decoded and as an array 350 MB in all, a second; phones stop at 50
 MAX_SIDE = 30_000
+BAND = 512
 MIN_SIDE = 8
 
 _PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
@@ -45,6 +46,10 @@ _UPRIGHT = {  # EXIF orientation -> what brings it upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+# A progressive JPEG may repeat a scan of twenty bytes for ever, each a pass over all pixels; ten
+# scans are what encoders write.
+MAX_SCANNED = 12 * MAX_PIXELS
 
 T = TypeVar("T")
 
@@ -69,6 +74,16 @@ class Decoded:
     def is_deep(self) -> bool:
         """Whether it is grey of more than 8 bits."""
         return self.image.mode in ("I", "F") or self.image.mode.startswith("I;16")
+
+    def bands(self) -> Iterator[tuple[slice, Decoded]]:
+        """The picture `BAND` rows at a time, with the rows: a whole copy may take 200 MB.
+
+        Every conversion we make looks at one pixel, so bands give the same numbers.
+        """
+        width, height = self.image.size
+        for top in range(0, height, BAND):
+            rows = slice(top, min(top + BAND, height))
+            yield rows, replace(self, image=self.image.crop((0, rows.start, width, rows.stop)))
 
     def values(self) -> np.ndarray:
         """(H, W) or (H, W, C), the numbers of the file; a palette's are its indices."""
@@ -161,7 +176,35 @@ def open_header(stream: IO[bytes], subject: object) -> ImageFile.ImageFile:
     width, height = image.size
     if min(image.size) < MIN_SIDE or max(image.size) > MAX_SIDE or height * width > MAX_PIXELS:
         raise _wrong_size(subject, f"{height} x {width} (height x width)")
+    if plugin is JpegImagePlugin.JpegImageFile:
+        _need_few_scans(stream, height * width, subject)
     return image
+
+
+def _need_few_scans(stream: IO[bytes], pixels: int, subject: object) -> None:
+    """Refuse a JPEG that makes work out of nothing; within pixel data FF is never followed by DA.
+
+    Args:
+        stream: the file; its position is kept.
+        pixels: of the picture.
+        subject: what errors call it.
+    """
+    here = stream.tell()
+    stream.seek(0)
+    scans = 0
+    last = b""
+    while block := stream.read(1 << 20):
+        scans += (last + block).count(b"\xff\xda")
+        last = block[-1:]
+    stream.seek(here)
+    # Metadata may hold the mark too, so few are never counted against a small picture.
+    if scans * pixels > MAX_SCANNED and scans > 12:
+        raise CutSwapError(
+            subject,
+            expected=f"a JPEG of at most {max(12, MAX_SCANNED // pixels)} scans at this size",
+            found=f"{scans:,} scans",
+            fix="export it again as a plain JPEG or as png",
+        )
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:

@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cutswap.array_files import read_arrays
 from cutswap.color_jitter import Jitter, apply_jitter
 from cutswap.errors import CutSwapError
 from cutswap.files import read_json, write_bytes, write_json
-from cutswap.images import read_mask, read_photo, resize_mask, resize_photo
+from cutswap.images import MIN_SIDE, read_mask, read_photo, resize_mask, resize_photo
 from cutswap.negative_record import NegativeRecord
 from cutswap.negatives import redraw
 
 POSITIVE, PATCH, SCAR, GOOD_TEST, DEFECT = "positive", "patch", "scar", "good", "defect"
 SYNTHETIC = (POSITIVE, PATCH, SCAR)  # by label, as `training.CLASS_NAMES`
 KINDS = (*SYNTHETIC, GOOD_TEST, DEFECT)
+MAX_IMAGE = 2048  # pixels, as TrainingSettings allow
 THUMBNAIL = 72  # pixels; 16 KB a point before compression
 ARRAYS, ABOUT = "features.npz", "features.json"
 MAKE_AGAIN = "delete the folder; it is made anew"
@@ -95,8 +96,8 @@ class FeaturePoint:
             defect=str(values["defect"]),
             mask=Path(values["mask"]) if values["mask"] else None,
             sample=None if values["sample"] is None else int(values["sample"]),
-            jitter=Jitter.from_dict(values["jitter"]) if values["jitter"] else None,
-            record=NegativeRecord.from_dict(values["record"]) if values["record"] else None,
+            jitter=None if values["jitter"] is None else Jitter.from_dict(values["jitter"]),
+            record=None if values["record"] is None else NegativeRecord.from_dict(values["record"]),
         )
 
 
@@ -188,12 +189,13 @@ def read_features(folder: Path) -> FeatureSet:
     """
     written = read_json(folder / ABOUT)
     try:
+        if not (folder / ARRAYS).is_file():
+            raise ValueError(f"no file {ARRAYS}")
         data = (folder / ARRAYS).read_bytes()
         if hashlib.sha256(data).hexdigest() != written["sha256"]:
             raise ValueError(f"{ARRAYS} is not the file that {ABOUT} describes")
         points = tuple(FeaturePoint.from_dict(p) for p in written["points"])
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_arrays(io.BytesIO(data))
         found = FeatureSet(
             points, arrays["before"], arrays["after"], arrays.get("scores"), arrays["thumbnails"],
             dict(written["about"]),
@@ -205,7 +207,6 @@ def read_features(folder: Path) -> FeatureSet:
         TypeError,
         ValueError,
         AttributeError,
-        zipfile.BadZipFile,
     ) as error:
         raise CutSwapError(
             folder,
@@ -223,4 +224,8 @@ def _need_whole(found: FeatureSet) -> None:
         raise ValueError(f"tables of {count} finite rows wanted")
     if found.thumbnails.dtype != np.uint8 or found.thumbnails.shape[::3] != (count, 3):
         raise ValueError(f"{count} thumbnails wanted")
-    int(found.about["image_size"])
+    side = found.about["image_size"]
+    if type(side) is not int or not MIN_SIDE <= side <= MAX_IMAGE:
+        raise ValueError(
+            f"an image_size of {MIN_SIDE} to {MAX_IMAGE} pixels wanted, {side!r} found"
+        )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,11 @@ from typing import IO, Any
 from safetensors import SafetensorError
 
 from cutswap.errors import CutSwapError
+
+# Of any of our JSON files the largest has 1.5 MB (features.json of 1,200 points). What parses
+# takes up to 25 times its bytes: a list of empty objects of this size 250 MB.
+MAX_JSON = 10_000_000
+MAX_LINE = 1_000_000  # bytes of a line of metrics.jsonl; a real one has 300
 
 
 @contextlib.contextmanager
@@ -77,12 +84,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file of at most `MAX_JSON` bytes.
 
     Raises:
-        CutSwapError: it is missing, unreadable or not JSON; the message names the file.
+        CutSwapError: it is missing, unreadable, too large or not JSON; the message names the file.
     """
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for, a device never ends
+            raise ValueError("a folder" if stat.S_ISDIR(about.st_mode) else "a device or a pipe")
+        if about.st_size > MAX_JSON:
+            raise ValueError(f"{about.st_size:,} bytes, at most {MAX_JSON:,}")
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CutSwapError(
@@ -92,6 +104,11 @@ def read_json(path: Path) -> Any:
         raise CutSwapError(
             path, expected="a readable JSON file", found=error, fix="restore or delete the file"
         ) from error
+    except RecursionError:
+        raise CutSwapError(
+            path, expected="a readable JSON file", found="too deep a nesting",
+            fix="restore or delete the file",
+        ) from None  # fmt: skip
 
 
 def append_json_line(path: Path, value: dict[str, Any]) -> None:
@@ -116,24 +133,49 @@ def append_json_line(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """All complete lines of a JSON-lines file; a half-written last line is left out."""
-    if not path.exists():
-        return []
-    # Not splitlines: JSON text may hold U+2028 and its like inside a line.
-    lines = path.read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")
-    values = []
-    for number, line in enumerate(lines):
-        try:
-            values.append(json.loads(line))
-        except ValueError:
-            if number < len(lines) - 1:
-                raise CutSwapError(
-                    f"{path}, line {number + 1}",
-                    expected="one JSON object a line",
-                    found=line[:80],
-                    fix="remove that line or restore the file",
-                ) from None
+    """All complete lines of a JSON-lines file; a half-written last line is left out.
+
+    Raises:
+        CutSwapError: a line that is no JSON or longer than `MAX_LINE`, or an unreadable file.
+    """
+    values: list[dict[str, Any]] = []
+    bad: tuple[int, str] | None = None
+    try:
+        if not path.exists():
+            return []
+        if not path.is_file():
+            raise OSError("not a file, but a folder, a device or a pipe")
+        with path.open("rb") as file:  # bytes end lines at \n alone; JSON text may hold U+2028
+            for number in itertools.count(1):
+                raw = file.readline(MAX_LINE + 1)
+                if not raw:
+                    break
+                line = raw.decode("utf-8", errors="replace").rstrip("\n")
+                if bad is not None and not line:
+                    continue
+                if bad is not None:
+                    raise _bad_line(path, *bad)
+                if len(raw) > MAX_LINE:
+                    raise _bad_line(path, number, line)
+                try:
+                    values.append(json.loads(line))
+                except (ValueError, RecursionError):
+                    bad = number, line  # forgiven where it is the last one: cut short
+    except OSError as error:
+        raise CutSwapError(
+            path, expected="a readable file", found=error.strerror or error,
+            fix="check its permissions, restore or delete it",
+        ) from error  # fmt: skip
     return values
+
+
+def _bad_line(path: Path, number: int, line: str) -> CutSwapError:
+    return CutSwapError(
+        f"{path}, line {number}",
+        expected="one JSON object a line",
+        found=line[:80],
+        fix="remove that line or restore the file",
+    )
 
 
 def _is_cut_short(path: Path) -> bool:

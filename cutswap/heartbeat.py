@@ -8,6 +8,7 @@ machine, and also for runs started in a terminal.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from cutswap.processes import Process, this_process
 HEARTBEAT = "heartbeat.json"
 LOCK = ".lock"
 EVERY = 2.0  # seconds between beats: as often as a page looks
+_LARGEST = 2**31  # of process numbers and of units of work
 SILENT = 60.0  # seconds without a beat after which a living process is said to be silent
 WORKING, STOPPED, FAILED, DONE = "working", "stopped", "failed", "done"
 # What a reader concludes from it.
@@ -121,9 +123,12 @@ def read_beat(folder: Path) -> Beat | None:
         v: dict[str, Any] = read_json(path)
         by = Process(int(v["pid"]), str(v["marker"]), str(v["host"]))
         how, at = str(v["how"]), float(v["at"])
-        if how not in (WORKING, STOPPED, FAILED, DONE):
+        done, total = int(v["done"]), int(v["total"])
+        if how not in (WORKING, STOPPED, FAILED, DONE) or not math.isfinite(at):
             return None
-        return Beat(by, at, how, str(v["doing"])[:500], int(v["done"]), int(v["total"]))
+        if not 0 < by.pid < _LARGEST or not 0 <= min(done, total) <= max(done, total) < _LARGEST:
+            return None
+        return Beat(by, at, how, str(v["doing"])[:500], done, total)
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, OverflowError):
         return None
 

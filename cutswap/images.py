@@ -13,7 +13,15 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from cutswap.decoding import MAX_PIXELS, MAX_SIDE, MIN_SIDE, decode, from_file, upright_size
+from cutswap.decoding import (
+    MAX_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
+    Decoded,
+    decode,
+    from_file,
+    upright_size,
+)
 from cutswap.errors import CutSwapError
 from cutswap.files import write_with
 
@@ -102,39 +110,55 @@ def photo_size(path: Path) -> tuple[int, int]:
 
 def _read_photo(stream: IO[bytes], subject: object) -> np.ndarray:
     decoded = decode(stream, subject)
+    photo = np.empty((decoded.image.height, decoded.image.width, 3), np.uint8)
     if decoded.is_deep:
-        grey = _to_levels(decoded.values(), decoded.full, subject)
-        return np.repeat(grey[..., None], 3, axis=2)
-    image = decoded.image
-    if image.mode in _ALPHA_LAST or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+        _need_range(decoded, subject)
+        for rows, band in decoded.bands():
+            levels = np.rint(band.values() * np.float32(255 / decoded.full))
+            photo[rows] = levels.astype(np.uint8)[..., None]
+        return photo
+    for rows, band in decoded.bands():
+        image = band.image
+        if image.mode in _ALPHA_LAST or "transparency" in image.info:
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
+        photo[rows] = np.asarray(image.convert("RGB"))
+    return photo
 
 
-def _to_levels(values: np.ndarray, full: int, subject: object) -> np.ndarray:
-    """Grey numbers in 0..full to uint8."""
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= full):  # NaN fails both
+def _need_range(decoded: Decoded, subject: object) -> None:
+    """Refuse grey numbers outside 0..full."""
+    ends = [(values.min(), values.max()) for _, b in decoded.bands() for values in (b.values(),)]
+    low, high = np.min([end[0] for end in ends]), np.max([end[1] for end in ends])
+    if not (low >= 0 and high <= decoded.full):  # NaN fails both
         # Stretching what is there would give every photo another brightness.
         raise CutSwapError(
             subject,
-            expected=f"grey values in 0..{full}",
+            expected=f"grey values in 0..{decoded.full}",
             found=f"{low:g}..{high:g}",
             fix="rescale all images alike and save them with 8 or 16 bits",
         )
-    return np.rint(values * np.float32(255 / full)).astype(np.uint8)
 
 
 def _read_mask(stream: IO[bytes], subject: object) -> np.ndarray:
     decoded = decode(stream, subject)
-    values = decoded.values()
-    if decoded.image.mode in _ALPHA_LAST:
-        values = values[..., :-1]
-    elif decoded.image.mode in ("CMYK", "YCbCr"):  # there black is not all zero
-        values = np.asarray(decoded.image.convert("RGB"))
-    marked: np.ndarray = values > 127 if decoded.format == "JPEG" else values != 0
-    return np.any(marked, axis=2) if marked.ndim == 3 else marked
+    mask = np.empty((decoded.image.height, decoded.image.width), bool)
+    for rows, band in decoded.bands():
+        values = band.values()
+        if band.image.mode in _ALPHA_LAST:
+            values = values[..., :-1]
+        elif band.image.mode in ("CMYK", "YCbCr"):  # there black is not all zero
+            values = np.asarray(band.image.convert("RGB"))
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise CutSwapError(
+                subject,
+                expected="a mask of finite numbers",
+                found="NaN or infinity",
+                fix="export the mask again as png",
+            )
+        marked: np.ndarray = values > 127 if decoded.format == "JPEG" else values != 0
+        mask[rows] = np.any(marked, axis=2) if marked.ndim == 3 else marked
+    return mask
 
 
 def resize_photo(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:

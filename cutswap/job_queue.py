@@ -20,7 +20,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cutswap.errors import CutSwapError
@@ -45,6 +45,10 @@ CREATE TABLE IF NOT EXISTS workers (
     PRIMARY KEY (device, slot)
 );
 """
+_COLUMNS = (
+    "id", "run", "command", "device", "state", "added", "began", "ended", "code", "pid", "marker",
+    "host",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -295,14 +299,35 @@ class JobQueue:
 
     def _jobs(self, db: sqlite3.Connection, where: str, *values: Any) -> list[Job]:
         rows = db.execute(f"SELECT * FROM jobs WHERE {where}", values)  # noqa: S608 - our own words
-        return [
-            Job(
-                row["id"], self.folder / row["run"], tuple(json.loads(row["command"])),
-                row["device"], row["state"], row["added"], row["began"], row["ended"],
-                row["code"], _process(row),
-            )
-            for row in rows
-        ]  # fmt: skip
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: sqlite3.Row) -> Job:
+        """One row; a file that came with somebody's runs may say anything, and it will be run.
+
+        Raises:
+            sqlite3.DatabaseError: a folder outside, or a command that is none of ours.
+        """
+        if not set(_COLUMNS) <= set(row.keys()):
+            raise sqlite3.DatabaseError("a table of jobs without all its columns")
+        try:
+            command = json.loads(row["command"])
+            run = PurePosixPath(row["run"])
+        except (TypeError, ValueError, RecursionError):
+            command, run = None, PurePosixPath()
+        is_ours = isinstance(command, list) and all(isinstance(word, str) for word in command)
+        if not is_ours or not command or command[0].startswith("-"):
+            raise sqlite3.DatabaseError(f"job {row['id']} is no command that is ever queued")
+        if not run.parts or run.is_absolute() or ".." in run.parts:
+            raise sqlite3.DatabaseError(f"job {row['id']} writes outside the runs folder")
+        times = row["added"], row["began"], row["ended"]
+        if not all(value is None or isinstance(value, (int, float)) for value in times):
+            raise sqlite3.DatabaseError(f"job {row['id']} has times that are none")
+        if not isinstance(row["device"], str):
+            raise sqlite3.DatabaseError(f"job {row['id']} has a device that is none")
+        return Job(
+            row["id"], self.folder / run, tuple(command), row["device"], row["state"],
+            times[0], times[1], times[2], row["code"], _process(row),
+        )  # fmt: skip
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -310,6 +335,8 @@ class JobQueue:
         path = self.folder / DATABASE
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink():
+                raise OSError("a link, perhaps to somebody else's file")
             with contextlib.closing(
                 sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
             ) as db:
@@ -367,4 +394,6 @@ def _reap(db: sqlite3.Connection) -> None:
 def _process(row: sqlite3.Row) -> Process | None:
     if row["pid"] is None:
         return None
+    if type(row["pid"]) is not int or not 0 < row["pid"] < 2**31:
+        raise sqlite3.DatabaseError(f"a process {row['pid']!r}")
     return Process(row["pid"], row["marker"] or "", row["host"] or "")

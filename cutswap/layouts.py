@@ -81,7 +81,7 @@ class LayoutReader:
             CutSwapError: rows name files that are not there; all are counted, the first is shown.
         """
         files = [(row, path) for row in rows for path in (row.image, row.mask) if path]
-        missing = [(row, path) for row, path in files if not (self.root / path).is_file()]
+        missing = [(row, path) for row, path in files if not _is_there(self.root / path)]
         if missing:
             raise CutSwapError(
                 f"{split_file}, line {missing[0][0].line}",
@@ -121,7 +121,17 @@ class LayoutReader:
                 fix="check its permissions",
             ) from error
         paths = [folder / name for name in names if not name.startswith(".")]
-        return [path for path in paths if self._is_inside(path)]
+        return [path for path in paths if self._has_text(path) and self._is_inside(path)]
+
+    def _has_text(self, path: Path) -> bool:
+        """Names that are no UTF-8 can neither be shown, nor linked to, nor written into results."""
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            shown = path.name.encode("utf-8", "backslashreplace").decode()
+            self._notice(path.with_name(shown), "odd-name", "its name is no text (UTF-8); ignored")
+            return False
+        return True
 
     def _is_inside(self, path: Path) -> bool:
         if path.is_symlink() and not path.exists():
@@ -173,6 +183,13 @@ class LayoutReader:
 
     def _notice(self, path: Path, kind: str, message: str, *, fatal: bool = False) -> None:
         self.noticed.append(Problem(path, kind, message, fatal))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be entered
+        return False
 
 
 def _is_image_file(path: Path) -> bool:

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -165,9 +166,20 @@ class MemoryBank:
         return Prediction(*(np.concatenate([getattr(p, name) for p in found]) for name in fields))
 
     def score_patches(self, embedded: Tensor, size: tuple[int, int]) -> Prediction:
-        """Score images that are embedded already: (N, h, w, D) float32, maps at `size` (H, W)."""
+        """Score images that are embedded already: (N, h, w, D) float32, maps at `size` (H, W).
+
+        Raises:
+            CutSwapError: another D than the bank's.
+        """
         patches = embedded.cpu().numpy()
-        count, h, w, _ = patches.shape
+        count, h, w, dimensions = patches.shape
+        if dimensions != self.items.shape[1]:
+            raise CutSwapError(
+                "memory bank",
+                expected=f"patches of {self.items.shape[1]} numbers, as in the bank",
+                found=f"{dimensions}",
+                fix="fit the bank again with this network and these layers",
+            )
         flat = np.ascontiguousarray(rearrange(patches, "n h w d -> (n h w) d"))
         distances, neighbours = self._search(flat, self.settings.neighbours)
         of_patch = rearrange(distances.mean(axis=1), "(n h w) -> n h w", n=count, h=h, w=w)
@@ -229,6 +241,8 @@ class MemoryBank:
             )
         items, origin = tensors.pop("bank"), tensors.pop("origin")
         missing = {"settings", "seed", "backbone", "fingerprint", "content"} - set(about)
+        if not missing:
+            _need_sound(path, items, origin, about, fix)
         content = state_fingerprint({"bank": items, "origin": origin})
         if missing or content != about["content"]:
             raise CutSwapError(
@@ -240,7 +254,9 @@ class MemoryBank:
                 fix=fix,
             )
         settings = PatchCoreSettings.from_dict(about["settings"])
-        if backbone is None:
+        if backbone is not None:
+            backbone.resolve(settings.layers)
+        else:
             state = {n.removeprefix("backbone."): v for n, v in tensors.items()}
             backbone = Backbone.from_state(about["backbone"], state, device)
         if (backbone.name, backbone.fingerprint) != (about["backbone"], about["fingerprint"]):
@@ -290,6 +306,30 @@ class MemoryBank:
         top = around.max()
         share = float(np.exp(own - top) / np.exp(around - top).sum())
         return (1.0 - share) * farthest
+
+
+def _need_sound(path: Path, items: Tensor, origin: Tensor, about: dict[str, Any], fix: str) -> None:
+    """Refuse a bank that was put together by hand: a right hash says nothing about the numbers.
+
+    Raises:
+        CutSwapError: items that are not (M, D) finite float32, origins that are not (M, 3) int32
+            from 0, or a header with values of other kinds.
+    """
+    found = ""
+    if items.ndim != 2 or items.dtype != torch.float32 or not items.numel():
+        found = f"a bank of shape {tuple(items.shape)}, {items.dtype}"
+    elif not items.isfinite().all():
+        found = "NaN or infinity in the bank"
+    elif origin.shape != (len(items), 3) or origin.dtype != torch.int32 or bool((origin < 0).any()):
+        found = f"origins of shape {tuple(origin.shape)}, {origin.dtype}"
+    elif type(about["seed"]) is not int:
+        found = f"the seed {about['seed']!r}"
+    elif not all(isinstance(about[key], str) for key in ("backbone", "fingerprint", "content")):
+        found = "a header whose names are not text"
+    if found:
+        raise CutSwapError(
+            path, expected="a bank as it was saved: (M, D) finite float32", found=found, fix=fix
+        )
 
 
 def collect_patches(

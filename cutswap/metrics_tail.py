@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.errors import CutSwapError
+from cutswap.files import MAX_LINE
 from cutswap.run_states import METRICS, is_own_file, need_update, unreadable
 
 
@@ -57,7 +58,7 @@ class MetricsTail:
                     if not self._goes_on(seen, file):
                         self._forget()
                     file.seek(self._offset)
-                    new = file.read()
+                    new = self._lines_of(file)
             except OSError as error:
                 self._forget()
                 raise unreadable(self.file, error) from error
@@ -76,6 +77,21 @@ class MetricsTail:
         file.seek(self._offset - len(self._last))
         return bool(file.read(len(self._last)) == self._last)
 
+    def _lines_of(self, file: Any) -> bytes:
+        """The rest of the file; a line without end is refused before it fills the memory."""
+        lines: list[bytes] = []
+        while line := file.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                number = len(self._lines) + len(lines) + 1
+                raise CutSwapError(
+                    f"{self.file}, line {number}",
+                    expected="one JSON object a line",
+                    found=line[:80].decode("utf-8", errors="replace"),
+                    fix="remove that line or restore the file",
+                )
+            lines.append(line)
+        return b"".join(lines)
+
     def _take(self, new: bytes) -> None:
         """Parse, check, and only then keep."""
         pieces = new.rstrip(b"\n").split(b"\n")
@@ -85,7 +101,7 @@ class MetricsTail:
             text = piece.decode("utf-8", errors="replace")
             try:
                 values.append(json.loads(text))
-            except ValueError:
+            except (ValueError, RecursionError):
                 if number < first + len(pieces) - 1:
                     raise CutSwapError(
                         f"{self.file}, line {number}",

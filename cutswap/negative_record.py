@@ -14,6 +14,7 @@ from cutswap.turning import rotated_size
 
 REPLACE, SMOOTH, POISSON = BLENDS = ("replace", "smooth", "poisson")
 MAX_SOFTNESS = 0.3
+MAX_MOVES = 64  # CutSwap has two; each is painted, so a record of thousands would take minutes
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ class NegativeRecord:
                 "fallbacks": tuple(_need(f, str) for f in _need(values["fallbacks"], list, tuple)),
                 "texture": texture,
             }
+            if len(moves) > MAX_MOVES:
+                raise ValueError(f"at most {MAX_MOVES} moves wanted, {len(moves)} found")
             if bool(moves) == (texture is not None):
                 raise ValueError("moves or a texture wanted, one of the two")
             return cls(**rest)

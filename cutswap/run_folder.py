@@ -30,6 +30,7 @@ from cutswap.files import (
     write_text,
 )
 from cutswap.heartbeat import HEARTBEAT, LOCK
+from cutswap.run_states import need_update
 from cutswap.tensor_files import read_tensors, write_tensors
 from cutswap.weights import RUN_WEIGHTS
 
@@ -89,7 +90,7 @@ class RunFolder:
                     found=f"a run that differs in {', '.join(differing[:6])}",
                     fix="choose another --out, or repeat the settings in its settings.json",
                 )
-        elif self.path.exists() and any(f.name not in BEFORE for f in self.path.iterdir()):
+        elif self.path.exists() and any(map(_is_foreign, self.path.iterdir())):
             raise CutSwapError(
                 self.path,
                 expected="an empty or new folder for the run",
@@ -144,10 +145,17 @@ class RunFolder:
         append_json_line(self.metrics_file, values)
 
     def rewind_metrics(self, step: int) -> None:
-        """Drop the lines after `step`: a resumed run writes them again."""
+        """Drop the lines after `step`: a resumed run writes them again.
+
+        Raises:
+            CutSwapError: lines that are no updates.
+        """
         import json
 
-        kept = [line for line in self.metrics() if line["step"] <= step]
+        lines = self.metrics()
+        for number, line in enumerate(lines, start=1):
+            need_update(self.metrics_file, number, line)
+        kept = [line for line in lines if line["step"] <= step]
         write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write_checkpoint(self, tensors: dict[str, Tensor]) -> None:
@@ -180,6 +188,12 @@ class RunFolder:
                 fix="resume it with the same finetune command",
             )
         return read_tensors(self.backbone_file, fix=START_AGAIN)[0]
+
+
+def _is_foreign(path: Path) -> bool:
+    """Neither left by a process that was killed early, nor half of what it was just writing."""
+    is_half = path.name.startswith(".") and path.name.endswith(".tmp")
+    return path.name not in BEFORE and not is_half
 
 
 def environment(**extra: Any) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from typing import Any
 
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.files import read_json, read_json_lines
+from cutswap.files import MAX_JSON, read_json, read_json_lines
 
 DONE, UNFINISHED, BROKEN = "done", "unfinished", "broken"
 STATES = (DONE, UNFINISHED, BROKEN)
-MAX_JSON = 20_000_000  # bytes; a real result.json has 3,000, a demo.json 20,000
+_MANY = 2**62  # no seed and no number of updates comes near; numpy's whole numbers end at 2**63
 _TAIL = 65_536  # bytes of metrics.jsonl read for the last update; a line has 300
 # The names of `run_folder`, which imports torch: lists of runs must not wait for that.
 SETTINGS, METRICS, RESULT = "settings.json", "metrics.jsonl", "result.json"
@@ -192,10 +192,7 @@ def _object(path: Path, fix: str) -> dict[str, Any]:
         raise unreadable(path, error) from error
     if size > MAX_JSON:
         raise CutSwapError(path, expected="a small JSON file", found=f"{size:,} bytes", fix=fix)
-    try:
-        value = read_json(path)
-    except RecursionError:
-        raise CutSwapError(path, expected="JSON", found="too deep a nesting", fix=fix) from None
+    value = read_json(path)
     if not isinstance(value, dict):
         found = type(value).__name__
         raise CutSwapError(path, expected="a JSON object", found=found, fix=fix)
@@ -218,7 +215,7 @@ def _progress(path: Path) -> tuple[int, int | None]:
         return 0, None
     try:
         line = json.loads(whole[-1])
-    except ValueError:
+    except (ValueError, RecursionError):
         line = None
     need_update(path, None, line)
     steps = line.get("steps")
@@ -268,12 +265,16 @@ def _wrong_in(summary: dict[str, Any]) -> str:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MANY
 
 
 def _is_number(value: object) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
 
 
 def _dig(values: dict[str, Any], outer: str, inner: str) -> Any:

@@ -8,13 +8,13 @@ against 1.3 MB upsampled, and nothing is rounded.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from cutswap.array_files import read_arrays
 from cutswap.backbone import Backbone
 from cutswap.cache_folder import cache_folder
 from cutswap.files import write_with
@@ -95,7 +95,9 @@ def saliency_of(
     backbone.resolve(names)
     fusion_shares(fusion, len(names))  # a wrong number is refused before the long part
     paths = [folder / f"{_key(backbone, p, names, target_class)}.npz" for p in photos]
-    maps: list[list[np.ndarray] | None] = [_read(path, len(names)) for path in paths]
+    maps: list[list[np.ndarray] | None] = [
+        _read(path, len(names), photos.shape[1:3]) for path in paths
+    ]
     missing = [i for i, m in enumerate(maps) if m is None]
     done = len(photos) - len(missing)
     if progress:
@@ -125,15 +127,23 @@ def _key(
     return digest.hexdigest()[:40]
 
 
-def _read(path: Path, layers: int) -> list[np.ndarray] | None:
+def _read(path: Path, layers: int, size: tuple[int, ...]) -> list[np.ndarray] | None:
     """The stored maps, or None when there are none or the file is damaged: it is made again."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = [stored[f"map_{i}"] for i in range(layers)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        if not path.is_file():
+            return None
+        stored = read_arrays(path)
+        arrays = [stored[f"map_{i}"] for i in range(layers)]
+    except (OSError, ValueError, KeyError):
         return None
-    whole = all(a.ndim == 2 and a.dtype == np.float32 and np.isfinite(a).all() for a in arrays)
-    return arrays if whole else None
+    return arrays if all(_is_map(a, size) for a in arrays) else None
+
+
+def _is_map(array: np.ndarray, size: tuple[int, ...]) -> bool:
+    """Whether it may be a layer's map of a photo of this size; none is larger than its photo."""
+    is_map = array.ndim == 2 and array.dtype == np.float32 and array.size > 0
+    is_map = is_map and array.shape[0] <= size[0] and array.shape[1] <= size[1]
+    return is_map and bool(array.min() >= 0 and array.max() <= 1)  # NaN fails both
 
 
 def _write(path: Path, arrays: list[np.ndarray]) -> None:

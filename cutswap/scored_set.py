@@ -10,6 +10,7 @@ import csv
 import hashlib
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from cutswap.datasets import open_dataset
 from cutswap.errors import CutSwapError
 from cutswap.files import read_json
 from cutswap.records import GOOD, Category, Record
+from cutswap.run_states import is_own_file
 
 RESULT, SCORES, HEATMAPS, BANK = "result.json", "scores.csv", "heatmaps.npy", "bank.safetensors"
 COLUMNS = ("image", "defect", "is_defective", "score")
@@ -155,7 +157,7 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise _bad(folder, "the folder of an evaluation", "no such folder")
     path = folder / RESULT
-    if not path.is_file():
+    if not is_own_file(path):
         # It is written last.
         raise _bad(folder, "a finished evaluation", f"no {RESULT}: it was stopped or is running")
     summary = read_json(path)
@@ -177,6 +179,7 @@ def _read_summary(folder: Path) -> dict[str, Any]:
 
 def _read_scores(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
     """Names, defects and (N,) scores."""
+    _need_own(path, "a table of scores")
     try:
         with path.open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
@@ -208,13 +211,14 @@ def _read_scores(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarr
 
 def _read_heatmaps(path: Path, count: int, size: int) -> tuple[np.ndarray, tuple[float, float]]:
     """(count, size, size) float32 mapped from the file, and its range."""
+    _need_own(path, "the heatmaps")
     try:
         heatmaps = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise _bad(path, "the heatmaps", "no such file") from None
     except OSError as error:
         raise _bad(path, "readable heatmaps", error.strerror or error) from error
-    except (ValueError, EOFError, SyntaxError) as error:  # numpy parses its header
+    except Exception as error:  # numpy parses its header, and raises almost anything
         # Its own words advise to allow pickles.
         raise _bad(path, "a whole array of heatmaps", "a damaged or foreign file") from error
     if heatmaps.shape != (count, size, size) or heatmaps.dtype != np.float32:
@@ -255,9 +259,13 @@ def _find_records(
 
 
 def _reopen(root: Path) -> Category:
-    if not root.is_dir():
+    try:
+        is_there = root.is_dir()
+    except OSError:  # a name too long, a folder that may not be entered
+        is_there = False
+    if not is_there:
         raise CutSwapError(
-            root,
+            str(root)[:200],
             expected="the data that was scored",
             found="no such folder",
             fix="put the data back, or evaluate again",
@@ -266,6 +274,13 @@ def _reopen(root: Path) -> Category:
         return open_dataset(root.parent).category(root.name)
     except CutSwapError:
         return open_dataset(root).category()
+
+
+def _need_own(path: Path, expected: str) -> None:
+    """Refuse links and pipes: what is read must lie in the folder, and end."""
+    if not is_own_file(path):
+        found = "a link or a pipe" if os.path.lexists(path) else "no such file"
+        raise _bad(path, expected, found)
 
 
 def _bad(subject: object, expected: str, found: object) -> CutSwapError:

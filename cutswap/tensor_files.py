@@ -49,6 +49,8 @@ def read_tensors(path: Path, *, fix: str) -> tuple[dict[str, Tensor], dict[str, 
         CutSwapError: missing, damaged, or not a safetensors file.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("not a file, but a folder, a device or a pipe")
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
             names = list(file.keys())
@@ -59,11 +61,11 @@ def read_tensors(path: Path, *, fix: str) -> tuple[dict[str, Tensor], dict[str, 
         raise CutSwapError(
             path, expected="a safetensors file", found="no such file", fix=fix
         ) from None
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError, RecursionError) as error:
         raise CutSwapError(
             path,
             expected="a whole safetensors file",
-            found=str(error).splitlines()[0][:200],
+            found=(str(error) or type(error).__name__).splitlines()[0][:200],
             fix=fix,
         ) from error
     return tensors, about

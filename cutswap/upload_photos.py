@@ -33,12 +33,13 @@ class UnusableError(ValueError):
     """One file that cannot be used; the sentence is its only argument."""
 
 
-def decoded(file: Upload, name: str) -> np.ndarray:
+def decoded(file: Upload, name: str, limit: int) -> np.ndarray:
     """Decode an upload; sizes are checked before that.
 
     Args:
         file: the upload.
         name: what to call it.
+        limit: bytes at most.
 
     Returns:
         (H, W, 3) uint8, upright.
@@ -47,9 +48,9 @@ def decoded(file: Upload, name: str) -> np.ndarray:
         UnusableError: too large, no image, damaged, or all pixels alike.
     """
     size = len(file.data)
-    if size > MAX_FILE_BYTES:
+    if size > limit:
         raise UnusableError(
-            f"{size / 1e6:.0f} MB, at most {MAX_FILE_BYTES // 10**6} MB a file; make it smaller"
+            f"{size / 1e6:.0f} MB, at most {limit // 10**6} MB a file; make it smaller"
         )
     try:
         height, width = upright_size(io.BytesIO(file.data), name)

@@ -24,13 +24,31 @@ from pathlib import Path
 
 import numpy as np
 
+from cutswap import upload_photos
 from cutswap.errors import CutSwapError
-from cutswap.files import write_json, write_with
+from cutswap.files import read_json, write_json, write_with
+from cutswap.processes import Process, this_process
 from cutswap.upload_photos import UnusableError, Upload, decoded, png_of, printable, shrunk
 
 MAX_FILES = 200  # more than any category of MVTec AD needs to work; for all, point at a folder
 MAX_TOTAL_BYTES = 500_000_000  # as uploaded, of one batch: the browser's upload lies in memory
 MAX_AGE = 24 * 3600.0  # seconds; a forgotten tab's pictures do not stay for ever
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one session may upload.
+
+    Attributes:
+        files: pictures of one batch; a new batch replaces the last.
+        total_bytes: of one batch, as uploaded.
+        file_bytes: of one file.
+    """
+
+    files: int
+    total_bytes: int
+    file_bytes: int
+
 
 IMAGES, PARTS = "my_images", "my_parts"
 UNLABELLED = "unlabelled"  # test photos of which nobody said whether they are good
@@ -99,6 +117,7 @@ def store_images(
     *,
     cache: Path | None = None,
     progress: Ticker | None = None,
+    limits: Limits | None = None,
 ) -> Uploaded:
     """Make a plain folder of photos of one or several uploads; it replaces the last one.
 
@@ -107,11 +126,12 @@ def store_images(
         files: in the order they will be numbered.
         cache: as for `uploads_folder`.
         progress: called with (files done, files in all).
+        limits: default: this module's.
 
     Raises:
         CutSwapError: a session id that is none, or the disk cannot be written.
     """
-    return _store(session, IMAGES, [(file, ".") for file in files], cache, progress)
+    return _store(session, IMAGES, [(file, ".") for file in files], cache, progress, limits)
 
 
 def store_parts(
@@ -121,6 +141,7 @@ def store_parts(
     *,
     cache: Path | None = None,
     progress: Ticker | None = None,
+    limits: Limits | None = None,
 ) -> Uploaded:
     """Make a category of good photos to learn from and, perhaps, photos to be looked at.
 
@@ -130,6 +151,7 @@ def store_parts(
         tests: photos of which nothing is known, test/unlabelled.
         cache: as for `uploads_folder`.
         progress: called with (files done, files in all).
+        limits: default: this module's.
 
     Returns:
         With `root` None unless at least one normal was kept.
@@ -139,7 +161,7 @@ def store_parts(
     """
     files = [(file, "train/good") for file in normals]
     files += [(file, f"test/{UNLABELLED}") for file in tests]
-    return _store(session, PARTS, files, cache, progress)
+    return _store(session, PARTS, files, cache, progress, limits)
 
 
 def remove_uploads(session: str, *, cache: Path | None = None) -> None:
@@ -158,7 +180,9 @@ def remove_uploads(session: str, *, cache: Path | None = None) -> None:
 def sweep_uploads(
     *, cache: Path | None = None, now: float | None = None, max_age: float = MAX_AGE
 ) -> int:
-    """Delete the folders of sessions that stored nothing for a day.
+    """Delete the folders of sessions that stored nothing for a day, or whose app has ended.
+
+    A restarted app knows no session of the one before, so nobody could reach them any more.
 
     Args:
         cache: as for `uploads_folder`.
@@ -176,12 +200,25 @@ def sweep_uploads(
         return 0
     for folder in folders:
         try:
-            if folder.is_dir() and folder.stat().st_mtime < limit:
+            if folder.is_dir() and (folder.stat().st_mtime < limit or _is_orphan(folder)):
                 shutil.rmtree(folder)
                 swept += 1
         except OSError:  # another process was first, or it is not ours to delete
             continue
     return swept
+
+
+def _is_orphan(folder: Path) -> bool:
+    """Whether the app that stored it has ended; another machine's cannot be asked."""
+    makers = []
+    for index in folder.glob("*/index.json"):
+        try:
+            by = read_json(index)["by"]
+            makers.append(Process(int(by["pid"]), str(by["marker"]), str(by["host"])))
+        except (CutSwapError, LookupError, TypeError, ValueError):
+            continue
+    here = this_process().host
+    return bool(makers) and all(m.host == here and not m.is_alive() for m in makers)
 
 
 def _store(
@@ -190,6 +227,7 @@ def _store(
     files: Sequence[tuple[Upload, str]],
     cache: Path | None,
     progress: Ticker | None,
+    limits: Limits | None,
 ) -> Uploaded:
     """Fill a new folder and put it in the place of the old one, whole or not at all."""
     home = _session_folder(session, cache)
@@ -199,14 +237,14 @@ def _store(
     except OSError as error:
         raise _unwritable(home, error) from error
     try:
-        kept, refused = _fill(made, files, progress)
+        kept, refused = _fill(made, files, progress, limits or _default_limits())
         needed = "train/good" if name == PARTS else "."
         if not any((Path(k.file).parent.as_posix()) == needed for k in kept):
             return Uploaded(None, kept, refused)
         index = [
             {"file": k.file, "name": k.name, "size": k.size, "kept_size": k.kept_size} for k in kept
         ]
-        write_json(made / "index.json", {"files": index})
+        write_json(made / "index.json", {"files": index, "by": this_process().to_dict()})
         made.chmod(0o755)  # mkdtemp's is for its owner only
         root = home / name
         shutil.rmtree(root, ignore_errors=True)
@@ -219,7 +257,10 @@ def _store(
 
 
 def _fill(
-    folder: Path, files: Sequence[tuple[Upload, str]], progress: Ticker | None
+    folder: Path,
+    files: Sequence[tuple[Upload, str]],
+    progress: Ticker | None,
+    limits: Limits,
 ) -> tuple[tuple[Kept, ...], tuple[Refused, ...]]:
     kept: list[Kept] = []
     refused: list[Refused] = []
@@ -231,15 +272,15 @@ def _fill(
         # A test photo may be a training photo too; within one folder a twin has no use.
         digest = (place, hashlib.sha256(file.data).digest())
         try:
-            if len(kept) >= MAX_FILES:
-                refused.append(Refused(name, f"more than {MAX_FILES} pictures in one upload"))
-            elif total > MAX_TOTAL_BYTES:
-                limit = f"{MAX_TOTAL_BYTES // 10**6} MB"
+            if len(kept) >= limits.files:
+                refused.append(Refused(name, f"more than {limits.files} pictures in one upload"))
+            elif total > limits.total_bytes:
+                limit = f"{limits.total_bytes // 10**6} MB"
                 refused.append(Refused(name, f"the upload as a whole is larger than {limit}"))
             elif digest in seen:
                 refused.append(Refused(name, f"the same file as {seen[digest]}"))
             else:
-                photo = decoded(file, name)
+                photo = decoded(file, name, limits.file_bytes)
                 number = sum(k.file.startswith(f"{place}/") or place == "." for k in kept) + 1
                 path = Path(place) / f"{number:03d}.png"
                 small = shrunk(photo)
@@ -251,6 +292,10 @@ def _fill(
         if progress:
             progress(done, len(files))
     return tuple(kept), tuple(refused)
+
+
+def _default_limits() -> Limits:
+    return Limits(MAX_FILES, MAX_TOTAL_BYTES, upload_photos.MAX_FILE_BYTES)
 
 
 def _size(photo: np.ndarray) -> tuple[int, int]:

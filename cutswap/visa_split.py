@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from cutswap.errors import CutSwapError
 
+MAX_BYTES = 20_000_000  # VisA's own has 1 MB for 10,821 photos
 COLUMNS = ("object", "split", "label", "image", "mask")
 
 
@@ -47,6 +49,7 @@ def parse_visa_split(path: Path) -> tuple[VisaRow, ...]:
             named): unknown split or label, a defect among the training rows, a path that leads out
             of the data set, a photo listed twice.
     """
+    _need_plain(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -76,12 +79,40 @@ def parse_visa_split(path: Path) -> tuple[VisaRow, ...]:
     return rows
 
 
+def _need_plain(path: Path) -> None:
+    """Refuse links out of the data set, whose target errors would quote, and what is no list.
+
+    Raises:
+        CutSwapError: a link that leads out, not a file, or over `MAX_BYTES`.
+    """
+    try:
+        home = os.path.realpath(path.parent.parent)
+        is_plain = path.is_file() and Path(os.path.realpath(path)).is_relative_to(home)
+        found = f"{path.stat().st_size:,} bytes" if is_plain else "none, or a link that leads out"
+        is_plain = is_plain and path.stat().st_size <= MAX_BYTES
+    except OSError as error:
+        is_plain, found = False, error.strerror or str(error)
+    if not is_plain:
+        raise CutSwapError(
+            path,
+            expected=f"a CSV file of at most {MAX_BYTES // 10**6} MB",
+            found=found,
+            fix="restore the original split file",
+        )
+
+
 def _parse_row(path: Path, line: int, values: dict[str | Any, str | Any]) -> VisaRow:
     fields = {c: (values[c] or "").strip() for c in COLUMNS}
     category = fields["object"]
     if None in values or values["label"] is None or values["image"] is None:
         raise _wrong(path, line, f"{len(COLUMNS)} values", "another number of them")
-    if not category or category.startswith(".") or "/" in category or "\\" in category:
+    if (
+        "\0" in category
+        or not category
+        or category.startswith(".")
+        or "/" in category
+        or "\\" in category
+    ):
         raise _wrong(path, line, "an object that is a folder's name", repr(category))
     if fields["split"] not in ("train", "test"):
         raise _wrong(path, line, "split train or test", repr(fields["split"]))

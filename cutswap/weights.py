@@ -133,7 +133,9 @@ def read_state(path: Path) -> StateDict:
     tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     odd = [n for n, v in tensors.items() if not _is_plain(v)]
     if odd:
-        raise _not_a_state(path, f"a sparse, quantised, complex or empty-shell tensor, {odd[0]}")
+        raise _not_a_state(
+            path, f"a sparse, quantised, complex, expanded or empty-shell tensor, {odd[0]}"
+        )
     # float() because float8 cannot be asked whether it is finite.
     broken = [
         n for n, v in tensors.items() if v.is_floating_point() and not v.float().isfinite().all()
@@ -156,7 +158,10 @@ def state_fingerprint(tensors: dict[str, Tensor]) -> str:
 def _is_plain(value: Tensor) -> bool:
     """Whether the tensor holds real numbers of its own, one for each place."""
     is_dense = value.layout == torch.strided and not value.is_meta
-    return is_dense and not value.is_quantized and not value.is_complex()
+    if not is_dense or value.is_quantized or value.is_complex():
+        return False
+    # One number expanded to 10^11 places would fit a small file and no memory.
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _first_line(error: Exception) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import data_view
+from app import data_view, public
 from app.selection import current
 
 st.title("Data")
 st.caption("Which pictures can this app show, are they sound, and how do I add mine?")
+public.notice("data")
 data_view.show(current())

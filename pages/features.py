@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import features_view
+from app import features_view, public
 from app.guards import plain_errors
 from app.selection import need_selection
 
 st.title("Features")
 st.caption("Does the boundary that fine-tuning has learnt also separate the real defects?")
+public.notice("features")
 selected = need_selection()
 with plain_errors("the features"):
     features_view.show(selected)

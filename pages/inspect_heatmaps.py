@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import inspect_view
+from app import inspect_view, public
 from app.guards import plain_errors
 from app.selection import need_selection
 
 st.title("Inspect")
 st.caption("Does it find real defects, where does it look, and what would a mistake cost?")
+public.notice("inspect_heatmaps")
 selected = need_selection()
 with plain_errors("the heatmaps"):
     inspect_view.show(selected)

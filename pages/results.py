@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import results_view
+from app import public, results_view
 from app.guards import plain_errors
 
 st.title("Results")
 st.caption("Does fine-tuning help, on which parts, and by more than the spread of the seeds?")
+public.notice("results")
 with plain_errors("the table"):
     results_view.show()

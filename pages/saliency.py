@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import saliency_view
+from app import public, saliency_view
 from app.guards import plain_errors
 from app.selection import need_selection
 
 st.title("Saliency and clusters")
 st.caption("Where does the network look, and which pixels does it look at alike?")
+public.notice("saliency")
 selected = need_selection()
 with plain_errors("the saliency maps"):
     saliency_view.show(selected)

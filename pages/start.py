@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import story
+from app import public, story
 from app.guards import plain_errors
 from app.readiness import readiness
 
 st.title("CutSwap Explorer")
+public.notice("start")
 st.markdown(
     "A network that has seen only good parts can learn to find defects, if somebody shows it"
     " convincing fake ones. CutSwap makes them: **it looks where a network looks, and swaps two"

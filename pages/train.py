@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import run_view
+from app import public, run_view
 from app.selection import current, need_selection
 
 st.title("Train")
 st.caption("Can the network learn to tell good parts from fakes, and how far is it?")
+public.notice("train")
 selected = current()
 top = st.container()
 run_view.show(selected)

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,6 +211,79 @@ def test_the_docstring_reader_reads_sections():
     )
     assert section(text, "Args") == ["a", "b", "c", "d"]
     assert section(text, "Raises") == []
+
+
+# No code from data
+
+
+def code_from_data(tree: ast.AST) -> list[str]:
+    """Calls and imports by which a file's contents, or a text, could become code."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [a.name for a in node.names]
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [n for n in names if n.split(".")[0] in FORBIDDEN_MODULES]
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        given = {k.arg: ast.unparse(k.value) for k in node.keywords}
+        needed = SAFE_CALLS.get(name)
+        if name in FORBIDDEN_CALLS or name.startswith(("os.spawn", "yaml.")):
+            found.append(name)
+        elif needed is not None and given.get(needed[0]) != needed[1]:
+            found.append(f"{name} without {needed[0]}={needed[1]}")
+        elif given.get("shell", "False") != "False" or given.get("allow_pickle") == "True":
+            found.append(f"{name}(shell or allow_pickle)")
+        elif given.get("weights_only", "True") != "True":
+            found.append(f"{name}(weights_only=False)")
+    return found
+
+
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+FORBIDDEN_CALLS = {
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.hub.load",
+    "subprocess.getoutput", "subprocess.getstatusoutput", "np.fromregex", "torch.jit.load",
+}  # fmt: skip
+SAFE_CALLS = {
+    "torch.load": ("weights_only", "True"),
+    "np.load": ("allow_pickle", "False"),
+    "np.save": ("allow_pickle", "False"),
+    "np.savez": ("allow_pickle", "False"),
+}
+
+
+@pytest.mark.parametrize("folder", ["cutswap", "app", "pages", "benchmarks"])
+def test_nothing_read_becomes_code(folder: str):
+    """Weights, arrays, settings and records are numbers and JSON; commands are lists of words."""
+    found = {
+        f"{path.relative_to(ROOT)}: {what}"
+        for path in sources(folder)
+        for what in code_from_data(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle", "from joblib import load", "eval(text)", "exec(text)", "os.system(a)",
+        "torch.load(p)", "torch.load(p, weights_only=False)", "np.load(p)",
+        "np.load(p, allow_pickle=True)", "yaml.load(f)", "subprocess.run(a, shell=True)",
+        "subprocess.Popen(a, shell=flag)", "np.savez(f, a=a)", "torch.hub.load('x', 'y')",
+        "f(weights_only=flag)",
+    ],
+)  # fmt: skip
+def test_the_code_finder_finds(line: str):
+    assert code_from_data(ast.parse(line))
+
+
+def test_the_linter_looks_for_it_too():
+    """ruff's S rules (bandit): none of them is switched off for the packages."""
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]
+    assert "S" in rules["lint"]["select"]
+    assert [r for r in rules["lint"]["ignore"] if r.startswith("S")] == ["S311"]  # no secrets here
+    assert set(rules["lint"]["per-file-ignores"]) == {"tests/*"}
 
 
 # Cost of an import

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -216,8 +217,18 @@ def test_all_problems_are_listed_at_once_fatal_first(tmp_path):
 
 def test_every_kind_has_an_explanation_and_a_case():
     made = {kind for _, deep, _ in ONE_PROBLEM.values() for _, kind, _ in deep}
-    assert made | {"no-good", "outside-link", "broken-link"} == set(KINDS)
+    assert made | {"no-good", "outside-link", "broken-link", "odd-name"} == set(KINDS)
     assert all(KINDS.values())
+
+
+def test_a_name_that_is_no_text_is_told_and_not_read(tmp_path):
+    root = build_category(tmp_path / "bolt")
+    odd = Path(os.fsdecode(os.fsencode(root / "train/good") + b"/\xff.png"))
+    (root / "train/good/000.png").rename(odd)
+    category = open_dataset(root).category()
+    assert [r.name for r in category.train] == ["train/good/001", "train/good/002"]
+    (problem,) = [p for p in find_problems(category) if p.kind == "odd-name"]
+    assert problem.path.name == "\\udcff.png"
 
 
 def test_masks_of_lying_photos_are_compared_upright(tmp_path):

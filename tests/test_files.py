@@ -264,3 +264,12 @@ def test_sha256_is_of_the_bytes(tmp_path: Path):
     content = bytes(range(256)) * 1000
     (tmp_path / "a").write_bytes(content)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_json_is_read_from_plain_files_alone(tmp_path: Path):
+    """A pipe would be waited for, and a device never ends."""
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.json")
+    for name in ("zero.json", "pipe.json"):
+        with pytest.raises(CutSwapError, match="a device or a pipe"):
+            read_json(tmp_path / name)
