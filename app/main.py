@@ -15,16 +15,17 @@ from app import selection, workspace  # noqa: E402
 from app.guards import plain_errors  # noqa: E402
 from app.memory import freeze_modules  # noqa: E402
 
-PAGES = {  # file: (title, icon); the first is the start page at /
-    "start": ("Start", ":material/home:"),
-    "saliency": ("Saliency", ":material/visibility:"),
-    "negatives": ("Negatives", ":material/swap_horiz:"),
-    "train": ("Train", ":material/model_training:"),
-    "inspect_heatmaps": ("Inspect", ":material/frame_inspect:"),
-    "features": ("Features", ":material/scatter_plot:"),
-    "results": ("Results", ":material/table_chart:"),
-    "study": ("Study", ":material/science:"),
-    "data": ("Data", ":material/database:"),
+# File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
+PAGES = {
+    "start": "Start",
+    "saliency": "Saliency",
+    "negatives": "Negatives",
+    "train": "Train",
+    "inspect_heatmaps": "Inspect",
+    "features": "Features",
+    "results": "Results",
+    "study": "Study",
+    "data": "Data",
 }
 
 
@@ -35,10 +36,10 @@ def main() -> None:
     )  # fmt: skip
     pages = {
         name: st.Page(
-            ROOT / "pages" / f"{name}.py", title=title, icon=icon, default=name == "start",
+            ROOT / "pages" / f"{name}.py", title=title, default=name == "start",
             url_path=None if name == "start" else title.lower(),
         )
-        for name, (title, icon) in PAGES.items()
+        for name, title in PAGES.items()
     }  # fmt: skip
     page = st.navigation(list(pages.values()), position="top")
     st.session_state["pages"] = pages
