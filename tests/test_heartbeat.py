@@ -31,21 +31,24 @@ def beat_of(by: Process = ME, *, age: float = 0.0, how: str = hb.WORKING) -> Bea
     return Beat(by, time.time() - age, how, "fine-tuning", 3, 10)
 
 
+AWAY = Process(7, "x", "another machine")
+
+
 @pytest.mark.parametrize(
-    ("beat", "state"),
+    ("by", "age", "how", "state"),
     [
-        (beat_of(), hb.AT_WORK),
-        (beat_of(age=120), hb.QUIET),
-        (beat_of(GONE), hb.INTERRUPTED),
-        (beat_of(GONE, age=1e6), hb.INTERRUPTED),
-        (beat_of(Process(7, "x", "another machine")), hb.ELSEWHERE),
-        (beat_of(Process(7, "x", "another machine"), age=120), hb.INTERRUPTED),
-        (beat_of(how=hb.STOPPED), hb.STOPPED),
-        (beat_of(GONE, how=hb.DONE), hb.DONE),
+        (ME, 0, hb.WORKING, hb.AT_WORK),
+        (ME, 120, hb.WORKING, hb.QUIET),
+        (GONE, 0, hb.WORKING, hb.INTERRUPTED),
+        (GONE, 1e6, hb.WORKING, hb.INTERRUPTED),
+        (AWAY, 0, hb.WORKING, hb.ELSEWHERE),
+        (AWAY, 120, hb.WORKING, hb.INTERRUPTED),
+        (ME, 0, hb.STOPPED, hb.STOPPED),
+        (GONE, 0, hb.DONE, hb.DONE),
     ],
 )
-def test_what_a_beat_says(beat: Beat, state: str):
-    assert beat.state() == state
+def test_what_a_beat_says(by: Process, age: float, how: str, state: str):
+    assert beat_of(by, age=age, how=how).state() == state
 
 
 def test_beats_are_written_and_read(tmp_path: Path):

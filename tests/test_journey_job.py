@@ -44,7 +44,8 @@ def updates(page: Any) -> int:
 def test_a_job_outlives_its_page_and_goes_on_after_a_stop(address: str, runs: Path, browser: Any):  # noqa: F811
     page = opened(browser, address + "train?cat=hex_nut+%C2%B7+Demo")
     page.get_by_role("button", name=re.compile("Start$")).click(delay=100)
-    page.get_by_text("at work").first.wait_for(timeout=120_000)
+    said = page.get_by_test_id("stMarkdown")  # the table says it too, in hidden cells
+    said.filter(has_text="at work").first.wait_for(timeout=120_000)
     page.get_by_text(re.compile(r"\d+ of 20")).first.wait_for(timeout=180_000)
     seen = updates(page)
     page.screenshot(path=runs.parent / "at_work.png", full_page=True)
@@ -57,7 +58,8 @@ def test_a_job_outlives_its_page_and_goes_on_after_a_stop(address: str, runs: Pa
     # While a script runs, the header has a Stop of Streamlit's own.
     body = page.get_by_test_id("stMainBlockContainer")
     body.get_by_role("button", name=re.compile("Stop$")).click(delay=100)
-    page.get_by_text("stopped, can be resumed").first.wait_for(timeout=60_000)
+    said = page.get_by_test_id("stMarkdown")
+    said.filter(has_text="stopped, can be resumed").first.wait_for(timeout=60_000)
     settle(page)
     done = len(training_curve(run))
     assert updates(page) == done < 20
