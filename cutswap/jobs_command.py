@@ -104,13 +104,19 @@ def _add(
 
 
 def _absolute(word: str, before: str) -> str:
+    """A word of a command, made absolute where it is a path."""
     flag, equals, value = word.partition("=")
-    if equals and flag in _PATHS:
-        return f"{flag}={Path(value).expanduser().absolute()}"
-    return str(Path(word).expanduser().absolute()) if before in _PATHS else word
+    if not equals:
+        flag, value = before, word
+    path = Path(value).expanduser()
+    is_path = flag in _PATHS or (flag in _NAMES_OR_PATHS and path.exists())
+    if not is_path:
+        return word
+    return f"{flag}={path.absolute()}" if equals else str(path.absolute())
 
 
 _PATHS = ("--data", "--out", "--run", "--json")
+_NAMES_OR_PATHS = ("--weights", "--saliency-weights")  # imagenet, or a file
 
 
 def _queued(queue: JobQueue, run: Path, command: list[str], asked: str) -> dict[str, Any]:

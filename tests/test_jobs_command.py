@@ -1,0 +1,120 @@
+"""The queue from a terminal, the device a job waits for, and the sheet of what a network saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cutswap import job_devices, jobs_command
+from cutswap.cli import main
+from cutswap.errors import CutSwapError
+from cutswap.job_devices import device_for
+from cutswap.job_queue import JobQueue
+from cutswap.processes import this_process
+from cutswap.seen_samples import ROWS, SIDE, read_seen, write_seen
+from tests.runs_for_tests import write_run
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobQueue:
+    monkeypatch.setenv("CUTSWAP_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(jobs_command, "wake", lambda _queue: None)  # nothing is to start
+    return JobQueue(tmp_path / "runs")
+
+
+def jobs(*words: object) -> int:
+    return main(["jobs", *map(str, words)])
+
+
+def test_a_command_is_checked_made_absolute_and_queued(queue, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.safetensors").write_bytes(b"")
+    words = ("finetune", "--data", "parts", "--out=runs/a", "--weights", "own.safetensors")
+    assert jobs("add", *words) == 0
+    assert "a: queued for cpu" in capsys.readouterr().out
+    (job,) = queue.active()
+    assert job.run == queue.folder / "a"
+    assert job.command == (
+        "finetune", "--data", str(tmp_path / "parts"), f"--out={tmp_path / 'runs/a'}",
+        "--weights", str(tmp_path / "own.safetensors"),
+    )  # fmt: skip
+    assert jobs("add", "--", "finetune", "--data", "parts", "--weights", "imagenet",
+                "--out", "runs/b") == 0  # fmt: skip
+    assert queue.active()[1].command[4] == "imagenet"  # a name is no path
+    assert "b: queued for cpu, 1 before it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("distill",), ("finetune", "--data", "x", "--out", "elsewhere"),
+     ("finetune", "--data", "x", "--out", "runs/a", "--epochs", "0")],
+)  # fmt: skip
+def test_what_cannot_be_queued_is_refused_at_once(queue, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    assert jobs("add", *words) == 2
+    assert queue.active() == []
+
+
+def test_list_stop_and_resume(queue, capsys):
+    assert jobs() == 0
+    assert "no runs in" in capsys.readouterr().out
+    write_run(queue.folder / "done")
+    write_run(queue.folder / "half", 4, finished=False)
+    assert jobs("list") == 0
+    said = capsys.readouterr().out
+    assert "done" in said
+    assert "interrupted" in said
+    assert jobs("resume", "half") == 0
+    assert queue.active()[0].command[0] == "finetune"
+    capsys.readouterr()
+    assert jobs("resume", "half") == 2  # it waits already
+    assert jobs("resume", "done") == 2
+    assert jobs("resume", "none") == 2
+    assert jobs("stop", "half") == 0
+    assert queue.active() == []
+    assert jobs("stop", "half") == 2
+
+
+def test_follow_ends_with_the_run(queue, capsys):
+    write_run(queue.folder / "done")
+    assert jobs("follow", "done") == 0
+    write_run(queue.folder / "half", 4, finished=False)
+    assert jobs("follow", "--runs", queue.folder, "half") == 1
+    said = capsys.readouterr().out
+    assert "done: done" in said
+    assert "half: interrupted 4" in said
+
+
+def test_the_device_with_the_shortest_line(queue, monkeypatch):
+    monkeypatch.setattr(job_devices, "_names", lambda: ("cpu", "cuda:0", "cuda:1"))
+    for number, expected in enumerate(("cuda:0", "cuda:1", "cuda:0")):
+        assert device_for("auto", queue) == expected
+        queue.add(queue.folder / str(number), ["x"], expected)
+    assert device_for("cuda", queue) == "cuda:1"
+    assert device_for("cpu", queue) == "cpu"
+    queue.claim("cuda:1", this_process())
+    assert device_for("auto", queue) == "cuda:1"  # one at work there, two in the other line
+    with pytest.raises(CutSwapError, match="mps"):
+        device_for("mps", queue)
+
+
+def test_what_it_saw_is_kept_with_its_words(tmp_path):
+    photos = torch.randint(0, 256, (ROWS + 2, 3, 32, 32, 3), dtype=torch.uint8)
+    photos[1, 2] = torch.tensor([250, 0, 0], dtype=torch.uint8)
+    scores = torch.zeros(ROWS + 2, 3, 3)
+    scores[0, 1, 2] = 50.0
+    write_seen(tmp_path, 7, photos, scores)
+    found = read_seen(tmp_path)
+    assert found is not None
+    assert found.step == 7
+    assert found.sheet.shape == (ROWS * SIDE, 3 * SIDE, 3)
+    assert (found.sheet[SIDE : 2 * SIDE, 2 * SIDE :] == (250, 0, 0)).all()
+    assert found.probabilities[0, 1].tolist() == [0, 0, 1]
+    assert np.allclose(found.probabilities[1], 1 / 3, atol=1e-3)
+    (tmp_path / "seen.json").write_text('{"step": 1, "probabilities": [[1]]}')
+    assert read_seen(tmp_path) is None
+    (tmp_path / "seen.json").unlink()
+    assert read_seen(tmp_path) is None
