@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from app import public
 from app.caches import SaliencyKey
 from app.guards import plain_errors
 from app.howto import data_flags
@@ -43,6 +44,8 @@ def quality_section(selected: Selection, looking: SaliencyKey) -> None:
         selected: the category.
         looking: whose network guides CutSwap, at which size.
     """
+    if public.is_public():  # a minute of computing for everybody who asks
+        return
     st.subheader("How good are these fakes?", anchor=False)
     st.fragment(_section)(selected, looking)
 

@@ -19,11 +19,13 @@ LIMITS = Limits(files=20, total_bytes=40_000_000, file_bytes=5_000_000)
 NOTES = {
     "start": "the rendered demo and your own uploads; no folders, no training.",
     "saliency": "the demo and your uploads, with weights that ship with the app.",
-    "negatives": "the demo and your uploads, with weights that ship with the app.",
+    "negatives": "the demo and your uploads, with weights that ship with the app; how good the"
+    " fakes are is not measured.",
     "train": "training, the queue, renaming and deleting runs are off.",
     "inspect_heatmaps": "only the demo's categories are scored; uploads and runs are not.",
     "features": "there are no runs to look into.",
     "results": "evaluating is off; the paper's own numbers can be read.",
+    "study": "studies are neither shown nor begun.",
     "data": "no folders; small uploads, for this session only.",
 }
 

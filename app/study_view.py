@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import knobs, study_new, study_queue, study_table, workspace
+from app import knobs, public, study_new, study_queue, study_table, workspace
 from app.guards import plain_errors, plain_text
 from app.howto import command_line, how_it_works
 from app.selection import current
@@ -30,7 +30,10 @@ def studies(folder: Path) -> tuple[Study, ...]:
 
 
 def show() -> None:
-    """The page below its title."""
+    """The page below its title; of a public app the explanation alone."""
+    if public.is_public():
+        _explanation()
+        return
     found = studies(workspace.runs_folder())
     by_name = {study.name: study for study in found}
     chosen: Study | None = None
