@@ -242,7 +242,7 @@ def test_an_outline_walks_round_the_mask():
 def test_a_demo_that_gets_ready_while_the_page_is_drawn(tmp_path, monkeypatch, looks: int):
     """After so many looks its folder is there; the page never takes it for another or none."""
     root = small_app(tmp_path, monkeypatch)
-    left = [looks]
+    left = [0]
 
     class Late:
         error, done, total = None, 0, 4
@@ -259,7 +259,10 @@ def test_a_demo_that_gets_ready_while_the_page_is_drawn(tmp_path, monkeypatch, l
     monkeypatch.setattr(workspace, "demo_rendering", lambda: made)
     monkeypatch.setattr(workspace, "DEMO_CATEGORIES", ("part",))
     monkeypatch.setenv("CUTSWAP_DATA", "")
-    at = open_page("saliency")
+    at = open_page("start")
+    left[0] = looks  # only now: the start page looks, too
+    at.switch_page("../pages/saliency.py").run()
     assert_alive(at)
     assert not at.info
+    assert not at.toast
     assert at.selectbox(key="cat").value == "demo/part"
