@@ -21,8 +21,9 @@ from tests.screenshots import running_app, settle  # noqa: E402
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runs folder of its own; whatever is still at work there at the end is ended."""
+    """A runs folder and a cache of its own; whatever is still at work there at the end is ended."""
     monkeypatch.setenv("CUTSWAP_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))  # not the user's own
     yield tmp_path / "runs"
     queue = JobQueue(tmp_path / "runs")
     for job in reversed(queue.active()):
