@@ -14,7 +14,12 @@ import sys
 import time
 from pathlib import Path
 
+from cutswap.cli import build_parser
+from cutswap.finetuning import finetune
+from cutswap.finetuning_flags import finetuning_settings
 from cutswap.job_states import FAILED, INTERRUPTED, STOPPED, standing
+from cutswap.photos import check_category
+from cutswap.run_folder import RunFolder
 from cutswap.run_states import read_run
 from tests.datasets_for_tests import build_category
 from tests.waiting import until
@@ -76,6 +81,22 @@ def test_killed_and_resumed_is_the_unbroken_run(tmp_path: Path):
     assert ended >= 1
 
 
+def test_updates_after_the_last_checkpoint_are_made_again_and_told_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
+    build_category(tmp_path / "bolt", train=4)
+    options = build_parser().parse_args(command(tmp_path / "bolt", tmp_path / "run")[3:])
+    checked = check_category(options.data, None)
+    for stop in (7, STEPS):
+        steps = finetune(checked, finetuning_settings(options), tmp_path / "run")
+        for progress in steps:
+            if progress.step == stop < STEPS:
+                break
+        steps.close()  # as if it had been killed: nothing is saved any more
+        assert [step for step, _, _ in losses(tmp_path / "run")] == list(range(1, stop + 1))
+        if stop < STEPS:
+            assert int(RunFolder(tmp_path / "run").read_checkpoint()["step"]) == 5
+
+
 def test_a_stop_keeps_what_was_learnt_up_to_that_update(tmp_path: Path):
     build_category(tmp_path / "bolt", train=4)
     env = {**os.environ, "CUTSWAP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
@@ -92,8 +113,6 @@ def test_a_stop_keeps_what_was_learnt_up_to_that_update(tmp_path: Path):
     stands = standing(read_run(out), None)
     assert (stands.word, stands.why) == (STOPPED, f"after update {done} of {500 * STEPS}")
     assert stands.word != INTERRUPTED
-    from cutswap.run_folder import RunFolder
-
     assert int(RunFolder(out).read_checkpoint()["step"]) == done
 
 
