@@ -85,7 +85,7 @@ def test_updates_after_the_last_checkpoint_are_made_again_and_told_once(tmp_path
     monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
     build_category(tmp_path / "bolt", train=4)
     options = build_parser().parse_args(command(tmp_path / "bolt", tmp_path / "run")[3:])
-    checked = check_category(options.data, None)
+    checked = check_category(options.data, None, skip_bad=False)
     for stop in (7, STEPS):
         steps = finetune(checked, finetuning_settings(options), tmp_path / "run")
         for progress in steps:
