@@ -72,8 +72,11 @@ def test_a_job_outlives_its_page_and_goes_on_after_a_stop(address: str, runs: Pa
     page.get_by_text("What it saw at update").wait_for()
     page.get_by_role("button", name="Open in Inspect").click(delay=100)
     page.locator(".stage img.heat").first.wait_for(timeout=240_000)
-    assert page.url.startswith(address + "inspect")
-    assert "run=hex_nut-cutswap-1" in page.url
+    # The sidebar's widgets write their parameters after the page's first picture.
+    page.wait_for_url(
+        lambda url: url.startswith(address + "inspect") and "run=hex_nut-cutswap-1" in url,
+        timeout=60_000,
+    )
     page.context.close()
 
 
