@@ -212,6 +212,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         found = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
         write_evaluation(found, options.out, notify=bars)
     print(describe(found.summary))
+    _say_missed(found.summary["missed"])
     return {**found.summary, "out": str(options.out)}
 
 
@@ -347,6 +348,17 @@ def describe(summary: dict[str, Any]) -> str:
         f" AUPRO {shown('aupro')}, F1-max {shown('f1_max')} at {summary['threshold']:.4g};"
         f" bank {summary['bank_size']}, {summary['seconds']:.1f} s"
     )
+
+
+def _say_missed(missed: dict[str, Any]) -> None:
+    """Recall by type and by area, below the figures."""
+    from cutswap.missed import over_seeds
+
+    print("defects found at that threshold, 95% intervals:")
+    kinds = [r for kind in ("by_type", "by_area") for r in over_seeds([missed], kind)]
+    width = max(len(r.name) for r in kinds)
+    for one in kinds:
+        print(f"  {one.name:<{width}}  {one.text()}")
 
 
 def _has_display() -> bool:

@@ -251,6 +251,7 @@ class _Worker:
         summary = found.summary
         return {
             "metrics": {name: summary[name] for name in METRICS},
+            "missed": summary["missed"],
             "seconds": summary["seconds"],
             "training_seconds": seconds,
             "accuracy": training.get("accuracy"),

@@ -80,6 +80,7 @@ class CellResult:
         training_seconds: spent on its network by this cell; None where that was there already.
         seconds: spent on scoring.
         accuracy: training accuracy at the end; None for the untuned network.
+        missed: recall by type and area, see `missed.Missed.to_dict`; empty where not counted.
     """
 
     state: str
@@ -88,6 +89,7 @@ class CellResult:
     training_seconds: float | None = None
     seconds: float = 0.0
     accuracy: float | None = None
+    missed: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -188,10 +190,15 @@ def read_cell(folder: Path, identity: str) -> CellResult:
         return CellResult(
             DONE, metrics, "",
             None if trained is None else float(trained), float(values["seconds"]),
-            None if accuracy is None else float(accuracy),
+            None if accuracy is None else float(accuracy), _missed(values.get("missed")),
         )  # fmt: skip
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, AttributeError):
         return CellResult(MISSING)
+
+
+def _missed(value: Any) -> dict[str, Any]:
+    """Cells of an earlier version have none; the rows are checked where they are read."""
+    return value if isinstance(value, dict) else {}
 
 
 def _figure(value: Any) -> float | None:
