@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
     _jobs(_add(commands, "jobs", "the queue: list, add, follow, stop, resume"))
+    _export(_add(commands, "export", "maps, negatives or the network in formats others read"))
     _benchmark(_add(commands, "benchmark", "time every step beside a plain way of doing it"))
     return parser
 
@@ -82,10 +83,17 @@ def _add(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
         name, help=summary, description=summary[0].upper() + summary[1:] + "."
     )
     parser.set_defaults(run=name.replace("-", "_"))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    _common(parser, None)
     return parser
+
+
+def _common(parser: argparse.ArgumentParser, default: Any) -> None:
+    """Flags of every command; an action's default is suppressed, to keep what stands before it."""
+    switch = default or False
+    parser.add_argument("--json", type=Path, default=default, metavar="FILE",
+                        help="write the results as JSON")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", default=switch, help="show tracebacks")
+    parser.add_argument("--quiet", action="store_true", default=switch, help="no progress bars")
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
@@ -279,6 +287,46 @@ def _runs(parser: argparse.ArgumentParser) -> None:
     # Suppressed: an action's default must not undo what stands before it.
     parser.add_argument("--runs", type=Path, metavar="DIR", default=argparse.SUPPRESS,
                         help="runs folder [$CUTSWAP_RUNS, or runs]")  # fmt: skip
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="WHAT", dest="what", required=True)
+    maps = actions.add_parser("maps", help="float32 TIFFs for the MVTec AD evaluation script")
+    maps.add_argument("--evaluation", type=Path, required=True, metavar="DIR",
+                      help="folder that evaluate wrote")  # fmt: skip
+    maps.add_argument("--heatmap-size", action="store_true",
+                      help="as computed, not enlarged to the photos")  # fmt: skip
+    negatives = actions.add_parser(
+        "negatives", help="a data set of negatives with masks, in the layout of MVTec AD"
+    )
+    _data(negatives)
+    _skip_bad(negatives)
+    negatives.add_argument("--method", default="cutswap", metavar="M,M,...",
+                           help="methods, with commas [cutswap]")  # fmt: skip
+    negatives.add_argument("--count", type=_count, metavar="N",
+                           help="negatives a method [one a photo they are made of]")  # fmt: skip
+    negatives.add_argument("--hold-out", type=float, default=0.5, metavar="SHARE",
+                           help="share of the photos that negatives are made of and train/good"
+                           " lacks; 0: all photos for both [0.5]")  # fmt: skip
+    negatives.add_argument("--seed", type=_seed, default=0, help="seed of every draw [0]")
+    add_flags(negatives, NegativeSettings, skip=("method",))
+    add_flags(negatives, ClusterSettings)
+    add_flags(negatives, SaliencySettings, skip=("fusion",))
+    model = actions.add_parser("model", help="phi as TorchScript and ONNX, checked")
+    model.add_argument("--run", dest="run_folder", type=Path, metavar="RUN",
+                       help="folder of a finished finetune run")  # fmt: skip
+    model.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
+    model.add_argument("--weights", help="its weights, without --run [embedded]")
+    model.add_argument("--layers", default="layer2,layer3", metavar="L,L",
+                       help="outputs, in this order [layer2,layer3]")  # fmt: skip
+    model.add_argument("--image-size", type=_count, default=256, help="side of its input [256]")
+    model.add_argument("--formats", default="torchscript,onnx", metavar="F,F",
+                       help="torchscript, onnx or both [both]")  # fmt: skip
+    for action in (maps, negatives, model):
+        action.add_argument(
+            "--out", type=Path, required=True, metavar="DIR", help="folder to write"
+        )
+        _common(action, argparse.SUPPRESS)
 
 
 def _benchmark(parser: argparse.ArgumentParser) -> None:

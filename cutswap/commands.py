@@ -314,6 +314,13 @@ def jobs(options: argparse.Namespace) -> dict[str, Any]:
     return do(options)
 
 
+def export(options: argparse.Namespace) -> dict[str, Any]:
+    """Maps, negatives or the network in formats that others read."""
+    from cutswap.export_command import export as do
+
+    return do(options)
+
+
 def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     """Times beside plain baselines, as a table."""
     from cutswap.benchmark.sizes import FULL, QUICK
