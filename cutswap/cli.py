@@ -67,6 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     _augment(_add(commands, "augment", "draw negatives of one image"))
     _finetune(_add(commands, "finetune", "fine-tune a network on a category's negatives"))
     _evaluate(_add(commands, "evaluate", "PatchCore heatmaps and AUROC of a category"))
+    _evaluate_anomalib(
+        _add(commands, "evaluate-anomalib", "STFPM, PaDiM or DRAEM on the same split and figures")
+    )
     _features(_add(commands, "features", "what a run has learnt: features before, after"))
     _quality(_add(commands, "quality", "how good a category's negatives are, method by method"))
     _reproduce(_add(commands, "reproduce", "repeat the paper's tables, cell by cell"))
@@ -185,6 +188,21 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, PatchCoreSettings)
 
 
+def _evaluate_anomalib(parser: argparse.ArgumentParser) -> None:
+    from cutswap.detector_settings import DETECTORS, DetectorSettings
+
+    _data(parser)
+    _skip_bad(parser)
+    parser.add_argument("--detector", required=True, choices=tuple(DETECTORS), help="which one")
+    parser.add_argument("--backbone", default="resnet18",
+                        help="network of STFPM and PaDiM [resnet18]")  # fmt: skip
+    parser.add_argument("--weights", default="embedded",
+                        help="its weights, as everywhere; never from a hub [embedded]")  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
+    _seed_and_out(parser, "folder to write")
+    add_flags(parser, DetectorSettings)
+
+
 def _features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", dest="run_folder", type=Path, required=True, metavar="RUN",
                         help="folder of a finished finetune run")  # fmt: skip
@@ -220,6 +238,9 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
                         help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values())
                         + "; the flags below change it [laptop]")  # fmt: skip
+    parser.add_argument("--detectors", nargs="+", default=[], metavar="D",
+                        help="others beside ours in Tables 1 to 4: stfpm, padim, draem; by the"
+                        " optional extra cutswap[anomalib]")  # fmt: skip
     parser.add_argument("--plan", action="store_true", help="print the plan and end")
     _skip_bad(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR",
@@ -230,6 +251,9 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
         parser, SaliencySettings, skip=("image_size", "fusion"), prefix="saliency-",
         names=SALIENCY_NAMES,
     )  # fmt: skip
+    from cutswap.detector_settings import DetectorSettings
+
+    add_flags(parser, DetectorSettings, skip=("image_size",), prefix="detector-")
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

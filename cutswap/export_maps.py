@@ -50,9 +50,7 @@ def export_maps(
     for index, name in enumerate(found.names):
         values = np.array(found.heatmaps[index], dtype=np.float32)
         if records is not None:
-            height, width = photo_size(records[index].image)
-            large = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
-            values = large.astype(np.float32, copy=False)
+            values = enlarged(values, photo_size(records[index].image))
         write_map(out / MAPS / category / f"{_inside(name)}.tiff", values)
         if progress:
             progress(index + 1, len(found.names))
@@ -71,6 +69,12 @@ def export_maps(
     }  # fmt: skip
     write_json(out / "export.json", result)
     return result
+
+
+def enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A (h, w) float32 map at a photo's size (H, W), bilinear."""
+    large = cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return large.astype(np.float32, copy=False)
 
 
 def write_map(path: Path, values: np.ndarray) -> None:

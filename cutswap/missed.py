@@ -21,6 +21,7 @@ from cutswap.records import GOOD, natural_key
 Z = 1.959963984540054  # of 95%, two sides
 # Shares of the image's area. Fixed, so that two networks or two categories can be compared.
 AREAS = (0.005, 0.02, 0.1)
+_ALARMS = "good, called defective"
 _AREA_NAMES = ("under 0.5% of the image", "0.5% to 2%", "2% to 10%", "10% and more")
 
 
@@ -61,10 +62,10 @@ class Recall:
         }
 
     def text(self) -> str:
-        """`3 of 10 found: 0.30 (0.11 to 0.60)`."""
+        """`3 of 10: 0.30 (0.11 to 0.60)`."""
         low, high = self.interval
         found = f"{self.found:.1f}".removesuffix(".0")
-        return f"{found} of {self.count} found: {self.recall:.2f} ({low:.2f} to {high:.2f})"
+        return f"{found} of {self.count}: {self.recall:.2f} ({low:.2f} to {high:.2f})"
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,13 @@ class Missed:
         threshold: scores at or above it are called defective.
         by_type: in natural order of their names.
         by_area: from small to large, bands without an image left out; empty without masks.
+        alarms: good images called defective: what the recall costs.
     """
 
     threshold: float
     by_type: tuple[Recall, ...]
     by_area: tuple[Recall, ...]
+    alarms: Recall | None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -87,6 +90,7 @@ class Missed:
             "threshold": self.threshold,
             "by_type": [r.to_dict() for r in self.by_type],
             "by_area": [r.to_dict() for r in self.by_area],
+            "alarms": [self.alarms.to_dict()] if self.alarms else [],
         }
 
 
@@ -149,7 +153,9 @@ def missed_defects(
             own = is_bad & (band == place)
             if own.any():
                 by_area.append(Recall(name, int(called[own].sum()), int(own.sum())))
-    return Missed(float(threshold), tuple(by_type), tuple(by_area))
+    good = int((~is_bad).sum())
+    alarms = Recall(_ALARMS, int(called[~is_bad].sum()), good) if good else None
+    return Missed(float(threshold), tuple(by_type), tuple(by_area), alarms)
 
 
 def over_seeds(results: Sequence[dict[str, Any]], kind: str) -> tuple[Recall, ...]:
@@ -159,7 +165,7 @@ def over_seeds(results: Sequence[dict[str, Any]], kind: str) -> tuple[Recall, ..
 
     Args:
         results: what `Missed.to_dict` gave, one a seed; others count as not there.
-        kind: `by_type` or `by_area`.
+        kind: `by_type`, `by_area` or `alarms`.
     """
     found: dict[str, list[tuple[float, int]]] = {}
     for result in results:
@@ -167,7 +173,7 @@ def over_seeds(results: Sequence[dict[str, Any]], kind: str) -> tuple[Recall, ..
         for row in rows if isinstance(rows, list) else ():
             if _is_row(row):
                 found.setdefault(row["name"], []).append((float(row["found"]), row["count"]))
-    names = sorted(found, key=natural_key) if kind == "by_type" else [*_AREA_NAMES]
+    names = [*_AREA_NAMES] if kind == "by_area" else sorted(found, key=natural_key)
     return tuple(
         Recall(name, sum(f for f, _ in found[name]) / len(found[name]), found[name][0][1])
         for name in names

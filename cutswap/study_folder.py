@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cutswap.detector_settings import DETECTORS
 from cutswap.errors import CutSwapError
 from cutswap.files import read_json, write_json
 from cutswap.paper_tables import PAPER_TABLES
@@ -140,6 +141,12 @@ class Study:
     def count(self, state: str) -> int:
         """Distinct cells of that state."""
         return sum(self.result(cell).state == state for cell in self.distinct)
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Other detectors among its methods, by the names of the command line."""
+        methods = {cell.method for cell in self.cells}
+        return tuple(name for name, row in DETECTORS.items() if row in methods)
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -50,8 +50,9 @@ def test_counts_by_type_and_area():
     assert [(r.name, r.found, r.count) for r in found.by_area] == [
         ("under 0.5% of the image", 1, 1), ("0.5% to 2%", 1, 2), ("10% and more", 0, 1),
     ]  # fmt: skip
-    assert found.by_type[0].text() == "1 of 2 found: 0.50 (0.09 to 0.91)"
+    assert found.by_type[0].text() == "1 of 2: 0.50 (0.09 to 0.91)"
     assert found.to_dict()["by_type"][0]["recall"] == 0.5
+    assert found.alarms == Recall("good, called defective", 1, 2)  # 0.9 of 0.9 and 0.2
 
 
 def test_without_masks_types_alone():
@@ -64,7 +65,7 @@ def test_seeds_share_their_images():
     results = [missed_defects(DEFECTS, SCORES, t, masks()).to_dict() for t in (0.5, 0.3)]
     types = over_seeds([*results, {}, {"by_type": [{"name": "x", "count": True}]}], "by_type")
     assert types[0] == Recall("crack", 1.5, 2)
-    assert types[0].text() == "1.5 of 2 found: 0.75 (0.20 to 0.97)"
+    assert types[0].text() == "1.5 of 2: 0.75 (0.20 to 0.97)"
     assert [r.found for r in over_seeds(results, "by_area")] == [1, 1.5, 0]
 
 
@@ -77,7 +78,9 @@ def test_the_report_shows_each_row_beside_the_others(tmp_path):
         write_cell(study.path, cell.id, done(cell.id, 0.9, missed=missed))
     study = read_study(study.path)
     (table,) = missed_tables(study)
-    assert table.kinds == ("crack (2)", "crack2 (1)", "scratch (1)")
+    assert table.kinds == (
+        "crack (2)", "crack2 (1)", "scratch (1)", "good, called defective (2)",
+    )  # fmt: skip
     assert [row for row, _ in table.rows] == ["Random cluster", "Min cluster", "Max cluster"]
     assert table.rows[0][1][0] == "0.75 (0.20 to 0.97)"
     assert "0.75 (0.20 to 0.97)" in to_html(study)
