@@ -76,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
     _jobs(_add(commands, "jobs", "the queue: list, add, follow, stop, resume"))
+    _download(_add(commands, "download", "VisA in one step; MVTec AD: instructions and a check"))
     _export(_add(commands, "export", "maps, negatives or the network in formats others read"))
     _benchmark(_add(commands, "benchmark", "time every step beside a plain way of doing it"))
     return parser
@@ -311,6 +312,18 @@ def _runs(parser: argparse.ArgumentParser) -> None:
     # Suppressed: an action's default must not undo what stands before it.
     parser.add_argument("--runs", type=Path, metavar="DIR", default=argparse.SUPPRESS,
                         help="runs folder [$CUTSWAP_RUNS, or runs]")  # fmt: skip
+
+
+def _download(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", choices=("visa", "mvtec"), help="which data set")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to unpack into")
+    parser.add_argument("--accept-licence", action="store_true",
+                        help="you have read the licence that the command shows")  # fmt: skip
+    parser.add_argument("--archive", type=Path, metavar="PATH",
+                        help="an archive fetched by hand; of mvtec also its folder")  # fmt: skip
+    parser.add_argument("--sha256", metavar="HEX", help="what its archive must hash to [the pin]")
+    parser.add_argument("--url", help="another address of VisA's archive [the publisher's]")
+    parser.add_argument("--keep-archive", action="store_true", help="do not delete it afterwards")
 
 
 def _export(parser: argparse.ArgumentParser) -> None:

@@ -344,6 +344,13 @@ def jobs(options: argparse.Namespace) -> dict[str, Any]:
     return do(options)
 
 
+def download(options: argparse.Namespace) -> dict[str, Any]:
+    """A published data set fetched, or one fetched by hand checked."""
+    from cutswap.download_command import download as do
+
+    return do(options)
+
+
 def export(options: argparse.Namespace) -> dict[str, Any]:
     """Maps, negatives or the network in formats that others read."""
     from cutswap.export_command import export as do

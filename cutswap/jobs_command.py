@@ -131,7 +131,8 @@ def _absolute(word: str, before: str) -> str:
 
 
 _PATHS = ("--data", "--out", "--run", "--json")
-_NAMES_OR_PATHS = ("--weights", "--saliency-weights")  # imagenet, or a file
+# imagenet, or a file; none, or a folder
+_NAMES_OR_PATHS = ("--weights", "--saliency-weights", "--detector-textures")
 
 
 def _queued(queue: JobQueue, run: Path, command: list[str], asked: str) -> dict[str, Any]:
