@@ -13,6 +13,7 @@ from cutswap.settings import Settings, setting
 
 # Name of the command line to the row of a table; STFPM and Draem as the paper prints them.
 DETECTORS = {"stfpm": "STPM", "padim": "PaDiM", "draem": "Draem"}
+DETECTOR_EPOCHS = {"stfpm": 100, "draem": 700}  # of their papers; PaDiM makes one pass
 EXTRA = 'pip install "cutswap[anomalib]"'
 
 

@@ -13,7 +13,7 @@ from cutswap.study_settings import StudySettings
 # Two cores of an AMD EPYC (Zen 2), torch 2.14: 256 pixels, ResNet18, one image forward and
 # backward, and one image scored. Rough: only until the first cells of a study are done.
 TRAINED, SCORED = 0.09, 0.05  # seconds an image
-OTHERS = {"STPM": 0.09, "PaDiM": 0.1, "Draem": 4.0}  # seconds an image and epoch, one core
+OTHERS = {"STPM": 0.11, "PaDiM": 0.2, "Draem": 10.0}  # seconds an image and epoch, one busy core
 NETWORK_MB = 46  # of one tuned network on disk
 
 

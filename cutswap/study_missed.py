@@ -15,7 +15,7 @@ class MissedTable:
 
     Attributes:
         title: table, category and coreset.
-        kinds: types of defect, then bands of area, with their numbers of images.
+        kinds: false alarms, types of defect, bands of area, with their numbers of images.
         rows: each row's name and its texts, in the order of `kinds`.
     """
 
@@ -49,7 +49,7 @@ def _table(study: Study, title: str, cells: list[PlannedCell]) -> MissedTable | 
     for row in dict.fromkeys(c.row for c in cells):
         results = [study.result(c) for c in cells if c.row == row]
         counts = [r.missed for r in results if r.state == DONE and r.missed]
-        kinds = [r for kind in ("by_type", "by_area", "alarms") for r in over_seeds(counts, kind)]
+        kinds = [r for kind in ("alarms", "by_type", "by_area") for r in over_seeds(counts, kind)]
         if kinds:
             rows[row] = {f"{r.name} ({r.count})": r for r in kinds}
     names = tuple(dict.fromkeys(name for row in rows.values() for name in row))

@@ -104,7 +104,7 @@ def _shown(entry: Entry) -> dict[str, str]:
         "paper": "–" if entry.paper is None else f"{entry.paper:.3f}",
         "gap": "–" if gap is None else mark + signed(gap),
         "way": way,
-        "verdict": entry.verdict,
+        "verdict": entry.verdict if entry.wanted else "paper only",
     }
 
 

@@ -19,6 +19,7 @@ from cutswap.detector_settings import DETECTORS, DetectorSettings, detector_name
 from cutswap.errors import CutSwapError
 from cutswap.paper_tables import CUTSWAP
 from cutswap.photos import check_category
+from cutswap.study_findings import statements
 from cutswap.study_flags import repeat_study, study_settings
 from cutswap.study_folder import read_study, write_study
 from cutswap.study_identity import Weights, detector_of, identities
@@ -84,6 +85,9 @@ class TestPlans:
         assert rows["STPM"].paper is not None
         assert rows["InTra"].ours is None  # the paper's number alone
         assert [e.row for e in entries(study, "II", "image_auroc")].count("STPM") == 2
+        assert "STPM trains for 2 epochs of anomalib's recipe; its paper for 100." in statements(
+            study
+        )
         words = repeat_study(study)
         assert words[words.index("--detectors") + 1] == "stfpm"
         again = study_settings(build_parser().parse_args(words))

@@ -79,8 +79,8 @@ def test_the_report_shows_each_row_beside_the_others(tmp_path):
     study = read_study(study.path)
     (table,) = missed_tables(study)
     assert table.kinds == (
-        "crack (2)", "crack2 (1)", "scratch (1)", "good, called defective (2)",
+        "good, called defective (2)", "crack (2)", "crack2 (1)", "scratch (1)",
     )  # fmt: skip
     assert [row for row, _ in table.rows] == ["Random cluster", "Min cluster", "Max cluster"]
-    assert table.rows[0][1][0] == "0.75 (0.20 to 0.97)"
+    assert table.rows[0][1][1] == "0.75 (0.20 to 0.97)"
     assert "0.75 (0.20 to 0.97)" in to_html(study)
