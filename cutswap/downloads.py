@@ -28,6 +28,7 @@ from cutswap.files import read_json, write_json
 
 PIECE = 1 << 20  # bytes read at once
 TRIES = 6  # in a row without a new byte
+FIRST_TRIES = 3  # before the first byte: no network, most likely
 WAIT = 2.0  # seconds before the second try, doubled each time
 TIMEOUT = 60.0  # seconds of silence
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -105,7 +106,7 @@ def _bring(
     url: str, part: Path, progress: Progress | None, say: Callable[[str], None], wait: float
 ) -> str:
     """Fill the part; returns the ETag."""
-    failures, pause = 0, wait
+    failures = 0
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
@@ -114,12 +115,13 @@ def _bring(
             _need_hope(url, part, error)
             now = part.stat().st_size if part.exists() else 0
             # A connection that broke but brought something is no reason to give up.
-            failures, pause = (0, wait) if now > before else (failures + 1, pause * 2)
-            if failures >= TRIES:
+            failures = 0 if now > before else failures + 1
+            if failures >= (TRIES if now else min(TRIES, FIRST_TRIES)):
                 raise CutSwapError(
                     url, expected="a connection that lasts", found=_why(error),
                     fix=f"run the same command again later; {now:,} bytes are kept",
                 ) from error  # fmt: skip
+            pause = wait * 2 ** max(0, failures - 1)
             say(f"{_why(error)}; going on from {now:,} bytes in {pause:g} s")
             time.sleep(pause)
 

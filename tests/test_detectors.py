@@ -159,6 +159,19 @@ class TestAnomalib:
         assert (teacher == before[0]).all()
         assert not (student == before[1]).all()
 
+    def test_reproduce_computes_its_cell_once(self, parts, tmp_path):
+        words = ["reproduce", "--data", str(parts), "--table", "2", "--detectors", "padim",
+                 "--seeds", "1", "--weights", "random", "--saliency-weights", "random",
+                 "--image-size", "64", "--steps-per-epoch", "1", "--batch-size", "2", "--quiet",
+                 "--out", str(tmp_path / "s")]  # fmt: skip
+        for computed in (4, 0):
+            assert main([*words, "--json", str(tmp_path / "r.json")]) == 0
+            assert json.loads((tmp_path / "r.json").read_text())["computed"] == computed
+        study = read_study(tmp_path / "s")
+        (cell,) = [c for c in study.cells if c.row == "PaDiM"]
+        assert study.result(cell).missed["by_type"][0]["count"] == 3
+        assert cell.run == ""
+
     def test_it_can_be_stopped(self, parts):
         checked = check_category(parts, None, skip_bad=False)
         asked = iter((False, True))

@@ -196,8 +196,10 @@ class TestFetch:
             brought(server, tmp_path / "c")
 
     def test_nobody_there(self, tmp_path):
+        said: list[str] = []
         with pytest.raises(CutSwapError, match="a connection that lasts"):
-            fetch("http://127.0.0.1:9/x", tmp_path / "x", None, wait=0.001)
+            fetch("http://127.0.0.1:9/x", tmp_path / "x", None, wait=0.001, say=said.append)
+        assert [text.split(" in ")[-1] for text in said] == ["0.001 s", "0.002 s"]
 
     @pytest.mark.parametrize("url", ["http://example.org/x", "file:///etc/passwd", "ftp://a/b"])
     def test_only_https_leaves_this_machine(self, tmp_path, url):
