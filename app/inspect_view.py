@@ -16,6 +16,7 @@ from app import (
     inspect_caches,
     inspect_charts,
     inspect_compare,
+    inspect_missed,
     inspect_nearest,
     inspect_thresholds,
     inspect_unlabelled,
@@ -115,7 +116,7 @@ class _Screen:
         return [r for r in self.asked.selected.category.train if str(r.image) not in out]
 
     def draw(self) -> None:
-        top, middle, line, thresholds, near, curves = (st.container() for _ in range(6))
+        top, middle, line, thresholds, missed, near, curves = (st.container() for _ in range(7))
         pixels = inspect_thresholds.tally_of(self.truth)
         with thresholds:
             st.subheader("Threshold, mistakes and their price", anchor=False)
@@ -135,6 +136,10 @@ class _Screen:
             self._headline(heat, verdicts)
         with line, plain_errors("the scores"):
             self._number_line(heat, verdicts)
+        with missed, plain_errors("which defects are missed"):
+            masks = None if self.truth is None else self.truth.masks
+            acting = self.images.acting(verdicts.image)
+            inspect_missed.section(self.found, masks, acting)
         with near, plain_errors("the nearest normal patch"):
             if heat is not None and compared is not None:
                 inspect_nearest.section(compared, self.record)

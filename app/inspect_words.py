@@ -54,7 +54,12 @@ def commands(asked: Asked) -> None:
         summary = asked.saved.summary
         line = saved_command(summary) if summary else None
         if line is not None:
-            command_line(line, note="Writes these numbers anew.")
+            maps = ["export", "maps", "--evaluation", asked.saved.path, "--out", "out/maps"]
+            command_line(
+                line, maps,
+                note="The first writes these numbers anew; the second their heatmaps as float32"
+                " TIFFs, for the MVTec AD evaluation script.",
+            )  # fmt: skip
         return
     selected, wanted = asked.selected, asked.wanted
     flags: list[object] = data_flags(selected.dataset.root, selected.category.name)  # type: ignore[assignment]

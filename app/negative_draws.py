@@ -172,18 +172,27 @@ def tally(drawn: list[Drawn]) -> tuple[Counter[str], Counter[str]]:
     return rejected, fallbacks
 
 
-def archive(drawn: list[Drawn], about: dict[str, Any]) -> bytes:
+def archive(drawn: list[Drawn], about: dict[str, Any], *, as_folders: bool = False) -> bytes:
     """Positives, negatives, masks and records as a ZIP, lossless.
 
-    Names and the record's layout are those of the `augment` command.
+    Args:
+        drawn: samples, all of one method.
+        about: what the record says besides.
+        as_folders: in the layout of MVTec AD, as `export negatives` writes it; else names are those
+            of the `augment` command. The record's layout is that command's either way.
     """
+    names = ("positive_{:03d}", "negative_{:03d}", "mask_{:03d}")
+    if as_folders and drawn:
+        method = drawn[0].negative.record.method
+        names = ("train/good/{:04d}", f"test/{method}/{{:04d}}",
+                 f"ground_truth/{method}/{{:04d}}_mask")  # fmt: skip
     data = io.BytesIO()
     records = []
     with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as store:
         for index, one in enumerate(drawn):
-            store.writestr(f"positive_{index:03d}.png", png(one.positive))
-            store.writestr(f"negative_{index:03d}.png", png(one.negative.photo))
-            store.writestr(f"mask_{index:03d}.png", png(one.negative.mask))
+            pictures = (one.positive, one.negative.photo, one.negative.mask)
+            for name, picture in zip(names, pictures, strict=True):
+                store.writestr(f"{name.format(index)}.png", png(picture))
             records.append(
                 {
                     **one.negative.record.to_dict(),

@@ -193,10 +193,17 @@ def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
         "cluster_settings": clusters.to_dict(),
         "weak": drawing.weak.to_dict(),
     }
-    st.download_button(
+    first, second = st.columns(2)
+    stem = f"{drawing.method.lower().replace(' ', '-')}-{selected.category.name}"
+    first.download_button(
         "Download the twelve with masks and records (ZIP)", lambda: archive(several, about),
-        file_name=f"{drawing.method.lower().replace(' ', '-')}-{selected.category.name}.zip",
-        mime="application/zip", icon=":material/download:",
+        file_name=f"{stem}.zip", mime="application/zip", icon=":material/download:",
+    )  # fmt: skip
+    second.download_button(
+        "The same in folders of MVTec AD (ZIP)", lambda: archive(several, about, as_folders=True),
+        file_name=f"{stem}-mvtec.zip", mime="application/zip", icon=":material/folder_zip:",
+        help="train/good, test/METHOD and ground_truth/METHOD, as anomalib's Folder and this app"
+        " read them. A whole category so: python -m cutswap export negatives --help.",
     )  # fmt: skip
 
 

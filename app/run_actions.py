@@ -14,6 +14,7 @@ from cutswap.errors import CutSwapError
 from cutswap.finetune_command import repeat_arguments
 from cutswap.job_states import Standing
 from cutswap.runs import DONE, FoundRun
+from cutswap.study_runs import resume_command, study_of
 
 PATIENCE = 15.0  # seconds a process gets to end after its update before force is offered
 _STOPPING = "train.stopping"  # session: run name -> when it was asked to stop
@@ -28,6 +29,11 @@ def action(run: FoundRun, stands: Standing) -> None:
         )  # fmt: skip
     elif stands.word in (js.STARTING, js.AT_WORK, js.SILENT) and stands.job is not None:
         _stop_button(run, stands)
+    elif stands.word in js.RESUMABLE and study_of(run.path) is not None:
+        study = st.session_state["pages"].get("study")
+        st.caption("The study goes on as a whole: Compute the rest, on the Study page.")
+        if study is not None:
+            st.page_link(study, label="Open Study", icon=":material/science:")
     elif stands.word in js.RESUMABLE and command_of(run, stands) is not None:
         if st.button(
             "Try again" if stands.word == js.FAILED else "Resume", key=f"resume.{run.name}",
@@ -47,6 +53,12 @@ def action(run: FoundRun, stands: Standing) -> None:
 
 def command_of(run: FoundRun, stands: Standing) -> list[str] | None:
     """What resumes or repeats a run, after `python -m cutswap`; None where nothing tells it."""
+    owner = study_of(run.path)
+    if owner is not None:
+        try:
+            return resume_command(owner)[0]
+        except CutSwapError:  # its study.json is broken; the Study page says how
+            return None
     if run.settings:
         return None if settings_error(run) else repeat_arguments(run.settings, run.path)
     return list(stands.job.command) if stands.job is not None else None

@@ -19,6 +19,7 @@ from app.run_panel import ago, panel, words
 from app.selection import found_runs
 from cutswap.job_states import Standing
 from cutswap.runs import FoundRun
+from cutswap.study_runs import mark_of
 
 EVERY = 4.0  # seconds between looks at the list; the chosen run is looked at more often
 _WORDS = "train.words"  # session: the states that the page as it stands was drawn for
@@ -87,6 +88,7 @@ def _line(run: FoundRun, stands: Standing) -> dict[str, str]:
     accuracy = run.result.get("accuracy")
     return {
         "run": run.name,
+        "of": mark_of(run.path),
         "category": run.category,
         "state": words(stands),
         "device": stands.job.device if stands.job else "",

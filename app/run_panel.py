@@ -19,6 +19,7 @@ from cutswap.errors import CutSwapError
 from cutswap.job_log import log_tail
 from cutswap.job_states import Standing
 from cutswap.runs import BROKEN, DONE, FoundRun
+from cutswap.study_runs import mark_of
 
 EVERY = 2.0  # seconds between looks at a run at work; an update takes about as long on a CPU
 ICONS = {
@@ -77,6 +78,8 @@ def _head(run: FoundRun, stands: Standing) -> None:
     said, button = st.columns([5, 2], vertical_alignment="center")
     when = f" · {ago(run.changed)}" if run.changed else ""
     of = f" on {plain_text(run.category)}" if run.category else ""
+    mark = mark_of(run.path)
+    of += f" · **{plain_text(mark)}**" if mark else ""
     with said:
         st.markdown(f"{ICONS[stands.word]} **{plain_text(run.name)}**{of} · {words(stands)}{when}")
     with button:

@@ -67,12 +67,17 @@ def build_parser() -> argparse.ArgumentParser:
     _augment(_add(commands, "augment", "draw negatives of one image"))
     _finetune(_add(commands, "finetune", "fine-tune a network on a category's negatives"))
     _evaluate(_add(commands, "evaluate", "PatchCore heatmaps and AUROC of a category"))
+    _evaluate_anomalib(
+        _add(commands, "evaluate-anomalib", "STFPM, PaDiM or DRAEM on the same split and figures")
+    )
     _features(_add(commands, "features", "what a run has learnt: features before, after"))
     _quality(_add(commands, "quality", "how good a category's negatives are, method by method"))
     _reproduce(_add(commands, "reproduce", "repeat the paper's tables, cell by cell"))
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
     _jobs(_add(commands, "jobs", "the queue: list, add, follow, stop, resume"))
+    _download(_add(commands, "download", "VisA in one step; MVTec AD: instructions and a check"))
+    _export(_add(commands, "export", "maps, negatives or the network in formats others read"))
     _benchmark(_add(commands, "benchmark", "time every step beside a plain way of doing it"))
     return parser
 
@@ -82,10 +87,17 @@ def _add(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
         name, help=summary, description=summary[0].upper() + summary[1:] + "."
     )
     parser.set_defaults(run=name.replace("-", "_"))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    _common(parser, None)
     return parser
+
+
+def _common(parser: argparse.ArgumentParser, default: Any) -> None:
+    """Flags of every command; an action's default is suppressed, to keep what stands before it."""
+    switch = default or False
+    parser.add_argument("--json", type=Path, default=default, metavar="FILE",
+                        help="write the results as JSON")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", default=switch, help="show tracebacks")
+    parser.add_argument("--quiet", action="store_true", default=switch, help="no progress bars")
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
@@ -177,6 +189,21 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, PatchCoreSettings)
 
 
+def _evaluate_anomalib(parser: argparse.ArgumentParser) -> None:
+    from cutswap.detector_settings import DETECTORS, DetectorSettings
+
+    _data(parser)
+    _skip_bad(parser)
+    parser.add_argument("--detector", required=True, choices=tuple(DETECTORS), help="which one")
+    parser.add_argument("--backbone", default="resnet18",
+                        help="network of STFPM and PaDiM [resnet18]")  # fmt: skip
+    parser.add_argument("--weights", default="embedded",
+                        help="its weights, as everywhere; never from a hub [embedded]")  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
+    _seed_and_out(parser, "folder to write")
+    add_flags(parser, DetectorSettings)
+
+
 def _features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", dest="run_folder", type=Path, required=True, metavar="RUN",
                         help="folder of a finished finetune run")  # fmt: skip
@@ -212,6 +239,9 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
                         help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values())
                         + "; the flags below change it [laptop]")  # fmt: skip
+    parser.add_argument("--detectors", nargs="+", default=[], metavar="D",
+                        help="others beside ours in Tables 1 to 4: stfpm, padim, draem; by the"
+                        " optional extra cutswap[anomalib]")  # fmt: skip
     parser.add_argument("--plan", action="store_true", help="print the plan and end")
     _skip_bad(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR",
@@ -222,6 +252,9 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
         parser, SaliencySettings, skip=("image_size", "fusion"), prefix="saliency-",
         names=SALIENCY_NAMES,
     )  # fmt: skip
+    from cutswap.detector_settings import DetectorSettings
+
+    add_flags(parser, DetectorSettings, skip=("image_size",), prefix="detector-")
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
@@ -279,6 +312,58 @@ def _runs(parser: argparse.ArgumentParser) -> None:
     # Suppressed: an action's default must not undo what stands before it.
     parser.add_argument("--runs", type=Path, metavar="DIR", default=argparse.SUPPRESS,
                         help="runs folder [$CUTSWAP_RUNS, or runs]")  # fmt: skip
+
+
+def _download(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", choices=("visa", "mvtec"), help="which data set")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to unpack into")
+    parser.add_argument("--accept-licence", action="store_true",
+                        help="you have read the licence that the command shows")  # fmt: skip
+    parser.add_argument("--archive", type=Path, metavar="PATH",
+                        help="an archive fetched by hand; of mvtec also its folder")  # fmt: skip
+    parser.add_argument("--sha256", metavar="HEX", help="what its archive must hash to [the pin]")
+    parser.add_argument("--url", help="another address of VisA's archive [the publisher's]")
+    parser.add_argument("--keep-archive", action="store_true", help="do not delete it afterwards")
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="WHAT", dest="what", required=True)
+    maps = actions.add_parser("maps", help="float32 TIFFs for the MVTec AD evaluation script")
+    maps.add_argument("--evaluation", type=Path, required=True, metavar="DIR",
+                      help="folder that evaluate wrote")  # fmt: skip
+    maps.add_argument("--heatmap-size", action="store_true",
+                      help="as computed, not enlarged to the photos")  # fmt: skip
+    negatives = actions.add_parser(
+        "negatives", help="a data set of negatives with masks, in the layout of MVTec AD"
+    )
+    _data(negatives)
+    _skip_bad(negatives)
+    negatives.add_argument("--method", default="cutswap", metavar="M,M,...",
+                           help="methods, with commas [cutswap]")  # fmt: skip
+    negatives.add_argument("--count", type=_count, metavar="N",
+                           help="negatives a method [one a photo they are made of]")  # fmt: skip
+    negatives.add_argument("--hold-out", type=float, default=0.5, metavar="SHARE",
+                           help="share of the photos that negatives are made of and train/good"
+                           " lacks; 0: all photos for both [0.5]")  # fmt: skip
+    negatives.add_argument("--seed", type=_seed, default=0, help="seed of every draw [0]")
+    add_flags(negatives, NegativeSettings, skip=("method",))
+    add_flags(negatives, ClusterSettings)
+    add_flags(negatives, SaliencySettings, skip=("fusion",))
+    model = actions.add_parser("model", help="phi as TorchScript and ONNX, checked")
+    model.add_argument("--run", dest="run_folder", type=Path, metavar="RUN",
+                       help="folder of a finished finetune run")  # fmt: skip
+    model.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
+    model.add_argument("--weights", help="its weights, without --run [embedded]")
+    model.add_argument("--layers", default="layer2,layer3", metavar="L,L",
+                       help="outputs, in this order [layer2,layer3]")  # fmt: skip
+    model.add_argument("--image-size", type=_count, default=256, help="side of its input [256]")
+    model.add_argument("--formats", default="torchscript,onnx", metavar="F,F",
+                       help="torchscript, onnx or both [both]")  # fmt: skip
+    for action in (maps, negatives, model):
+        action.add_argument(
+            "--out", type=Path, required=True, metavar="DIR", help="folder to write"
+        )
+        _common(action, argparse.SUPPRESS)
 
 
 def _benchmark(parser: argparse.ArgumentParser) -> None:

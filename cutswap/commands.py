@@ -212,6 +212,37 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         found = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
         write_evaluation(found, options.out, notify=bars)
     print(describe(found.summary))
+    _say_missed(found.summary["missed"])
+    return {**found.summary, "out": str(options.out)}
+
+
+def evaluate_anomalib(options: argparse.Namespace) -> dict[str, Any]:
+    """Another detector on a category, by anomalib's networks and our figures."""
+    from cutswap.anomalib_models import need_anomalib
+    from cutswap.backbone import load_backbone
+    from cutswap.detector_evaluation import evaluate_detector, write_detector
+    from cutswap.detector_settings import DetectorSettings
+    from cutswap.devices import choose_device
+    from cutswap.photos import check_category
+
+    need_out(options.out)
+    need_anomalib()
+    settings = settings_from(options, DetectorSettings)
+    device = str(choose_device(options.device))
+    backbone = load_backbone(options.backbone, options.weights, device=device, seed=options.seed)
+    _say_weights(backbone.report.sentence(), backbone.name)
+    with Bars(options.quiet) as bars:
+        checked = check_category(
+            options.data, options.category, skip_bad=options.skip_bad,
+            progress=_tick(bars, "checking images"),
+        )  # fmt: skip
+        _say_left_out(len(checked.left_out))
+        found = evaluate_detector(
+            checked, options.detector, backbone, settings, seed=options.seed, notify=bars
+        )
+        write_detector(found, options.out)
+    print(describe(found.summary))
+    _say_missed(found.summary["missed"])
     return {**found.summary, "out": str(options.out)}
 
 
@@ -313,6 +344,20 @@ def jobs(options: argparse.Namespace) -> dict[str, Any]:
     return do(options)
 
 
+def download(options: argparse.Namespace) -> dict[str, Any]:
+    """A published data set fetched, or one fetched by hand checked."""
+    from cutswap.download_command import download as do
+
+    return do(options)
+
+
+def export(options: argparse.Namespace) -> dict[str, Any]:
+    """Maps, negatives or the network in formats that others read."""
+    from cutswap.export_command import export as do
+
+    return do(options)
+
+
 def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     """Times beside plain baselines, as a table."""
     from cutswap.benchmark.sizes import FULL, QUICK
@@ -345,8 +390,20 @@ def describe(summary: dict[str, Any]) -> str:
     return (
         f"image AUROC {shown('image_auroc')}, pixel AUROC {shown('pixel_auroc')},"
         f" AUPRO {shown('aupro')}, F1-max {shown('f1_max')} at {summary['threshold']:.4g};"
-        f" bank {summary['bank_size']}, {summary['seconds']:.1f} s"
+        + (f" bank {summary['bank_size']}," if "bank_size" in summary else "")
+        + f" {summary['seconds']:.1f} s"
     )
+
+
+def _say_missed(missed: dict[str, Any]) -> None:
+    """Recall by type and by area, below the figures."""
+    from cutswap.missed import over_seeds
+
+    print("defects found at that threshold, 95% intervals:")
+    kinds = [r for kind in ("by_type", "by_area", "alarms") for r in over_seeds([missed], kind)]
+    width = max(len(r.name) for r in kinds)
+    for one in kinds:
+        print(f"  {one.name:<{width}}  {one.text()}")
 
 
 def _has_display() -> bool:

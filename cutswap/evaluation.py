@@ -28,6 +28,7 @@ from cutswap.files import write_json, write_text, write_with
 from cutswap.images import save_png, to_image
 from cutswap.memory_bank import MemoryBank
 from cutswap.metrics import Metrics, summarise
+from cutswap.missed import missed_defects
 from cutswap.overlays import blend, colourise, outline
 from cutswap.photos import CheckedCategory, load_masks, load_photos, need_test_images
 from cutswap.run_folder import environment
@@ -107,8 +108,10 @@ def evaluate(
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
     metrics = summarise(scores, labels, heatmaps, masks)
+    missed = missed_defects([r.defect for r in test], scores, metrics.threshold, masks)
     summary = {
         **metrics.to_dict(),
+        "missed": missed.to_dict(),
         "n_train": len(train),
         "n_test": len(test),
         "n_defective": int(labels.sum()),

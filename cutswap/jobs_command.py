@@ -13,10 +13,13 @@ from cutswap.errors import CutSwapError
 from cutswap.finetune_command import repeat_arguments
 from cutswap.job_devices import device_for
 from cutswap.job_log import log_tail
-from cutswap.job_queue import JobQueue
+from cutswap.job_queue import Job, JobQueue
 from cutswap.job_states import FAILED, RESUMABLE, jobs_ahead, standing, standings
 from cutswap.job_worker import wake
-from cutswap.runs import DONE, read_run, runs_folder
+from cutswap.run_states import FoundRun
+from cutswap.runs import BROKEN, DONE, read_run, runs_folder
+from cutswap.study_folder import find_studies
+from cutswap.study_runs import is_study, mark_of, resume_command, study_as_run, study_of
 
 QUEUEABLE = ("finetune", "evaluate", "reproduce")  # commands with an --out
 _EVERY = 1.0  # seconds between looks while following
@@ -34,9 +37,12 @@ def jobs(options: argparse.Namespace) -> dict[str, Any]:
     elif options.action == "stop":
         run = _run(folder, options.name)
         if not queue.stop(run, by_force=options.force):
+            owner = study_of(run)
             raise CutSwapError(
-                options.name, expected="a job that waits or is at work", found="none",
-                fix="see the list: python -m cutswap jobs",
+                options.name, expected="a job that waits or is at work",
+                found="none" if owner is None else f"a network of {mark_of(run)}, no job itself",
+                fix="see the list: python -m cutswap jobs" if owner is None
+                else f"stop the study: python -m cutswap jobs stop {_name(folder, owner)}",
             )  # fmt: skip
         print(f"{options.name}: asked to stop; its checkpoint stays")
         result = {"run": options.name}
@@ -51,10 +57,17 @@ def jobs(options: argparse.Namespace) -> dict[str, Any]:
 def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
     """Put an unfinished run into the queue again, with the command that began it.
 
+    A study goes on by its reproduce command, and so does a network of one.
+
     Raises:
         CutSwapError: it is done, active or broken, or neither folder nor queue knows its command.
     """
-    found, job = read_run(run, run.name), queue.of(run)
+    owner = study_of(run)
+    if owner is not None:
+        print(f"{run.name} is of {mark_of(run)}, which goes on as a whole")
+        run = owner
+    job = queue.of(run)
+    found = _read(run, run.name, job)
     stands = standing(found, job)
     if stands.word not in RESUMABLE:
         raise CutSwapError(
@@ -63,7 +76,9 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
             found=f"{stands.word} {stands.why}".strip(),
             fix="start a new run" if stands.word == DONE else "see the list",
         )
-    if found.settings:
+    if is_study(run) and found.state != BROKEN:
+        command, device = resume_command(run)
+    elif found.settings:
         command = repeat_arguments(found.settings, run)
         device = str((found.settings.get("training") or {}).get("device", "auto"))
     elif job is not None:
@@ -116,24 +131,33 @@ def _absolute(word: str, before: str) -> str:
 
 
 _PATHS = ("--data", "--out", "--run", "--json")
-_NAMES_OR_PATHS = ("--weights", "--saliency-weights")  # imagenet, or a file
+# imagenet, or a file; none, or a folder
+_NAMES_OR_PATHS = ("--weights", "--saliency-weights", "--detector-textures")
 
 
 def _queued(queue: JobQueue, run: Path, command: list[str], asked: str) -> dict[str, Any]:
     job = queue.add(run, command, device_for(asked, queue))
     ahead = jobs_ahead(job, queue.active())
-    name = run.relative_to(queue.folder).as_posix()
+    name = _name(queue.folder, run)
     print(f"{name}: queued for {job.device}" + (f", {ahead} before it" if ahead else ""))
     return {"run": name, "device": job.device, "ahead": ahead}
 
 
 def _list(folder: Path) -> dict[str, Any]:
-    rows = []
-    for run, stands in standings(folder):
-        updates = f"{run.step}/{run.steps}" if run.steps else "-"
-        print(f"{run.name:<32} {stands.word:<18} {updates:>12}  {stands.why}".rstrip())
+    queue, rows = JobQueue(folder), []
+    studies = {study.path: study.name for study in find_studies(folder)}
+    for job in queue.last_of_all():  # also those that have not begun
+        if job.command and job.command[0] == "reproduce":
+            studies.setdefault(job.run, _name(folder, job.run))
+    listed = [(study_as_run(path, name), "a study") for path, name in studies.items()]
+    pairs = [(run, standing(run, queue.of(run.path)), mark) for run, mark in listed]
+    pairs += [(run, stands, mark_of(run.path)) for run, stands in standings(folder)]
+    for run, stands, mark in pairs:
+        steps = f"{run.step}/{run.steps}" if run.steps else "-"
+        why = "; ".join(filter(None, (mark, stands.why)))
+        print(f"{run.name:<32} {stands.word:<18} {steps:>12}  {why}".rstrip())
         rows.append(
-            {"run": run.name, "state": stands.word, "why": stands.why,
+            {"run": run.name, "state": stands.word, "why": stands.why, "mark": mark,
              "step": run.step, "steps": run.steps}
         )  # fmt: skip
     if not rows:
@@ -147,10 +171,11 @@ def _follow(queue: JobQueue, path: Path, name: str) -> dict[str, Any]:
     while True:
         wake(queue)  # a job whose worker was killed must not wait for ever
         job = queue.of(path)
-        run = read_run(path, name)
+        run, owner = _read(path, name, job), study_of(path)
         stands = standing(run, job, jobs_ahead(job, queue.active()) if job else 0)
         updates = f" {run.step}/{run.steps}" if run.steps else ""
-        line = f"{name}: {stands.word}{updates} {stands.why}".rstrip()
+        mark = f" ({mark_of(path)})" if owner else " (a study)" if is_study(path) else ""
+        line = f"{name}{mark}: {stands.word}{updates} {stands.why}".rstrip()
         if line != said:
             print(line, flush=True)
             said = line
@@ -159,6 +184,16 @@ def _follow(queue: JobQueue, path: Path, name: str) -> dict[str, Any]:
                 print("\n".join(log_tail(path, 5)), file=sys.stderr)
             return {"run": name, "state": stands.word, "exit_status": int(stands.word != DONE)}
         time.sleep(_EVERY)
+
+
+def _read(path: Path, name: str, job: Job | None) -> FoundRun:
+    """A run, or a study in a run's words."""
+    asked = job is not None and job.command[:1] == ("reproduce",)
+    return study_as_run(path, name) if is_study(path) or asked else read_run(path, name)
+
+
+def _name(folder: Path, run: Path) -> str:
+    return run.relative_to(folder).as_posix()
 
 
 def _run(folder: Path, name: str) -> Path:

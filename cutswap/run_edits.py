@@ -25,6 +25,7 @@ from cutswap.job_log import LOG, log_file
 from cutswap.run_references import evaluations_of, rename_in
 from cutswap.run_states import RESULT, RUN_FILES, SEEN, SETTINGS, FoundEvaluation, is_own_file
 from cutswap.runs import find_runs
+from cutswap.study_runs import mark_of, study_of
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
 # `.Trash-1000` is a desktop's own bin: ours must not be taken for it on a disk without case.
@@ -59,6 +60,13 @@ def rename_run(
             nothing has changed then.
     """
     _need_run(folder, run, is_busy)
+    if study_of(run) is not None:  # its cells find it by name, and would train it anew
+        raise CutSwapError(
+            run.name,
+            expected="a run of its own",
+            found=f"a network of {mark_of(run)}",
+            fix="copy it elsewhere under another name",
+        )
     if not NAME.fullmatch(name) or name.endswith(LOG):
         raise CutSwapError(
             "Name",

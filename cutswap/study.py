@@ -15,6 +15,7 @@ from typing import Any
 
 from cutswap.backbone import Backbone, load_backbone
 from cutswap.datasets import open_dataset
+from cutswap.detector_settings import DETECTORS
 from cutswap.devices import choose_device
 from cutswap.errors import CutSwapError
 from cutswap.evaluation import evaluate
@@ -38,6 +39,8 @@ from cutswap.study_folder import (
 from cutswap.study_identity import (
     Weights,
     data_identity,
+    detector_name,
+    detector_of,
     finetuning_of,
     identities,
     patchcore_of,
@@ -82,6 +85,7 @@ def prepare(
     categories: Sequence[str] = (),
     seeds: int = 3,
     skip_bad: bool = False,
+    detectors: Sequence[str] = (),
     notify: Notify | None = None,
 ) -> Prepared:
     """Lay out a study; nothing is written.
@@ -96,6 +100,7 @@ def prepare(
         categories: folder names; none: all there are.
         seeds: how many, from 0 on.
         skip_bad: leave out unusable files.
+        detectors: others to compare with, of `DETECTORS`, in tables of categories.
         notify: called with (stage, done, total).
 
     Raises:
@@ -104,7 +109,8 @@ def prepare(
     """
     dataset = open_dataset(data)
     names = tuple(categories) or dataset.categories
-    cells = plan(tables, names, seeds)
+    cells = plan(tables, names, seeds, detectors)
+    _need_detectors(detectors)
     weights = weights_of(settings)
     known: dict[str, Any] = {}
     for done, name in enumerate(names):
@@ -129,6 +135,14 @@ def prepare(
     for cell, place in zip(cells, planned, strict=True):
         asked.setdefault(place.id, (cell, place))
     return Prepared(_merged(study), asked, settings, weights)
+
+
+def _need_detectors(detectors: Sequence[str]) -> None:
+    """Refuse before the first cell what every one of them would fail by."""
+    if detectors:
+        from cutswap.anomalib_models import need_anomalib
+
+        need_anomalib()
 
 
 def _merged(study: Study) -> Study:
@@ -229,6 +243,8 @@ class _Worker:
     def _figures(self, cell: Cell, place: PlannedCell) -> dict[str, Any] | None:
         checked = self._category(cell.category)
         device = str(choose_device(self._prepared.settings.training.device))
+        if place.method in DETECTORS.values():
+            return self._detector_figures(cell, checked, device)
         training: dict[str, Any] = {}
         seconds = None
         if place.run:
@@ -251,6 +267,7 @@ class _Worker:
         summary = found.summary
         return {
             "metrics": {name: summary[name] for name in METRICS},
+            "missed": summary["missed"],
             "seconds": summary["seconds"],
             "training_seconds": seconds,
             "accuracy": training.get("accuracy"),
@@ -264,6 +281,33 @@ class _Worker:
             "device": device,
             "patchcore": settings.to_dict(),
             "weights": summary["weights"],
+        }
+
+    def _detector_figures(
+        self, cell: Cell, checked: CheckedCategory, device: str
+    ) -> dict[str, Any] | None:
+        from cutswap.anomalib_models import Stopped
+        from cutswap.detector_evaluation import evaluate_detector
+
+        phi = self._prepared.settings.training
+        backbone = load_backbone(phi.backbone, phi.weights, device=device, seed=cell.seed)
+        self._tell_weights(backbone)
+        try:
+            summary = evaluate_detector(
+                checked, str(detector_name(cell)), backbone, detector_of(self._prepared.settings),
+                seed=cell.seed, notify=self._tick, stop=self._stop,
+            ).summary  # fmt: skip
+        except Stopped:
+            return None
+        kept = ("missed", "seconds", "seed", "n_train", "n_test", "settings", "weights", "detector")
+        return {
+            "metrics": {name: summary[name] for name in METRICS},
+            **{name: summary[name] for name in kept},
+            "training_seconds": None,  # in its seconds: there is no network that others share
+            "accuracy": None,
+            "run": None,
+            "left_out": len(checked.left_out),
+            "device": device,
         }
 
     def _tune(self, cell: Cell, checked: CheckedCategory, run: RunFolder) -> bool:

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from cutswap.bars import Bars
+from cutswap.detector_settings import detector_names
 from cutswap.files import need_out
 from cutswap.stopping import stop_on_signals
 from cutswap.study import prepare, run_study
@@ -27,7 +28,8 @@ def reproduce(options: argparse.Namespace) -> dict[str, Any]:
     with stop_on_signals() as stop, Bars(options.quiet) as bars:
         prepared = prepare(
             options.out.absolute(), options.data, tables, study_settings(options),
-            categories=categories, seeds=options.seeds, skip_bad=options.skip_bad, notify=bars,
+            categories=categories, seeds=options.seeds, skip_bad=options.skip_bad,
+            detectors=detector_names(",".join(options.detectors)), notify=bars,
         )  # fmt: skip
         bars.close()
         left = time_left(prepared.study, prepared.left())

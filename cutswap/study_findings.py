@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
+from cutswap.detector_settings import DETECTOR_EPOCHS, DETECTORS
 from cutswap.paper_tables import (
     METRICS,
     PAPER_TABLES,
@@ -87,6 +88,21 @@ def settings_sentence(study: Study) -> str:
     return text
 
 
+def detector_sentences(study: Study) -> tuple[str, ...]:
+    """How long other detectors learn here and in their papers; nothing where there are none."""
+    settings = StudySettings.from_dict(study.settings).detector
+    trained = [name for name in study.detectors if name in DETECTOR_EPOCHS]
+    said = [
+        f"{DETECTORS[name]} trains for {settings.epochs} epochs of anomalib's recipe; its paper for"
+        f" {DETECTOR_EPOCHS[name]}"
+        + (", pasting the textures of DTD, where ours pastes "
+           + ("noise" if settings.textures is None else "other photos") if name == "draem" else "")
+        + "."
+        for name in trained
+    ]  # fmt: skip
+    return tuple(said)
+
+
 def differing(study: Study) -> tuple[Entry, ...]:
     """Entries beyond two spreads of the paper's number, with or without reservations."""
     return tuple(e for e in all_entries(study) if e.is_beyond)
@@ -107,7 +123,7 @@ def sentence(entry: Entry) -> str:
 
 def statements(study: Study) -> tuple[str, ...]:
     """The study in plain sentences, the weightiest first; whichever way it falls."""
-    said = [settings_sentence(study)]
+    said = [settings_sentence(study), *detector_sentences(study)]
     compared = [e for e in all_entries(study) if e.is_beyond is not None]
     clean = [e for e in compared if not e.reservations]
     beyond = [e for e in clean if e.is_beyond]

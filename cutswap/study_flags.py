@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cutswap.config import RECIPES, SaliencySettings, TrainingSettings
+from cutswap.detector_settings import DetectorSettings
 from cutswap.finetune_command import flag_text
 from cutswap.flags import settings_from
 from cutswap.paper_tables import PAPER_TABLES
@@ -28,7 +29,13 @@ def study_settings(options: argparse.Namespace) -> StudySettings:
         preset.name,
         training.replace(weights=_anywhere(training.weights)),
         looking.replace(weights=_anywhere(looking.weights)),
+        _detector(options),
     )
+
+
+def _detector(options: argparse.Namespace) -> DetectorSettings:
+    found = settings_from(options, DetectorSettings)
+    return found.replace(textures=str(Path(found.textures).absolute())) if found.textures else found
 
 
 def _anywhere(weights: str) -> str:
@@ -46,6 +53,7 @@ def study_arguments(
     categories: Sequence[str],
     seeds: int,
     skip_bad: bool = False,
+    detectors: Sequence[str] = (),
 ) -> list[str]:
     """Everything after `python -m cutswap` that asks for these cells.
 
@@ -57,6 +65,7 @@ def study_arguments(
         categories: folder names; none: all.
         seeds: how many.
         skip_bad: leave out unusable files.
+        detectors: others to compare with.
     """
     numbers = [str(list(PAPER_TABLES).index(table) + 1) for table in tables]
     words = ["reproduce", "--table", ",".join(numbers), "--data", str(data)]
@@ -76,6 +85,13 @@ def study_arguments(
         if name not in ("image_size", "fusion") and value != plain[name]:
             prefix = "" if name in ("layers", "target_class") else "saliency-"
             words.append(f"--{prefix}{name.replace('_', '-')}={flag_text(value)}")
+    others, usual = settings.detector.to_dict(), DetectorSettings().to_dict()
+    words += ["--detectors", ",".join(detectors)] if detectors else []
+    words += [
+        f"--detector-{name.replace('_', '-')}={flag_text(value)}"
+        for name, value in others.items()
+        if name != "image_size" and value != usual[name]
+    ]
     return words
 
 
@@ -88,5 +104,5 @@ def repeat_study(study: Study) -> list[str]:
     return study_arguments(
         StudySettings.from_dict(study.settings), Path(study.root), study.path,
         tables=study.tables, categories=study.categories, seeds=study.seeds,
-        skip_bad=study.skip_bad,
+        skip_bad=study.skip_bad, detectors=study.detectors,
     )  # fmt: skip

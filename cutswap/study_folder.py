@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cutswap.detector_settings import DETECTORS
 from cutswap.errors import CutSwapError
 from cutswap.files import read_json, write_json
 from cutswap.paper_tables import PAPER_TABLES
@@ -80,6 +81,7 @@ class CellResult:
         training_seconds: spent on its network by this cell; None where that was there already.
         seconds: spent on scoring.
         accuracy: training accuracy at the end; None for the untuned network.
+        missed: recall by type and area, see `missed.Missed.to_dict`; empty where not counted.
     """
 
     state: str
@@ -88,6 +90,7 @@ class CellResult:
     training_seconds: float | None = None
     seconds: float = 0.0
     accuracy: float | None = None
+    missed: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,12 @@ class Study:
         return sum(self.result(cell).state == state for cell in self.distinct)
 
     @property
+    def detectors(self) -> tuple[str, ...]:
+        """Other detectors among its methods, by the names of the command line."""
+        methods = {cell.method for cell in self.cells}
+        return tuple(name for name, row in DETECTORS.items() if row in methods)
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """Roman numbers, in the paper's order."""
         asked = {cell.table for cell in self.cells}
@@ -188,10 +197,15 @@ def read_cell(folder: Path, identity: str) -> CellResult:
         return CellResult(
             DONE, metrics, "",
             None if trained is None else float(trained), float(values["seconds"]),
-            None if accuracy is None else float(accuracy),
+            None if accuracy is None else float(accuracy), _missed(values.get("missed")),
         )  # fmt: skip
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, AttributeError):
         return CellResult(MISSING)
+
+
+def _missed(value: Any) -> dict[str, Any]:
+    """Cells of an earlier version have none; the rows are checked where they are read."""
+    return value if isinstance(value, dict) else {}
 
 
 def _figure(value: Any) -> float | None:

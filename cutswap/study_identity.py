@@ -15,6 +15,7 @@ from typing import Any
 from cutswap.backbone import BACKBONES, load_backbone
 from cutswap.config import PatchCoreSettings
 from cutswap.datasets import Category
+from cutswap.detector_settings import DETECTORS, DetectorSettings
 from cutswap.errors import CutSwapError
 from cutswap.files import sha256_of
 from cutswap.finetuning import FineTuningSettings
@@ -111,6 +112,16 @@ def patchcore_of(cell: Cell, settings: StudySettings) -> PatchCoreSettings:
     return PatchCoreSettings(image_size=settings.training.image_size, coreset=cell.coreset)
 
 
+def detector_name(cell: Cell) -> str | None:
+    """Which other detector a cell is about; None for PatchCore's."""
+    return next((n for n, row in DETECTORS.items() if row == cell.variant.method), None)
+
+
+def detector_of(settings: StudySettings) -> DetectorSettings:
+    """Settings of other detectors, at the training's image size."""
+    return settings.detector.replace(image_size=settings.training.image_size)
+
+
 def identities(
     cell: Cell, settings: StudySettings, weights: Weights, data: dict[str, Any]
 ) -> tuple[str, str]:
@@ -122,6 +133,14 @@ def identities(
         weights: by content.
         data: of the category, see `data_identity`.
     """
+    other = detector_name(cell)
+    if other is not None:  # it has no memory bank: the coreset decides nothing
+        about = {
+            "detector": other, "settings": detector_of(settings).to_dict(),
+            "backbone": settings.training.backbone, "phi": weights.phi,
+            "train": data["train"], "test": data["test"], "seed": cell.seed,
+        }  # fmt: skip
+        return _hash({"version": VERSION, **about}), ""
     if cell.variant.method == UNTUNED:
         network: dict[str, Any] = {"backbone": settings.training.backbone, "phi": weights.phi}
         run = ""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cutswap.config import ClusterSettings
+from cutswap.detector_settings import DETECTORS
 from cutswap.errors import CutSwapError
 from cutswap.paper_tables import CUTPASTE, CUTSWAP, PAPER_TABLES, UNTUNED
 from cutswap.study_settings import MAX_SEEDS
@@ -59,14 +60,16 @@ class Cell:
     seed: int
 
 
-def variants(table: str) -> tuple[Variant, ...]:
+def variants(table: str, detectors: Iterable[str] = ()) -> tuple[Variant, ...]:
     """What a table compares, in the paper's order.
 
     Args:
         table: roman number.
+        detectors: others to stand beside ours in tables of categories, of `DETECTORS`.
     """
     if PAPER_TABLES[table].has_categories:
-        return tuple(Variant(method, method) for method in (CUTPASTE, UNTUNED, CUTSWAP))
+        others = [DETECTORS[name] for name in DETECTORS if name in set(detectors)]
+        return tuple(Variant(method, method) for method in (CUTPASTE, UNTUNED, CUTSWAP, *others))
     if table == "V":
         return tuple(Variant(f"K={k}", clusters=ClusterSettings(k=k)) for k in range(1, 7))
     if table == "VI":
@@ -105,7 +108,12 @@ def coresets(table: str) -> tuple[float, ...]:
     return _CORESETS[table]
 
 
-def plan(tables: Iterable[str], categories: Sequence[str], seeds: int) -> tuple[Cell, ...]:
+def plan(
+    tables: Iterable[str],
+    categories: Sequence[str],
+    seeds: int,
+    detectors: Sequence[str] = (),
+) -> tuple[Cell, ...]:
     """Every cell of some tables, the first seed of all of them first.
 
     So a study that is cut short has whole tables of fewer seeds, not a part of one.
@@ -114,6 +122,7 @@ def plan(tables: Iterable[str], categories: Sequence[str], seeds: int) -> tuple[
         tables: roman numbers.
         categories: folder names.
         seeds: how many, from 0 on.
+        detectors: of `DETECTORS`, in tables of categories.
 
     Raises:
         CutSwapError: no such number of seeds, or no category.
@@ -132,7 +141,7 @@ def plan(tables: Iterable[str], categories: Sequence[str], seeds: int) -> tuple[
         for seed in range(seeds)
         for table in order
         for category in categories
-        for variant in variants(table)
+        for variant in variants(table, detectors)
         for coreset in coresets(table)
     )
 

@@ -16,6 +16,7 @@ from cutswap.study_export import reservations_of, to_csv, to_latex
 from cutswap.study_findings import average_checks, statements
 from cutswap.study_flags import repeat_study
 from cutswap.study_folder import DONE, FAILED, MISSING, Study
+from cutswap.study_missed import missed_tables
 from cutswap.study_plan import coresets
 from cutswap.study_tables import Entry, entries
 
@@ -62,6 +63,7 @@ def to_html(study: Study) -> str:
         failed=failed,
         missing=missing,
         accuracies=_accuracies(study),
+        missed=missed_tables(study),
         command=shlex.join(["python", "-m", "cutswap", *repeat_study(study)]),
         source=SOURCE,
     )
@@ -102,7 +104,7 @@ def _shown(entry: Entry) -> dict[str, str]:
         "paper": "–" if entry.paper is None else f"{entry.paper:.3f}",
         "gap": "–" if gap is None else mark + signed(gap),
         "way": way,
-        "verdict": entry.verdict,
+        "verdict": entry.verdict if entry.wanted else "paper only",
     }
 
 

@@ -7,8 +7,10 @@ said to be so. `paper` is the paper's wording: 256 epochs, everything at rate 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cutswap.config import RECIPES, SaliencySettings, TrainingSettings
+from cutswap.detector_settings import DetectorSettings
 from cutswap.errors import CutSwapError
 
 MAX_SEEDS = 100
@@ -63,11 +65,13 @@ class StudySettings:
         preset: key of `PRESETS` the training began as.
         training: settings of phi; `augment` and `levels` are set by each cell.
         saliency: who looks, and at which depths.
+        detector: how long other detectors learn; their image size is the training's.
     """
 
     preset: str
     training: TrainingSettings
     saliency: SaliencySettings
+    detector: DetectorSettings = DetectorSettings()
 
     @property
     def is_papers_length(self) -> bool:
@@ -76,10 +80,13 @@ class StudySettings:
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready values."""
+        own = self.detector.to_dict()
         return {
             "preset": self.preset,
             "training": self.training.to_dict(),
             "saliency": self.saliency.to_dict(),
+            # Studies of before had none: theirs must stay the same settings.
+            **({"detector": own} if own != DetectorSettings().to_dict() else {}),
         }
 
     @classmethod
@@ -98,9 +105,11 @@ class StudySettings:
                 fix="run the reproduce command again",
             )
         preset = need_preset(str(values.get("preset"))).name
+        detector: Any = values.get("detector", {})  # from_dict refuses what is no dict
         return cls(
-            preset, TrainingSettings.from_dict(training), SaliencySettings.from_dict(saliency)
-        )
+            preset, TrainingSettings.from_dict(training), SaliencySettings.from_dict(saliency),
+            DetectorSettings.from_dict(detector),
+        )  # fmt: skip
 
 
 def need_preset(name: str) -> Preset:

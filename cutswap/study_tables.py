@@ -116,18 +116,18 @@ def entries(study: Study, number: str, metric: str) -> tuple[Entry, ...]:
     names = sorted({category for category, _, _ in cells}, key=str.casefold)
     found = []
     for category in names:
-        for row, coreset in _places(number):
+        for row, coreset in _places(study, number):
             value = _printed_rows(printed, category).get(row)
             paper = value.value if value is not None else None
             about = _data_reservations(study, category) if paper is not None else ()
             own = cells.get((category, row, coreset), [])
             found.append(_entry(study, number, category, row, coreset, metric, own, paper, about))
         if table.has_categories:
-            found += _paper_only(printed, number, metric, category)
+            found += _paper_only(study, printed, number, metric, category)
     if names:
         found += [
             _average(study, number, metric, names, row, coreset, cells, printed)
-            for row, coreset in _places(number)
+            for row, coreset in _places(study, number)
         ]
     return tuple(found)
 
@@ -137,8 +137,9 @@ def all_entries(study: Study) -> tuple[Entry, ...]:
     return tuple(e for number in study.tables for m in METRICS for e in entries(study, number, m))
 
 
-def _places(number: str) -> list[tuple[str, float]]:
-    return [(v.row, coreset) for v in variants(number) for coreset in coresets(number)]
+def _places(study: Study, number: str) -> list[tuple[str, float]]:
+    rows = variants(number, study.detectors)
+    return [(v.row, coreset) for v in rows for coreset in coresets(number)]
 
 
 def _entry(
@@ -211,10 +212,14 @@ def _printed_rows(
 
 
 def _paper_only(
-    printed: Mapping[str, Mapping[str, PaperValue]], number: str, metric: str, category: str
+    study: Study,
+    printed: Mapping[str, Mapping[str, PaperValue]],
+    number: str,
+    metric: str,
+    category: str,
 ) -> list[Entry]:
-    """Methods of the paper that this project does not run."""
-    own = {variant.row for variant in variants(number)}
+    """Methods of the paper that this study does not run."""
+    own = {variant.row for variant in variants(number, study.detectors)}
     return [
         Entry(number, category, method, coresets(number)[0], metric, None, value.value, 0)
         for method, value in _printed_rows(printed, category).items()

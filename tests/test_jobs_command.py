@@ -16,6 +16,7 @@ from cutswap.job_queue import JobQueue
 from cutswap.processes import this_process
 from cutswap.seen_samples import ROWS, SIDE, read_seen, write_seen
 from tests.runs_for_tests import write_run
+from tests.studies_for_tests import write_small_study
 
 
 @pytest.fixture
@@ -118,3 +119,60 @@ def test_what_it_saw_is_kept_with_its_words(tmp_path):
     assert read_seen(tmp_path) is None
     (tmp_path / "seen.json").unlink()
     assert read_seen(tmp_path) is None
+
+
+class TestStudies:
+    """A study and its networks in the queue's words."""
+
+    @pytest.fixture
+    def study(self, queue: JobQueue) -> Path:
+        path = queue.folder / "long"
+        write_small_study(path, lambda c: 0.9 if c.seed == 0 else None, tables=("VI",), seeds=2)
+        write_run(path / "runs/r0")
+        write_run(path / "runs/r3", 4, finished=False)
+        write_run(queue.folder / "own", 4, finished=False)
+        return path
+
+    @pytest.mark.usefixtures("study")
+    def test_the_list_says_what_is_a_study_and_what_belongs_to_one(self, capsys):
+        assert jobs("list") == 0
+        lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+        assert lines["long"].split()[1:] == [
+            "interrupted", "3/6", "a", "study;", "its", "process", "was", "killed,", "or", "the",
+            "machine", "restarted",
+        ]  # fmt: skip
+        assert "study long" in lines["long/runs/r3"]
+        assert "4/10" in lines["long/runs/r3"]
+        assert "study" not in lines["own"]
+
+    @pytest.mark.parametrize("name", ["long", "long/runs/r3"])
+    def test_it_goes_on_by_reproduce(self, study, queue, capsys, name):
+        assert jobs("resume", name) == 0
+        (job,) = queue.active()
+        assert job.run == study
+        assert job.command[:3] == ("reproduce", "--table", "6")
+        assert str(study) in job.command
+        said = capsys.readouterr().out
+        assert "long: queued" in said
+        assert ("of study long" in said) == (name != "long")
+        assert jobs("resume", name) == 2  # it waits already
+        assert jobs("stop", "long") == 0
+        assert queue.active() == []
+
+    @pytest.mark.usefixtures("study")
+    def test_a_network_is_not_stopped_alone(self, capsys):
+        assert jobs("stop", "long/runs/r3") == 2
+        assert "python -m cutswap jobs stop long" in capsys.readouterr().err
+
+    @pytest.mark.usefixtures("study")
+    def test_following_counts_cells(self, capsys):
+        assert jobs("follow", "long") == 1
+        assert "long (a study): interrupted 3/6" in capsys.readouterr().out
+        assert jobs("follow", "long/runs/r0") == 0
+        assert "long/runs/r0 (study long): done" in capsys.readouterr().out
+
+    def test_one_that_has_not_begun_is_listed_too(self, queue, capsys):
+        path = queue.folder / "next"
+        queue.add(path, ["reproduce", "--table", "5", "--out", str(path)], "cpu")
+        assert jobs("list") == 0
+        assert "a study; for cpu" in capsys.readouterr().out

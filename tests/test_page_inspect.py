@@ -152,6 +152,18 @@ class TestStates:
         assert len(confusions(at)) == 2
         assert not (saved.parent / "cache/evaluations").exists()
 
+    def test_which_defects_are_missed_follows_the_threshold(self, saved):
+        found = read_scored(saved / "first")
+        spots = np.sort(found.scores[found.labels])
+        for threshold, missed in ((spots[0] - 1, 0), (spots[1], 1)):
+            at = open_page(eval="first", thr=str(threshold))
+            no_trace(at)
+            (table,) = [d.value for d in at.dataframe if "type of defect" in d.value.columns]
+            assert table[["type of defect", "images", "missed"]].values.tolist() == [
+                ["spot", 3, missed]
+            ]
+            assert any("marked area" in d.value.columns for d in at.dataframe)
+
     @pytest.mark.parametrize(
         "damage",
         [

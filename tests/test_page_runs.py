@@ -19,6 +19,7 @@ from cutswap.job_log import log_file
 from cutswap.run_series import run_series
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.runs_for_tests import write_evaluation, write_run
+from tests.studies_for_tests import write_small_study
 from tests.test_page_train import at_work, button, queue  # noqa: F401 - a fixture
 
 SPEED = 12.0
@@ -404,3 +405,24 @@ def test_the_way_to_its_evaluation(folder, root):
     at = open_page("train")
     assert_alive(at)
     assert button(at, "Its evaluation, image AUROC 0.900")
+
+
+# Networks of a study
+
+
+def test_a_network_of_a_study_is_marked_and_goes_on_with_it(folder):
+    write_small_study(folder / "long", lambda _: None, tables=("VI",), seeds=1)
+    written(folder / "long/runs/r1", 6, finished=False)
+    written(folder / "own")
+    at = open_page("train")
+    assert_alive(at)
+    (frame,) = [d.value for d in at.dataframe if "of" in d.value.columns]
+    assert dict(zip(frame["run"], frame["of"], strict=True)) == {
+        "long/runs/r1": "study long", "own": "",
+    }  # fmt: skip
+    at.selectbox(key=run_form.SHOWN).set_value("long/runs/r1").run()
+    assert_alive(at)
+    assert "**study long**" in texts(at)
+    assert "The study goes on as a whole" in texts(at)
+    assert not [b for b in at.button if b.label == "Resume"]
+    assert any("cutswap reproduce --table 6" in c.value for c in at.code)

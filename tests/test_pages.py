@@ -18,7 +18,8 @@ from app.pictures import outline_paths
 from cutswap.backbone import load_backbone
 from cutswap.cli import main
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
-from cutswap.images import read_photo, resize_photo, save_png, to_image
+from cutswap.datasets import open_dataset
+from cutswap.images import read_mask, read_photo, resize_photo, save_png, to_image
 from cutswap.negative_record import NegativeRecord
 from cutswap.negatives import redraw
 from cutswap.saliency import explain
@@ -212,6 +213,18 @@ def test_the_archive_repaints_bit_for_bit(parts, method):
             again = redraw(stored[0][..., ::-1].copy(), NegativeRecord.from_dict(fields))
             assert np.array_equal(again.photo, stored[1][..., ::-1])
             assert np.array_equal(again.mask, stored[2] > 0)
+
+
+def test_the_archive_in_folders_is_a_data_set(parts, tmp_path):
+    path = parts / "part/test/crack/000.png"
+    several = [draw(drawing(path, "CutSwap scar", (2,), None), epoch) for epoch in range(3)]
+    with zipfile.ZipFile(io.BytesIO(archive(several, {}, as_folders=True))) as store:
+        store.extractall(tmp_path / "made")
+    category = open_dataset(tmp_path / "made").category(None)
+    assert (len(category.train), category.defects) == (3, ("cutswap-scar",))
+    for record, one in zip(category.test, several, strict=True):
+        assert np.array_equal(read_photo(record.image), one.negative.photo)
+        assert np.array_equal(read_mask(record.mask), one.negative.mask)
 
 
 @pytest.mark.parametrize("method", list(METHODS))

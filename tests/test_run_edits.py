@@ -18,6 +18,7 @@ from cutswap.result_setups import run_of
 from cutswap.run_edits import contents, delete_run, rename_run
 from cutswap.runs import DONE, find_runs, read_evaluation
 from tests.runs_for_tests import write_evaluation, write_run
+from tests.studies_for_tests import write_small_study
 
 
 def idle(_: Path) -> bool:
@@ -317,3 +318,11 @@ def test_an_older_evaluation_is_of_an_earlier_run_and_stays(folder: Path):
     before = (path / "result.json").read_text()
     rename_run(folder, write_run(folder / "bolt"), "nut", idle)
     assert (path / "result.json").read_text() == before
+
+
+def test_a_network_of_a_study_keeps_the_name_its_cells_know(folder: Path):
+    write_small_study(folder / "long", lambda _: None, tables=("VI",), seeds=1)
+    run = write_run(folder / "long/runs/r1")
+    with pytest.raises(CutSwapError, match="a network of study long"):
+        rename_run(folder, run, "other", idle)
+    assert run.is_dir()
