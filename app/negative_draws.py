@@ -18,7 +18,7 @@ import numpy as np
 import streamlit as st
 
 from app import caches
-from app.caches import SaliencyKey
+from app.caches import PhotoKey, SaliencyKey
 from app.pictures import png
 from cutswap.clusters import Clusters
 from cutswap.color_jitter import Jitter
@@ -156,8 +156,17 @@ def _draw(drawing: Drawing, epoch: int, method: str, level: int | None) -> Drawn
         drawing.weak,
         seed=drawing.seed,
         number=number,
+        positive=_positive(drawing.key.photo, drawing.weak, drawing.seed, number),
     )
     return Drawn(epoch, number, positive, jitter, negative)
+
+
+@st.cache_resource(max_entries=100, show_spinner=False)
+def _positive(photo: PhotoKey, weak: WeakAugmentation, seed: int, number: int) -> np.ndarray:
+    """What all methods and levels begin with: (S, S, 3) uint8."""
+    return draw_sample(
+        caches.photo(photo), None, (), ClusterSettings(), weak, seed=seed, number=number
+    )[0]
 
 
 def tally(drawn: list[Drawn]) -> tuple[Counter[str], Counter[str]]:

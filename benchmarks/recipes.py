@@ -17,7 +17,6 @@ of figures come out and are kept apart:
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import time
 from collections.abc import Iterator
@@ -58,23 +57,28 @@ class Candidate:
     """A recipe and the shares of its change that are looked at."""
 
     settings: TrainingSettings
-    keeps: tuple[float, ...] = (0.25, 0.5, 1.0)
+    keeps: tuple[float, ...] = (0.5, 1.0)
 
 
+EARLY = ("conv1", "bn1", "layer1", "layer2")
 CANDIDATES: dict[str, Candidate] = {
     "gentle": Candidate(BASE),
-    "gentle 20 updates": Candidate(replace(BASE, steps_per_epoch=20), (0.5, 1.0)),
-    "gentle 150 updates": Candidate(replace(BASE, steps_per_epoch=150)),
-    "frozen to layer2": Candidate(replace(BASE, frozen=("conv1", "bn1", "layer1", "layer2"))),
-    "frozen to layer1": Candidate(replace(BASE, frozen=("conv1", "bn1", "layer1"))),
-    "tenth of the rate before layer4": Candidate(replace(BASE, pretrained_factor=0.002), (1.0,)),
-    "five times the rate before layer4": Candidate(replace(BASE, pretrained_factor=0.1)),
-    "third of every rate": Candidate(replace(BASE, learning_rate=0.01)),
-    "rate falls by depth": Candidate(replace(BASE, depth_decay=0.3)),
-    "statistics move": Candidate(replace(BASE, freeze_batch_norm=False)),
-    "deep levels only": Candidate(replace(BASE, levels=("features.23", "features.30"))),
-    "paper": Candidate(replace(BASE, pretrained_factor=1.0, freeze_batch_norm=False)),
-    "cutpaste, gentle": Candidate(replace(BASE, augment="cutpaste")),
+    "rate 1/10 before layer4": Candidate(replace(BASE, pretrained_factor=0.002)),
+    "rate 1/100 before layer4": Candidate(replace(BASE, pretrained_factor=0.0002), (1.0,)),
+    "frozen to layer2": Candidate(replace(BASE, frozen=EARLY)),
+    "frozen to layer2, rate 1/10": Candidate(
+        replace(BASE, frozen=EARLY, pretrained_factor=0.002), (1.0,)
+    ),
+    "paper": Candidate(replace(BASE, pretrained_factor=1.0, freeze_batch_norm=False), (1.0,)),
+    "cutpaste, gentle": Candidate(replace(BASE, augment="cutpaste"), (1.0,)),
+    "cutpaste, rate 1/10 before layer4": Candidate(
+        replace(BASE, augment="cutpaste", pretrained_factor=0.002), (1.0,)
+    ),
+    "gentle, 20 updates": Candidate(replace(BASE, steps_per_epoch=20), (1.0,)),
+    "gentle, 150 updates": Candidate(replace(BASE, steps_per_epoch=150), (1.0,)),
+    "rate falls by depth": Candidate(replace(BASE, depth_decay=0.3), (1.0,)),
+    "statistics move": Candidate(replace(BASE, freeze_batch_norm=False), (1.0,)),
+    "deep levels only": Candidate(replace(BASE, levels=("features.23", "features.30")), (1.0,)),
 }
 
 
@@ -157,23 +161,34 @@ def judge(backbone: Backbone, looks: Looks, start: Tensor | None) -> tuple[dict[
 
 def blended(start: Backbone, tuned: dict[str, Tensor], keep: float) -> Backbone:
     """Phi with a share of its change."""
-    mixed = copy.deepcopy(start)
-    own = mixed.module.state_dict()
-    mixed.module.load_state_dict(
-        {n: torch.lerp(own[n], v, keep) if v.is_floating_point() else v for n, v in tuned.items()}
-    )
-    return mixed
+    own = start.module.state_dict()
+    mixed = {
+        n: torch.lerp(own[n], v, keep) if v.is_floating_point() else v for n, v in tuned.items()
+    }
+    return Backbone.from_state(start.name, mixed)
 
 
 def runs(
-    root: Path, name: str, candidates: list[str], seeds: int, done: set[tuple[str, str, int]]
+    root: Path,
+    name: str,
+    weights: str,
+    candidates: list[str],
+    seeds: int,
+    done: set[tuple[str, str, int]],
 ) -> Iterator[dict[str, Any]]:
     """One dictionary a network, the untuned one first."""
     looks = look(root, name, BASE.image_size)
-    start = load_backbone(BASE.backbone, BASE.weights)
+    start = load_backbone(BASE.backbone, weights)
     figures, untuned = judge(start, looks, None)
     if ("untuned", name, 0) not in done:
-        yield {"recipe": "untuned", "category": name, "seed": 0, "keep": 0.0, **figures}
+        yield {
+            "recipe": "untuned",
+            "category": name,
+            "weights": weights,
+            "seed": 0,
+            "keep": 0.0,
+            **figures,
+        }
     watcher = load_backbone("vgg16", "embedded")
     saliency = saliency_of(watcher, looks.train, SaliencySettings().layers)
     for seed in range(seeds):
@@ -195,7 +210,8 @@ def runs(
             for keep in candidate.keeps:
                 found, _ = judge(blended(start, state, keep), looks, untuned)
                 yield {
-                    "recipe": recipe, "category": name, "seed": seed, "keep": keep,
+                    "recipe": recipe, "category": name, "weights": weights, "seed": seed,
+                    "keep": keep,
                     "accuracy": round(float(np.mean(accuracy[-20:])), 3),
                     "training_seconds": round(took, 1), **found,
                 }  # fmt: skip
@@ -206,6 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("categories", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", default="embedded", help="where phi starts [embedded]")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipes", nargs="+", default=list(CANDIDATES), choices=list(CANDIDATES))
     parser.add_argument("--seeds", type=int, default=2)
@@ -216,7 +233,7 @@ def main() -> None:
         done = {(line["recipe"], line["category"], line["seed"]) for line in lines}
     with args.out.open("a") as file:
         for name in args.categories:
-            for line in runs(args.data, name, args.recipes, args.seeds, done):
+            for line in runs(args.data, name, args.weights, args.recipes, args.seeds, done):
                 print(json.dumps(line), file=file, flush=True)
 
 

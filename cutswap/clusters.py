@@ -36,7 +36,10 @@ class Clusters:
 
     def regions(self, saliency: np.ndarray) -> np.ndarray:
         """Cluster of every pixel: (H, W) float to (H, W) int64 in 0 (least salient) to K-1."""
-        return np.searchsorted(self.boundaries, saliency, side="left")
+        regions = np.zeros(saliency.shape, dtype=np.int64)
+        for boundary in self.boundaries:  # a few: searchsorted takes ten times as long
+            regions += saliency > boundary
+        return regions
 
 
 def cluster_saliency(saliency: np.ndarray, k: int) -> Clusters:

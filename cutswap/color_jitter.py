@@ -89,15 +89,19 @@ def apply_jitter(photo: np.ndarray, jitter: Jitter | None) -> np.ndarray:
 
 
 def weakly_augment(
-    photo: np.ndarray, settings: WeakAugmentation, rng: np.random.Generator
+    photo: np.ndarray,
+    settings: WeakAugmentation,
+    rng: np.random.Generator,
+    positive: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Jitter | None]:
     """The positive x+ of a training image x, and the draw that made it.
 
     Colours only: geometry stays, so that anchors found on x fit x+ (Algorithm 1 of the paper
-    takes saliency from x and patches from x+).
+    takes saliency from x and patches from x+). Where the same draw has been made before, its
+    `positive` is taken as it is.
     """
     jitter = draw_jitter(settings.jitter, rng)
-    return apply_jitter(photo, jitter), jitter
+    return (apply_jitter(photo, jitter) if positive is None else positive), jitter
 
 
 def _shift_hue(image: Image.Image, share: float) -> Image.Image:

@@ -72,6 +72,7 @@ def draw_sample(
     *,
     seed: int,
     number: int,
+    positive: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Jitter | None, tuple[Negative, ...]]:
     """One photo in all its classes: the single place where trainer, command line and pages draw.
 
@@ -83,12 +84,14 @@ def draw_sample(
         weak: from photo to positive.
         seed: of the run.
         number: running number of the sample, see `sample_number`.
+        positive: (H, W, 3) uint8 that an earlier call with this photo, `weak`, seed and number
+            gave; the jitter is most of the cost of a draw, and all methods share it.
 
     Returns:
         The positive (H, W, 3) uint8, how it was made, and the negatives in the order of `methods`.
     """
     rng = np.random.default_rng((seed, _POSITIVE, number))
-    positive, jitter = weakly_augment(photo, weak, rng)
+    positive, jitter = weakly_augment(photo, weak, rng, positive)
     level = None if levels is None else levels.chosen[int(rng.integers(len(levels.chosen)))]
     negatives = tuple(
         draw_negative(

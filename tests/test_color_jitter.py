@@ -146,3 +146,12 @@ def test_a_stored_jitter_lacking_a_field_is_refused(field: str):
     values = {k: v for k, v in WHOLE.items() if k != field}
     with pytest.raises((KeyError, TypeError)):
         Jitter.from_dict(values)
+
+
+def test_a_positive_made_before_is_taken_and_the_draws_after_it_stay_the_same(photo: np.ndarray):
+    first, second = np.random.default_rng(3), np.random.default_rng(3)
+    positive, jitter = weakly_augment(photo, WeakAugmentation(), first)
+    again, same = weakly_augment(photo, WeakAugmentation(), second, positive)
+    assert again is positive
+    assert same == jitter
+    assert first.integers(10**9) == second.integers(10**9)
