@@ -100,6 +100,8 @@ class RemoteStore:
     def read(self, name: str) -> Any:
         """See `ResultStore`."""
         try:
+            # A listing from before another machine wrote would say that there is no such file.
+            self._files.invalidate_cache()
             data = self._files.cat_file(f"{self._root}/{name}.json")
         except FileNotFoundError:
             return None

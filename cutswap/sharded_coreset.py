@@ -5,7 +5,7 @@ shards kept. One pass over everything is within 2 of the best radius OPT. Here, 
 at least as many as the bank holds, a shard's own radius is at most 2 OPT (two of its k + 1 farthest
 points share a centre of the best solution, so lie within 2 OPT of each other), and so is that of
 the second pass over what was kept: by the triangle inequality the bank is within 4 OPT of every
-patch (Malkomes et al. 2015). With fewer kept the sum of both radii, which is measured, is still a bound.
+patch (Malkomes et al. 2015). With fewer kept the sum of both measured radii is still a bound.
 All of it holds in the space distances are taken in: the random projection, where there is one.
 """
 
