@@ -1,9 +1,9 @@
 """Searching K, layers, patch size and learning rate on synthetic negatives, never on the test set.
 
-Settings chosen by test AUROC would be fitted to the very defects that it is to tell us about, and the
-figure would promise what new defects do not keep. So a fifth of the good training photos is held
-out. A trial tunes on the rest with its own settings; its score is the AUROC by which PatchCore, with
-a bank of the rest, tells the held-out photos from negatives of them. These are of families that the
+Settings chosen by test AUROC would be fitted to the very defects that it is to tell us about, and
+the figure would promise what new defects do not keep. So a fifth of the good photos is held
+out. A trial tunes on the rest with its own settings; its score is the AUROC by which PatchCore with
+a bank of the rest, tells held-out photos from negatives of them. These are of families that the
 training does not use and of default settings, the same for all trials: a trial cannot win by making
 its own negatives easy. Trials that are behind at a third or two thirds of the updates are pruned.
 

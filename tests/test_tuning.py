@@ -17,6 +17,8 @@ from cutswap.tuning import Validation
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.sweeps_for_tests import TINY, demo
 
+_ENDED = ((0, "complete", 0.6), (1, "pruned", 0.9), (2, "complete", 0.5))
+
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
@@ -68,8 +70,7 @@ def test_a_search_goes_on_and_is_shown(tmp_path, monkeypatch):
 def test_a_broken_search_is_left_out_and_charts_show_the_rest(tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "tune.json").write_text('{"trials": [{}]}')
-    trials = [{"number": n, "state": s, "value": v, "values": {"k": n}}
-              for n, s, v in ((0, "complete", 0.6), (1, "pruned", 0.9), (2, "complete", 0.5))]  # fmt: skip
+    trials = [{"number": n, "state": s, "value": v, "values": {"k": n}} for n, s, v in _ENDED]
     good = {"trials": trials, "importance": {"k": 1.0}, "validation": ["nsa"]}
     (tmp_path / "good").mkdir()
     (tmp_path / "good" / "tune.json").write_text(json.dumps(good))
