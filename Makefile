@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PORT ?= 8501
 
-.PHONY: app bench bench-ui crash fuzz test-kills story screenshots demo test lint types check clean \
+.PHONY: app bench bench-ui crash fuzz test-kills test-ray story screenshots demo test lint types check clean \
   shared-figures help
 
 help:  ## list the targets
@@ -47,6 +47,10 @@ bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 
 
 test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, resumed each time (4 minutes)
 	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_kills.py
+
+test-ray: $(VENV)/ready-dev  ## sweeps on a Ray cluster of two nodes here, one killed (3 minutes)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_sweep_ray.py
 
 fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris where it is there (15 minutes)
 	CUTSWAP_FUZZ=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_hostile.py

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import knobs, public, study_new, study_queue, study_table, workspace
+from app import knobs, public, study_new, study_queue, study_table, study_tuning, workspace
 from app.guards import plain_errors, plain_text
 from app.howto import command_line, how_it_works
 from app.selection import current
@@ -52,6 +52,8 @@ def show() -> None:
             " can be read on the Results page.",
             icon=":material/science:",
         )
+    with plain_errors("the searches"):
+        study_tuning.show()
     with plain_errors("the form"):
         study_new.form(by_name)
     _explanation()

@@ -66,8 +66,14 @@ CANDIDATES: dict[str, Candidate] = {
     "rate 1/10 before layer4": Candidate(replace(BASE, pretrained_factor=0.002)),
     "rate 1/100 before layer4": Candidate(replace(BASE, pretrained_factor=0.0002), (1.0,)),
     "frozen to layer2": Candidate(replace(BASE, frozen=EARLY)),
-    "frozen to layer2, rate 1/10": Candidate(
-        replace(BASE, frozen=EARLY, pretrained_factor=0.002), (1.0,)
+    "frozen to layer2, rate x5": Candidate(
+        replace(BASE, frozen=EARLY, pretrained_factor=0.1), (1.0,)
+    ),
+    "frozen to layer2, 150 updates": Candidate(
+        replace(BASE, frozen=EARLY, steps_per_epoch=150), (1.0,)
+    ),
+    "cutpaste, frozen to layer2": Candidate(
+        replace(BASE, frozen=EARLY, augment="cutpaste"), (1.0,)
     ),
     "paper": Candidate(replace(BASE, pretrained_factor=1.0, freeze_batch_norm=False), (1.0,)),
     "cutpaste, gentle": Candidate(replace(BASE, augment="cutpaste"), (1.0,)),

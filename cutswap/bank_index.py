@@ -8,10 +8,14 @@ item, and then a distance comes out too large, never too small. `benchmark` meas
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
+
+from cutswap.errors import CutSwapError
+from cutswap.files import replacing
 
 # Groups of `ivf` per square root of the bank, and the share of them looked into: for 50,000 patches
 # 894 groups, of which 56 are looked into.
@@ -44,6 +48,68 @@ class BankIndex:
         return np.asarray(found)
 
 
+def write_index(path: Path, items: np.ndarray) -> None:
+    """Write the `ivf` index of a bank for `MappedIndex`; faiss's format, its items inside.
+
+    Args:
+        path: file to write, replaced whole.
+        items: (M, D) float32, C-contiguous.
+
+    Raises:
+        CutSwapError: the file cannot be written.
+    """
+    groups = max(1, min(int(GROUPS * math.sqrt(len(items))), len(items) // ENOUGH))
+    index = _groups(items, groups)
+    with replacing(path) as temporary:
+        try:
+            faiss.write_index(index, str(temporary))
+        except RuntimeError as error:  # its input and output errors come as this
+            raise OSError(str(error).splitlines()[0]) from error
+
+
+class MappedIndex:
+    """An index that stays on disk: groups are read when a patch is near them, and may be shared.
+
+    The file is trusted, as faiss parses it in C++: open what `write_index` wrote on your machines.
+
+    Args:
+        path: of `write_index`.
+
+    Raises:
+        CutSwapError: no such file, or no index.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            if not path.is_file():
+                raise FileNotFoundError("no such file")
+            self._index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+        except (OSError, RuntimeError) as error:
+            raise CutSwapError(
+                path, expected="an index that write_index wrote",
+                found=(str(error) or type(error).__name__).splitlines()[0][:200],
+                fix="write it again from the bank",
+            ) from error  # fmt: skip
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return int(self._index.ntotal)
+
+    def search(self, patches: np.ndarray, count: int) -> np.ndarray:
+        """(P, D) float32 to the (P, count) int64 nearest items found, nearest first.
+
+        Groups that hold fewer than `count` are made up for by looking into all of them.
+        """
+        _, found = self._index.search(patches, count)
+        lacking = (found < 0).any(axis=1)
+        if lacking.any():
+            every: Any = faiss.SearchParametersIVF()
+            every.nprobe = self._index.nlist
+            _, found[lacking] = self._index.search(patches[lacking], count, params=every)
+        return np.asarray(found)
+
+
 def _same(exact: Any, _items: np.ndarray) -> Any:
     return exact
 
@@ -52,6 +118,10 @@ def _ivf(exact: Any, items: np.ndarray) -> Any:
     groups = max(1, min(int(GROUPS * math.sqrt(len(items))), len(items) // ENOUGH))
     if groups == 1:
         return exact
+    return _groups(items, groups)
+
+
+def _groups(items: np.ndarray, groups: int) -> Any:
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(items.shape[1]), items.shape[1], groups)
     index.train(items)  # k-means of a fixed seed
     index.add(items)

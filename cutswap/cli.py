@@ -73,6 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
     _features(_add(commands, "features", "what a run has learnt: features before, after"))
     _quality(_add(commands, "quality", "how good a category's negatives are, method by method"))
     _reproduce(_add(commands, "reproduce", "repeat the paper's tables, cell by cell"))
+    _sweep(_add(commands, "sweep", "settings x categories x seeds, on processes or a cluster"))
+    _tune(_add(commands, "tune", "search K, layers, patch size and learning rate"))
     _demo(_add(commands, "demo", "the whole chain on the built-in data, with a report"))
     _distill(_add(commands, "distill", "distil a small network on any folder of photographs"))
     _jobs(_add(commands, "jobs", "the queue: list, add, follow, stop, resume"))
@@ -225,6 +227,7 @@ def _quality(parser: argparse.ArgumentParser) -> None:
 
 
 def _reproduce(parser: argparse.ArgumentParser) -> None:
+    from cutswap.engine_flags import add_engine_flags
     from cutswap.study_settings import PRESETS
 
     parser.add_argument(
@@ -246,6 +249,50 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
     _skip_bad(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR",
                         help="study folder; the same command goes on where it ended")  # fmt: skip
+    add_engine_flags(parser)
+    _study_recipe(parser)
+
+
+def _sweep(parser: argparse.ArgumentParser) -> None:
+    from cutswap.engine_flags import add_sweep_flags
+    from cutswap.study_settings import PRESETS
+
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="ROOT",
+        help="MVTec AD or VisA folder, or one category's folder",
+    )  # fmt: skip
+    parser.add_argument("--categories", default="", metavar="C,C,...",
+                        help="categories, with commas [all of ROOT]")  # fmt: skip
+    parser.add_argument("--seeds", type=_count, default=3, help="seeds a cell, from 0 on [3]")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
+                        help="recipe that grid and flags change [laptop]")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="print the plan and end")
+    _skip_bad(parser)
+    add_sweep_flags(parser)
+    _study_recipe(parser)
+
+
+def _tune(parser: argparse.ArgumentParser) -> None:
+    from cutswap.study_settings import PRESETS
+
+    parser.description = (
+        "Search K, layers, patch size and learning rate with Optuna. The score of a trial is the"
+        " AUROC on synthetic negatives of good photos held out from training, never the test"
+        " AUROC: settings chosen by that would be fitted to the test set's own defects, and its"
+        " figure would promise what new defects do not keep."
+    )
+    _data(parser)
+    _skip_bad(parser)
+    parser.add_argument("--trials", type=_count, default=30, help="in all, earlier ones too [30]")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
+                        help="recipe that the flags change [laptop]")  # fmt: skip
+    parser.add_argument("--seed", type=_seed, default=0, help="of search, split and draws [0]")
+    parser.add_argument("--out", required=True, metavar="STORE",
+                        help="folder or URL of the trials; the same command goes on")  # fmt: skip
+    _study_recipe(parser)
+
+
+def _study_recipe(parser: argparse.ArgumentParser) -> None:
     # What the tables vary has no flag; everything else of the recipe does.
     add_flags(parser, TrainingSettings, skip=("augment", "levels"))
     add_flags(

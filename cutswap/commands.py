@@ -301,6 +301,20 @@ def reproduce(options: argparse.Namespace) -> dict[str, Any]:
     return do(options)
 
 
+def sweep(options: argparse.Namespace) -> dict[str, Any]:
+    """A grid of settings, on processes of this machine or a cluster."""
+    from cutswap.sweep_command import sweep as do
+
+    return do(options)
+
+
+def tune(options: argparse.Namespace) -> dict[str, Any]:
+    """A search for settings on held-out synthetic negatives."""
+    from cutswap.tune_command import tune as do
+
+    return do(options)
+
+
 def demo(options: argparse.Namespace) -> dict[str, Any]:
     """The whole chain on the built-in data."""
     from cutswap.demo import run_demo

@@ -69,6 +69,20 @@ def settings_from(
     return cls(**values)
 
 
+def read_value(cls: type[Settings], name: str, text: str) -> Any:
+    """A field's value from text, of its kind but not yet checked for its range.
+
+    Args:
+        cls: settings class.
+        name: of the field.
+        text: as typed; several values with commas, `none` for none.
+
+    Raises:
+        CutSwapError: it is of another kind.
+    """
+    return _read(name, text, typing.get_type_hints(cls)[name])
+
+
 def _read(name: str, text: str, hint: Any) -> Any:
     """Text to the kind of value the annotation asks for."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):

@@ -52,7 +52,8 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
+        kind: Any = type(self)  # mypy finds no hash on a dataclass of a generic self
+        hints = _hints(kind)
         for field in dataclasses.fields(self):
             value = _coerce(getattr(self, field.name), hints[field.name], field)
             object.__setattr__(self, field.name, value)
@@ -68,7 +69,8 @@ class Settings:
         Raises:
             CutSwapError: a key that is not a setting, or a value out of range.
         """
-        hints = _hints(cls)
+        kind: Any = cls
+        hints = _hints(kind)
         if not isinstance(values, dict):
             _refuse(cls.__name__, "settings by name", repr(values), "pass a dict")
         unknown = sorted(str(name) for name in values if name not in hints)

@@ -7,23 +7,19 @@ others go on, and the next start tries it again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cutswap.backbone import Backbone, load_backbone
+from cutswap.cell import CellSpec, compute_cell
 from cutswap.datasets import open_dataset
-from cutswap.detector_settings import DETECTORS
-from cutswap.devices import choose_device
+from cutswap.engines import Engine, settle, tasks_of, words_of
 from cutswap.errors import CutSwapError
-from cutswap.evaluation import evaluate
-from cutswap.files import read_json
-from cutswap.finetuning import finetune, tuned_backbone
+from cutswap.finetuning import FineTuningSettings
 from cutswap.heartbeat import STOPPED, Heart, alone, beating
 from cutswap.photos import CheckedCategory, check_category
-from cutswap.run_folder import RunFolder
+from cutswap.result_store import FolderStore
 from cutswap.study_folder import (
     DONE,
     FAILED,
@@ -52,7 +48,6 @@ from cutswap.study_plan import Cell, plan
 from cutswap.study_settings import StudySettings
 
 Notify = Callable[[str, int, int], None]
-METRICS = ("image_auroc", "pixel_auroc", "aupro", "f1_max")
 
 
 @dataclass(frozen=True)
@@ -74,6 +69,19 @@ class Prepared:
     def left(self) -> list[str]:
         """Identities of the asked cells that are not done, the failed ones included."""
         return [i for i in self.asked if read_cell(self.study.path, i).state != DONE]
+
+    def spec(self, identity: str) -> CellSpec:
+        """An asked cell with everything that whoever computes it needs."""
+        cell, place = self.asked[identity]
+        if place.run:
+            tuning = finetuning_of(cell, self.settings, self.weights)
+        else:
+            tuning = FineTuningSettings(self.settings.training, self.settings.saliency)
+        return CellSpec(
+            identity, place.label, self.study.root, cell.category, tuning,
+            patchcore_of(cell, self.settings), cell.seed, place.run, self.study.skip_bad,
+            detector_name(cell), detector_of(self.settings),
+        )  # fmt: skip
 
 
 def prepare(
@@ -199,6 +207,45 @@ def run_study(
             yield place, read_cell(out, identity).state
 
 
+def run_study_on(
+    engine: Engine,
+    prepared: Prepared,
+    *,
+    threads: int = 1,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[PlannedCell, str]]:
+    """The same on several processes or machines, which all see the study's folder.
+
+    Args:
+        engine: who computes.
+        prepared: of `prepare`.
+        threads: of torch, a process.
+        stop: asked often; on yes the study ends there.
+
+    Yields:
+        Each cell with `done` or `failed`, as the tasks end.
+
+    Raises:
+        CutSwapError: somebody is at work in the folder, or it cannot be written.
+    """
+    out = prepared.study.path
+    with alone(out), beating(out) as heart:
+        write_study(prepared.study)
+        store = FolderStore(out)
+        left = prepared.left()
+        specs = [prepared.spec(identity) for identity in left]
+        tasks = tasks_of(specs, store.url, runs=str(out / RUNS), threads=threads)
+        done = 0
+        heart.beat(f"{len(left)} cells on several processes", 0, len(left))
+        for outcome in engine.run(tasks, stop):
+            for identity, record in settle(store, outcome).items():
+                done += 1
+                heart.beat(f"{len(left)} cells on several processes", done, len(left))
+                yield prepared.asked[identity][1], record["state"]
+        if done < len(left):
+            heart.end(STOPPED, f"after cell {done} of {len(left)}")
+
+
 class _Worker:
     """Computes cells; keeps what the next one may use again.
 
@@ -231,9 +278,7 @@ class _Worker:
         try:
             found = self._figures(cell, place)
         except Exception as error:  # whatever it is, the other cells are not to wait for a person
-            text = str(error) if isinstance(error, CutSwapError) else f"{type(error).__name__}: "
-            text += "" if isinstance(error, CutSwapError) else (str(error) or "no more is known")
-            write_cell(out, place.id, {**record, "state": FAILED, "error": text})
+            write_cell(out, place.id, {**record, "state": FAILED, "error": words_of(error)})
             return True
         if found is None:
             return False
@@ -241,84 +286,10 @@ class _Worker:
         return True
 
     def _figures(self, cell: Cell, place: PlannedCell) -> dict[str, Any] | None:
-        checked = self._category(cell.category)
-        device = str(choose_device(self._prepared.settings.training.device))
-        if place.method in DETECTORS.values():
-            return self._detector_figures(cell, checked, device)
-        training: dict[str, Any] = {}
-        seconds = None
-        if place.run:
-            run = RunFolder(self._prepared.study.path / RUNS / place.run)
-            began = time.perf_counter()
-            if not run.result_file.exists():
-                if not self._tune(cell, checked, run):
-                    return None
-                seconds = round(time.perf_counter() - began, 2)
-            # Of no more use, and twice as large as the network itself.
-            run.checkpoint_file.unlink(missing_ok=True)
-            training = read_json(run.result_file)
-            backbone = tuned_backbone(run, device)
-        else:
-            phi = self._prepared.settings.training
-            backbone = load_backbone(phi.backbone, phi.weights, device=device, seed=cell.seed)
-            self._tell_weights(backbone)
-        settings = patchcore_of(cell, self._prepared.settings)
-        found = evaluate(checked, backbone, settings, seed=cell.seed, notify=self._tick)
-        summary = found.summary
-        return {
-            "metrics": {name: summary[name] for name in METRICS},
-            "missed": summary["missed"],
-            "seconds": summary["seconds"],
-            "training_seconds": seconds,
-            "accuracy": training.get("accuracy"),
-            "updates": training.get("updates"),
-            "run": place.run or None,
-            "seed": cell.seed,
-            "bank_size": summary["bank_size"],
-            "n_train": summary["n_train"],
-            "n_test": summary["n_test"],
-            "left_out": len(checked.left_out),
-            "device": device,
-            "patchcore": settings.to_dict(),
-            "weights": summary["weights"],
-        }
-
-    def _detector_figures(
-        self, cell: Cell, checked: CheckedCategory, device: str
-    ) -> dict[str, Any] | None:
-        from cutswap.anomalib_models import Stopped
-        from cutswap.detector_evaluation import evaluate_detector
-
-        phi = self._prepared.settings.training
-        backbone = load_backbone(phi.backbone, phi.weights, device=device, seed=cell.seed)
-        self._tell_weights(backbone)
-        try:
-            summary = evaluate_detector(
-                checked, str(detector_name(cell)), backbone, detector_of(self._prepared.settings),
-                seed=cell.seed, notify=self._tick, stop=self._stop,
-            ).summary  # fmt: skip
-        except Stopped:
-            return None
-        kept = ("missed", "seconds", "seed", "n_train", "n_test", "settings", "weights", "detector")
-        return {
-            "metrics": {name: summary[name] for name in METRICS},
-            **{name: summary[name] for name in kept},
-            "training_seconds": None,  # in its seconds: there is no network that others share
-            "accuracy": None,
-            "run": None,
-            "left_out": len(checked.left_out),
-            "device": device,
-        }
-
-    def _tune(self, cell: Cell, checked: CheckedCategory, run: RunFolder) -> bool:
-        """Whether the network was tuned to its end."""
-        settings = finetuning_of(cell, self._prepared.settings, self._prepared.weights)
-        for step in finetune(
-            checked, settings, run.path, seed=cell.seed, notify=self._tick, say=self._tell,
-            stop=self._stop,
-        ):  # fmt: skip
-            self._tick("fine-tuning", step.step, step.steps)
-        return run.result_file.exists()
+        return compute_cell(
+            self._prepared.spec(place.id), self._category(cell.category),
+            self._prepared.study.path / RUNS, notify=self._tick, say=self._tell, stop=self._stop,
+        )  # fmt: skip
 
     def _category(self, name: str) -> CheckedCategory:
         if name not in self._checked:
@@ -339,9 +310,6 @@ class _Worker:
         self._heart.beat(f"{self.doing}; {stage}", done, total)
         if self._notify:
             self._notify(stage, done, total)
-
-    def _tell_weights(self, backbone: Backbone) -> None:
-        self._tell(f"{backbone.name}: {backbone.report.sentence()}")
 
     def _tell(self, text: str) -> None:
         if self._say and text not in self._said:

@@ -8,9 +8,10 @@ from typing import Any
 
 from cutswap.bars import Bars
 from cutswap.detector_settings import detector_names
+from cutswap.engine_choice import engine_of
 from cutswap.files import need_out
 from cutswap.stopping import stop_on_signals
-from cutswap.study import prepare, run_study
+from cutswap.study import prepare, run_study, run_study_on
 from cutswap.study_estimate import plan_text, time_left
 from cutswap.study_flags import study_settings
 from cutswap.study_folder import DONE, FAILED, PlannedCell, Study, read_study
@@ -38,7 +39,12 @@ def reproduce(options: argparse.Namespace) -> dict[str, Any]:
             return _result(prepared.study, prepared.asked)
         total, done, computed = len(prepared.asked), len(prepared.asked) - left.cells, 0
         stop.gently = True
-        for cell, state in run_study(prepared, notify=bars, say=_say, stop=lambda: stop.asked):
+        if options.engine == "local" and options.processes == 1:
+            cells = run_study(prepared, notify=bars, say=_say, stop=lambda: stop.asked)
+        else:
+            engine = engine_of(options)
+            cells = run_study_on(engine, prepared, threads=options.threads, stop=lambda: stop.asked)
+        for cell, state in cells:
             bars.close()
             computed, done = computed + 1, done + 1
             print(f"[{done}/{total}] {_line(prepared, cell, state)}", flush=True)

@@ -141,30 +141,56 @@ def identities(
             "train": data["train"], "test": data["test"], "seed": cell.seed,
         }  # fmt: skip
         return _hash({"version": VERSION, **about}), ""
-    if cell.variant.method == UNTUNED:
-        network: dict[str, Any] = {"backbone": settings.training.backbone, "phi": weights.phi}
+    tuning = None
+    if cell.variant.method != UNTUNED:
+        tuning = finetuning_of(cell, settings, weights)
+    return hashes(
+        tuning, settings.training.backbone, patchcore_of(cell, settings), weights, data, cell.seed
+    )
+
+
+def hashes(
+    tuning: FineTuningSettings | None,
+    backbone: str,
+    patchcore: PatchCoreSettings,
+    weights: Weights,
+    data: dict[str, Any],
+    seed: int,
+) -> tuple[str, str]:
+    """The hash of a cell, and of its tuned network; empty for the untuned one.
+
+    Args:
+        tuning: settings of fine-tuning; None for the untuned network.
+        backbone: its name.
+        patchcore: settings of scoring.
+        weights: by content.
+        data: of the category, see `data_identity`.
+        seed: of every draw.
+    """
+    if tuning is None:
+        network: dict[str, Any] = {"backbone": backbone, "phi": weights.phi}
         run = ""
     else:
-        tuning = finetuning_of(cell, settings, weights).to_dict()
+        values = tuning.to_dict()
         # A path says nothing of what lies there; the hashes do.
-        tuning["training"].pop("weights")
-        tuning["saliency"].pop("weights")
+        values["training"].pop("weights")
+        values["saliency"].pop("weights")
         network = {
-            "settings": tuning,
+            "settings": values,
             "phi": weights.phi,
             "saliency": weights.saliency,
             "levels": weights.levels,
             "train": data["train"],
-            "seed": cell.seed,
+            "seed": seed,
         }
         run = _hash({"version": VERSION, **network})
     whole = {
         "version": VERSION,
         "network": network,
-        "patchcore": patchcore_of(cell, settings).to_dict(),
+        "patchcore": patchcore.to_dict(),
         "train": data["train"],
         "test": data["test"],
-        "seed": cell.seed,
+        "seed": seed,
     }
     return _hash(whole), run
 
@@ -176,11 +202,23 @@ def _hash(values: dict[str, Any]) -> str:
 
 def run_name(cell: Cell, run: str) -> str:
     """Folder name of a tuned network: readable, and its hash; empty for the untuned one."""
+    method = "cutpaste" if cell.variant.method == CUTPASTE else "cutswap"
+    return name_of_run(cell.category, method, cell.seed, run)
+
+
+def name_of_run(category: str, method: str, seed: int, run: str) -> str:
+    """The same by its parts.
+
+    Args:
+        category: folder name.
+        method: family of negatives.
+        seed: of every draw.
+        run: hash of the network; empty for the untuned one.
+    """
     if not run:
         return ""
-    category = "".join(c if c.isalnum() or c in "-_" else "-" for c in cell.category)
-    method = "cutpaste" if cell.variant.method == CUTPASTE else "cutswap"
-    return f"{category[:40]}-{method}-seed{cell.seed}-{run}"
+    plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in category)
+    return f"{plain[:40]}-{method}-seed{seed}-{run}"
 
 
 def photos_root(root: Path) -> Path:

@@ -1,0 +1,46 @@
+"""A sweep of 24 small cells on rendered demo data, and what its store must hold in the end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cutswap.demo_data import DemoCounts, make_demo
+from cutswap.result_store import open_store
+
+CATEGORIES = ("leather", "hex_nut")
+CELLS = 24  # six K, two categories, two seeds
+TINY = [
+    "--image-size", "64", "--weights", "random", "--saliency-backbone", "squeezenet1_0",
+    "--saliency-weights", "random", "--epochs", "1", "--batch-size", "2", "--hidden", "8",
+    "--device", "cpu", "--precision", "float32", "--quiet",
+]  # fmt: skip
+
+
+def demo(folder: Path) -> Path:
+    """Demo data of a few pictures."""
+    return make_demo(folder, counts=DemoCounts(train=4, good=2, defective=1))
+
+
+def words(data: Path, out: str, *more: str) -> list[str]:
+    """The command of the 24 cells."""
+    return ["sweep", "--data", str(data), "--categories", ",".join(CATEGORIES), "--grid", "k=1..6",
+            "--seeds", "2", "--out", out, "--steps-per-epoch", "1", *TINY, *more]  # fmt: skip
+
+
+def figures(url: str) -> dict[str, Any]:
+    """What each cell of a store says, without times; every cell is done, and there once.
+
+    The plan and the files must name the same cells: none is missing, none has another name.
+    """
+    store = open_store(url)
+    planned = [cell["id"] for cell in store.read("sweep")["cells"]]
+    assert len(planned) == len(set(planned)) == CELLS
+    assert store.names("cells") == sorted(planned)
+    found = {}
+    for identity in planned:
+        record = store.read(f"cells/{identity}")
+        assert (record["id"], record["state"]) == (identity, "done")
+        found[identity] = json.dumps([record["metrics"], record["accuracy"], record["label"]])
+    return found

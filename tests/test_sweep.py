@@ -1,0 +1,222 @@
+"""Sweeps on processes of this machine: each cell once, also when workers or drivers die."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cutswap.cli import main
+from cutswap.engine_local import LocalEngine
+from cutswap.engines import Outcome, Task, settle
+from cutswap.errors import CutSwapError
+from cutswap.result_store import FolderStore, need_store, open_store, within
+from cutswap.sweep_grid import read_grid
+from tests.sweeps_for_tests import CELLS, demo, figures, words
+from tests.waiting import until
+
+ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return demo(tmp_path_factory.mktemp("demo") / "data")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUTSWAP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory) -> Path:
+    """The 24 cells on two processes."""
+    out = tmp_path_factory.mktemp("sweep") / "store"
+    assert main(words(data, str(out), "--processes", "2")) == 0
+    return out
+
+
+def stamps(out: Path) -> dict[str, int]:
+    return {p.name: p.stat().st_mtime_ns for p in (out / "cells").glob("*.json")}
+
+
+def test_24_cells_are_there_once_and_a_second_start_computes_nothing(whole, data, tmp_path, capsys):
+    found, before = figures(str(whole)), stamps(whole)
+    assert len(found) == CELLS
+    assert len(set(found.values())) == CELLS  # labels differ
+    result = tmp_path / "r.json"
+    assert main([*words(data, str(whole)), "--json", str(result)]) == 0
+    assert json.loads(result.read_text())["computed"] == 0
+    assert "24 done, 0 to compute" in capsys.readouterr().out
+    assert stamps(whole) == before
+    lines = (whole / "results.csv").read_text().splitlines()
+    assert len(lines) == 1 + 6 * 2
+
+
+def child_pids(parent: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines()
+                         if ":\t" in line)  # fmt: skip
+        except OSError:
+            continue
+        command = (status.parent / "cmdline").read_bytes().decode()
+        if int(lines["PPid"]) == parent and "spawn_main" in command:
+            found.append(int(status.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="workers are found in /proc")
+def test_a_killed_worker_and_a_killed_driver_lose_no_cell(whole, data, tmp_path):
+    out = tmp_path / "store"
+    line = [sys.executable, "-m", "cutswap", *words(data, str(out), "--processes", "1")]
+    driver = subprocess.Popen(line, env=ENV, stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: len(stamps(out)) >= 3 if (out / "cells").is_dir() else False, 120)
+        (worker,) = child_pids(driver.pid)
+        os.kill(worker, signal.SIGKILL)
+        at = len(stamps(out))
+        until(lambda: len(stamps(out)) >= at + 3, 120)  # another took its place
+        (second,) = child_pids(driver.pid)
+        assert second != worker
+    finally:
+        driver.kill()
+        driver.wait()
+    until(lambda: not Path(f"/proc/{second}").exists(), 20)  # it leaves with its driver
+    before = stamps(out)
+    assert 6 <= len(before) < CELLS
+    result = tmp_path / "r.json"
+    again = subprocess.run([*line, "--json", str(result)], env=ENV, stdout=subprocess.DEVNULL)
+    assert again.returncode == 0
+    assert json.loads(result.read_text())["computed"] == CELLS - len(before)
+    assert {k: v for k, v in stamps(out).items() if k in before} == before
+    assert figures(str(out)) == figures(str(whole))  # one process or two, killed or not
+
+
+def test_a_failing_cell_is_retried_then_recorded_and_the_rest_goes_on(data, tmp_path, capsys):
+    broken = tmp_path / "data"
+    for category in ("leather", "hex_nut"):
+        shutil.copytree(data / category, broken / category)
+    photo = next((broken / "leather/test/good").glob("*.png"))
+    whole = photo.read_bytes()
+    photo.write_bytes(b"no photo")
+    out = tmp_path / "store"
+    line = words(broken, str(out), "--retries", "1")
+    line[line.index("k=1..6")] = "k=1"
+    assert main(line) == 1
+    said = capsys.readouterr().out
+    assert said.count("FAILED after 2 attempts") == 2
+    records = [FolderStore(out).read(f"cells/{n}") for n in FolderStore(out).names("cells")]
+    assert sorted(r["state"] for r in records) == ["done", "done", "failed", "failed"]
+    assert all(photo.name in r["error"] for r in records if r["state"] == "failed")
+    photo.write_bytes(whole)
+    assert main(line) == 0
+
+
+def test_the_local_engine_gives_up_on_a_task_after_its_retries():
+    task = Task("/nowhere", ("{",))
+    (outcome,) = LocalEngine(1, retries=1).run([task], lambda: False)
+    assert (outcome.task, outcome.attempts) == (task, 2)
+    assert "JSONDecodeError" in outcome.error
+
+
+def test_reproduce_uses_the_same_runner(data, tmp_path):
+    from cutswap.study_folder import read_study
+    from tests.sweeps_for_tests import TINY
+
+    line = ["reproduce", "--table", "1", "--data", str(data), "--categories", "leather",
+            "--seeds", "1", "--steps-per-epoch", "1", *TINY]  # fmt: skip
+    assert main([*line, "--out", str(tmp_path / "one")]) == 0
+    assert main([*line, "--out", str(tmp_path / "two"), "--processes", "2"]) == 0
+    one, two = read_study(tmp_path / "one"), read_study(tmp_path / "two")
+    assert two.state == "finished"
+    assert {i: r.metrics for i, r in one.results.items()} == {
+        i: r.metrics for i, r in two.results.items()
+    }
+
+
+# Refused before anything starts
+
+
+def test_all_problems_of_a_grid_are_listed_at_once(data, tmp_path, capsys):
+    line = words(data, str(tmp_path / "store"))
+    at = line.index("k=1..6")
+    line[at : at + 1] = ["k=0,4", "banana=1", "layers=2,99", "learning_rate=-1", "k=2", "coreset="]
+    assert main(line) == 2
+    said = capsys.readouterr().err
+    for part in ("6 problems", "k=0: expected a whole number >= 1", "banana: no such setting",
+                 "layers=99: expected some of 2, 4", "learning_rate=-1: expected a number > 0",
+                 "k: named twice", "coreset: no values"):  # fmt: skip
+        assert part in said
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        ([], [""]),
+        (["k=1..3"], ["k=1", "k=2", "k=3"]),
+        (["k=2", "layers=4+16,30"], ["k=2, layers=4+16", "k=2, layers=30"]),
+    ],
+)
+def test_a_grid_is_every_combination(words, labels):
+    assert [p.label for p in read_grid(words)] == labels
+
+
+def test_values_arrive_as_settings_take_them():
+    (point,) = read_grid(["layers=4+16", "area=0.02+0.3", "freeze_batch_norm=no", "jitter=none"])
+    assert dict(point.values) == {
+        "layers": ("4", "16"), "area": (0.02, 0.3), "freeze_batch_norm": False, "jitter": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["k=6..1", "k=1..x", "k=1..5000", "k=1,1"])
+def test_bad_ranges_are_refused(text):
+    with pytest.raises(CutSwapError, match="1 problem"):
+        read_grid([text])
+
+
+def test_unknown_categories_are_listed(data, tmp_path, capsys):
+    line = words(data, str(tmp_path / "store"))
+    line[line.index("leather,hex_nut")] = "leather,screw,bolt"
+    assert main(line) == 2
+    said = capsys.readouterr().err
+    assert "screw: no such category" in said
+    assert "bolt: no such category" in said
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_store_that_does_not_answer_is_told_in_time():
+    began = time.monotonic()
+    with pytest.raises(CutSwapError, match="an answer within 0.2 s.*--engine local"):
+        within(0.2, lambda: time.sleep(30), "store")
+    assert time.monotonic() - began < 5
+
+
+def test_a_store_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CutSwapError, match="write"):
+        need_store(FolderStore(tmp_path / "file" / "store"))
+
+
+def test_a_protocol_without_a_package_says_which():
+    with pytest.raises(CutSwapError, match="URL that fsspec can open"):
+        open_store("nonsense://x")
+
+
+def test_a_result_that_vanished_is_a_failure(tmp_path):
+    store = FolderStore(tmp_path / "store")
+    spec = json.dumps({"id": "a1", "label": "x", "root": "/", "category": "c", "tuning": {},
+                       "patchcore": {}, "seed": 0, "run": "", "skip_bad": False})  # fmt: skip
+    (record,) = settle(store, Outcome(Task(store.url, (spec,)))).values()
+    assert (record["state"], record["error"]) == ("failed", "its result cannot be read back")
