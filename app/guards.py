@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import streamlit as st
 
 from cutswap.errors import CutSwapError
+from cutswap.missing import missing_package
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +27,11 @@ def plain_errors(what: str = "this part") -> Iterator[None]:
         show_error(error)
     except MemoryError:
         st.error(f"There is not enough memory for {what}. Choose a smaller image size or coreset.")
+    except ImportError as error:
+        said = missing_package(error)
+        if said is None:
+            raise
+        st.error(f"For {what}, {plain_text(said)}.")
     except Exception:  # a bug of ours: the log has it all, the visitor a way on
         _log.exception("could not show %s", what)
         st.error(

@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:  # `streamlit run` puts only app/ there: a bare cl
 
 import streamlit as st  # noqa: E402
 
-from app import selection, workspace  # noqa: E402
+from app import data_uploads, selection, workspace  # noqa: E402
 from app.guards import plain_errors  # noqa: E402
 from app.memory import freeze_modules  # noqa: E402
 
@@ -44,14 +44,17 @@ def main() -> None:
     page = st.navigation(list(pages.values()), position="top")
     st.session_state["pages"] = pages
     workspace.demo_rendering()
+    data_uploads.hold_own()
     if page.title == "Start":  # its pictures wait for nothing
-        page.run()
+        with plain_errors("the page"):
+            page.run()
         with plain_errors("the selection"):
             selection.sidebar()
         return
     with plain_errors("the selection"):
         selection.sidebar()
-    page.run()
+    with plain_errors("the page"):  # its imports too: a package may be missing
+        page.run()
 
 
 freeze_modules()  # of what the rerun before has loaded
