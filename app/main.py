@@ -12,7 +12,7 @@ if str(ROOT) not in sys.path:  # `streamlit run` puts only app/ there: a bare cl
 import streamlit as st  # noqa: E402
 
 from app import data_uploads, selection, workspace  # noqa: E402
-from app.guards import plain_errors  # noqa: E402
+from app.guards import missing_packages, plain_errors  # noqa: E402
 from app.memory import freeze_modules  # noqa: E402
 
 # File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
@@ -46,14 +46,14 @@ def main() -> None:
     workspace.demo_rendering()
     data_uploads.hold_own()
     if page.title == "Start":  # its pictures wait for nothing
-        with plain_errors("the page"):
+        with missing_packages():
             page.run()
         with plain_errors("the selection"):
             selection.sidebar()
         return
     with plain_errors("the selection"):
         selection.sidebar()
-    with plain_errors("the page"):  # its imports too: a package may be missing
+    with missing_packages():
         page.run()
 
 

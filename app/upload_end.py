@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass
 
 import streamlit as st
@@ -19,6 +20,10 @@ from cutswap.uploads import remove_uploads
 
 VARIABLE = "CUTSWAP_UPLOAD_GRACE"
 GRACE = 180.0  # seconds; Streamlit itself keeps a lost session for 120
+
+_last_seen: dict[Holder, float] = {}
+_armed: set[Holder] = set()
+_arming = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,8 @@ def hold(uploads: str) -> None:
 
 def _released(holder: Holder) -> None:
     """The socket has closed: look again after the grace. Called by the server's own thread."""
-    timer = threading.Timer(grace(), _end, (holder,))
-    timer.daemon = True
-    timer.name = "end of uploads"
-    timer.start()
+    _last_seen[holder] = time.monotonic()
+    _look_again(holder, grace())
 
 
 @st.cache_resource(scope="session", on_release=_released, show_spinner=False)
@@ -65,10 +68,28 @@ def _held(holder: Holder) -> Holder:
     return holder
 
 
-def _end(holder: Holder) -> None:
-    if _is_back(holder.session):
+def _look_again(holder: Holder, seconds: float) -> None:
+    with _arming:
+        if holder in _armed:  # it looks at `_last_seen` anyway
+            return
+        _armed.add(holder)
+    timer = threading.Timer(seconds, _look, (holder,))
+    timer.daemon = True
+    timer.name = "end of uploads"
+    timer.start()
+
+
+def _look(holder: Holder) -> None:
+    with _arming:
+        _armed.discard(holder)
+    if _is_back(holder.session):  # without a rerun nobody would tell of its next end
         _released(holder)
+        return
+    left = _last_seen[holder] + grace() - time.monotonic()
+    if left > 0.01:
+        _look_again(holder, left)
     else:
+        del _last_seen[holder]
         remove_uploads(holder.uploads)
 
 

@@ -107,15 +107,20 @@ class App:
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@contextlib.contextmanager
-def running_app(folder: Path, data: Path, **variables: str) -> Iterator[App]:
-    """The app on a data folder, with runs and caches of its own below `folder`."""
+def free_port() -> int:
+    """A port of this machine that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running_app(folder: Path, data: Path, port: int = 0, **variables: str) -> Iterator[App]:
+    """The app on a data folder, with runs and caches of its own below `folder`."""
+    port = port or free_port()
     env = {
         **os.environ, "CUTSWAP_CACHE": str(folder / "cache"), "CUTSWAP_RUNS": str(folder / "runs"),
-        "CUTSWAP_DATA": str(data), "PYTHONPATH": str(ROOT), **variables,
+        "CUTSWAP_DATA": str(data), "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), **variables,
     }  # fmt: skip
     command = [sys.executable, "-m", "tests.soak_server", "--server.port", str(port)]
     log = folder / "app.log"

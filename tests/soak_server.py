@@ -1,4 +1,6 @@
-"""The real app as `streamlit run` starts it; with a guard taken out where a test asks for it."""
+"""The real app as `streamlit run` starts it; with a guard taken out, or another
+script around it, where a test asks for that.
+"""
 
 from __future__ import annotations
 
@@ -22,5 +24,6 @@ def forget_the_photo_in_keys() -> None:
 if __name__ == "__main__":
     if os.environ.get("CUTSWAP_SOAK_BREAK") == "photo-key":
         forget_the_photo_in_keys()
-    sys.argv = ["streamlit", "run", str(ROOT / "app/main.py"), *sys.argv[1:]]
+    script = os.environ.get("CUTSWAP_SOAK_SCRIPT") or str(ROOT / "app/main.py")
+    sys.argv = ["streamlit", "run", script, *sys.argv[1:]]
     sys.exit(cli.main())

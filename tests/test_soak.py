@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +33,6 @@ def test_growth_is_the_slope_after_the_warm_up():
     filling = np.minimum(times, 100) * 1e6 + 5e8
     assert growth_an_hour(list(zip(times, filling, strict=True)))[0] == pytest.approx(0)
     leaking = 6e8 + times * 1e4  # 36 MB an hour
-    assert growth_an_hour(list(zip(times, leaking, strict=True)))[0] == pytest.approx(
-        0.06, rel=0.02
-    )
+    growth, mean = growth_an_hour(list(zip(times, leaking, strict=True)))
+    assert growth == pytest.approx(36e6 / mean)
     assert np.isnan(growth_an_hour([])[0])
-    assert os.cpu_count()
