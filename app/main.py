@@ -13,7 +13,7 @@ import streamlit as st  # noqa: E402
 
 from app import data_uploads, selection, workspace  # noqa: E402
 from app.guards import missing_packages, plain_errors  # noqa: E402
-from app.memory import freeze_modules  # noqa: E402
+from app.memory import freeze_modules, steady_allocator  # noqa: E402
 
 # File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
 PAGES = {
@@ -57,5 +57,6 @@ def main() -> None:
         page.run()
 
 
+steady_allocator()
 freeze_modules()  # of what the rerun before has loaded
 main()

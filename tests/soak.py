@@ -69,6 +69,7 @@ class Seen:
             "errors": self.errors[:5],
             "error_count": len(self.errors),
             "tracebacks": log.count("Traceback"),
+            "log_end": log[-2000:] if "Traceback" in log else "",
             "memory_mb": round(steady / 1e6, 1),
             "memory_growth_an_hour": round(growth, 4),
             "load_mean": round(float(np.mean(self.load)), 2) if self.load else None,
@@ -118,9 +119,10 @@ def free_port() -> int:
 def running_app(folder: Path, data: Path, port: int = 0, **variables: str) -> Iterator[App]:
     """The app on a data folder, with runs and caches of its own below `folder`."""
     port = port or free_port()
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {
         **os.environ, "CUTSWAP_CACHE": str(folder / "cache"), "CUTSWAP_RUNS": str(folder / "runs"),
-        "CUTSWAP_DATA": str(data), "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), **variables,
+        "CUTSWAP_DATA": str(data), "PYTHONPATH": os.pathsep.join(paths), **variables,
     }  # fmt: skip
     command = [sys.executable, "-m", "tests.soak_server", "--server.port", str(port)]
     log = folder / "app.log"

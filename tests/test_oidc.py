@@ -1,6 +1,6 @@
 """Streamlit's own login in front of the app, against a provider on this machine.
 
-Skipped without Authlib, which the login needs and the app does not: `pip install "streamlit[auth]"`.
+Skipped without Authlib, which the login needs and the app does not: pip install "streamlit[auth]".
 """
 
 from __future__ import annotations
