@@ -15,10 +15,14 @@ import contextlib
 import ctypes
 import gc
 import sys
+import time
 
 _ENOUGH = 50  # modules loaded since the last time: a large library has come
 _known = 0
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # of mallopt(3)
+_TRIM_EVERY = 30.0  # seconds
+_libc: ctypes.CDLL | None = None
+_trimmed = 0.0
 
 
 def freeze_modules() -> None:
@@ -31,15 +35,22 @@ def freeze_modules() -> None:
 
 
 def steady_allocator() -> bool:
-    """Set glibc's limits for this process; elsewhere nothing happens.
+    """Set glibc's limits for this process, and give back what is free; elsewhere nothing happens.
+
+    To be called in every rerun: the limits are set once, and pages are given back every half
+    minute, for holes in the heaps grow slowly even so.
 
     Returns:
-        Whether they are set.
+        Whether the limits are set.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        libc = ctypes.CDLL("libc.so.6")
-        # Named, the threshold stays; by itself it would rise with the first large picture.
-        return bool(libc.mallopt(_ARENA_MAX, 2) and libc.mallopt(_MMAP_THRESHOLD, 128 * 1024))
-    return False
+    global _libc, _trimmed  # noqa: PLW0603 - one process, one heap
+    if _libc is None and sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            libc = ctypes.CDLL("libc.so.6")
+            # Named, the threshold stays; by itself it would rise with the first large picture.
+            if libc.mallopt(_ARENA_MAX, 2) and libc.mallopt(_MMAP_THRESHOLD, 128 * 1024):
+                _libc = libc
+    if _libc is not None and time.monotonic() - _trimmed > _TRIM_EVERY:
+        _trimmed = time.monotonic()
+        _libc.malloc_trim(0)
+    return _libc is not None
