@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PORT ?= 8501
 
-.PHONY: app bench bench-ui crash fuzz test-kills test-ray story screenshots demo test lint types check clean \
-  shared-figures help
+.PHONY: app audit bench bench-ui crash fuzz sbom soak test-kills test-lowest test-newest test-ray \
+  story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -59,6 +59,23 @@ fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris where it is t
 
 crash: $(VENV)/ready-dev  ## kill -9 at fifty moments of each writer (5 minutes)
 	CUTSWAP_CRASHES=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_crashes.py
+
+MINUTES ?= 10
+soak: $(VENV)/ready-dev  ## twenty sessions on the app over sockets (10 minutes; MINUTES=2 for less)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak --minutes $(MINUTES)
+
+# Environments of their own, 6 GB each with CUDA's libraries; tests that need no browser.
+test-lowest:  ## the tests with the lowest versions that requirements.txt allows
+	PYTHON=$(PYTHON) .ci/bounds lowest-direct
+
+test-newest:  ## the tests with the newest versions that it allows
+	PYTHON=$(PYTHON) .ci/bounds highest
+
+sbom: $(VENV)/ready  ## bill of materials of .venv, CycloneDX, in out/sbom.json
+	.ci/supply sbom $(BIN)/python
+
+audit: $(VENV)/ready  ## known vulnerabilities of what .venv holds (asks pypi.org)
+	.ci/supply audit $(BIN)/python
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -2,8 +2,8 @@
 
 Everything is keyed by file, its time, and settings, never by arrays: Streamlit hashes a large
 array by a sample and would return the picture of before a scar-sized change. Values are shared
-between sessions and must not be written to. Sizes are bounded by `max_entries`: a photo is 0.2 MB
-at 256 pixels, 0.8 MB at 512; the raw maps of one image are 0.1 to 0.4 MB.
+between sessions and must not be written to. All pictures together are bounded in bytes, by
+`picture_memory`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from app.picture_memory import kept
 from cutswap.backbone import Backbone
 from cutswap.clusters import Clusters, cluster_saliency
 from cutswap.fusion import FUSED, fuse
 from cutswap.images import read_photo, resize_photo
 from cutswap.overlays import colourise
-
-IMAGES = 400
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def network(name: str, weights: str) -> Backbone:
     return backbone(name, weights, modified)
 
 
-@st.cache_resource(max_entries=IMAGES, show_spinner=False)
+@kept()
 def photo(key: PhotoKey) -> np.ndarray:
     """(S, S, 3) uint8.
 
@@ -135,7 +134,7 @@ def explained(key: SaliencyKey) -> Explained:
     return _explained(key) if key.fusion is None else _fused(key)
 
 
-@st.cache_resource(max_entries=IMAGES, show_spinner=False)
+@kept()
 def _fused(key: SaliencyKey) -> Explained:
     found = _explained(replace(key, fusion=None))
     fused = fuse(found.maps, key.fusion)
@@ -144,7 +143,7 @@ def _fused(key: SaliencyKey) -> Explained:
     )
 
 
-@st.cache_resource(max_entries=IMAGES, show_spinner="Asking the network where it looks")
+@kept("Asking the network where it looks")
 def _explained(key: SaliencyKey) -> Explained:
     from cutswap.images import to_image
     from cutswap.saliency import explain
@@ -161,7 +160,7 @@ def _explained(key: SaliencyKey) -> Explained:
     )
 
 
-@st.cache_resource(max_entries=8 * IMAGES, show_spinner=False)
+@kept()
 def clusters(key: SaliencyKey, level: int, k: int) -> Clusters:
     """Clusters of one level of `explained`.
 
@@ -171,7 +170,7 @@ def clusters(key: SaliencyKey, level: int, k: int) -> Clusters:
     return cluster_saliency(explained(key).maps[level], k)
 
 
-@st.cache_resource(max_entries=8 * IMAGES, show_spinner=False)
+@kept()
 def heat(key: SaliencyKey, level: int) -> np.ndarray:
     """(S, S, 3) uint8 of one level in the colours of the legend."""
     return colourise(explained(key).maps[level])

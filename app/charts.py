@@ -30,13 +30,18 @@ def saliency_histogram(values: np.ndarray, groups: Clusters) -> go.Figure:
             "<extra></extra>",
         )
     )  # fmt: skip
-    for boundary in groups.boundaries:
-        figure.add_vline(x=float(boundary), line_dash="dash", line_width=1)
-    for index, centroid in enumerate(groups.centroids):
-        figure.add_annotation(
-            x=float(centroid), y=1, yref="paper", text=f"{index + 1}", showarrow=False,
-            yshift=10, font_size=12,
-        )  # fmt: skip
+    # In one go: each `add_vline` goes through every property of the figure, 14% of a busy app.
+    lines = [
+        {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "xref": "x", "yref": "y domain",
+         "line": {"dash": "dash", "width": 1}}
+        for x in groups.boundaries.tolist()
+    ]  # fmt: skip
+    names = [
+        {"x": x, "y": 1, "yref": "paper", "text": f"{index + 1}", "showarrow": False,
+         "yshift": 10, "font": {"size": 12}}
+        for index, x in enumerate(groups.centroids.tolist())
+    ]  # fmt: skip
+    figure.update_layout(shapes=lines, annotations=names)
     figure.update_layout(
         height=230, margin={"l": 10, "r": 10, "t": 24, "b": 10}, bargap=0, showlegend=False,
         xaxis_title="saliency",

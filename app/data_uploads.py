@@ -12,6 +12,7 @@ from app.data_check import forget
 from app.guards import show_error
 from app.page_links import go_to
 from app.selection import select
+from app.upload_end import hold
 from cutswap.errors import CutSwapError
 from cutswap.upload_photos import MAX_FILE_BYTES, MAX_PIXELS, Upload
 from cutswap.uploads import (
@@ -44,7 +45,8 @@ def uploads() -> None:
     limits = _limits() or Limits(MAX_FILES, MAX_TOTAL_BYTES, MAX_FILE_BYTES)
     st.subheader("Your own pictures", anchor=False)
     st.caption(
-        "For this session only, kept on the machine that runs the app, deleted after a day. Up to"
+        "For this session only, kept on the machine that runs the app, deleted minutes after this"
+        " tab is closed, at the latest after a day. Up to"
         f" {limits.files} files of {limits.file_bytes // 10**6} MB and {MAX_PIXELS // 10**6}"
         " million pixels; phone photos are turned upright, and only the pixels are kept."
     )
@@ -69,6 +71,12 @@ def uploads() -> None:
     ):  # fmt: skip
         _store(list(photos), list(normals))
     _report()
+
+
+def hold_own() -> None:
+    """In every rerun of any page: this session's pictures go when its tab does."""
+    if session := st.session_state.get(_SESSION):
+        hold(session)
 
 
 def _limits() -> Limits | None:

@@ -14,6 +14,7 @@ import streamlit as st
 
 from app import caches
 from app.caches import PhotoKey
+from app.picture_memory import kept
 from app.roots import is_inside
 from cutswap.backbone import Backbone
 from cutswap.datasets import Category, Record
@@ -160,7 +161,7 @@ def bank(key: BankKey, _backbone: Backbone | None = None) -> MemoryBank:
     return MemoryBank.load(key.path, _backbone)
 
 
-@st.cache_resource(max_entries=200, show_spinner=False)
+@kept()
 def prediction(key: BankKey, photo: PhotoKey, scoring: Scoring | None = None) -> Prediction:
     """What a bank says about one photo.
 

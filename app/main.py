@@ -11,9 +11,9 @@ if str(ROOT) not in sys.path:  # `streamlit run` puts only app/ there: a bare cl
 
 import streamlit as st  # noqa: E402
 
-from app import selection, workspace  # noqa: E402
-from app.guards import plain_errors  # noqa: E402
-from app.memory import freeze_modules  # noqa: E402
+from app import data_uploads, selection, workspace  # noqa: E402
+from app.guards import missing_packages, plain_errors  # noqa: E402
+from app.memory import freeze_modules, steady_allocator  # noqa: E402
 
 # File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
 PAGES = {
@@ -44,15 +44,19 @@ def main() -> None:
     page = st.navigation(list(pages.values()), position="top")
     st.session_state["pages"] = pages
     workspace.demo_rendering()
+    data_uploads.hold_own()
     if page.title == "Start":  # its pictures wait for nothing
-        page.run()
+        with missing_packages():
+            page.run()
         with plain_errors("the selection"):
             selection.sidebar()
         return
     with plain_errors("the selection"):
         selection.sidebar()
-    page.run()
+    with missing_packages():
+        page.run()
 
 
+steady_allocator()
 freeze_modules()  # of what the rerun before has loaded
 main()

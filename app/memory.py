@@ -1,4 +1,8 @@
-"""Keeps the collection of garbage that Streamlit forces after every rerun cheap.
+"""Keeps memory flat, and the collection of garbage that Streamlit forces after every rerun cheap.
+
+Streamlit runs every rerun in a thread of its own, and glibc gives threads heaps of their own, up
+to eight a core; pictures that come and go leave holes in all of them. So there are two heaps, and
+what is larger than a map of 180 pixels goes back to the system as soon as it is freed.
 
 It goes through every object there is; with torch and plotly loaded that is most of what the app
 computes while a run is watched: 16% of a core, 5% once what modules have created is set apart
@@ -7,11 +11,18 @@ computes while a run is watched: 16% of a core, 5% once what modules have create
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import sys
+import time
 
 _ENOUGH = 50  # modules loaded since the last time: a large library has come
 _known = 0
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # of mallopt(3)
+_TRIM_EVERY = 30.0  # seconds
+_libc: ctypes.CDLL | None = None
+_trimmed = 0.0
 
 
 def freeze_modules() -> None:
@@ -21,3 +32,25 @@ def freeze_modules() -> None:
         _known = len(sys.modules)
         gc.collect()  # or garbage of the moment would be kept for ever
         gc.freeze()
+
+
+def steady_allocator() -> bool:
+    """Set glibc's limits for this process, and give back what is free; elsewhere nothing happens.
+
+    To be called in every rerun: the limits are set once, and pages are given back every half
+    minute, for holes in the heaps grow slowly even so.
+
+    Returns:
+        Whether the limits are set.
+    """
+    global _libc, _trimmed  # noqa: PLW0603 - one process, one heap
+    if _libc is None and sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            libc = ctypes.CDLL("libc.so.6")
+            # Named, the threshold stays; by itself it would rise with the first large picture.
+            if libc.mallopt(_ARENA_MAX, 2) and libc.mallopt(_MMAP_THRESHOLD, 128 * 1024):
+                _libc = libc
+    if _libc is not None and time.monotonic() - _trimmed > _TRIM_EVERY:
+        _trimmed = time.monotonic()
+        _libc.malloc_trim(0)
+    return _libc is not None

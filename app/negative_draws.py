@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
 from app import caches
 from app.caches import PhotoKey, SaliencyKey
+from app.picture_memory import kept
 from app.pictures import png
 from cutswap.clusters import Clusters
 from cutswap.color_jitter import Jitter
@@ -143,7 +143,7 @@ def draw(
     return _draw(drawing, epoch, method or drawing.method, level)
 
 
-@st.cache_resource(max_entries=600, show_spinner=False)
+@kept()
 def _draw(drawing: Drawing, epoch: int, method: str, level: int | None) -> Drawn:
     negatives, clusters = drawing.settings(method)
     guided = negatives.method.startswith("cutswap")
@@ -161,7 +161,7 @@ def _draw(drawing: Drawing, epoch: int, method: str, level: int | None) -> Drawn
     return Drawn(epoch, number, positive, jitter, negative)
 
 
-@st.cache_resource(max_entries=100, show_spinner=False)
+@kept()
 def _positive(photo: PhotoKey, weak: WeakAugmentation, seed: int, number: int) -> np.ndarray:
     """What all methods and levels begin with: (S, S, 3) uint8."""
     return draw_sample(

@@ -18,6 +18,7 @@ from cutswap.config import (
 )
 from cutswap.errors import CutSwapError
 from cutswap.flags import add_flags
+from cutswap.missing import missing_package
 
 # Flags of the saliency settings beside those of a network that is trained or evaluated.
 SALIENCY_NAMES = {"layers": "layers", "target_class": "target-class"}
@@ -40,6 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         print(f"cutswap: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        said = missing_package(error)
+        if options.debug or said is None:
+            raise
+        print(f"cutswap: {said}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk or a lost folder, wherever it strikes
         if options.debug:

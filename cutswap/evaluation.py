@@ -23,6 +23,7 @@ from torch import Tensor
 
 from cutswap.backbone import Backbone
 from cutswap.config import PatchCoreSettings
+from cutswap.csv_text import guarded
 from cutswap.datasets import Record
 from cutswap.files import write_json, write_text, write_with
 from cutswap.images import save_png, to_image
@@ -162,9 +163,8 @@ def _scores_table(evaluation: Evaluation) -> str:
     table.writerow(["image", "defect", "is_defective", "score", "called_defective"])
     for record, score in zip(evaluation.records, evaluation.scores, strict=True):
         called = int(score >= evaluation.metrics.threshold)
-        table.writerow(
-            [record.name, record.defect, int(not record.is_good), f"{score:.9g}", called]
-        )
+        names = guarded(record.name), guarded(record.defect)
+        table.writerow([*names, int(not record.is_good), f"{score:.9g}", called])
     return text.getvalue()
 
 

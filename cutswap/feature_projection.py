@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.manifold import TSNE
 
+from cutswap.csv_text import guarded
 from cutswap.errors import CutSwapError
 from cutswap.feature_set import SYNTHETIC, FeatureSet
 from cutswap.feature_settings import FeatureSettings
@@ -86,9 +87,8 @@ def points_csv(features: FeatureSet, projection: Projection) -> str:
             called = int(features.scores[index].argmax() != 0)
             head = [f"{p_positive[index]:.6g}", called]
         draw = "" if point.sample is None else point.sample
-        writer.writerow(
-            [point.kind, point.name, point.defect, draw, *(f"{v:.6g}" for v in xy), *head]
-        )
+        names = guarded(point.name), guarded(point.defect)
+        writer.writerow([point.kind, *names, draw, *(f"{v:.6g}" for v in xy), *head])
     return text.getvalue()
 
 

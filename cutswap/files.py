@@ -16,6 +16,7 @@ from typing import IO, Any
 from safetensors import SafetensorError
 
 from cutswap.errors import CutSwapError
+from cutswap.leftovers import MARK, sweep_leftovers
 
 # Of any of our JSON files the largest has 1.5 MB (features.json of 1,200 points). What parses
 # takes up to 25 times its bytes: a list of empty objects of this size 250 MB.
@@ -35,7 +36,10 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        sweep_leftovers(path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.{MARK}", suffix=".tmp", dir=path.parent
+        )
         os.close(handle)
         temporary = Path(name)
         yield temporary

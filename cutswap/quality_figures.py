@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cutswap.csv_text import guarded
 from cutswap.quality_measures import EDITS, photo_interval
 
 FIGURES = (
@@ -112,7 +113,8 @@ def to_csv(rows: dict[str, Row]) -> str:
                 low, high = value.interval or (None, None)
                 seeds = " ".join(f"{s:.6f}" for s in value.by_seed)
                 ends = ("" if end is None else f"{end:.6f}" for end in (low, high))
-                writer.writerow((name, figure, f"{value.mean:.6f}", *ends, value.photos, seeds))
+                about = guarded(name), figure, f"{value.mean:.6f}"
+                writer.writerow((*about, *ends, value.photos, seeds))
     return text.getvalue()
 
 

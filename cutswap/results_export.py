@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from cutswap.csv_text import guarded
 from cutswap.paper_tables import SOURCE, published_counts
 from cutswap.results_table import METRICS, Column, ResultsTable
 
@@ -26,12 +27,12 @@ def to_csv(tables: Sequence[ResultsTable]) -> str:
     writer.writerow(HEADER)
     for table in tables:
         for row in table.rows:
-            place = [_plain(row.category), _plain(row.root)]
+            place = [guarded(row.category), guarded(row.root)]
             for setup in table.setups:
                 figure = table.figures.get((row, setup))
                 if figure is not None:
                     writer.writerow([
-                        *place, OURS, _plain(setup.label), f"{setup.coreset:g}", table.metric,
+                        *place, OURS, guarded(setup.label), f"{setup.coreset:g}", table.metric,
                         f"{figure.mean:.6f}", "" if figure.std is None else f"{figure.std:.6f}",
                         len(figure.values), " ".join(map(str, figure.seeds)),
                     ])  # fmt: skip
@@ -114,8 +115,3 @@ def _signed(value: float | None, column: Column, baseline: Column) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
-
-
-def _plain(text: str) -> str:
-    """Folder names may begin like a formula; a spreadsheet must not compute them."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cutswap.config import PatchCoreSettings
+from cutswap.csv_text import unguarded
 from cutswap.datasets import open_dataset
 from cutswap.errors import CutSwapError
 from cutswap.files import read_json
@@ -201,6 +202,7 @@ def _read_scores(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarr
             raise _bad(f"{path}, line {line}", "a score and 0 or 1", dict(row)) from None
         if not math.isfinite(scores[line - 2]):
             raise _bad(f"{path}, line {line}", "a finite score", row["score"])
+        row["image"], row["defect"] = unguarded(row["image"]), unguarded(row["defect"])
         if known != (row["defect"] == GOOD) or not row["image"]:
             raise _bad(f"{path}, line {line}", "a defect that agrees with the verdict", dict(row))
     names = tuple(row["image"] for row in rows)

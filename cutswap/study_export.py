@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from cutswap.csv_text import guarded
 from cutswap.paper_tables import METRICS, PAPER_TABLES
 from cutswap.results_export import signed
 from cutswap.study_findings import average_checks, settings_sentence
@@ -34,7 +35,7 @@ def to_csv(study: Study) -> str:
     for e in all_entries(study):
         ours = e.ours
         writer.writerow([
-            e.table, plain(e.category), plain(e.row), f"{e.coreset:g}", e.metric,
+            e.table, guarded(e.category), guarded(e.row), f"{e.coreset:g}", e.metric,
             "" if ours is None else f"{ours.mean:.6f}",
             "" if ours is None or ours.std is None else f"{ours.std:.6f}",
             0 if ours is None else len(ours.values),
@@ -43,7 +44,7 @@ def to_csv(study: Study) -> str:
             "" if e.paper is None else f"{e.paper:.4f}".rstrip("0"),
             "" if e.difference is None else f"{e.difference:.6f}",
             "" if e.is_beyond is None else str(e.is_beyond).lower(),
-            plain("; ".join(e.reservations)),
+            guarded("; ".join(e.reservations)),
         ])  # fmt: skip
     return text.getvalue()
 
@@ -102,11 +103,6 @@ def _latex(entry: Entry) -> str:
 def escape(text: str) -> str:
     """Text that LaTeX shows as it is."""
     return "".join(_SPECIAL.get(c, c) for c in text)
-
-
-def plain(text: str) -> str:
-    """Folder names may begin like a formula; a spreadsheet must not compute them."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text
 
 
 def reservations_of(found: Sequence[Entry]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Uploaded pictures as a temporary data set of one session, gone when it ends or a day later.
+"""Uploaded pictures as a data set of one session, gone minutes after its tab, at most a day.
 
     <cache>/uploads/<session>/my_images/001.png ...                       photos only
     <cache>/uploads/<session>/my_parts/train/good/001.png ...             own normals

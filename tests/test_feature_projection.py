@@ -352,6 +352,14 @@ class TestProjection:
         assert rows[-1]["defect"] == "spot"
         assert {r["called_defective"] for r in rows} <= {"0", "1"}
 
+    def test_a_spreadsheet_gets_no_formula(self):
+        some = made_up(["positive", "patch", "scar", "good"], np.eye(4, 5, dtype=np.float32))
+        odd = replace(some, points=tuple(
+            replace(p, name="=1+1", defect="@SUM(A1)") for p in some.points
+        ))  # fmt: skip
+        rows = list(csv.DictReader(io.StringIO(points_csv(odd, project(odd, SETTINGS)))))
+        assert {(r["photo"], r["defect"]) for r in rows} == {("'=1+1", "'@SUM(A1)")}
+
 
 class TestFolds:
     def test_by_hand(self):

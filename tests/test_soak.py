@@ -1,0 +1,38 @@
+"""Three sessions on the real app over real sockets for twenty seconds; long form: `make soak`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.soak import growth_an_hour, soak, verdicts
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory from /proc")
+
+
+@needs_proc
+def test_three_sessions_get_their_own_pictures(tmp_path: Path):
+    found = soak(tmp_path, sessions=3, seconds=12, think=0.7)
+    held = verdicts(found)
+    del held["memory grows under 5% an hour"]  # caches are still filling
+    assert all(held.values()), found
+    assert found["answers"] >= 10
+
+
+@needs_proc
+def test_the_soak_sees_mixed_up_pictures_when_keys_forget_the_photo(tmp_path: Path):
+    found = soak(tmp_path, sessions=3, seconds=2, think=0.5, CUTSWAP_SOAK_BREAK="photo-key")
+    assert found["mixed_up_count"] > 0
+    assert not verdicts(found)["no mixed up pictures"]
+
+
+def test_growth_is_the_slope_after_the_warm_up():
+    times = np.arange(0, 600, 1.0)
+    filling = np.minimum(times, 100) * 1e6 + 5e8
+    assert growth_an_hour(list(zip(times, filling, strict=True)))[0] == pytest.approx(0)
+    leaking = 6e8 + times * 1e4  # 36 MB an hour
+    growth, mean = growth_an_hour(list(zip(times, leaking, strict=True)))
+    assert growth == pytest.approx(36e6 / mean)
+    assert np.isnan(growth_an_hour([])[0])
