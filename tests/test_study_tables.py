@@ -178,10 +178,10 @@ def test_a_preset_says_its_length_and_what_was_changed(tmp_path):
         return settings_sentence(study)
 
     laptop, paper = PRESETS["laptop"].training, PRESETS["paper"].training
-    assert "90 updates of 8 images" in said(laptop)
+    assert "60 updates of 8 images" in said(laptop)
     assert "changed by flags" not in said(laptop.replace(weights="x.pth", device="cpu"))
-    assert "60 updates" in said(laptop.replace(steps_per_epoch=60))
-    assert "changed by flags" in said(laptop.replace(steps_per_epoch=60))
+    assert "50 updates" in said(laptop.replace(steps_per_epoch=50))
+    assert "changed by flags" in said(laptop.replace(steps_per_epoch=50))
     assert "for want of training" in said(laptop)
     assert "256 epochs of 32 images" in said(paper, "paper")
     assert "for want of training" not in said(paper, "paper")
