@@ -182,8 +182,8 @@ def measure_finetuning(sizes: Sizes) -> list[Measurement]:
             images_per_second=images / statistics.median(default), plain_images_per_second=speed,
         ),
         times_faster(
-            "fine-tuning, all layers", f"{what}, all layers trained as the plain loop does", everything, plain,
-            target=3.0, images_per_second=images / statistics.median(everything),
+            "fine-tuning, all layers", f"{what}, all layers trained as the plain loop does",
+            everything, plain, target=3.0, images_per_second=images / statistics.median(everything),
             plain_images_per_second=speed,
         ),
         _share(f"{what}: share of it spent waiting for data", waits),
