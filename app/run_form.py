@@ -159,8 +159,8 @@ def _asked(selected: Selection) -> Asked:
     )  # fmt: skip
     recipe = second.selectbox(
         "Recipe", tuple(RECIPES), key="train.recipe", persist_state="session",
-        help="gentle leaves the pretrained layers up to layer2 alone and trains layer3 slowly; paper,"
-        " read literally, trains all of them at 0.03, which can ruin them.",
+        help="gentle leaves the pretrained layers up to layer2 alone and trains layer3 slowly;"
+        " paper, read literally, trains all of them at 0.03, which can ruin them.",
     )  # fmt: skip
     seed = third.number_input(
         "Seed", 0, _LARGE, 0, key="train.seed", persist_state="session",
