@@ -45,8 +45,9 @@ bench: $(VENV)/ready  ## every step beside a plain way of doing it (some minutes
 bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 minutes)
 	$(BIN)/python benchmarks/bench_ui.py
 
-test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, resumed each time (4 minutes)
-	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_kills.py
+test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, and of a sweep (6 minutes)
+	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_kills.py \
+	  tests/test_sweep.py
 
 test-ray: $(VENV)/ready-dev  ## sweeps on a Ray cluster of two nodes here, one killed (3 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from cutswap.cell import CellSpec
 from cutswap.cli import main
+from cutswap.config import PatchCoreSettings
+from cutswap.detector_settings import DetectorSettings
 from cutswap.engine_local import LocalEngine
 from cutswap.engines import Outcome, Task, settle
 from cutswap.errors import CutSwapError
+from cutswap.finetuning import FineTuningSettings
 from cutswap.result_store import FolderStore, need_store, open_store, within
 from cutswap.sweep_grid import read_grid
 from tests.sweeps_for_tests import CELLS, demo, figures, words
@@ -76,6 +80,7 @@ def child_pids(parent: int) -> list[int]:
     return found
 
 
+@pytest.mark.skipif("CUTSWAP_KILLS" not in os.environ, reason="a minute: make test-kills")
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="workers are found in /proc")
 def test_a_killed_worker_and_a_killed_driver_lose_no_cell(whole, data, tmp_path):
     out = tmp_path / "store"
@@ -216,7 +221,16 @@ def test_a_protocol_without_a_package_says_which():
 
 def test_a_result_that_vanished_is_a_failure(tmp_path):
     store = FolderStore(tmp_path / "store")
-    spec = json.dumps({"id": "a1", "label": "x", "root": "/", "category": "c", "tuning": {},
-                       "patchcore": {}, "seed": 0, "run": "", "skip_bad": False})  # fmt: skip
+    spec = CellSpec(
+        "a1", "x", "/", "c", FineTuningSettings(), PatchCoreSettings(), seed=0, run=""
+    ).to_json()
     (record,) = settle(store, Outcome(Task(store.url, (spec,)))).values()
     assert (record["state"], record["error"]) == ("failed", "its result cannot be read back")
+
+
+def test_a_cell_crosses_process_borders_whole():
+    spec = CellSpec(
+        "a1", "x", "/", "c", FineTuningSettings(), PatchCoreSettings(coreset=0.5), seed=3, run="r",
+        skip_bad=True, detector="stfpm", detector_settings=DetectorSettings(epochs=7),
+    )  # fmt: skip
+    assert CellSpec.from_json(spec.to_json()) == spec
