@@ -21,6 +21,7 @@ import numpy as np
 
 from cutswap.anomalib_models import Detector
 from cutswap.backbone import Backbone
+from cutswap.csv_text import guarded
 from cutswap.datasets import Record
 from cutswap.detector_settings import DETECTORS, DetectorSettings
 from cutswap.export_maps import MAPS, enlarged, write_map
@@ -126,7 +127,8 @@ def write_detector(found: DetectorEvaluation, out: Path) -> None:
     for record, score, values in zip(found.records, found.scores, found.maps, strict=True):
         called = int(score >= found.summary["threshold"])
         is_bad = int(not record.is_good)
-        table.writerow([record.name, record.defect, is_bad, f"{score:.9g}", called])
+        names = guarded(record.name), guarded(record.defect)
+        table.writerow([*names, is_bad, f"{score:.9g}", called])
         path = out / MAPS / found.summary["category"] / f"{record.name}.tiff"
         write_map(path, enlarged(values, photo_size(record.image)))
     write_text(out / "detector_scores.csv", text.getvalue())

@@ -310,7 +310,8 @@ def test_a_run_in_words_names_what_is_not_the_recipe(tmp_path: Path):
     assert run_in_words(run) == "fine-tuned gentle"
     settings = json.loads((path / "settings.json").read_text())
     settings["training"] |= {
-        "recipe": "paper", "pretrained_factor": 1.0, "freeze_batch_norm": False, "epochs": 256,
+        "recipe": "paper", "pretrained_factor": 1.0, "freeze_batch_norm": False, "frozen": [],
+        "epochs": 256,
     }  # fmt: skip
     settings["negatives"]["area"] = [0.02, 0.05]
     settings["saliency"] = None  # edited by hand: no reason to fail
