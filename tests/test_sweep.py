@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cutswap import engine_local
 from cutswap.cell import CellSpec
 from cutswap.cli import main
 from cutswap.config import PatchCoreSettings
@@ -23,7 +24,8 @@ from cutswap.errors import CutSwapError
 from cutswap.finetuning import FineTuningSettings
 from cutswap.result_store import FolderStore, need_store, open_store, within
 from cutswap.sweep_grid import read_grid
-from tests.sweeps_for_tests import CELLS, demo, figures, words
+from tests.dying_worker import dying_work
+from tests.sweeps_for_tests import CELLS, GRID, IS_LONG, SEEDS, SameProcess, demo, figures, words
 from tests.waiting import until
 
 ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -43,9 +45,12 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory) -> Path:
-    """The 24 cells on two processes."""
+    """All cells; the long form on two processes, where the killed one has one."""
     out = tmp_path_factory.mktemp("sweep") / "store"
-    assert main(words(data, str(out), "--processes", "2")) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        if not IS_LONG:
+            patch.setattr("cutswap.sweep_command.engine_of", lambda _: SameProcess())
+        assert main(words(data, str(out), "--processes", "2")) == 0
     return out
 
 
@@ -53,17 +58,17 @@ def stamps(out: Path) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in (out / "cells").glob("*.json")}
 
 
-def test_24_cells_are_there_once_and_a_second_start_computes_nothing(whole, data, tmp_path, capsys):
+def test_all_cells_are_there_and_a_second_start_computes_nothing(whole, data, tmp_path, capsys):
     found, before = figures(str(whole)), stamps(whole)
     assert len(found) == CELLS
     assert len(set(found.values())) == CELLS  # labels differ
     result = tmp_path / "r.json"
     assert main([*words(data, str(whole)), "--json", str(result)]) == 0
     assert json.loads(result.read_text())["computed"] == 0
-    assert "24 done, 0 to compute" in capsys.readouterr().out
+    assert f"{CELLS} done, 0 to compute" in capsys.readouterr().out
     assert stamps(whole) == before
     lines = (whole / "results.csv").read_text().splitlines()
-    assert len(lines) == 1 + 6 * 2
+    assert len(lines) == 1 + CELLS // SEEDS
 
 
 def child_pids(parent: int) -> list[int]:
@@ -108,7 +113,9 @@ def test_a_killed_worker_and_a_killed_driver_lose_no_cell(whole, data, tmp_path)
     assert figures(str(out)) == figures(str(whole))  # one process or two, killed or not
 
 
-def test_a_failing_cell_is_retried_then_recorded_and_the_rest_goes_on(data, tmp_path, capsys):
+def test_a_failing_cell_is_retried_then_recorded_and_the_rest_goes_on(
+    data, tmp_path, capsys, monkeypatch
+):
     broken = tmp_path / "data"
     for category in ("leather", "hex_nut"):
         shutil.copytree(data / category, broken / category)
@@ -117,15 +124,30 @@ def test_a_failing_cell_is_retried_then_recorded_and_the_rest_goes_on(data, tmp_
     photo.write_bytes(b"no photo")
     out = tmp_path / "store"
     line = words(broken, str(out), "--retries", "1")
-    line[line.index("k=1..6")] = "k=1"
+    line[line.index(GRID)] = "k=1"
     assert main(line) == 1
     said = capsys.readouterr().out
-    assert said.count("FAILED after 2 attempts") == 2
+    assert said.count("FAILED after 2 attempts") == SEEDS
     records = [FolderStore(out).read(f"cells/{n}") for n in FolderStore(out).names("cells")]
-    assert sorted(r["state"] for r in records) == ["done", "done", "failed", "failed"]
+    assert sorted(r["state"] for r in records) == ["done"] * SEEDS + ["failed"] * SEEDS
     assert all(photo.name in r["error"] for r in records if r["state"] == "failed")
     photo.write_bytes(whole)
+    monkeypatch.setattr("cutswap.sweep_command.engine_of", lambda _: SameProcess())
     assert main(line) == 0
+
+
+@pytest.mark.parametrize(("deaths", "retries", "attempts"), [(1, 1, 2), (2, 1, 2), (0, 1, 1)])
+def test_a_task_whose_process_dies_goes_to_another(
+    tmp_path, monkeypatch, deaths, retries, attempts
+):
+    """The short form of the killed sweep: processes that end themselves, so many times."""
+    monkeypatch.setattr(engine_local, "_work", dying_work)
+    fragile, sound = Task(str(deaths), ("a",), str(tmp_path)), Task("0", ("b",), str(tmp_path))
+    ended = {o.task: o for o in LocalEngine(1, retries).run([fragile, sound], lambda: False)}
+    assert set(ended) == {fragile, sound}
+    assert (ended[sound].error, ended[sound].attempts) == ("", 1)
+    assert ended[fragile].attempts == attempts
+    assert ("its process died (exit code -9)" in ended[fragile].error) == (deaths > retries)
 
 
 def test_the_local_engine_gives_up_on_a_task_after_its_retries():
@@ -155,7 +177,7 @@ def test_reproduce_uses_the_same_runner(data, tmp_path):
 
 def test_all_problems_of_a_grid_are_listed_at_once(data, tmp_path, capsys):
     line = words(data, str(tmp_path / "store"))
-    at = line.index("k=1..6")
+    at = line.index(GRID)
     line[at : at + 1] = ["k=0,4", "banana=1", "layers=2,99", "learning_rate=-1", "k=2", "coreset="]
     assert main(line) == 2
     said = capsys.readouterr().err
