@@ -19,10 +19,11 @@ from cutswap.cli import main
 from cutswap.config import PatchCoreSettings
 from cutswap.detector_settings import DetectorSettings
 from cutswap.engine_local import LocalEngine
-from cutswap.engines import Outcome, Task, settle
+from cutswap.engines import Outcome, Task, run_task, settle, tasks_of
 from cutswap.errors import CutSwapError
 from cutswap.finetuning import FineTuningSettings
 from cutswap.result_store import FolderStore, need_store, open_store, within
+from cutswap.sweep import PlannedSweep
 from cutswap.sweep_grid import read_grid
 from tests.dying_worker import dying_work
 from tests.sweeps_for_tests import CELLS, GRID, IS_LONG, SEEDS, SameProcess, demo, figures, words
@@ -248,6 +249,50 @@ def test_a_result_that_vanished_is_a_failure(tmp_path):
     ).to_json()
     (record,) = settle(store, Outcome(Task(store.url, (spec,)))).values()
     assert (record["state"], record["error"]) == ("failed", "its result cannot be read back")
+
+
+@pytest.mark.parametrize(
+    ("held", "is_computed"),
+    [
+        (None, True),
+        ({"id": "a1", "state": "done"}, False),
+        ({"id": "a1", "state": "failed"}, True),
+        ({"id": "b2", "state": "done"}, True),  # a copy under another name
+        ("no record", True),
+    ],
+)
+def test_only_what_is_not_done_is_computed(tmp_path, monkeypatch, held, is_computed):
+    """By the plan, and by the task itself, as it may be started twice."""
+    store = FolderStore(tmp_path / "store")
+    if held is not None:
+        store.write("cells/a1", held)
+    spec = CellSpec("a1", "x", "/", "c", FineTuningSettings(), PatchCoreSettings(), 0, "")
+    assert bool(PlannedSweep({"a1": spec}, (), {}).left(store)) == is_computed
+    asked = list[str]()
+    monkeypatch.setattr(CellSpec, "check", lambda _: None)
+    monkeypatch.setattr("cutswap.cell.compute_cell", lambda s, *_, **__: asked.append(s.id) or {})
+    assert run_task(Task(store.url, (spec.to_json(),)).to_json())
+    assert asked == ["a1"] * is_computed
+    assert store.read("cells/a1")["state"] == "done"
+
+
+def test_a_failed_record_of_an_earlier_start_is_written_anew(tmp_path):
+    store = FolderStore(tmp_path / "store")
+    store.write("cells/a1", {"id": "a1", "state": "failed", "error": "old"})
+    spec = CellSpec("a1", "x", "/", "c", FineTuningSettings(), PatchCoreSettings(), 0, "")
+    settle(store, Outcome(Task(store.url, (spec.to_json(),)), "new", 3))
+    assert (store.read("cells/a1")["error"], store.read("cells/a1")["attempts"]) == ("new", 3)
+
+
+def test_cells_of_one_network_are_one_task():
+    def spec(identity: str, run: str) -> CellSpec:
+        return CellSpec(
+            identity, "x", "/", "c", FineTuningSettings(), PatchCoreSettings(), 0, run
+        )  # fmt: skip
+
+    cells = [spec("a", "r"), spec("b", ""), spec("c", "r"), spec("d", ""), spec("e", "s")]
+    found = [[s.id for s in t.specs()] for t in tasks_of(cells, "/store")]
+    assert found == [["a", "c"], ["b"], ["d"], ["e"]]
 
 
 def test_a_cell_crosses_process_borders_whole():
