@@ -24,7 +24,7 @@ from cutswap.errors import CutSwapError
 from cutswap.finetuning import FineTuningSettings
 from cutswap.result_store import FolderStore, need_store, open_store, within
 from cutswap.sweep import PlannedSweep
-from cutswap.sweep_grid import read_grid
+from cutswap.sweep_grid import applied, read_grid
 from tests.dying_worker import dying_work
 from tests.sweeps_for_tests import CELLS, GRID, IS_LONG, SEEDS, SameProcess, demo, figures, words
 from tests.waiting import until
@@ -212,6 +212,30 @@ def test_values_arrive_as_settings_take_them():
 def test_bad_ranges_are_refused(text):
     with pytest.raises(CutSwapError, match="1 problem"):
         read_grid([text])
+
+
+def test_too_many_combinations_are_refused():
+    with pytest.raises(CutSwapError, match="250,000 combinations; at most 100,000"):
+        read_grid(["k=1..500", "epochs=1..500"])
+
+
+def test_families_without_saliency_are_one_cell_whatever_k():
+    base = (FineTuningSettings(), PatchCoreSettings())
+    found = [applied(p, *base)[0] for p in read_grid(["augment=nsa,cutswap", "k=1,2"])]
+    assert found[0] == found[1]
+    assert found[2] != found[3]
+
+
+def test_settings_that_do_not_go_together_are_listed(data, tmp_path, capsys, monkeypatch):
+    def refusing(point, *_):
+        raise CutSwapError("k", expected="no", found="yes", fix="none")
+
+    monkeypatch.setattr("cutswap.sweep.applied", refusing)
+    assert main(words(data, str(tmp_path / "store"))) == 2
+    said = capsys.readouterr().err
+    assert f"{CELLS // SEEDS // 2} problems" in said
+    assert "k=2: k: expected no" in said
+    assert not (tmp_path / "store").exists()
 
 
 def test_unknown_categories_are_listed(data, tmp_path, capsys):
