@@ -112,9 +112,14 @@ def test_what_shards_cannot_do_is_refused(network, images, shards, coreset, coun
 
 
 def test_shards_of_other_sizes_are_refused(network, images):
-    other = torch.zeros(3, 3, 96, 96)
+    wide = torch.zeros(3, 3, 32, 128)  # as many patches
     with pytest.raises(CutSwapError, match="one size"):
-        MemoryBank.fit(network, [images[:3], other], EXACT.replace(shards=2), count=6)
+        MemoryBank.fit(network, [images[:3], wide], EXACT.replace(shards=2), count=6)
+
+
+def test_a_batch_that_goes_beyond_the_last_shard_is_refused(network, images):
+    with pytest.raises(CutSwapError, match="more"):
+        MemoryBank.fit(network, [images], EXACT.replace(shards=2), count=6)
 
 
 @pytest.mark.parametrize("shards", [0, -1, 10_001, 1.5])

@@ -215,8 +215,8 @@ def test_bad_ranges_are_refused(text):
 
 
 def test_too_many_combinations_are_refused():
-    with pytest.raises(CutSwapError, match="250,000 combinations; at most 100,000"):
-        read_grid(["k=1..500", "epochs=1..500"])
+    with pytest.raises(CutSwapError, match="115,200 combinations; at most 100,000"):
+        read_grid(["k=1..64", "epochs=1..900", "batch_size=2,4"])
 
 
 def test_families_without_saliency_are_one_cell_whatever_k():
@@ -227,7 +227,7 @@ def test_families_without_saliency_are_one_cell_whatever_k():
 
 
 def test_settings_that_do_not_go_together_are_listed(data, tmp_path, capsys, monkeypatch):
-    def refusing(point, *_):
+    def refusing(*_):
         raise CutSwapError("k", expected="no", found="yes", fix="none")
 
     monkeypatch.setattr("cutswap.sweep.applied", refusing)
@@ -259,6 +259,12 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CutSwapError, match="write"):
         need_store(FolderStore(tmp_path / "file" / "store"))
+
+
+def test_a_store_that_forgets_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(FolderStore, "read", lambda *_: None)
+    with pytest.raises(CutSwapError, match="read what was written"):
+        need_store(FolderStore(tmp_path))
 
 
 def test_a_protocol_without_a_package_says_which():

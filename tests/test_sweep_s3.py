@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import pytest
 
 pytest.importorskip("s3fs", reason="pip install 'cutswap[s3]'")
 pytest.importorskip("flask_cors", reason="of moto's server, in the dev extra")
+boto3 = pytest.importorskip("boto3", reason="of moto")
 server = pytest.importorskip("moto.server", reason="of the dev extra")
 
 from cutswap.cli import main  # noqa: E402
@@ -51,7 +53,14 @@ def test_values_come_back_and_names_are_listed(bucket):
     assert store.read("cells/b") == {"n": 3}
     other = open_store(f"{bucket}/one")
     other.write("cells/c", {})
-    assert store.names("cells") == ["a", "b", "c"]  # no stale listing
+    assert store.names("cells") == ["a", "b", "c"]
+    # Another machine writes, of which this process's s3fs hears nothing: no stale listing.
+    elsewhere = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    for name, body in (("d.json", b'{"n": 4}'), ("e.json", b'{"n":'), ("note.txt", b"{}")):
+        elsewhere.put_object(Bucket="results", Key=f"one/cells/{name}", Body=body)
+    assert store.names("cells") == ["a", "b", "c", "d", "e"]
+    assert store.read("cells/d") == {"n": 4}
+    assert store.read("cells/e") is None
 
 
 def test_a_sweep_lands_in_s3_and_goes_on_there(bucket, tmp_path, monkeypatch):
