@@ -51,7 +51,7 @@ test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, and of a s
 
 test-ray: $(VENV)/ready-dev  ## sweeps on a Ray cluster of two nodes here, one killed (3 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_sweep_ray.py
+	CUTSWAP_RAY=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_sweep_ray.py
 
 fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris where it is there (15 minutes)
 	CUTSWAP_FUZZ=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_hostile.py

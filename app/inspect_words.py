@@ -15,7 +15,7 @@ from cutswap.scored_set import ScoredSet
 FLAGS = {
     "layers": "--layers", "image_size": "--image-size", "coreset": "--coreset",
     "projection": "--projection", "neighbours": "--neighbours", "reweight": "--reweight",
-    "sigma": "--sigma",
+    "sigma": "--sigma", "shards": "--shards",
 }  # fmt: skip
 FIGURES = (
     ("image_auroc", "image AUROC"),
@@ -84,7 +84,7 @@ def settings_flags(settings: dict[str, Any], seed: int) -> list[object]:
     default = PatchCoreSettings().to_dict()
     flags: list[object] = []
     for name, flag in FLAGS.items():
-        value = settings.get(name)
+        value = settings.get(name, default[name])  # older records lack newer settings
         if value != default[name]:
             shown = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
             flags += [flag, "none" if shown is None else shown]

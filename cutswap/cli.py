@@ -296,6 +296,14 @@ def _tune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_seed, default=0, help="of search, split and draws [0]")
     parser.add_argument("--out", required=True, metavar="STORE",
                         help="folder or URL of the trials; the same command goes on")  # fmt: skip
+    group = parser.add_argument_group("where to search, ends included")
+    group.add_argument("--search-k", metavar="LOW,HIGH", help="clusters [1,8]")
+    group.add_argument("--search-layers", metavar="SET,SET,...",
+                       help="sets of saliency levels, as 4,16+30 [Table VII's]")  # fmt: skip
+    group.add_argument("--search-area", metavar="LOW,HIGH",
+                       help="largest patch area, a share of the image [0.05,0.3]")  # fmt: skip
+    group.add_argument("--search-rate", metavar="LOW,HIGH",
+                       help="learning rate, on a logarithmic scale [0.003,0.1]")  # fmt: skip
     _study_recipe(parser)
 
 

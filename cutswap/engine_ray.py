@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,13 @@ class RayEngine:
             "num_cpus": cpus, "num_gpus": gpus, "max_retries": retries, "retry_exceptions": True
         }  # fmt: skip
         self._retries = retries
+        began = time.monotonic()
         _need_server(address)
         kept = {n: os.environ[n] for n in ("CUTSWAP_CACHE",) if n in os.environ}
         try:
             within(
-                # As long as it takes once somebody answers: a busy node is slow to let us in.
-                60.0 if address != "auto" else REACHED_WITHIN,
+                # What is left of ten seconds: one who only greets like Ray is found out here.
+                max(1.0, REACHED_WITHIN - (time.monotonic() - began)),
                 lambda: ray.init(
                     address=address, log_to_driver=False, logging_level=logging.ERROR,
                     ignore_reinit_error=True, runtime_env={"env_vars": kept},

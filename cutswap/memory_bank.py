@@ -21,6 +21,7 @@ from torch import Tensor
 
 from cutswap.backbone import Backbone
 from cutswap.bank_index import BankIndex
+from cutswap.bank_shards import choose_by_shards
 from cutswap.config import PatchCoreSettings
 from cutswap.coreset import greedy_k_center
 from cutswap.devices import cache_sized
@@ -113,14 +114,26 @@ class MemoryBank:
         Args:
             backbone: whose features are used as they are.
             images: batches (n, 3, H, W) float, ImageNet-normalised, all of one size.
-            settings: layers, coreset ratio, projection.
+            settings: layers, coreset ratio, projection, shards.
             seed: of the projection and the first pick.
             count: number of images in all, where known: patches are then stored once only.
+                Several shards need it.
             progress: called with (images done, count).
 
         Raises:
-            CutSwapError: no image at all.
+            CutSwapError: no image at all; see `bank_shards.choose_by_shards`.
         """
+        if settings.shards > 1:
+
+            def collect(part: Iterable[Tensor], size: int, before: int) -> tuple[Tensor, Any]:
+                def tick(done: int, _: int) -> None:
+                    if progress:
+                        progress(before + done, count or 0)
+
+                return collect_patches(backbone, part, settings.layers, size, tick)
+
+            items, picks, grid = choose_by_shards(images, collect, settings, count, seed)
+            return cls(backbone, settings, items.numpy(), _origin(picks.numpy(), grid), seed)
         patches, grid = collect_patches(backbone, images, settings.layers, count, progress)
         return cls.choose(backbone, patches, grid, settings, seed=seed)
 
@@ -140,15 +153,13 @@ class MemoryBank:
             backbone: whose features they are.
             patches: (P, D) float32, image by image, row by row.
             grid: (h, w) patches an image.
-            settings: coreset ratio and projection.
+            settings: coreset ratio and projection; shards do not count, as all is in memory.
             seed: of the projection and the first pick.
         """
         keep = max(1, int(settings.coreset * len(patches)))
         picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed).numpy()
-        image, cell = np.divmod(picks, grid[0] * grid[1])
-        row, column = np.divmod(cell, grid[1])
-        origin = np.stack([image, row, column], axis=1).astype(np.int32)
-        return cls(backbone, settings, patches[torch.from_numpy(picks)].numpy(), origin, seed)
+        items = patches[torch.from_numpy(picks)].numpy()
+        return cls(backbone, settings.replace(shards=1), items, _origin(picks, grid), seed)
 
     def score(self, image: Tensor) -> Prediction:
         """Score a batch of (N, 3, H, W) float, ImageNet-normalised images.
@@ -306,6 +317,13 @@ class MemoryBank:
         top = around.max()
         share = float(np.exp(own - top) / np.exp(around - top).sum())
         return (1.0 - share) * farthest
+
+
+def _origin(picks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """(M,) positions among all patches to (M, 3) int32 image, row and column."""
+    image, cell = np.divmod(picks, grid[0] * grid[1])
+    row, column = np.divmod(cell, grid[1])
+    return np.stack([image, row, column], axis=1).astype(np.int32)
 
 
 def _need_sound(path: Path, items: Tensor, origin: Tensor, about: dict[str, Any], fix: str) -> None:

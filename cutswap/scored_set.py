@@ -138,7 +138,7 @@ def evaluation_key(
         seed: of the coreset.
     """
     digest = hashlib.sha256()
-    about = [str(category.root), category.name, fingerprint, settings.to_dict(), seed, 1]
+    about = [str(category.root), category.name, fingerprint, settings.deciding(), seed, 1]
     digest.update(json.dumps(about).encode())
     for record in (*category.train, *category.test):
         for path in (record.image, record.mask):

@@ -187,7 +187,7 @@ def hashes(
     whole = {
         "version": VERSION,
         "network": network,
-        "patchcore": patchcore.to_dict(),
+        "patchcore": patchcore.deciding(),
         "train": data["train"],
         "test": data["test"],
         "seed": seed,

@@ -14,7 +14,8 @@ from cutswap.result_store import need_store, open_store
 from cutswap.stopping import stop_on_signals
 from cutswap.study_flags import study_settings
 from cutswap.study_identity import weights_of
-from cutswap.tuning import COMBINATIONS, FAILED, TUNE, Space, run_tuning
+from cutswap.tune_space import read_space
+from cutswap.tuning import FAILED, TUNE, run_tuning
 
 STOPPED = 130
 
@@ -28,12 +29,14 @@ def tune(options: argparse.Namespace) -> dict[str, Any]:
         )  # fmt: skip
     settings = study_settings(options)
     levels = weights_of(settings).levels
-    sets = tuple("+".join(levels[i] for i in c if i < len(levels)) for c in COMBINATIONS)
-    space = Space(layers=tuple(dict.fromkeys(filter(None, sets))))
+    base = FineTuningSettings(settings.training, settings.saliency)
+    space = read_space(
+        base, levels, k=options.search_k, layers=options.search_layers,
+        area=options.search_area, rate=options.search_rate,
+    )  # fmt: skip
     store = open_store(options.out)
     with stop_on_signals() as stop:
         checked = check_category(options.data, options.category, skip_bad=options.skip_bad)
-        base = FineTuningSettings(settings.training, settings.saliency)
         need_store(store)
         stop.gently = True
         ended = 0

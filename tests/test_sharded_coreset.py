@@ -60,6 +60,8 @@ def test_projection_is_the_one_the_coreset_uses():
 def test_too_little_is_refused():
     with pytest.raises(CutSwapError, match="1 or more"):
         ShardedCoreset(0)
+    with pytest.raises(CutSwapError, match="5 and 0"):
+        ShardedCoreset(5, keep=0)
     coreset = ShardedCoreset(50)
     with pytest.raises(CutSwapError):
         coreset.finish()

@@ -13,17 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from cutswap import engine_local
 from cutswap.cell import CellSpec
 from cutswap.cli import main
 from cutswap.config import PatchCoreSettings
 from cutswap.detector_settings import DetectorSettings
 from cutswap.engine_local import LocalEngine
-from cutswap.engines import Outcome, Task, settle
+from cutswap.engines import Outcome, Task, run_task, settle, tasks_of
 from cutswap.errors import CutSwapError
 from cutswap.finetuning import FineTuningSettings
 from cutswap.result_store import FolderStore, need_store, open_store, within
-from cutswap.sweep_grid import read_grid
-from tests.sweeps_for_tests import CELLS, demo, figures, words
+from cutswap.sweep import PlannedSweep
+from cutswap.sweep_grid import applied, read_grid
+from tests.dying_worker import dying_work
+from tests.sweeps_for_tests import CELLS, GRID, IS_LONG, SEEDS, SameProcess, demo, figures, words
 from tests.waiting import until
 
 ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -43,9 +46,12 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory) -> Path:
-    """The 24 cells on two processes."""
+    """All cells; the long form on two processes, where the killed one has one."""
     out = tmp_path_factory.mktemp("sweep") / "store"
-    assert main(words(data, str(out), "--processes", "2")) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        if not IS_LONG:
+            patch.setattr("cutswap.sweep_command.engine_of", lambda _: SameProcess())
+        assert main(words(data, str(out), "--processes", "2")) == 0
     return out
 
 
@@ -53,17 +59,17 @@ def stamps(out: Path) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in (out / "cells").glob("*.json")}
 
 
-def test_24_cells_are_there_once_and_a_second_start_computes_nothing(whole, data, tmp_path, capsys):
+def test_all_cells_are_there_and_a_second_start_computes_nothing(whole, data, tmp_path, capsys):
     found, before = figures(str(whole)), stamps(whole)
     assert len(found) == CELLS
     assert len(set(found.values())) == CELLS  # labels differ
     result = tmp_path / "r.json"
     assert main([*words(data, str(whole)), "--json", str(result)]) == 0
     assert json.loads(result.read_text())["computed"] == 0
-    assert "24 done, 0 to compute" in capsys.readouterr().out
+    assert f"{CELLS} done, 0 to compute" in capsys.readouterr().out
     assert stamps(whole) == before
     lines = (whole / "results.csv").read_text().splitlines()
-    assert len(lines) == 1 + 6 * 2
+    assert len(lines) == 1 + CELLS // SEEDS
 
 
 def child_pids(parent: int) -> list[int]:
@@ -108,7 +114,9 @@ def test_a_killed_worker_and_a_killed_driver_lose_no_cell(whole, data, tmp_path)
     assert figures(str(out)) == figures(str(whole))  # one process or two, killed or not
 
 
-def test_a_failing_cell_is_retried_then_recorded_and_the_rest_goes_on(data, tmp_path, capsys):
+def test_a_failing_cell_is_retried_then_recorded_and_the_rest_goes_on(
+    data, tmp_path, capsys, monkeypatch
+):
     broken = tmp_path / "data"
     for category in ("leather", "hex_nut"):
         shutil.copytree(data / category, broken / category)
@@ -117,15 +125,30 @@ def test_a_failing_cell_is_retried_then_recorded_and_the_rest_goes_on(data, tmp_
     photo.write_bytes(b"no photo")
     out = tmp_path / "store"
     line = words(broken, str(out), "--retries", "1")
-    line[line.index("k=1..6")] = "k=1"
+    line[line.index(GRID)] = "k=1"
     assert main(line) == 1
     said = capsys.readouterr().out
-    assert said.count("FAILED after 2 attempts") == 2
+    assert said.count("FAILED after 2 attempts") == SEEDS
     records = [FolderStore(out).read(f"cells/{n}") for n in FolderStore(out).names("cells")]
-    assert sorted(r["state"] for r in records) == ["done", "done", "failed", "failed"]
+    assert sorted(r["state"] for r in records) == ["done"] * SEEDS + ["failed"] * SEEDS
     assert all(photo.name in r["error"] for r in records if r["state"] == "failed")
     photo.write_bytes(whole)
+    monkeypatch.setattr("cutswap.sweep_command.engine_of", lambda _: SameProcess())
     assert main(line) == 0
+
+
+@pytest.mark.parametrize(("deaths", "retries", "attempts"), [(1, 1, 2), (2, 1, 2), (0, 1, 1)])
+def test_a_task_whose_process_dies_goes_to_another(
+    tmp_path, monkeypatch, deaths, retries, attempts
+):
+    """The short form of the killed sweep: processes that end themselves, so many times."""
+    monkeypatch.setattr(engine_local, "_work", dying_work)
+    fragile, sound = Task(str(deaths), ("a",), str(tmp_path)), Task("0", ("b",), str(tmp_path))
+    ended = {o.task: o for o in LocalEngine(1, retries).run([fragile, sound], lambda: False)}
+    assert set(ended) == {fragile, sound}
+    assert (ended[sound].error, ended[sound].attempts) == ("", 1)
+    assert ended[fragile].attempts == attempts
+    assert ("its process died (exit code -9)" in ended[fragile].error) == (deaths > retries)
 
 
 def test_the_local_engine_gives_up_on_a_task_after_its_retries():
@@ -155,7 +178,7 @@ def test_reproduce_uses_the_same_runner(data, tmp_path):
 
 def test_all_problems_of_a_grid_are_listed_at_once(data, tmp_path, capsys):
     line = words(data, str(tmp_path / "store"))
-    at = line.index("k=1..6")
+    at = line.index(GRID)
     line[at : at + 1] = ["k=0,4", "banana=1", "layers=2,99", "learning_rate=-1", "k=2", "coreset="]
     assert main(line) == 2
     said = capsys.readouterr().err
@@ -191,6 +214,30 @@ def test_bad_ranges_are_refused(text):
         read_grid([text])
 
 
+def test_too_many_combinations_are_refused():
+    with pytest.raises(CutSwapError, match="115,200 combinations; at most 100,000"):
+        read_grid(["k=1..64", "epochs=1..900", "batch_size=2,4"])
+
+
+def test_families_without_saliency_are_one_cell_whatever_k():
+    base = (FineTuningSettings(), PatchCoreSettings())
+    found = [applied(p, *base)[0] for p in read_grid(["augment=nsa,cutswap", "k=1,2"])]
+    assert found[0] == found[1]
+    assert found[2] != found[3]
+
+
+def test_settings_that_do_not_go_together_are_listed(data, tmp_path, capsys, monkeypatch):
+    def refusing(*_):
+        raise CutSwapError("k", expected="no", found="yes", fix="none")
+
+    monkeypatch.setattr("cutswap.sweep.applied", refusing)
+    assert main(words(data, str(tmp_path / "store"))) == 2
+    said = capsys.readouterr().err
+    assert f"{CELLS // SEEDS // 2} problems" in said
+    assert "k=2: k: expected no" in said
+    assert not (tmp_path / "store").exists()
+
+
 def test_unknown_categories_are_listed(data, tmp_path, capsys):
     line = words(data, str(tmp_path / "store"))
     line[line.index("leather,hex_nut")] = "leather,screw,bolt"
@@ -214,6 +261,12 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path):
         need_store(FolderStore(tmp_path / "file" / "store"))
 
 
+def test_a_store_that_forgets_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(FolderStore, "read", lambda *_: None)
+    with pytest.raises(CutSwapError, match="read what was written"):
+        need_store(FolderStore(tmp_path))
+
+
 def test_a_protocol_without_a_package_says_which():
     with pytest.raises(CutSwapError, match="URL that fsspec can open"):
         open_store("nonsense://x")
@@ -226,6 +279,50 @@ def test_a_result_that_vanished_is_a_failure(tmp_path):
     ).to_json()
     (record,) = settle(store, Outcome(Task(store.url, (spec,)))).values()
     assert (record["state"], record["error"]) == ("failed", "its result cannot be read back")
+
+
+@pytest.mark.parametrize(
+    ("held", "is_computed"),
+    [
+        (None, True),
+        ({"id": "a1", "state": "done"}, False),
+        ({"id": "a1", "state": "failed"}, True),
+        ({"id": "b2", "state": "done"}, True),  # a copy under another name
+        ("no record", True),
+    ],
+)
+def test_only_what_is_not_done_is_computed(tmp_path, monkeypatch, held, is_computed):
+    """By the plan, and by the task itself, as it may be started twice."""
+    store = FolderStore(tmp_path / "store")
+    if held is not None:
+        store.write("cells/a1", held)
+    spec = CellSpec("a1", "x", "/", "c", FineTuningSettings(), PatchCoreSettings(), 0, "")
+    assert bool(PlannedSweep({"a1": spec}, (), {}).left(store)) == is_computed
+    asked = list[str]()
+    monkeypatch.setattr(CellSpec, "check", lambda _: None)
+    monkeypatch.setattr("cutswap.cell.compute_cell", lambda s, *_, **__: asked.append(s.id) or {})
+    assert run_task(Task(store.url, (spec.to_json(),)).to_json())
+    assert asked == ["a1"] * is_computed
+    assert store.read("cells/a1")["state"] == "done"
+
+
+def test_a_failed_record_of_an_earlier_start_is_written_anew(tmp_path):
+    store = FolderStore(tmp_path / "store")
+    store.write("cells/a1", {"id": "a1", "state": "failed", "error": "old"})
+    spec = CellSpec("a1", "x", "/", "c", FineTuningSettings(), PatchCoreSettings(), 0, "")
+    settle(store, Outcome(Task(store.url, (spec.to_json(),)), "new", 3))
+    assert (store.read("cells/a1")["error"], store.read("cells/a1")["attempts"]) == ("new", 3)
+
+
+def test_cells_of_one_network_are_one_task():
+    def spec(identity: str, run: str) -> CellSpec:
+        return CellSpec(
+            identity, "x", "/", "c", FineTuningSettings(), PatchCoreSettings(), 0, run
+        )  # fmt: skip
+
+    cells = [spec("a", "r"), spec("b", ""), spec("c", "r"), spec("d", ""), spec("e", "s")]
+    found = [[s.id for s in t.specs()] for t in tasks_of(cells, "/store")]
+    assert found == [["a", "c"], ["b"], ["d"], ["e"]]
 
 
 def test_a_cell_crosses_process_borders_whole():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 
@@ -10,12 +11,13 @@ import pytest
 
 pytest.importorskip("s3fs", reason="pip install 'cutswap[s3]'")
 pytest.importorskip("flask_cors", reason="of moto's server, in the dev extra")
+boto3 = pytest.importorskip("boto3", reason="of moto")
 server = pytest.importorskip("moto.server", reason="of the dev extra")
 
 from cutswap.cli import main  # noqa: E402
 from cutswap.errors import CutSwapError  # noqa: E402
 from cutswap.result_store import need_store, open_store  # noqa: E402
-from tests.sweeps_for_tests import demo, words  # noqa: E402
+from tests.sweeps_for_tests import GRID, SEEDS, SameProcess, demo, words  # noqa: E402
 
 KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing",
         "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
@@ -51,20 +53,28 @@ def test_values_come_back_and_names_are_listed(bucket):
     assert store.read("cells/b") == {"n": 3}
     other = open_store(f"{bucket}/one")
     other.write("cells/c", {})
-    assert store.names("cells") == ["a", "b", "c"]  # no stale listing
+    assert store.names("cells") == ["a", "b", "c"]
+    # Another machine writes, of which this process's s3fs hears nothing: no stale listing.
+    elsewhere = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    for name, body in (("d.json", b'{"n": 4}'), ("e.json", b'{"n":'), ("note.txt", b"{}")):
+        elsewhere.put_object(Bucket="results", Key=f"one/cells/{name}", Body=body)
+    assert store.names("cells") == ["a", "b", "c", "d", "e"]
+    assert store.read("cells/d") == {"n": 4}
+    assert store.read("cells/e") is None
 
 
 def test_a_sweep_lands_in_s3_and_goes_on_there(bucket, tmp_path, monkeypatch):
     monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
     url, result = f"{bucket}/sweep", tmp_path / "r.json"
     line = [*words(demo(tmp_path / "demo"), url), "--json", str(result)]
-    line[line.index("k=1..6")] = "k=1"
+    line[line.index(GRID)] = "k=1"
     assert main(line) == 0  # a worker of its own process writes there
     store = open_store(url)
     names = store.names("cells")
-    assert len(names) == 2 * 2
+    assert len(names) == 2 * SEEDS
     assert {store.read(f"cells/{n}")["state"] for n in names} == {"done"}
-    store._files.rm(f"results/sweep/cells/{names[3]}.json")
+    monkeypatch.setattr("cutswap.sweep_command.engine_of", lambda _: SameProcess())
+    store._files.rm(f"results/sweep/cells/{names[-1]}.json")
     assert main(line) == 0
     assert json.loads(result.read_text())["computed"] == 1
     assert open_store(url).names("cells") == names

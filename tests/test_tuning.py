@@ -13,7 +13,8 @@ from cutswap.errors import CutSwapError
 from cutswap.finetuning import FineTuningSettings
 from cutswap.photos import check_category
 from cutswap.result_store import FolderStore
-from cutswap.tuning import Validation
+from cutswap.tune_space import read_space
+from cutswap.tuning import Space, Validation
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.sweeps_for_tests import TINY, demo
 
@@ -79,6 +80,46 @@ def test_a_broken_search_is_left_out_and_charts_show_the_rest(tmp_path):
     assert study_tuning.best_of(trials)["number"] == 0  # a pruned one is not judged to its end
     figure = study_tuning.history(trials)
     assert list(figure.data[2].y) == [0.6, 0.6]
+
+
+def test_ranges_are_read():
+    base, levels = FineTuningSettings(), ("4", "16", "30")
+    assert read_space(base, levels).layers == ("4", "30", "4+30", "4+16+30")
+    assert read_space(base, levels).k == Space().k
+    found = read_space(base, levels, k="2,3", layers="16, 4+fused", area="0.1,0.2", rate="0.01,0.1")
+    assert found == Space((2, 3), (0.1, 0.2), (0.01, 0.1), ("16", "4+fused"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"k": "0,3"}, "--search-k 0,3: expected a whole number >= 1"),
+        ({"k": "1.5,3"}, "two whole numbers"),
+        ({"k": "3"}, "two whole numbers"),
+        ({"k": "6,1"}, "lower one first"),
+        ({"layers": "4,99"}, "'99': expected some of 4, 16, 30, fused"),
+        ({"layers": "4+4"}, "each once"),
+        ({"layers": "4,,16"}, "'': expected some"),
+        ({"area": "0.1,1.5"}, "--search-area"),
+        ({"area": "0.001,0.2"}, "--search-area"),  # below the smallest patch area
+        ({"rate": "0,0.1"}, "--search-rate 0,0.1: expected a number > 0"),
+        ({"rate": "nan,0.1"}, "lower one first"),
+        ({"rate": "0.1,inf"}, "--search-rate"),
+    ],
+)
+def test_ranges_out_of_range_are_refused(typed, said):
+    with pytest.raises(CutSwapError, match="1 problem:") as caught:
+        read_space(FineTuningSettings(), ("4", "16", "30"), **typed)
+    assert said in str(caught.value)
+
+
+def test_all_problems_of_ranges_are_told_before_anything_starts(data, tmp_path, capsys):
+    pytest.importorskip("optuna", reason="pip install 'cutswap[tune]'")
+    line = ["tune", "--data", str(data), "--category", "leather", "--out", str(tmp_path / "out"),
+            "--search-k", "0,2", "--search-rate", "1", "--search-layers", "99", *TINY]  # fmt: skip
+    assert main(line) == 2
+    assert "3 problems" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_says_why_not_the_test_set(capsys):
