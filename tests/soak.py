@@ -212,7 +212,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long [10]")
     parser.add_argument("--sessions", type=int, default=20, help="at once [20]")
-    parser.add_argument("--think", type=float, default=4, help="mean seconds between moves [4]")
+    parser.add_argument("--think", type=float, default=2, help="mean seconds between moves [2]")
     parser.add_argument("--json", type=Path, help="file for every number")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cutswap-soak-") as folder:
