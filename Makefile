@@ -12,7 +12,8 @@ PORT ?= 8501
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-# PYTHONPATH: with it an edited package reloads in the running app; config lies in app/.streamlit.
+# PYTHONPATH: with it and --server.fileWatcherType auto an edited package reloads in the running app;
+# config lies in app/.streamlit.
 app: $(VENV)/ready  ## open the app at http://127.0.0.1:8501
 	PYTHONPATH=. $(BIN)/python -m streamlit run app/main.py --server.port $(PORT)
 

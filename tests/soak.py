@@ -58,6 +58,7 @@ class Seen:
         """The figures of the issue."""
         ordered = np.sort(self.seconds) if self.seconds else np.array([np.inf])
         growth, steady = growth_an_hour(self.memory)
+        unsure = standard_error(self.memory)
         return {
             "answers": len(self.seconds),
             "median_s": round(float(np.median(ordered)), 3),
@@ -72,6 +73,7 @@ class Seen:
             "log_end": log[-2000:] if "Traceback" in log else "",
             "memory_mb": round(steady / 1e6, 1),
             "memory_growth_an_hour": round(growth, 4),
+            "its_standard_error": round(unsure, 4),
             "load_mean": round(float(np.mean(self.load)), 2) if self.load else None,
             "cores": os.cpu_count(),
         }
@@ -86,6 +88,23 @@ def growth_an_hour(memory: list[tuple[float, int]]) -> tuple[float, float]:
     times, sizes = np.array(kept, dtype=float).T
     mean = float(sizes.mean())
     return float(np.polyfit(times, sizes, 1)[0] * 3600 / mean), mean
+
+
+def standard_error(memory: list[tuple[float, int]], block: float = 30.0) -> float:
+    """Of `growth_an_hour`, from the means of half minutes: seconds beside each other are alike.
+
+    Args:
+        memory: (seconds, bytes).
+        block: seconds averaged into one value.
+    """
+    end = memory[-1][0] if memory else 0.0
+    kept = np.array([m for m in memory if m[0] >= WARM_UP * end], dtype=float).reshape(-1, 2)
+    blocks = [kept[kept[:, 0] // block == b].mean(axis=0) for b in np.unique(kept[:, 0] // block)]
+    if len(blocks) < 4:
+        return float("nan")
+    times, sizes = np.array(blocks).T
+    _, covariance = np.polyfit(times, sizes, 1, cov=True)
+    return float(np.sqrt(covariance[0, 0]) * 3600 / sizes.mean())
 
 
 @dataclass(frozen=True)
@@ -212,7 +231,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long [10]")
     parser.add_argument("--sessions", type=int, default=20, help="at once [20]")
-    parser.add_argument("--think", type=float, default=4, help="mean seconds between moves [4]")
+    parser.add_argument("--think", type=float, default=2, help="mean seconds between moves [2]")
     parser.add_argument("--json", type=Path, help="file for every number")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cutswap-soak-") as folder:

@@ -21,7 +21,20 @@ def forget_the_photo_in_keys() -> None:
     PhotoKey.__hash__ = lambda self: hash(self.size)  # type: ignore[method-assign]
 
 
+def leave_the_demo_out() -> None:
+    """Rendering it takes ten seconds of a core, which short tests would wait for."""
+    from app.workspace import DemoRendering
+    from cutswap.errors import CutSwapError
+
+    def refuse(self: DemoRendering) -> None:
+        self.error = CutSwapError("demo", expected="time", found="a short test", fix="wait")
+
+    DemoRendering._render = refuse  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
+    if os.environ.get("CUTSWAP_SOAK_DEMO") == "0":
+        leave_the_demo_out()
     if os.environ.get("CUTSWAP_SOAK_BREAK") == "photo-key":
         forget_the_photo_in_keys()
     script = os.environ.get("CUTSWAP_SOAK_SCRIPT") or str(ROOT / "app/main.py")

@@ -84,7 +84,9 @@ class Visitor:
             subprotocols=[*wanted, *([self.session] if self.session else [])],  # type: ignore[list-item]
             **({"host": self.via} if self.via else {}),
             additional_headers={"Cookie": cookies} if cookies else {},
-            max_size=None, compression=None, open_timeout=TIMEOUT, origin=self.origin,  # type: ignore[arg-type]
+            max_size=None, compression=None, open_timeout=TIMEOUT,
+            ping_interval=None,  # as browsers: the server pings
+            origin=self.origin,  # type: ignore[arg-type]
         )  # fmt: skip
 
     async def close(self) -> None:

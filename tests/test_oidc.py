@@ -148,6 +148,7 @@ def test_nobody_sees_a_picture_before_the_login(tmp_path: Path):
         )
         with running_app(
             tmp_path, tmp_path / "mine", port=port, CUTSWAP_SOAK_SCRIPT=str(script),
+            CUTSWAP_SOAK_DEMO="0",
             STREAMLIT_SERVER_HEADLESS="true", STREAMLIT_SERVER_ADDRESS="127.0.0.1",
         ) as app:  # fmt: skip
             asyncio.run(visit(app.address, provider_at))

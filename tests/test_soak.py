@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.soak import growth_an_hour, soak, verdicts
+from tests.soak import growth_an_hour, soak, standard_error, verdicts
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory from /proc")
 
 
 @needs_proc
 def test_three_sessions_get_their_own_pictures(tmp_path: Path):
-    found = soak(tmp_path, sessions=3, seconds=12, think=0.7)
+    found = soak(tmp_path, sessions=3, seconds=12, think=0.7, CUTSWAP_SOAK_DEMO="0")
     held = verdicts(found)
     del held["memory grows under 5% an hour"]  # caches are still filling
     assert all(held.values()), found
@@ -23,7 +23,14 @@ def test_three_sessions_get_their_own_pictures(tmp_path: Path):
 
 @needs_proc
 def test_the_soak_sees_mixed_up_pictures_when_keys_forget_the_photo(tmp_path: Path):
-    found = soak(tmp_path, sessions=3, seconds=2, think=0.5, CUTSWAP_SOAK_BREAK="photo-key")
+    found = soak(
+        tmp_path,
+        sessions=3,
+        seconds=2,
+        think=0.5,
+        CUTSWAP_SOAK_BREAK="photo-key",
+        CUTSWAP_SOAK_DEMO="0",
+    )
     assert found["mixed_up_count"] > 0
     assert not verdicts(found)["no mixed up pictures"]
 
@@ -36,3 +43,15 @@ def test_growth_is_the_slope_after_the_warm_up():
     growth, mean = growth_an_hour(list(zip(times, leaking, strict=True)))
     assert growth == pytest.approx(36e6 / mean)
     assert np.isnan(growth_an_hour([])[0])
+
+
+def test_the_error_of_the_growth_covers_what_noise_makes_of_it():
+    rng, times = np.random.default_rng(0), np.arange(0, 600, 1.0)
+    found = []
+    for _ in range(200):
+        sizes = 1.5e9 + rng.normal(0, 4e7, 40).repeat(15)
+        memory = list(zip(times, sizes, strict=True))
+        found.append((growth_an_hour(memory)[0], standard_error(memory)))
+    growth, error = np.array(found).T
+    assert np.isfinite(error).all()
+    assert 0.7 < error.mean() / growth.std() < 1.3

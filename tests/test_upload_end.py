@@ -17,7 +17,7 @@ from tests.streamlit_socket import Visitor
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="the app's helpers need /proc")
-GRACE = 2.0
+GRACE = 1.5
 
 
 def png() -> bytes:
@@ -57,7 +57,9 @@ async def live(app: App, folder: Path) -> None:
 
 
 def test_uploads_go_with_their_tab_and_not_before(tmp_path: Path):
-    with running_app(tmp_path, tmp_path, CUTSWAP_UPLOAD_GRACE=str(GRACE)) as app:
+    with running_app(
+        tmp_path, tmp_path, CUTSWAP_UPLOAD_GRACE=str(GRACE), CUTSWAP_SOAK_DEMO="0"
+    ) as app:
         asyncio.run(live(app, tmp_path / "cache/uploads"))
 
 
