@@ -103,16 +103,17 @@ def form(selected: Selection) -> None:
         asked.record, selected.dataset.root, category.name, run, skip_bad=asked.skip_bad
     )
     reason = _refusal(run)
-    st.markdown(
-        f":material/schedule: {len(category.train)} good photos of **{category.name}**:"
-        f" {price.sentence()}."
-    )
-    ahead = jobs.ahead_on(asked.training.device)
-    if ahead:
-        noun = "job" if ahead == 1 else "jobs"
-        st.caption(f"It will wait for {ahead} {noun} on the same device.")
-    if reason:
-        st.info(reason, icon=":material/block:")
+    with st.container():  # one place whatever it says: what is below would flicker as it moved
+        st.markdown(
+            f":material/schedule: {len(category.train)} good photos of **{category.name}**:"
+            f" {price.sentence()}."
+        )
+        ahead = jobs.ahead_on(asked.training.device)
+        if ahead:
+            noun = "job" if ahead == 1 else "jobs"
+            st.caption(f"It will wait for {ahead} {noun} on the same device.")
+        if reason:
+            st.info(reason, icon=":material/block:")
     if st.button(
         "Start", type="primary", icon=":material/play_arrow:", disabled=bool(reason),
         help="Runs in its own process, or waits for its turn: close the tab, it goes on.",

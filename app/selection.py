@@ -167,10 +167,13 @@ def _image(category: Category) -> Record:
 
 
 def _run() -> tuple[str, str]:
-    finished = {
-        run.name: run.path for run in found_runs(workspace.runs_folder()).runs if run.state == DONE
-    }
+    finished = _finished()
     options = [*public.offered(PRETRAINED), *finished]
+    wanted = st.session_state.get("run", st.query_params.get("run"))  # a new tab has only a link
+    if wanted is not None and wanted not in options:  # done since the last look?
+        found_runs.clear()
+        finished = _finished()
+        options = [*public.offered(PRETRAINED), *finished]
     if st.session_state.get("run", options[0]) not in options:
         st.toast(f"The run {st.session_state['run']} is no longer there.")
         st.session_state["run"] = options[0]
@@ -180,3 +183,9 @@ def _run() -> tuple[str, str]:
         help="The feature extractor that Inspect scores with: pretrained, or fine-tuned by a run.",
     )  # fmt: skip
     return run, str(finished[run]) if run in finished else run
+
+
+def _finished() -> dict[str, Path]:
+    """Names and folders of the runs whose weights can score."""
+    found = found_runs(workspace.runs_folder()).runs
+    return {run.name: run.path for run in found if run.state == DONE}

@@ -362,3 +362,15 @@ def test_the_log_of_a_run_is_beside_it(tmp_path):
     write_run(tmp_path / "runs" / "a")
     log_file(tmp_path / "runs" / "a").write_text("x")
     assert [r.name for r in find_runs(tmp_path / "runs").runs] == ["a"]
+
+
+def test_a_link_to_a_run_that_has_just_ended_finds_it(root, tmp_path):  # noqa: ARG001
+    run = write_run(tmp_path / "runs/just-done", 10, finished=True)
+    result = (run / "result.json").read_bytes()
+    (run / "result.json").unlink()
+    open_page("train")  # the list of runs is known now, and good for five seconds
+    (run / "result.json").write_bytes(result)
+    at = open_page("train", run="just-done")
+    assert_alive(at)
+    assert at.selectbox(key="run").value == "just-done"
+    assert not at.toast
