@@ -240,9 +240,11 @@ def _need_known(name: str) -> None:
 
 def _build(name: str, state: StateDict | None, *, seed: int) -> Backbone:
     tensors = {} if state is None else state.tensors
-    with _seeding, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = _module(name, tensors)
+    module = _empty(name, tensors)
+    if module is None:  # something keeps its random values
+        with _seeding, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = _module(name, tensors)
     for part in module.modules():
         # In-place ReLUs would overwrite the very activation a tap on the layer before them saw.
         if isinstance(part, nn.ReLU):
@@ -270,6 +272,25 @@ def _build(name: str, state: StateDict | None, *, seed: int) -> Backbone:
         unused=tuple(sorted(set(tensors) - set(own))),
     )
     return Backbone(name, module, report)
+
+
+def _empty(name: str, tensors: dict[str, Tensor]) -> nn.Module | None:
+    """The network with nothing in it where the tensors fill all of it, else None.
+
+    Drawing random values to write over them took 60 of the 80 ms of a ResNet18.
+    """
+    if not tensors:
+        return None
+    with torch.device("meta"):
+        module = _module(name, tensors)
+    own = {n: v for n, v in module.state_dict().items() if not n.endswith("num_batches_tracked")}
+    if any(n not in tensors or tensors[n].shape != v.shape for n, v in own.items()):
+        return None
+    module.to_empty(device="cpu")
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d) and part.num_batches_tracked is not None:
+            part.num_batches_tracked.zero_()
+    return module
 
 
 def _module(name: str, tensors: dict[str, Tensor]) -> nn.Module:

@@ -16,6 +16,7 @@ from cutswap.config import (
     TrainingSettings,
     WeakAugmentation,
 )
+from cutswap.engine_choice import early_start
 from cutswap.errors import CutSwapError
 from cutswap.flags import add_flags
 from cutswap.missing import missing_package
@@ -28,10 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 problems found, 2 refused."""
     options = build_parser().parse_args(arguments)
     try:
-        from cutswap import commands
+        with early_start(options):
+            from cutswap import commands
 
-        run: Callable[[argparse.Namespace], dict[str, Any]] = getattr(commands, options.run)
-        result = run(options)
+            run: Callable[[argparse.Namespace], dict[str, Any]] = getattr(commands, options.run)
+            result = run(options)
         if options.json is not None:
             from cutswap.files import write_json
 

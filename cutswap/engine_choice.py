@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+from collections.abc import Iterator
 
 from cutswap.engines import Engine
 
@@ -22,4 +25,27 @@ def engine_of(options: argparse.Namespace) -> Engine:
         return RayEngine(options.address, options.retries, options.cpus, options.gpus)
     from cutswap.engine_local import LocalEngine
 
-    return LocalEngine(options.processes, options.retries)
+    return LocalEngine(options.processes, options.retries, getattr(options, "early", ()))
+
+
+@contextlib.contextmanager
+def early_start(options: argparse.Namespace) -> Iterator[None]:
+    """Start the workers of a command that will want them, and let `engine_of` find them.
+
+    Args:
+        options: of any command; `early` is added.
+    """
+    if not _wants_workers(options):
+        yield
+        return
+    from cutswap.engine_local import early_workers
+
+    with early_workers(min(options.processes, os.cpu_count() or 1)) as options.early:
+        yield
+
+
+def _wants_workers(options: argparse.Namespace) -> bool:
+    """A study with one process computes in its own."""
+    if getattr(options, "engine", None) != "local" or options.plan:
+        return False
+    return options.run == "sweep" or options.processes > 1

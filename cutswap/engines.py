@@ -12,11 +12,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cutswap.cell import CellSpec
 from cutswap.errors import CutSwapError
 from cutswap.result_store import CELLS, ResultStore
+
+if TYPE_CHECKING:  # with it comes torch, which workers load while the caller still reads
+    from cutswap.cell import CellSpec
 
 DONE, FAILED = "done", "failed"
 
@@ -39,6 +41,8 @@ class Task:
 
     def specs(self) -> tuple[CellSpec, ...]:
         """Its cells."""
+        from cutswap.cell import CellSpec
+
         return tuple(map(CellSpec.from_json, self.cells))
 
     def to_json(self) -> str:
@@ -116,6 +120,13 @@ def run_task(text: str, stop: Callable[[], bool] = lambda: False) -> bool:
             record = {"id": spec.id, "label": spec.label, "state": DONE, **found}
             store.write(f"{CELLS}/{spec.id}", record)
     return True
+
+
+def load_all() -> None:
+    """Import what cells need, before there are any."""
+    import sklearn.cluster  # noqa: F401 - half a second, and cells ask for it late
+
+    import cutswap.cell  # noqa: F401
 
 
 def is_done(store: ResultStore, identity: str) -> bool:

@@ -353,3 +353,20 @@ def test_float32_is_never_mixed():
     with autocast(cpu, "bfloat16"):
         assert torch.is_autocast_enabled("cpu")
     assert describe_device(cpu).startswith("cpu (")
+
+
+def test_a_network_that_a_state_fills_draws_no_random_values(backbone, monkeypatch):
+    monkeypatch.setattr(backbone_module, "_seeding", None)  # entered before any draw
+    state = backbone.module.state_dict()
+    counters = {n for n in state if n.endswith("num_batches_tracked")}
+    bare = {n: v.clone() for n, v in state.items() if n not in counters}
+    before = torch.get_rng_state()
+    built = Backbone.from_state(backbone.name, bare)
+    assert torch.equal(torch.get_rng_state(), before)
+    found = built.module.state_dict()
+    assert list(found) == list(state)
+    for name, value in found.items():
+        assert not value.is_meta
+        assert torch.equal(value, torch.zeros_like(value) if name in counters else state[name])
+        if name in bare:  # its own, so that training it changes nobody else's
+            assert value.data_ptr() != bare[name].data_ptr()

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from cutswap import engine_local
+from cutswap import engine_choice, engine_local
 from cutswap.cell import CellSpec
-from cutswap.cli import main
+from cutswap.cli import build_parser, main
 from cutswap.config import PatchCoreSettings
 from cutswap.detector_settings import DetectorSettings
 from cutswap.engine_local import LocalEngine
@@ -149,6 +150,38 @@ def test_a_task_whose_process_dies_goes_to_another(
     assert (ended[sound].error, ended[sound].attempts) == ("", 1)
     assert ended[fragile].attempts == attempts
     assert ("its process died (exit code -9)" in ended[fragile].error) == (deaths > retries)
+
+
+def test_early_workers_are_used_and_the_rest_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine_local, "_work", dying_work)
+    task = Task("0", ("a",), str(tmp_path))
+    with engine_local.early_workers(2) as early:
+        first, second = (worker.process for worker in early)
+        (outcome,) = LocalEngine(1, 0, early).run([task], lambda: False)
+        assert (outcome.error, outcome.attempts) == ("", 1)
+        assert early[0].pipe.closed
+        assert not first.is_alive()  # it did the task, and left with the engine
+        assert second.is_alive()
+    assert not second.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        (["sweep", "--data", "d", "--out", "o", "--processes", "1"], 1),
+        (["sweep", "--data", "d", "--out", "o", "--plan"], 0),
+        (["sweep", "--data", "d", "--out", "o", "--engine", "ray"], 0),
+        (["reproduce", "--data", "d", "--out", "o", "--table", "1"], 0),
+        (["reproduce", "--data", "d", "--out", "o", "--table", "1", "--processes", "2"], 2),
+        (["demo"], 0),
+    ],
+)
+def test_only_commands_that_will_want_workers_start_them(monkeypatch, line, count):
+    started = []
+    monkeypatch.setattr(engine_local, "early_workers", lambda n: started.append(n) or nullcontext())
+    monkeypatch.setattr(engine_choice.os, "cpu_count", lambda: 8)
+    with engine_choice.early_start(build_parser().parse_args(line)):
+        assert sum(started) == count
 
 
 def test_the_local_engine_gives_up_on_a_task_after_its_retries():
