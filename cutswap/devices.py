@@ -64,10 +64,14 @@ def fast_bfloat16(device: torch.device) -> bool:
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
     """The autocast context for `auto`, `float32` or `bfloat16` on this device."""
-    mixed = precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
-    if not mixed:
+    if not is_half(device, precision):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def is_half(device: torch.device, precision: str) -> bool:
+    """Whether `auto`, `float32` or `bfloat16` means bfloat16 on this device."""
+    return precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
 
 
 def memory_in_use(device: torch.device) -> int:

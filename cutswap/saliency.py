@@ -8,6 +8,7 @@ forward and one backward pass that leave nothing behind, and threads cannot dist
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +16,9 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
 from cutswap.backbone import Backbone
-from cutswap.devices import autocast
+from cutswap.devices import is_half
 from cutswap.errors import CutSwapError
+from cutswap.half_backward import half_backward
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ def explain(
         image: (N, 3, H, W) float, ImageNet-normalised; each image is explained by itself.
         layers: names or `features` indices, any order; default: the backbone's five levels.
         target_class: class to explain; default: each image's own highest-scoring class.
-        precision: float32; or bfloat16 or auto, which are faster where the device has bfloat16
-            and move the maps by some percent (max pools route gradients elsewhere on ties).
+        precision: float32; bfloat16, whose backward pass is in bfloat16 and moves the maps by less
+            than 1% of their peak (see `half_backward`); auto: that where the device is fast at it.
 
     Returns:
         Maps on the CPU.
@@ -104,7 +106,7 @@ def explain(
         CutSwapError: a layer or class that does not exist, or a layer without height and width.
     """
     asked = tuple(str(layer) for layer in (layers or backbone.levels))
-    with autocast(backbone.device, precision):
+    with half_backward() if is_half(backbone.device, precision) else nullcontext():
         found, scores = backbone.differentiable(image, asked)
     if target_class is not None and not 0 <= target_class < scores.shape[1]:
         raise CutSwapError(
