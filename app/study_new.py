@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import streamlit as st
 
 from app import jobs, knobs, workspace
 from app.selection import current
 from cutswap.config import SaliencySettings
+from cutswap.detector_settings import DETECTORS, EXTRA
 from cutswap.errors import CutSwapError
 from cutswap.paper_tables import PAPER_TABLES
 from cutswap.study_flags import study_arguments
@@ -47,15 +49,16 @@ def form(taken: Collection[str]) -> None:
                 "newpreset", "Preset", tuple(PRESETS), "laptop", segmented=True,
                 help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values()) + ".",
             )  # fmt: skip
+        detectors = _detectors(tables)
         name = _name("".join(tables) + "-" + selected.dataset.root.name, taken)
         training = PRESETS[preset].training
         settings = StudySettings(preset, training, SaliencySettings(image_size=training.image_size))
         out = workspace.runs_folder() / name
         command = study_arguments(
             settings, selected.dataset.root, out, tables=tables, categories=categories,
-            seeds=seeds,
+            seeds=seeds, detectors=detectors,
         )  # fmt: skip
-        cells = plan(tables, categories, seeds)
+        cells = plan(tables, categories, seeds, detectors)
         st.caption(
             f"{len(cells)} cells with the embedded weights, {PRESETS[preset].about}; the plan and"
             " the time it takes are told once it has begun."
@@ -64,6 +67,25 @@ def form(taken: Collection[str]) -> None:
             f"Put {name} into the queue", icon=":material/playlist_add:", type="primary",
             on_click=_start, args=(name, command), disabled=jobs.is_busy(out),
         )  # fmt: skip
+
+
+def _detectors(tables: Sequence[str]) -> tuple[str, ...]:
+    """Others to compare with, of tables that have a column for them."""
+    if not any(PAPER_TABLES[table].has_categories for table in tables):
+        return ()
+    if not has_anomalib():
+        st.caption(f"STFPM, PaDiM and DRAEM can stand beside ours after `{EXTRA}`.")
+        return ()
+    return knobs.several(
+        "newdetectors", "Other detectors", tuple(DETECTORS), (),
+        help="Of anomalib, on the same photos and measured alike. PaDiM takes seconds, STFPM"
+        " minutes, DRAEM hours on a CPU. InTra and SPD stay the paper's numbers.",
+    )  # fmt: skip
+
+
+def has_anomalib() -> bool:
+    """Whether it is installed; importing it takes seconds, and the page does not need it."""
+    return importlib.util.find_spec("anomalib") is not None
 
 
 def _start(name: str, command: list[str]) -> None:

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import knobs, public, study_new, study_queue, study_table, study_tuning, workspace
+from app import (
+    knobs,
+    public,
+    study_missed_view,
+    study_new,
+    study_queue,
+    study_table,
+    study_tuning,
+    workspace,
+)
 from app.guards import plain_errors, plain_text
 from app.howto import command_line, how_it_works
 from app.selection import current
@@ -127,6 +136,8 @@ def _tables(study: Study) -> None:
     for mismatch in average_mismatches():
         if (mismatch.printed.table, mismatch.printed.metric) == (number, metric):
             st.caption(f":material/report: {mismatch.sentence()}.")
+    with plain_errors("the missed defects"):
+        study_missed_view.section(study, number)
 
 
 def _charts(number: str, metric: str, found: tuple[Entry, ...]) -> None:

@@ -14,11 +14,13 @@ class MissedTable:
     """One category of one table.
 
     Attributes:
+        table: roman number.
         title: table, category and coreset.
         kinds: false alarms, types of defect, bands of area, with their numbers of images.
         rows: each row's name and its texts, in the order of `kinds`.
     """
 
+    table: str
     title: str
     kinds: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
@@ -39,12 +41,12 @@ def missed_tables(study: Study) -> tuple[MissedTable, ...]:
                     if (c.table, c.category, c.coreset) == (number, category, coreset)
                 ]  # fmt: skip
                 title = f"Table {number}, {category}, coreset {coreset:g}"
-                if table := _table(study, title, cells):
+                if table := _table(study, number, title, cells):
                     found.append(table)
     return tuple(found)
 
 
-def _table(study: Study, title: str, cells: list[PlannedCell]) -> MissedTable | None:
+def _table(study: Study, number: str, title: str, cells: list[PlannedCell]) -> MissedTable | None:
     rows: dict[str, dict[str, Recall]] = {}
     for row in dict.fromkeys(c.row for c in cells):
         results = [study.result(c) for c in cells if c.row == row]
@@ -56,6 +58,7 @@ def _table(study: Study, title: str, cells: list[PlannedCell]) -> MissedTable | 
     if not names:
         return None
     return MissedTable(
+        number,
         title,
         names,
         tuple((row, tuple(_text(own.get(name)) for name in names)) for row, own in rows.items()),

@@ -5,21 +5,23 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from app import study_table, study_view
+from app import study_new, study_table, study_view
 from app.results_grid import BETTER, WORSE
 from app.study_chart import ablation
 from cutswap.config import SaliencySettings
 from cutswap.heartbeat import Heart
 from cutswap.job_log import log_tail
 from cutswap.job_queue import JobQueue
+from cutswap.missed import missed_defects
 from cutswap.paper_tables import PUBLISHED_COUNTS
-from cutswap.study_folder import FINISHED, read_study
+from cutswap.study_folder import FINISHED, read_study, write_cell
 from cutswap.study_settings import PRESETS, StudySettings
 from cutswap.study_tables import entries
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
-from tests.studies_for_tests import write_small_study
+from tests.studies_for_tests import done, write_small_study
 from tests.waiting import until
 
 
@@ -205,7 +207,54 @@ def test_a_new_study_is_queued_with_what_the_form_says(root, tmp_path, monkeypat
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("root")
+def test_other_detectors_join_tables_that_have_a_place_for_them(monkeypatch):
+    asked = []
+    monkeypatch.setattr("app.jobs.enqueue", lambda *words: asked.append(words))
+    monkeypatch.setattr(study_new, "has_anomalib", lambda: True)
+    at = open_page("study")
+    assert "newdetectors" not in str([m.key for m in at.multiselect])  # V and VI ablate CutSwap
+    at.multiselect(key="knob.newtables").set_value(["I"]).run()
+    at.multiselect(key="knob.newdetectors").set_value(["draem", "padim"]).run()
+    assert_alive(at)
+    assert f"{5 * 3} cells" in texts(at)
+    (button,) = [b for b in at.button if b.label.startswith("Put study-I")]
+    button.click().run()
+    ((_, command, _),) = asked
+    assert command[-2:] == ["--detectors", "padim,draem"]
+
+
+@pytest.mark.usefixtures("root")
+def test_without_anomalib_the_form_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(study_new, "has_anomalib", lambda: False)
+    at = open_page("study")
+    assert "cutswap[anomalib]" not in texts(at)
+    at.multiselect(key="knob.newtables").set_value(["II"]).run()
+    assert_alive(at)
+    assert 'pip install "cutswap[anomalib]"' in texts(at)
+
+
 # Grid and chart
+
+
+@pytest.mark.usefixtures("root")
+def test_missed_defects_stand_below_their_table(tmp_path):
+    tables = ("V", "VI")
+    study = write_small_study(tmp_path / "runs/nuts", lambda _: 0.9, tables=tables, seeds=2)
+    at = open_page("study")
+    assert "Which defects are missed" not in [e.label for e in at.expander]  # an earlier version's
+    missed = missed_defects(["good", "crack", "crack"], np.array([0.1, 0.4, 0.9]), 0.5, None)
+    for cell in study.cells:
+        write_cell(study.path, cell.id, done(cell.id, 0.9, missed=missed.to_dict()))
+    study_view.studies.clear()
+    at = open_page("study")
+    assert_alive(at)
+    (section,) = [e for e in at.expander if e.label == "Which defects are missed"]
+    assert [m.value for m in section.markdown] == ["**Table V, bolt, coreset 0.001**"]
+    (grid,) = section.dataframe
+    assert list(grid.value.columns) == ["row", "good, called defective (1)", "crack (2)"]
+    assert list(grid.value["row"]) == [f"K={k}" for k in range(1, 7)]
+    assert grid.value["crack (2)"][0] == "0.50 (0.09 to 0.91)"
 
 
 def test_shades_follow_the_sign(tmp_path):
