@@ -6,22 +6,28 @@ import argparse
 import os
 import sys
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cutswap.bars import Bars
+from cutswap.command_words import (
+    describe,
+    record_of,
+    say,
+    say_left_out,
+    say_problem,
+    say_weights,
+    tick,
+)
 from cutswap.config import (
     ClusterSettings,
     NegativeSettings,
-    PatchCoreSettings,
     SaliencySettings,
     WeakAugmentation,
 )
 from cutswap.errors import CutSwapError
 from cutswap.files import need_out, read_json
 from cutswap.flags import settings_from
-from cutswap.records import Problem
 from cutswap.stopping import stop_on_signals
 
 STOPPED = 130  # exit status of a run that was asked to stop, as shells count Ctrl-C
@@ -37,29 +43,29 @@ def check_data(options: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {
         "root": str(data.root),
         "layout": data.layout,
-        "problems": [_problem(p) for p in data.noticed],
+        "problems": [record_of(p) for p in data.noticed],
         "categories": {},
     }
     fatal = sum(p.fatal for p in data.noticed)
     for problem in data.noticed:
-        _say_problem(problem)
+        say_problem(problem)
     with Bars(options.quiet) as bars:
         for name in names:
             category = data.category(name)
-            problems = find_problems(category, progress=_tick(bars, f"checking {name}"))
+            problems = find_problems(category, progress=tick(bars, f"checking {name}"))
             bars.close()
             print(
                 f"{name}: {len(category.train)} train, {len(category.test)} test,"
                 f" {', '.join(category.defects) or 'no'} defects; {len(problems)} problems"
             )
             for problem in problems:
-                _say_problem(problem)
+                say_problem(problem)
             fatal += sum(p.fatal for p in problems)
             report["categories"][name] = {
                 "n_train": len(category.train),
                 "n_test": len(category.test),
                 "defects": list(category.defects),
-                "problems": [_problem(p) for p in problems],
+                "problems": [record_of(p) for p in problems],
             }
     report["exit_status"] = 1 if fatal else 0
     print(f"{fatal} files must be repaired or left out" if fatal else "nothing stands in the way")
@@ -74,7 +80,7 @@ def saliency(options: argparse.Namespace) -> dict[str, Any]:
     need_out(options.out)
     settings = settings_from(options, SaliencySettings)
     backbone = load_backbone(settings.backbone, settings.weights)
-    _say_weights(backbone.report.sentence(), backbone.name)
+    say_weights(backbone.report.sentence(), backbone.name)
     found = image_saliency(options.image, backbone, settings)
     write_saliency(found, options.out)
     print(
@@ -106,7 +112,7 @@ def augment(options: argparse.Namespace) -> dict[str, Any]:
     level, layer = None, None
     if negatives.method.startswith("cutswap"):
         backbone = load_backbone(looking.backbone, looking.weights)
-        _say_weights(backbone.report.sentence(), backbone.name)
+        say_weights(backbone.report.sentence(), backbone.name)
         layer = one_layer(options.layer, backbone)
         if layer != FUSED:
             looking = looking.replace(layers=(layer,), fusion=None)
@@ -146,13 +152,13 @@ def finetune(options: argparse.Namespace) -> dict[str, Any]:
     with stop_on_signals() as stop, Bars(options.quiet or not is_first) as bars:
         checked = check_category(
             options.data, options.category, skip_bad=options.skip_bad,
-            progress=_tick(bars, "checking images"),
+            progress=tick(bars, "checking images"),
         )  # fmt: skip
         if is_first:
-            _say_left_out(len(checked.left_out))
+            say_left_out(len(checked.left_out))
         steps = run_finetuning(
             checked, settings, options.out,
-            seed=options.seed, notify=bars, say=_say, stop=lambda: stop.asked,
+            seed=options.seed, notify=bars, say=say, stop=lambda: stop.asked,
         )  # fmt: skip
         at_once = settings.training.batch_size // int(os.environ.get("WORLD_SIZE", "1"))
         for step in steps:
@@ -161,13 +167,13 @@ def finetune(options: argparse.Namespace) -> dict[str, Any]:
             bars.note(loss=f"{step.loss:.3f}", accuracy=f"{step.accuracy:.2f}")
             if is_first and step.micro_batch < at_once:
                 at_once = step.micro_batch
-                _say(f"memory is short: batches of {settings.training.batch_size} are computed"
+                say(f"memory is short: batches of {settings.training.batch_size} are computed"
                      f" {at_once} at a time")  # fmt: skip
     run = RunFolder(options.out)
     if not is_first:  # the first is still writing
         return {"run": str(options.out)}
     if stop.asked and not run.result_file.exists():
-        _say("stopped; the same command goes on from here")
+        say("stopped; the same command goes on from here")
         return {"run": str(options.out), "exit_status": STOPPED}
     result = read_json(run.result_file)
     print(
@@ -175,75 +181,6 @@ def finetune(options: argparse.Namespace) -> dict[str, Any]:
         f" {result['averaged_over_last_updates']} updates; run in {options.out}"
     )
     return {**result, "run": str(options.out)}
-
-
-def evaluate(options: argparse.Namespace) -> dict[str, Any]:
-    """PatchCore on a category, with a network or a run's tuned one."""
-    from cutswap.backbone import load_backbone
-    from cutswap.devices import choose_device
-    from cutswap.evaluation import evaluate as run_evaluation
-    from cutswap.evaluation import write_evaluation
-    from cutswap.finetuning import tuned_backbone
-    from cutswap.photos import check_category
-    from cutswap.run_folder import RunFolder
-
-    need_out(options.out)
-    settings = settings_from(options, PatchCoreSettings)
-    if options.run_folder and options.weights:
-        raise CutSwapError(
-            "--run and --weights",
-            expected="one of the two",
-            found="both",
-            fix="leave out --weights to evaluate the run's tuned network",
-        )
-    device = str(choose_device(options.device))
-    if options.run_folder:
-        backbone = tuned_backbone(RunFolder(options.run_folder), device)
-    else:
-        weights = options.weights or "embedded"
-        backbone = load_backbone(options.backbone, weights, device=device, seed=options.seed)
-    _say_weights(backbone.report.sentence(), backbone.name)
-    with Bars(options.quiet) as bars:
-        checked = check_category(
-            options.data, options.category, skip_bad=options.skip_bad,
-            progress=_tick(bars, "checking images"),
-        )  # fmt: skip
-        _say_left_out(len(checked.left_out))
-        found = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
-        write_evaluation(found, options.out, notify=bars)
-    print(describe(found.summary))
-    _say_missed(found.summary["missed"])
-    return {**found.summary, "out": str(options.out)}
-
-
-def evaluate_anomalib(options: argparse.Namespace) -> dict[str, Any]:
-    """Another detector on a category, by anomalib's networks and our figures."""
-    from cutswap.anomalib_models import need_anomalib
-    from cutswap.backbone import load_backbone
-    from cutswap.detector_evaluation import evaluate_detector, write_detector
-    from cutswap.detector_settings import DetectorSettings
-    from cutswap.devices import choose_device
-    from cutswap.photos import check_category
-
-    need_out(options.out)
-    need_anomalib()
-    settings = settings_from(options, DetectorSettings)
-    device = str(choose_device(options.device))
-    backbone = load_backbone(options.backbone, options.weights, device=device, seed=options.seed)
-    _say_weights(backbone.report.sentence(), backbone.name)
-    with Bars(options.quiet) as bars:
-        checked = check_category(
-            options.data, options.category, skip_bad=options.skip_bad,
-            progress=_tick(bars, "checking images"),
-        )  # fmt: skip
-        _say_left_out(len(checked.left_out))
-        found = evaluate_detector(
-            checked, options.detector, backbone, settings, seed=options.seed, notify=bars
-        )
-        write_detector(found, options.out)
-    print(describe(found.summary))
-    _say_missed(found.summary["missed"])
-    return {**found.summary, "out": str(options.out)}
 
 
 def features(options: argparse.Namespace) -> dict[str, Any]:
@@ -265,33 +202,25 @@ def features(options: argparse.Namespace) -> dict[str, Any]:
     return {**result, "out": str(options.out)}
 
 
-def quality(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure a category's negatives; a table, CSV and JSON."""
-    from cutswap.files import write_json, write_text
-    from cutswap.negative_quality import measure_quality
-    from cutswap.photos import check_category
-    from cutswap.quality_figures import to_csv, to_text
-    from cutswap.quality_settings import QualitySettings
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """PatchCore on a category, with a network or a run's tuned one."""
+    from cutswap.evaluate_command import evaluate as do
 
-    need_out(options.out)
-    settings = settings_from(options, QualitySettings)
-    with Bars(options.quiet) as bars:
-        checked = check_category(
-            options.data, options.category, skip_bad=options.skip_bad,
-            progress=_tick(bars, "checking images"),
-        )  # fmt: skip
-        _say_left_out(len(checked.left_out))
-        found = measure_quality(checked, settings, bars)
-    result = {"data": checked.to_dict(), "settings": settings.to_dict(), **found.to_dict()}
-    write_json(options.out / "quality.json", result)
-    write_text(options.out / "quality.csv", to_csv(found.rows))
-    print(to_text(found.rows))
-    share = "-" if found.foreground_share is None else f"{found.foreground_share:.2f}"
-    print(
-        f"{found.draws} negatives a method of {found.photos} photos; {share} of the area is"
-        f" foreground; brackets: 95%, bootstrap over photos; files in {options.out}"
-    )
-    return {**result, "out": str(options.out)}
+    return do(options)
+
+
+def evaluate_anomalib(options: argparse.Namespace) -> dict[str, Any]:
+    """Another detector on a category, by anomalib's networks and our figures."""
+    from cutswap.evaluate_command import evaluate_anomalib as do
+
+    return do(options)
+
+
+def quality(options: argparse.Namespace) -> dict[str, Any]:
+    """How good a category's negatives are, method by method."""
+    from cutswap.quality_command import quality as do
+
+    return do(options)
 
 
 def reproduce(options: argparse.Namespace) -> dict[str, Any]:
@@ -394,66 +323,10 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def describe(summary: dict[str, Any]) -> str:
-    """One line of figures for the screen; `-` for what the data cannot tell."""
-
-    def shown(name: str) -> str:
-        value = summary[name]
-        return "-" if value is None else f"{value:.3f}"
-
-    return (
-        f"image AUROC {shown('image_auroc')}, pixel AUROC {shown('pixel_auroc')},"
-        f" AUPRO {shown('aupro')}, F1-max {shown('f1_max')} at {summary['threshold']:.4g};"
-        + (f" bank {summary['bank_size']}," if "bank_size" in summary else "")
-        + f" {summary['seconds']:.1f} s"
-    )
-
-
-def _say_missed(missed: dict[str, Any]) -> None:
-    """Recall by type and by area, below the figures."""
-    from cutswap.missed import over_seeds
-
-    print("defects found at that threshold, 95% intervals:")
-    kinds = [r for kind in ("by_type", "by_area", "alarms") for r in over_seeds([missed], kind)]
-    width = max(len(r.name) for r in kinds)
-    for one in kinds:
-        print(f"  {one.name:<{width}}  {one.text()}")
-
-
 def _has_display() -> bool:
     """Whether a window can open; without one, `webbrowser` may start a terminal browser."""
     on_desktop = sys.platform in ("darwin", "win32")
     return on_desktop or any(os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY"))
-
-
-def _tick(bars: Bars, stage: str) -> Callable[[int, int], None]:
-    return lambda done, total: bars(stage, done, total)
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {
-        "path": str(problem.path),
-        "kind": problem.kind,
-        "message": problem.message,
-        "fatal": problem.fatal,
-    }
-
-
-def _say_problem(problem: Problem) -> None:
-    print(f"  {'BAD ' if problem.fatal else 'note'} {problem.path}: {problem.message}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _say_weights(sentence: str, name: str) -> None:
-    _say(f"{name}: {sentence}")
-
-
-def _say_left_out(count: int) -> None:
-    if count:
-        print(f"left out {count} unusable files; the result lists them", file=sys.stderr)
 
 
 def _number(flag: str, text: str) -> float:

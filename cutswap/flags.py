@@ -14,6 +14,9 @@ from cutswap.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 
+# Flags of the saliency settings beside those of a network that is trained or evaluated.
+SALIENCY_NAMES = {"layers": "layers", "target_class": "target-class"}
+
 
 def add_flags(
     parser: argparse.ArgumentParser,

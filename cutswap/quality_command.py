@@ -1,0 +1,40 @@
+"""`python -m cutswap quality`: measure a category's negatives; a table, CSV and JSON."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cutswap.bars import Bars
+from cutswap.command_words import say_left_out, tick
+from cutswap.files import need_out
+from cutswap.flags import settings_from
+
+
+def quality(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure a category's negatives; a table, CSV and JSON."""
+    from cutswap.files import write_json, write_text
+    from cutswap.negative_quality import measure_quality
+    from cutswap.photos import check_category
+    from cutswap.quality_figures import to_csv, to_text
+    from cutswap.quality_settings import QualitySettings
+
+    need_out(options.out)
+    settings = settings_from(options, QualitySettings)
+    with Bars(options.quiet) as bars:
+        checked = check_category(
+            options.data, options.category, skip_bad=options.skip_bad,
+            progress=tick(bars, "checking images"),
+        )  # fmt: skip
+        say_left_out(len(checked.left_out))
+        found = measure_quality(checked, settings, bars)
+    result = {"data": checked.to_dict(), "settings": settings.to_dict(), **found.to_dict()}
+    write_json(options.out / "quality.json", result)
+    write_text(options.out / "quality.csv", to_csv(found.rows))
+    print(to_text(found.rows))
+    share = "-" if found.foreground_share is None else f"{found.foreground_share:.2f}"
+    print(
+        f"{found.draws} negatives a method of {found.photos} photos; {share} of the area is"
+        f" foreground; brackets: 95%, bootstrap over photos; files in {options.out}"
+    )
+    return {**result, "out": str(options.out)}
