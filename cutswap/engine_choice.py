@@ -6,8 +6,10 @@ import argparse
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from cutswap.engines import Engine
+if TYPE_CHECKING:  # the command line reads its flags without any package
+    from cutswap.engines import Engine
 
 
 def engine_of(options: argparse.Namespace) -> Engine:

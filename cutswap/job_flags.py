@@ -1,17 +1,25 @@
-"""Flags of `jobs`, and the reading of a command that is queued."""
+"""Flags of `jobs`, whose queued commands are read like any."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 
-def add_jobs(parser: argparse.ArgumentParser) -> None:
-    """`list`, `add`, `follow`, `stop` and `resume`, each with its own."""
+def add_jobs(
+    parser: argparse.ArgumentParser, parse: Callable[[list[str]], argparse.Namespace]
+) -> None:
+    """`list`, `add`, `follow`, `stop` and `resume`, each with its own.
+
+    Args:
+        parser: receives them.
+        parse: reads a command to queue as if it had been typed.
+    """
     # A command to queue brings flags of its own, which only REMAINDER leaves alone.
     actions = parser.add_subparsers(metavar="ACTION", dest="action")
     _runs(parser)
-    parser.set_defaults(action="list", runs=None, parse=_parse)
+    parser.set_defaults(action="list", runs=None, parse=parse)
     listed = actions.add_parser("list", help="all runs and how they stand (the default)")
     add = actions.add_parser("add", help="queue a finetune, evaluate or reproduce command")
     add.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
@@ -26,13 +34,6 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
         _runs(action)
         if name == "stop":
             action.add_argument("--force", action="store_true", help="kill it at once")
-
-
-def _parse(words: list[str]) -> argparse.Namespace:
-    """A command to queue, checked as if it had been typed."""
-    from cutswap.cli import build_parser
-
-    return build_parser().parse_args(words)
 
 
 def _runs(parser: argparse.ArgumentParser) -> None:
