@@ -21,8 +21,9 @@ from cutswap.config import PatchCoreSettings  # noqa: E402
 from cutswap.coreset import coverage_radius, greedy_k_center  # noqa: E402
 from cutswap.demo_data import demo_root  # noqa: E402
 from cutswap.evaluation import batches  # noqa: E402
-from cutswap.memory_bank import MemoryBank, collect_patches  # noqa: E402
+from cutswap.memory_bank import MemoryBank  # noqa: E402
 from cutswap.metrics import auroc  # noqa: E402
+from cutswap.patch_embeddings import collect_patches  # noqa: E402
 from cutswap.photos import check_category  # noqa: E402
 from cutswap.sharded_coreset import ShardedCoreset, project  # noqa: E402
 

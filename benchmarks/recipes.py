@@ -40,8 +40,9 @@ from cutswap.config import (
     WeakAugmentation,
 )
 from cutswap.images import to_image
-from cutswap.memory_bank import MemoryBank, collect_patches, embed
+from cutswap.memory_bank import MemoryBank
 from cutswap.metrics import summarise
+from cutswap.patch_embeddings import collect_patches, embed
 from cutswap.photos import check_category, load_masks, load_photos
 from cutswap.saliency_cache import saliency_of
 from cutswap.training import FineTuner

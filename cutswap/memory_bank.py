@@ -1,21 +1,19 @@
 """PatchCore's memory of normal patches (Roth et al. 2022): fit, score, save, load.
 
-Patch embeddings are the 3x3 averages of named layers, deeper ones upsampled to the first one's
-grid, channels concatenated (anomalib's form; ResNet18 layer2 + layer3: 32 x 32 patches of 384 at
-256 pixels). The bank is a greedy k-centre coreset of them, in the order of picking.
+The bank is a greedy k-centre coreset of the training images' patch embeddings, in the order of
+picking.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from einops import rearrange
 from torch import Tensor
 
@@ -27,6 +25,7 @@ from cutswap.coreset import greedy_k_center
 from cutswap.devices import cache_sized
 from cutswap.errors import CutSwapError
 from cutswap.heatmaps import to_heatmap
+from cutswap.patch_embeddings import collect_patches, embed
 from cutswap.tensor_files import read_tensors, write_tensors
 from cutswap.weights import state_fingerprint
 
@@ -48,23 +47,6 @@ class Prediction:
     heatmaps: np.ndarray
     distances: np.ndarray
     nearest: np.ndarray
-
-
-def embed(backbone: Backbone, image: Tensor, layers: Sequence[str]) -> Tensor:
-    """Patch embeddings of a batch: (N, 3, H, W) normalised image to (N, h, w, D) float32.
-
-    h and w are those of the first layer; D is the sum of the layers' channels.
-    """
-    found = backbone.features(image, layers)
-    grid = found[layers[0]].shape[-2:]
-    maps = []
-    for layer in layers:
-        # Zero padding counts as zeros, as unfolding with padding would.
-        averaged = F.avg_pool2d(found[layer].float(), 3, stride=1, padding=1)
-        if averaged.shape[-2:] != grid:
-            averaged = F.interpolate(averaged, size=grid, mode="bilinear", align_corners=False)
-        maps.append(averaged)
-    return rearrange(torch.cat(maps, dim=1), "n d h w -> n h w d")
 
 
 class MemoryBank:
@@ -348,56 +330,3 @@ def _need_sound(path: Path, items: Tensor, origin: Tensor, about: dict[str, Any]
         raise CutSwapError(
             path, expected="a bank as it was saved: (M, D) finite float32", found=found, fix=fix
         )
-
-
-def collect_patches(
-    backbone: Backbone,
-    images: Iterable[Tensor],
-    layers: Sequence[str],
-    count: int | None,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[Tensor, tuple[int, int]]:
-    """Embed batches of good images.
-
-    Args:
-        backbone: whose features are used.
-        images: batches (n, 3, H, W) float, ImageNet-normalised, all of one size.
-        layers: names, shallow to deep.
-        count: number of images, where known: room is then made once.
-        progress: called with (images done, count).
-
-    Returns:
-        Patches (P, D) float32 on the CPU, and their grid (h, w) in an image.
-
-    Raises:
-        CutSwapError: no image at all, or images of several sizes.
-    """
-    store: Tensor | None = None
-    grid, done, filled = (0, 0), 0, 0
-    for image in images:
-        found = embed(backbone, image, layers).cpu()
-        n, h, w, dimensions = found.shape
-        if store is None:
-            grid = (h, w)
-            store = torch.empty((count or n) * h * w, dimensions)
-        if (h, w) != grid:
-            raise CutSwapError(
-                "training images",
-                expected="images of one size",
-                found=f"patch grids {grid} and {(h, w)}",
-                fix="resize them first",
-            )
-        end = filled + n * h * w
-        if end > len(store):  # doubled, because joining a list holds everything twice
-            larger = torch.empty(max(end, 2 * len(store)), dimensions)
-            larger[:filled] = store[:filled]
-            store = larger
-        store[filled:end] = rearrange(found, "n h w d -> (n h w) d")
-        filled, done = end, done + n
-        if progress:
-            progress(done, max(count or 0, done))
-    if store is None or done == 0:
-        raise CutSwapError(
-            "training images", expected="at least one", found="none", fix="add good images"
-        )
-    return store[:filled], grid

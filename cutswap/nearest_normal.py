@@ -14,7 +14,8 @@ import numpy as np
 
 from cutswap.errors import CutSwapError
 from cutswap.images import to_image
-from cutswap.memory_bank import MemoryBank, Prediction, embed
+from cutswap.memory_bank import MemoryBank, Prediction
+from cutswap.patch_embeddings import embed
 from cutswap.photos import load_photos
 from cutswap.records import Record
 

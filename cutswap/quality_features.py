@@ -11,7 +11,7 @@ import numpy as np
 from cutswap.backbone import Backbone
 from cutswap.datasets import Record
 from cutswap.images import to_image
-from cutswap.memory_bank import embed
+from cutswap.patch_embeddings import embed
 from cutswap.photos import CheckedCategory, load_masks, load_photos
 from cutswap.quality_measures import cell_shares
 

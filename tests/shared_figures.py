@@ -18,8 +18,9 @@ from cutswap.bars import Bars
 from cutswap.config import PatchCoreSettings
 from cutswap.evaluation import batches
 from cutswap.finetuning import tuned_backbone
-from cutswap.memory_bank import MemoryBank, collect_patches, embed
+from cutswap.memory_bank import MemoryBank
 from cutswap.metrics import auroc, pixel_auroc
+from cutswap.patch_embeddings import collect_patches, embed
 from cutswap.photos import check_category, load_masks
 from cutswap.run_folder import RunFolder
 

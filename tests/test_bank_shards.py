@@ -17,7 +17,8 @@ from cutswap.config import PatchCoreSettings
 from cutswap.coreset import coverage_radius
 from cutswap.errors import CutSwapError
 from cutswap.finetuning import FineTuningSettings
-from cutswap.memory_bank import MemoryBank, collect_patches
+from cutswap.memory_bank import MemoryBank
+from cutswap.patch_embeddings import collect_patches
 from cutswap.study_identity import Weights, hashes
 from tests.datasets_for_tests import build_category
 from tests.tiny_networks import tiny_backbone

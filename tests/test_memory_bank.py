@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from cutswap.backbone import Backbone
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.memory_bank import MemoryBank, embed
+from cutswap.memory_bank import MemoryBank
+from cutswap.patch_embeddings import embed
 from cutswap.tensor_files import read_tensors, write_tensors
 from tests.tiny_networks import tiny_backbone
 

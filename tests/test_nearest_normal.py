@@ -11,8 +11,8 @@ from PIL import Image
 
 from cutswap.errors import CutSwapError
 from cutswap.images import to_image
-from cutswap.memory_bank import embed
 from cutswap.nearest_normal import crop_patch, hottest_patch, nearest_normal, patch_at
+from cutswap.patch_embeddings import embed
 from cutswap.photos import load_photos
 from tests.scored_for_tests import SETTINGS, SIZE, build_parts, score_parts
 from tests.small_photos import noise_photo

@@ -14,7 +14,7 @@ from cutswap.backbone import Backbone
 from cutswap.datasets import open_dataset
 from cutswap.demo_data import demo_root
 from cutswap.images import to_image
-from cutswap.memory_bank import embed
+from cutswap.patch_embeddings import embed
 from cutswap.photos import load_photos
 
 LAYERS = ("layer2", "layer3")
