@@ -14,7 +14,6 @@ from cutswap.command_words import (
     describe,
     record_of,
     say,
-    say_left_out,
     say_problem,
     say_weights,
     tick,
@@ -141,21 +140,16 @@ def augment(options: argparse.Namespace) -> dict[str, Any]:
 
 def finetune(options: argparse.Namespace) -> dict[str, Any]:
     """Fine-tune a category into a run folder."""
+    from cutswap.command_data import checked_category
     from cutswap.finetuning import finetune as run_finetuning
     from cutswap.finetuning_flags import finetuning_settings
-    from cutswap.photos import check_category
     from cutswap.run_folder import RunFolder
 
     need_out(options.out)
     settings = finetuning_settings(options)
     is_first = os.environ.get("RANK", "0") == "0"  # torchrun's others work silently
     with stop_on_signals() as stop, Bars(options.quiet or not is_first) as bars:
-        checked = check_category(
-            options.data, options.category, skip_bad=options.skip_bad,
-            progress=tick(bars, "checking images"),
-        )  # fmt: skip
-        if is_first:
-            say_left_out(len(checked.left_out))
+        checked = checked_category(options, bars, is_told=is_first)
         steps = run_finetuning(
             checked, settings, options.out,
             seed=options.seed, notify=bars, say=say, stop=lambda: stop.asked,

@@ -6,7 +6,8 @@ import argparse
 from typing import Any
 
 from cutswap.bars import Bars
-from cutswap.command_words import describe, say_left_out, say_missed, say_weights, tick
+from cutswap.command_data import checked_category
+from cutswap.command_words import describe, say_missed, say_weights
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.files import need_out
@@ -20,7 +21,6 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.evaluation import evaluate as run_evaluation
     from cutswap.evaluation import write_evaluation
     from cutswap.finetuning import tuned_backbone
-    from cutswap.photos import check_category
     from cutswap.run_folder import RunFolder
 
     need_out(options.out)
@@ -40,11 +40,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         backbone = load_backbone(options.backbone, weights, device=device, seed=options.seed)
     say_weights(backbone.report.sentence(), backbone.name)
     with Bars(options.quiet) as bars:
-        checked = check_category(
-            options.data, options.category, skip_bad=options.skip_bad,
-            progress=tick(bars, "checking images"),
-        )  # fmt: skip
-        say_left_out(len(checked.left_out))
+        checked = checked_category(options, bars)
         found = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
         write_evaluation(found, options.out, notify=bars)
     print(describe(found.summary))
@@ -59,7 +55,6 @@ def evaluate_anomalib(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.detector_evaluation import evaluate_detector, write_detector
     from cutswap.detector_settings import DetectorSettings
     from cutswap.devices import choose_device
-    from cutswap.photos import check_category
 
     need_out(options.out)
     need_anomalib()
@@ -68,11 +63,7 @@ def evaluate_anomalib(options: argparse.Namespace) -> dict[str, Any]:
     backbone = load_backbone(options.backbone, options.weights, device=device, seed=options.seed)
     say_weights(backbone.report.sentence(), backbone.name)
     with Bars(options.quiet) as bars:
-        checked = check_category(
-            options.data, options.category, skip_bad=options.skip_bad,
-            progress=tick(bars, "checking images"),
-        )  # fmt: skip
-        say_left_out(len(checked.left_out))
+        checked = checked_category(options, bars)
         found = evaluate_detector(
             checked, options.detector, backbone, settings, seed=options.seed, notify=bars
         )

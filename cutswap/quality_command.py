@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from cutswap.bars import Bars
-from cutswap.command_words import say_left_out, tick
+from cutswap.command_data import checked_category
 from cutswap.files import need_out
 from cutswap.flags import settings_from
 
@@ -15,18 +15,13 @@ def quality(options: argparse.Namespace) -> dict[str, Any]:
     """Measure a category's negatives; a table, CSV and JSON."""
     from cutswap.files import write_json, write_text
     from cutswap.negative_quality import measure_quality
-    from cutswap.photos import check_category
     from cutswap.quality_figures import to_csv, to_text
     from cutswap.quality_settings import QualitySettings
 
     need_out(options.out)
     settings = settings_from(options, QualitySettings)
     with Bars(options.quiet) as bars:
-        checked = check_category(
-            options.data, options.category, skip_bad=options.skip_bad,
-            progress=tick(bars, "checking images"),
-        )  # fmt: skip
-        say_left_out(len(checked.left_out))
+        checked = checked_category(options, bars)
         found = measure_quality(checked, settings, bars)
     result = {"data": checked.to_dict(), "settings": settings.to_dict(), **found.to_dict()}
     write_json(options.out / "quality.json", result)
