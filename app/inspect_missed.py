@@ -47,6 +47,6 @@ def _table(kind: str, rows: Sequence[Recall]) -> None:
         for row in rows
     ]
     alt = f"Recall by {kind}: " + "; ".join(f"{r.name}, {r.text()}" for r in rows)
-    narrow = st.column_config.Column(width=70)  # or half a page would cut the last column off
+    narrow = st.column_config.Column(width=62)  # or half a page would cut the last column off
     columns = {"images": narrow, "missed": narrow, "recall": narrow}
     st.dataframe(lines, hide_index=True, width="stretch", column_config=columns, alt=alt)

@@ -22,7 +22,7 @@ Z = 1.959963984540054  # of 95%, two sides
 # Shares of the image's area. Fixed, so that two networks or two categories can be compared.
 AREAS = (0.005, 0.02, 0.1)
 _ALARMS = "good, called defective"
-_AREA_NAMES = ("under 0.5% of the image", "0.5% to 2%", "2% to 10%", "10% and more")
+_AREA_NAMES = ("area under 0.5%", "area 0.5% to 2%", "area 2% to 10%", "area from 10%")
 
 
 @dataclass(frozen=True)

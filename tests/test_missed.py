@@ -48,7 +48,7 @@ def test_counts_by_type_and_area():
     ]  # fmt: skip
     # 0.4% | 0.5% and 1.9% | none | exactly 10% belongs to the last band
     assert [(r.name, r.found, r.count) for r in found.by_area] == [
-        ("under 0.5% of the image", 1, 1), ("0.5% to 2%", 1, 2), ("10% and more", 0, 1),
+        ("area under 0.5%", 1, 1), ("area 0.5% to 2%", 1, 2), ("area from 10%", 0, 1),
     ]  # fmt: skip
     assert found.by_type[0].text() == "1 of 2: 0.50 (0.09 to 0.91)"
     assert found.to_dict()["by_type"][0]["recall"] == 0.5
