@@ -1,6 +1,6 @@
 """Streamlit's own login in front of the app, against a provider on this machine.
 
-Skipped without Authlib, which the login needs and the app does not: pip install "streamlit[auth]".
+Needs Authlib (`streamlit[auth]`), as the login does and the app does not.
 """
 
 from __future__ import annotations
@@ -16,15 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlparse
 
-import pytest
+from authlib.jose import JsonWebKey, jwt
 
-pytest.importorskip("authlib")
-
-from authlib.jose import JsonWebKey, jwt  # noqa: E402
-
-from tests.soak import free_port, running_app  # noqa: E402
-from tests.soak_answers import build_photos  # noqa: E402
-from tests.streamlit_socket import Visitor  # noqa: E402
+from tests.soak import free_port, running_app
+from tests.soak_answers import build_photos
+from tests.streamlit_socket import Visitor
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT = "cutswap"
