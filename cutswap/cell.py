@@ -19,7 +19,7 @@ from cutswap.detector_settings import DetectorSettings
 from cutswap.devices import choose_device
 from cutswap.evaluation import evaluate
 from cutswap.files import read_json
-from cutswap.finetuning import FineTuningSettings, finetune, tuned_backbone
+from cutswap.finetuning import FineTuningSettings, finetune, run_record, tuned_backbone
 from cutswap.photos import CheckedCategory, check_category
 from cutswap.run_folder import RunFolder
 
@@ -121,6 +121,7 @@ def compute_cell(
         run = RunFolder(runs / spec.run)
         began = time.perf_counter()
         if not run.result_file.exists():
+            run.forget_other(run_record(checked, spec.tuning, spec.seed))
             for step in finetune(
                 checked, spec.tuning, run.path, seed=spec.seed, notify=notify, say=say, stop=stop
             ):

@@ -144,12 +144,7 @@ def _train(
             notify(stage, done, total)
 
     base = load_backbone(settings.training.backbone, settings.training.weights, seed=seed)
-    record = {
-        "kind": "finetune",
-        "data": {"root": str(checked.category.root), **checked.to_dict()},
-        "seed": seed,
-        **settings.to_dict(),
-    }
+    record = run_record(checked, settings, seed)
     if heart:
         run.refuse_other(record)
     with team.first_goes_first():
@@ -195,6 +190,16 @@ def _train(
         return
     run.write_backbone(tuner.tuned(), base.name)
     write_json(run.result_file, summarise_training(run.metrics()))
+
+
+def run_record(checked: CheckedCategory, settings: FineTuningSettings, seed: int) -> dict[str, Any]:
+    """What settings.json holds of a run."""
+    return {
+        "kind": "finetune",
+        "data": {"root": str(checked.category.root), **checked.to_dict()},
+        "seed": seed,
+        **settings.to_dict(),
+    }
 
 
 def tuned_backbone(run: RunFolder, device: str = "cpu") -> Backbone:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,15 @@ class RunFolder:
     def result_file(self) -> Path:
         """Written when the run is finished."""
         return self.path / "result.json"
+
+    def forget_other(self, settings: dict[str, Any]) -> None:
+        """Begin anew where the folder holds a run with other settings.
+
+        For folders named by a hash of all that decides the run: other settings are then other
+        places of the same weights or photos, and what lies there was never finished.
+        """
+        if self.settings_file.exists() and _differences(read_json(self.settings_file), settings):
+            shutil.rmtree(self.path)
 
     def refuse_other(self, settings: dict[str, Any]) -> None:
         """Nothing where the folder is new, or holds a run with the very same settings.

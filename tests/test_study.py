@@ -149,6 +149,23 @@ def test_a_stopped_study_says_so_and_goes_on(data, tmp_path):
     assert list(out.glob("runs/*/checkpoint.safetensors"))
 
 
+def test_a_network_half_tuned_with_its_weights_elsewhere_is_begun_anew(data, tmp_path):
+    out = tmp_path / "study"
+    reproduce(data, out, "1", "--categories", "bolt")
+    (run,) = (out / "runs").glob("bolt-cutswap-*")
+    (cell,) = [c for c in (out / "cells").iterdir() if run.name in c.read_text()]
+    wanted = {k: v for k, v in json.loads(cell.read_text()).items() if k == "metrics"}
+    cell.unlink()
+    (run / "result.json").unlink()
+    settings = json.loads((run / "settings.json").read_text())
+    settings["training"]["weights"] = "/moved/since/then.safetensors"
+    (run / "settings.json").write_text(json.dumps(settings))
+    status, result = reproduce(data, out, "1", "--categories", "bolt")
+    assert (status, result["computed"], result["failed"]) == (0, 1, [])
+    assert wanted.items() <= json.loads(cell.read_text()).items()
+    assert json.loads((run / "settings.json").read_text())["training"]["weights"] == "random"
+
+
 def test_a_cell_that_fails_is_written_down_and_the_others_go_on(data, tmp_path, capsys):
     out = tmp_path / "study"
     photo = data / "nut/test/crack/000.png"
