@@ -7,11 +7,11 @@ import io
 from collections.abc import Sequence
 
 from cutswap.csv_text import guarded
-from cutswap.paper_tables import METRICS, PAPER_TABLES
+from cutswap.paper_tables import PAPER_TABLES
 from cutswap.results_export import signed
 from cutswap.study_findings import average_checks, settings_sentence
 from cutswap.study_folder import Study
-from cutswap.study_tables import Entry, all_entries, entries
+from cutswap.study_tables import Entry, all_entries, pairs
 
 HEADER = (
     "table", "category", "row", "coreset", "metric", "mean", "std", "n", "seeds", "seeds_wanted",
@@ -61,7 +61,7 @@ def to_latex(study: Study) -> str:
 
 
 def _tabular(study: Study, number: str) -> str:
-    both = [entries(study, number, metric) for metric in METRICS]
+    both = pairs(study, number)
     columns = ["", *(("image AUROC", "pixel AUROC"))]
     lines = [
         r"\begin{table}",
@@ -73,13 +73,13 @@ def _tabular(study: Study, number: str) -> str:
         " & ".join(columns) + r" \\",
     ]
     category = None
-    for image, pixel in zip(*both, strict=True):
+    for image, pixel in both:
         if image.category != category:
             category = image.category
             lines += [r"\hline", rf"\multicolumn{{3}}{{l}}{{{escape(category)}}} \\"]
         name = f"{image.row}, coreset {image.coreset:g}"
         lines.append(f"{escape(name)} & {_latex(image)} & {_latex(pixel)} \\\\")
-    notes = dict.fromkeys(text for e in (*both[0], *both[1]) for text in e.reservations)
+    notes = dict.fromkeys(text for line in both for e in line for text in e.reservations)
     lines += [r"\hline", r"\end{tabular}", *(f"% {text}" for text in notes)]
     wrong = [c for c in average_checks() if c.is_mismatch and c.table == number]
     lines += [

@@ -18,7 +18,7 @@ from cutswap.study_flags import repeat_study
 from cutswap.study_folder import DONE, FAILED, MISSING, Study
 from cutswap.study_missed import missed_tables
 from cutswap.study_plan import coresets
-from cutswap.study_tables import Entry, entries
+from cutswap.study_tables import Entry, entries, pairs
 
 _WORDS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC"}
 REPORT, CSV, LATEX = "report.html", "study.csv", "study.tex"
@@ -72,7 +72,7 @@ def to_html(study: Study) -> str:
 def _table(study: Study, number: str) -> dict[str, Any]:
     both = [entries(study, number, metric) for metric in METRICS]
     groups: dict[str, list[tuple[Entry, Entry]]] = {}
-    for image, pixel in zip(*both, strict=True):
+    for image, pixel in pairs(study, number):
         groups.setdefault(image.category, []).append((image, pixel))
     charts = []
     if not PAPER_TABLES[number].has_categories:

@@ -132,6 +132,31 @@ def entries(study: Study, number: str, metric: str) -> tuple[Entry, ...]:
     return tuple(found)
 
 
+def pairs(study: Study, number: str) -> tuple[tuple[Entry, Entry], ...]:
+    """Image and pixel AUROC of every line of a table, in the order of `entries`.
+
+    The paper prints only one of the two for some methods (STPM on leather): the other is then an
+    entry with no figure.
+
+    Args:
+        study: with its results.
+        number: roman.
+    """
+    image, pixel = (
+        {(e.category, e.row, e.coreset): e for e in entries(study, number, metric)}
+        for metric in ("image_auroc", "pixel_auroc")
+    )
+    places = list(dict.fromkeys(category for category, _, _ in image))
+    keys = sorted(dict.fromkeys([*image, *pixel]), key=lambda key: places.index(key[0]))
+    return tuple(
+        (
+            image.get(key) or Entry(number, *key, "image_auroc", None, None, 0),
+            pixel.get(key) or Entry(number, *key, "pixel_auroc", None, None, 0),
+        )
+        for key in keys
+    )
+
+
 def all_entries(study: Study) -> tuple[Entry, ...]:
     """Every table of a study at both of the paper's metrics."""
     return tuple(e for number in study.tables for m in METRICS for e in entries(study, number, m))

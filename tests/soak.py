@@ -160,9 +160,11 @@ def running_app(folder: Path, data: Path, port: int = 0, **variables: str) -> It
             server.wait()
 
 
-async def session(app: App, look: Look, number: int, until: float, think: float, s: Seen) -> None:
-    """One visitor until the time is over."""
-    rng = random.Random(number)
+async def session(
+    app: App, look: Look, number: int, until: float, think: float, s: Seen, least: int = 0
+) -> None:
+    """One visitor until the time is over, and `least` moves are answered."""
+    rng, moves = random.Random(number), 0
     await asyncio.sleep(rng.uniform(0, think))
     try:
         async with Visitor(app.address, look.page, look.query) as visitor:
@@ -173,8 +175,12 @@ async def session(app: App, look: Look, number: int, until: float, think: float,
                 s.errors += [f"session {number}: {text}" for text in answer.errors]
                 if wrong := look.wrong(answer.viewers, value):
                     s.wrong.append(f"session {number}, {look.page} at {value}: {wrong}")
-                if time.monotonic() > until or look.slider not in answer.sliders:
+                if look.slider not in answer.sliders:
+                    s.errors.append(f"session {number}: no {look.slider} on its page")
                     break
+                if time.monotonic() > until and moves >= least:
+                    break
+                moves += 1
                 await asyncio.sleep(rng.uniform(0.5, 1.5) * think)
                 value = rng.choice([v for v in look.values if v != value])
                 answer = await visitor.move(answer, look.slider, value)
@@ -191,24 +197,37 @@ async def watch(app: App, began: float, s: Seen) -> None:
         await asyncio.sleep(1)
 
 
-async def everyone(app: App, all_looks: list[Look], seconds: float, think: float) -> Seen:
+async def everyone(
+    app: App, all_looks: list[Look], seconds: float, think: float, least: int = 0
+) -> Seen:
     """All sessions at once."""
     seen, began = Seen(), time.monotonic()
     watching = asyncio.create_task(watch(app, began, seen))
     await asyncio.gather(*(
-        session(app, look, number, began + seconds, think, seen)
+        session(app, look, number, began + seconds, think, seen, least)
         for number, look in enumerate(all_looks)
     ))  # fmt: skip
     watching.cancel()
     return seen
 
 
-def soak(folder: Path, sessions: int, seconds: float, think: float, **variables: str) -> Any:
-    """Start the app below `folder`, load it, and give the figures."""
+def soak(
+    folder: Path, sessions: int, seconds: float, think: float, least: int = 0, **variables: str
+) -> Any:
+    """Start the app below `folder`, load it, and give the figures.
+
+    Args:
+        folder: for its photos, runs and caches.
+        sessions: visitors at once.
+        seconds: how long each stays.
+        think: mean seconds between a visitor's moves.
+        least: moves each makes at least, however long that takes.
+        variables: environment of the app.
+    """
     photos = build_photos(folder / "mine", sessions)
     all_looks = looks(photos, "mine", EPOCHS)
     with running_app(folder, folder / "mine", **variables) as app:
-        seen = asyncio.run(everyone(app, all_looks, seconds, think))
+        seen = asyncio.run(everyone(app, all_looks, seconds, think, least))
         log = app.log.read_text(encoding="utf-8", errors="replace")
     return {
         "sessions": sessions, "minutes": round(seconds / 60, 2), "think_s": think,

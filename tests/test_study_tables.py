@@ -16,7 +16,7 @@ from cutswap.study_export import HEADER, escape, to_csv, to_latex
 from cutswap.study_findings import average_checks, differing, settings_sentence, statements
 from cutswap.study_report import to_html, write_reports
 from cutswap.study_settings import PRESETS, StudySettings
-from cutswap.study_tables import Entry, entries
+from cutswap.study_tables import Entry, entries, pairs
 from tests.studies_for_tests import LAPTOP, write_small_study
 
 MVTEC = PUBLISHED_COUNTS["MVTec AD"]
@@ -244,6 +244,28 @@ def test_latex_is_escaped_and_whole(partly):
     assert not re.search(r"(?<!\\)[%#_]", "\n".join(body))
     assert all(line.count(" & ") == 2 for line in body if line.endswith(r"\\")
                and "multicolumn" not in line)  # fmt: skip
+
+
+def test_methods_whose_image_figure_the_paper_lacks_stand_in_the_reports(tmp_path):
+    study = write_small_study(
+        tmp_path / "s", lambda _: 0.9, tables=("II",), categories=("leather", "screw"), seeds=2
+    )
+    assert "STPM" in {e.row for e in entries(study, "II", "pixel_auroc") if e.category == "leather"}
+    image, pixel = (
+        {(e.category, e.row) for e in entries(study, "II", metric)} for metric in METRICS
+    )
+    assert ("leather", "STPM") in pixel - image
+    lines = pairs(study, "II")
+    assert [(i.category, i.row) for i, _ in lines] == [(p.category, p.row) for _, p in lines]
+    assert {(i.category, i.row) for i, _ in lines} == image | pixel
+    (odd,) = [line for line in lines if (line[0].category, line[0].row) == ("leather", "STPM")]
+    assert (odd[0].text(), odd[0].paper) == ("–", None)
+    assert odd[1].paper is not None
+    assert [i.category for i, _ in lines] == sorted(
+        (i.category for i, _ in lines), key=["leather", "screw", "Average"].index
+    )
+    assert rf"STPM, coreset 0.01 & -- & -- [{odd[1].paper:.3f}]" in to_latex(study)
+    assert "STPM" in to_html(study)
 
 
 def test_the_report_is_one_file_that_runs_nothing(partly):
