@@ -374,3 +374,16 @@ def test_a_link_to_a_run_that_has_just_ended_finds_it(root, tmp_path):  # noqa: 
     assert_alive(at)
     assert at.selectbox(key="run").value == "just-done"
     assert not at.toast
+
+
+def test_what_is_below_the_form_keeps_its_place_when_a_job_begins(root, queue):  # noqa: ARG001
+    """What moved stood there twice while the page was drawn again: the old one and the new."""
+
+    def place_of_start(at) -> int:
+        return next(i for i, b in at.main.children.items() if getattr(b, "label", None) == "Start")
+
+    idle = place_of_start(open_page("train"))
+    at_work(queue, "a")
+    at = open_page("train")
+    assert "It will wait for 1 job" in texts(at)
+    assert place_of_start(at) == idle
