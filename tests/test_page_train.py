@@ -291,11 +291,13 @@ def test_prices_by_hand():
     settings = TrainingSettings(epochs=2, batch_size=8)
     price = run_estimate.estimate(settings, 20, [])
     assert (price.updates, price.samples) == (6, 144)  # 3 updates a pass, of 8 x 3
-    assert price.seconds == pytest.approx(15 + 20 * 0.25 + 144 / 10)
+    assert price.seconds == pytest.approx(8 + 20 * 0.1 + 144 / 30)
     half = run_estimate.estimate(settings.replace(image_size=128), 20, [])
-    assert half.seconds == pytest.approx(15 + 20 * 0.25 / 4 + 144 / 40)
+    assert half.seconds == pytest.approx(8 + 20 * 0.1 / 4 + 144 / 120)
     fixed = run_estimate.estimate(settings.replace(steps_per_epoch=7), 20, [])
     assert fixed.updates == 14
+    whole = run_estimate.estimate(settings.replace(frozen=()), 20, [])
+    assert whole.seconds == pytest.approx(8 + 20 * 0.1 + 144 / 20)
 
 
 def test_the_newest_run_like_it_tells_the_speed():
@@ -311,12 +313,13 @@ def test_the_newest_run_like_it_tells_the_speed():
         run("gpu", 900.0, 3.0, device="cuda:0"),
         run("odd", "fast", 4.0),
         run("zero", 0, 5.0),
+        run("all layers", 25.0, 6.0, frozen=()),
     ]
     price = run_estimate.estimate(settings, 0, runs)
-    assert price.seconds == pytest.approx(15 + 300 / 50)
+    assert price.seconds == pytest.approx(8 + 300 / 50)
     assert "as fast as new was" in price.sentence()
     small = [run("small", 200.0, 1.0, image_size=128)]  # a quarter of the pixels
-    assert run_estimate.estimate(settings, 0, small).seconds == pytest.approx(15 + 300 / 50)
+    assert run_estimate.estimate(settings, 0, small).seconds == pytest.approx(8 + 300 / 50)
 
 
 @pytest.mark.parametrize(
