@@ -6,16 +6,20 @@ another tab, a restarted app and the command line see the same.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from app import public, workspace
 from app.selection import found_runs
+from cutswap.heartbeat import read_beat
 from cutswap.job_devices import device_for
 from cutswap.job_queue import Job, JobQueue
-from cutswap.job_states import Standing, jobs_ahead, standing, standings
+from cutswap.job_states import Standing, has_ended, jobs_ahead, standing, standings
 from cutswap.job_worker import wake
 from cutswap.runs import FoundRun, read_run
+
+LEAVING = 10.0  # seconds that a process which has said its last word may take to go
 
 
 def queue() -> JobQueue:
@@ -42,6 +46,9 @@ def enqueue(run: Path, command: Sequence[str], device: str) -> Job:
     """
     public.need_private("jobs")
     line = queue()
+    patience = time.monotonic() + LEAVING
+    while _is_leaving(line.of(run)) and time.monotonic() < patience:
+        time.sleep(0.1)  # the page offers Resume as soon as the last word is said
     job = line.add(run, command, device_for(device, line))
     wake(line)
     return job
@@ -78,4 +85,9 @@ def ahead_on(device: str) -> int:
     """
     line = queue()
     lane = device_for(device, line)
-    return sum(job.device == lane for job in line.active())
+    return sum(job.device == lane and not _is_leaving(job) for job in line.active())
+
+
+def _is_leaving(job: Job | None) -> bool:
+    """Whether the queue still has a job that the pages show as ended."""
+    return job is not None and job.is_active and has_ended(job, read_beat(job.run))

@@ -26,14 +26,16 @@ _WORDS = "train.words"  # session: the states that the page as it stands was dra
 Listed = list[tuple[FoundRun, Standing]]
 
 
-def runs() -> None:
+def runs(every: Listed) -> None:
     """The list and the chosen run.
+
+    Args:
+        every: all runs as they stood when the page began.
 
     Raises:
         CutSwapError: the runs folder or its queue cannot be read.
     """
     st.subheader("Runs", anchor=False)
-    every = jobs.everything()
     if not every:
         st.info(
             f"No run yet in {workspace.runs_folder()}. Start one above: the 1-minute demo shows"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app import public, run_compare
+from app import jobs, public, run_compare
 from app.guards import plain_errors
 from app.howto import how_it_works
 from app.run_form import form
-from app.run_list import runs
+from app.run_list import Listed, runs
 from app.selection import Selection
 
 
@@ -15,11 +15,17 @@ def show(selected: Selection | None) -> None:
     if public.is_public():
         _explanation()
         return
+    every: Listed | None = None
+    with plain_errors("the runs"):
+        every = jobs.everything()
     if selected is not None:
         with plain_errors("the form"):
             form(selected)
-    with plain_errors("the runs"):
-        runs()
+    if every is not None:
+        with plain_errors("the runs"):
+            # As they stood before the form was drawn: what ends between the two is a change that
+            # the list finds, and the whole page is drawn again, the form's line about it too.
+            runs(every)
     with plain_errors("the comparison"):
         run_compare.section()
     _explanation()

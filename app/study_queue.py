@@ -39,7 +39,7 @@ def controls(study: Study, refresh: Callable[[], object]) -> None:
             help="In a process of its own that outlives this page; finished cells are kept.",
         )  # fmt: skip
         _last_words(study)
-    st.fragment(_watch, run_every=_EVERY if is_active else None)(study, refresh)
+    st.fragment(_watch, run_every=_EVERY if is_active else None)(study, refresh, is_active)
 
 
 def _start(study: Study) -> None:
@@ -68,11 +68,18 @@ def _is_active(study: Study) -> bool:
     return (job is not None and job.is_active) or (beat is not None and beat.state() in at_work)
 
 
-def _watch(study: Study, refresh: Callable[[], object]) -> None:
-    """What it is at; when it ends, or a cell is finished, the whole page once more."""
+def _watch(study: Study, refresh: Callable[[], object], was_active: bool) -> None:
+    """What it is at; when it ends, or a cell is finished, the whole page once more.
+
+    Args:
+        study: the one that is shown.
+        refresh: forgets what was read of the folder.
+        was_active: what the page as it stands was drawn for.
+    """
     key = f"study.seen.{study.name}"
     if not _is_active(study):
-        if st.session_state.pop(key, None) is not None:
+        st.session_state.pop(key, None)
+        if was_active:
             refresh()
             st.rerun()
         return

@@ -113,7 +113,7 @@ def _judge(run: FoundRun, job: Job | None, beat: Beat | None, ahead: int) -> tup
         return AT_WORK, beat.doing
     if job is not None and job.state == QUEUED:
         return WAITING, f"for {job.device}, {ahead} before it" if ahead else f"for {job.device}"
-    if job is not None and job.state != ENDED and not _has_ended(job, beat):
+    if job is not None and job.state != ENDED and not has_ended(job, beat):
         return STARTING, ""
     if run.state == DONE:
         return DONE, ""
@@ -130,7 +130,14 @@ def _judge(run: FoundRun, job: Job | None, beat: Beat | None, ahead: int) -> tup
     return INTERRUPTED, "its process was killed, or the machine restarted"
 
 
-def _has_ended(job: Job, beat: Beat | None) -> bool:
-    """Whether the job's own process has said its last word, and is only about to go."""
+def has_ended(job: Job, beat: Beat | None) -> bool:
+    """Whether the job's own process has said its last word, and is only about to go.
+
+    The queue calls such a job active until the process is gone, a second or more later.
+
+    Args:
+        job: one that the queue calls active.
+        beat: the last heartbeat of its run.
+    """
     is_own = beat is not None and job.by is not None and beat.by.pid == job.by.pid
     return is_own and beat is not None and beat.how != heartbeat.WORKING
