@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from recipe_pulls import Pull, PulledTuner
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -39,19 +40,20 @@ from cutswap.config import (
     TrainingSettings,
     WeakAugmentation,
 )
+from cutswap.errors import CutSwapError
 from cutswap.images import to_image
 from cutswap.memory_bank import MemoryBank
 from cutswap.metrics import summarise
 from cutswap.patch_embeddings import collect_patches, embed
 from cutswap.photos import check_category, load_masks, load_photos
 from cutswap.saliency_cache import saliency_of
-from cutswap.training import FineTuner
 from cutswap.training_samples import TrainingSamples, draw_sample
 
 RATIOS = (0.001, 0.01)
 BANK_SEEDS = (0, 1, 2)
 UNSEEN = ("cutpaste", "smoothblend", "nsa", "perlin")  # families that judge a CutSwap training
 # All layers trained at the gentle rates, what `gentle` was when this was measured.
+DEEP, SHALLOW = ("23", "30"), ("4", "9")
 BASE = TrainingSettings(epochs=1, steps_per_epoch=60, batch_size=8, frozen=())
 
 
@@ -61,6 +63,7 @@ class Candidate:
 
     settings: TrainingSettings
     keeps: tuple[float, ...] = (0.5, 1.0)
+    pull: Pull = Pull()
 
 
 CANDIDATES: dict[str, Candidate] = {
@@ -86,7 +89,25 @@ CANDIDATES: dict[str, Candidate] = {
     "all layers, 150 updates": Candidate(replace(BASE, steps_per_epoch=150), (1.0,)),
     "rate falls by depth": Candidate(replace(BASE, depth_decay=0.3), (1.0,)),
     "statistics move": Candidate(replace(BASE, freeze_batch_norm=False), (1.0,)),
-    "deep levels only": Candidate(replace(BASE, levels=("features.23", "features.30")), (1.0,)),
+    "all layers, features pulled by 1": Candidate(BASE, (1.0,), Pull(features=1.0)),
+    "all layers, features pulled by 10": Candidate(BASE, (1.0,), Pull(features=10.0)),
+    "all layers, weights pulled by 0.1": Candidate(BASE, (1.0,), Pull(weights=0.1)),
+    "all layers, weights pulled by 1": Candidate(BASE, (1.0,), Pull(weights=1.0)),
+    "frozen to layer1": Candidate(replace(BASE, frozen=EARLY[:3]), (1.0,)),
+    "frozen to layer2, rate x5, features pulled by 3": Candidate(
+        replace(BASE, frozen=EARLY, pretrained_factor=0.1), (1.0,), Pull(features=3.0)
+    ),
+    "frozen to layer2, rate x5, 300 updates": Candidate(
+        replace(BASE, frozen=EARLY, pretrained_factor=0.1, steps_per_epoch=300), (1.0,)
+    ),
+    "frozen to layer2, constant rate": Candidate(
+        replace(BASE, frozen=EARLY), (1.0,), Pull(constant=True)
+    ),
+    "frozen to layer2, batch 32": Candidate(replace(BASE, frozen=EARLY, batch_size=32), (1.0,)),
+    "frozen to layer2, deep levels": Candidate(replace(BASE, frozen=EARLY, levels=DEEP), (1.0,)),
+    "frozen to layer2, shallow levels": Candidate(
+        replace(BASE, frozen=EARLY, levels=SHALLOW), (1.0,)
+    ),
 }
 
 
@@ -210,9 +231,14 @@ def runs(
                 ways=s.ways, negatives=NegativeSettings(), clusters=ClusterSettings(),
                 weak=WeakAugmentation(), seed=seed, count=0, levels=s.levels,
             )  # fmt: skip
-            tuner = FineTuner(start, samples, s, seed)
+            tuner = PulledTuner(start, samples, s, seed, pull=candidate.pull)
             began = time.perf_counter()
-            accuracy = [step.accuracy for step in tuner.run()]
+            try:
+                accuracy = [step.accuracy for step in tuner.run()]
+            except CutSwapError as error:  # the loss is no number any more: a result as well
+                yield {"recipe": recipe, "category": name, "weights": weights, "seed": seed,
+                       "failed": str(error)}  # fmt: skip
+                continue
             took = time.perf_counter() - began
             state = tuner.tuned()
             for keep in candidate.keeps:
