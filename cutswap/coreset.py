@@ -7,6 +7,8 @@ The textbook loop compares every point with every new centre. Distances to the n
 ever shrink, so an old distance is an upper bound, and here a point's comparison with new centres
 waits until its bound is large enough to matter, when many are made in one matrix product. Only
 points about to be picked are measured in double precision. The picks are the textbook's.
+
+`coreset_space` says what is compared: the points, or their random projection.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cutswap import coreset_space
+from cutswap.coreset_space import Space
 from cutswap.errors import CutSwapError
 
 # Rows and centres of one matrix product: large enough for full speed, small enough for the cache.
-ROWS, BLOCK = 4096, 256
+ROWS, BLOCK = coreset_space.ROWS, 256
 # Points looked at in a round, and how many picks it should give: a round has a fixed cost.
 START, WIDEST = 2048, 16384
 FEW, MANY = 64, 256
@@ -62,17 +66,18 @@ def greedy_k_center(
 
     Source: Roth et al. 2022, algorithm 1; Gonzalez 1985.
     """
-    _check(points, count)
+    largest = _check(points, count)
     generator = torch.Generator().manual_seed(seed)
     # Drawn before the projection, so that a seed's first pick does not depend on that setting.
     first = int(torch.randint(len(points), (1,), generator=generator))
     with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
-        space = _with_double(points)
+        matrix = None
         if projection is not None and projection < points.shape[1]:
             # Divided by sqrt(dimensions): expected squared distances stay what they were.
             matrix = torch.randn(points.shape[1], projection, generator=generator)
-            space = space.float() @ (matrix / projection**0.5).to(space.device)
-        search = _Search(space, count)
+            matrix /= projection**0.5
+        quick = _full_single_precision(points.device)
+        search = _Search(Space(_with_double(points), matrix, largest=largest, quick=quick), count)
         search.begin(first)
         while search.done < count:
             search.round()
@@ -91,10 +96,10 @@ def coverage_radius(points: Tensor, picks: Tensor) -> float:
     Raises:
         CutSwapError: points that are no finite matrix, or no picks.
     """
-    _check(points, len(picks))
+    largest = _check(points, len(picks))
     radius = 0.0
     with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
-        search = _Search(_with_double(points), len(picks))
+        search = _Search(Space(_with_double(points), largest=largest, quick=False), len(picks))
         search.add(picks.to(search.bound.device))
         for chunk in torch.arange(len(points), device=search.bound.device).split(ROWS):
             # Points known to be nearer than the radius so far need not be measured to the end.
@@ -103,7 +108,8 @@ def coverage_radius(points: Tensor, picks: Tensor) -> float:
     return radius**0.5
 
 
-def _check(points: Tensor, count: int) -> None:
+def _check(points: Tensor, count: int) -> float:
+    """Refuse what cannot be measured; the largest magnitude."""
     if points.ndim != 2 or points.numel() == 0 or not points.is_floating_point():
         raise CutSwapError(
             "coreset points",
@@ -112,7 +118,8 @@ def _check(points: Tensor, count: int) -> None:
             fix="pass one row a patch",
         )
     low, high = (float(extreme) for extreme in points.aminmax())  # NaN shows in both
-    if not max(-low, high) <= LARGEST:
+    largest = max(-low, high)
+    if not largest <= LARGEST:
         raise CutSwapError(
             "coreset points",
             expected=f"finite numbers up to {LARGEST:g}",
@@ -126,6 +133,7 @@ def _check(points: Tensor, count: int) -> None:
             found=count,
             fix="change --coreset",
         )
+    return largest
 
 
 def _with_double(points: Tensor) -> Tensor:
@@ -154,25 +162,23 @@ class _Search:
         picks: (count,) int64, their indices.
     """
 
-    def __init__(self, points: Tensor, count: int) -> None:
-        device = points.device
-        self.points = points
-        # Products of centred rows cancel less. Any centre does, so single precision is enough.
-        self.mean = points.mean(dim=0)
-        self.bound = torch.full((len(points),), torch.inf, device=device)
-        self.known = torch.zeros(len(points), dtype=torch.int32, device=device)
+    def __init__(self, space: Space, count: int) -> None:
+        device = space.device
+        self.space = space
+        self.bound = torch.full((len(space),), torch.inf, device=device)
+        self.known = torch.zeros(len(space), dtype=torch.int32, device=device)
         self.picks = torch.zeros(count, dtype=torch.int64)
         self.done = 0
         self.quick = torch.float32 if _full_single_precision(device) else torch.float64
         # (count, d) centres and (count,) squares, in each precision that is used.
         self.centres = {
-            kind: torch.empty(count, points.shape[1], dtype=kind, device=device)
+            kind: torch.empty(count, space.dimensions, dtype=kind, device=device)
             for kind in (self.quick, torch.float64)
         }
         self.squares = {kind: torch.empty_like(c[:, 0]) for kind, c in self.centres.items()}
         # Rounding of ||x||^2 + ||c||^2 - 2 x.c over d terms stays below slack (||x||^2 + ||c||^2)
         # (Higham 2002, eq. 3.5, doubled to cover ||x||^2 and the subtraction of the mean).
-        self.slack = 2 * (points.shape[1] + 8) * 2.0**-24
+        self.slack = 2 * (space.dimensions + 8) * 2.0**-24
         self.width = START
 
     def begin(self, first: int) -> None:
@@ -188,19 +194,16 @@ class _Search:
         """Append centres; nobody is compared with them yet."""
         low, high = self.done, self.done + len(index)
         self.picks[low:high] = index
+        rows = self.space.rows(index, torch.float64)
         for kind, centres in self.centres.items():
-            rows = self.rows(index, kind)
             centres[low:high] = rows
-            self.squares[kind][low:high] = rows.double().square().sum(1) * (1 + self.slack_of(kind))
+            squares = centres[low:high].double().square().sum(dim=1)
+            self.squares[kind][low:high] = squares * (1 + self.slack_of(kind))
         self.done = high
 
     def slack_of(self, kind: torch.dtype) -> float:
         """Share of the squares that makes up for rounding; none where rounding leaves no trace."""
         return 0.0 if kind == torch.float64 else self.slack
-
-    def rows(self, index: Tensor, kind: torch.dtype) -> Tensor:
-        """(m, d) centred points; index_select, because indexing is several times slower."""
-        return self.points.index_select(0, index).to(kind).sub_(self.mean.to(kind))
 
     def round(self) -> None:
         """Look at the points with the largest bounds and pick among them while that is safe."""
@@ -224,7 +227,7 @@ class _Search:
 
     def _pick_among(self, index: Tensor, rival: Rival) -> int:
         """The textbook loop on measured candidates, while the best of them beats the rival."""
-        rows, bound = self.rows(index, torch.float64), self.bound[index]
+        rows, bound = self.space.rows(index, torch.float64), self.bound[index]
         own = rows.square().sum(dim=1)
         for low in range(0, self.done, BLOCK):
             bound = bound.minimum(self.nearest(rows, own, low, min(low + BLOCK, self.done)))
@@ -249,7 +252,7 @@ class _Search:
 
     def compare(self, index: Tensor, floor: float, kind: torch.dtype) -> None:
         """Of points in the order of `known`: those that know least catch up until others join."""
-        bound, known, rows = self.bound[index], self.known[index], self.rows(index, kind)
+        bound, known, rows = self.bound[index], self.known[index], self.space.rows(index, kind)
         own = rows.square().sum(dim=1)
         low = int(known[0]) if len(known) else self.done
         while low < self.done:
@@ -270,9 +273,14 @@ class _Search:
         """`_nearest` of centres low to high-1; from rows in single precision an upper bound."""
         kind = rows.dtype
         squares = self.squares[kind][low:high]
-        return _nearest(
+        found = _nearest(
             rows, own * (1 + self.slack_of(kind)), self.centres[kind][low:high], squares
         )
+        if kind == torch.float64 or not self.space.rounded:
+            return found
+        # ||x - c|| <= ||y - c|| + ||x - y||, y being what the copy has for x
+        off = own.sqrt().mul_(self.space.rounded).add_(self.space.finest)
+        return found.sqrt_().add_(off).square_()
 
 
 def _nearest(rows: Tensor, own: Tensor, centres: Tensor, squares: Tensor) -> Tensor:

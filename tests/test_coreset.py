@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cutswap import coreset
 from cutswap.coreset import coverage_radius, greedy_k_center
+from cutswap.coreset_space import Space
 from cutswap.errors import CutSwapError
 
 # Small enough that a few dozen points take many rounds, chunks and blocks.
@@ -43,6 +44,11 @@ def greedy(points: np.ndarray | torch.Tensor, count: int, seed: int = 0, **optio
     assert found.dtype == torch.int64
     assert found.shape == (count,)
     return found.tolist()
+
+
+def space(points: np.ndarray, matrix: torch.Tensor | None = None) -> Space:
+    largest = float(np.abs(points).max())
+    return Space(torch.from_numpy(points), matrix, largest=largest, quick=True)
 
 
 def seed_of(first: int, n: int) -> int:
@@ -133,14 +139,16 @@ class TestPicks:
         points = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32)
         assert greedy(points, 100)[:30] == greedy(points, 30)
 
-    def test_bounds_in_single_precision_are_never_too_low(self):
+    @pytest.mark.parametrize("projection", [None, 16])
+    def test_bounds_in_single_precision_are_never_too_low(self, projection):
         rng = np.random.default_rng(2)
+        matrix = None if projection is None else torch.randn(64, projection) / projection**0.5
         points = rng.normal(size=(2000, 64)) * 10.0 ** rng.uniform(-3, 3, (2000, 1)) + 5.0
-        search = coreset._Search(torch.from_numpy(points.astype(np.float32)), 50)
+        search = coreset._Search(space(points.astype(np.float32), matrix), 50)
         search.add(torch.arange(50))
         index = torch.arange(2000)
-        exact = search.rows(index, torch.float64)
-        below = search.rows(index, torch.float32)
+        exact = search.space.rows(index, torch.float64)
+        below = search.space.rows(index, torch.float32)
         exact_own, below_own = (r.square().sum(dim=1) for r in (exact, below))
         for low in range(50):  # one by one: the nearest of several would hide the others
             true = search.nearest(exact, exact_own, low, low + 1)
@@ -177,6 +185,42 @@ class TestProjection:
         first = int(torch.randint(500, (1,), generator=generator))
         projected = points @ (torch.randn(40, 6, generator=generator) / 6**0.5)
         assert found == plain_greedy(projected.numpy(), 60, first)
+
+    @pytest.mark.parametrize("kind", ["features", "clusters", "outliers", "far from 0"])
+    @pytest.mark.usefixtures("tiny_rounds")
+    def test_the_copy_in_half_precision_leaves_no_trace_in_the_picks(self, kind, monkeypatch):
+        rng = np.random.default_rng(1)
+        points = rng.normal(size=(600, 40))
+        if kind == "features":
+            points = np.maximum(points, 0)
+        if kind == "clusters":  # closer together than half precision can tell
+            points = rng.normal(size=(10, 40))[rng.integers(0, 10, 600)] + 1e-5 * points
+        if kind == "outliers":
+            points *= 10.0 ** rng.uniform(-6, 6, (600, 1))
+        if kind == "far from 0":
+            points += 3e3
+        points = points.astype(np.float32)
+        found = greedy(points, 150, projection=8)
+        monkeypatch.setattr(coreset, "_full_single_precision", lambda device: False)  # noqa: ARG005
+        assert found == greedy(points, 150, projection=8)  # all in double, no copy
+
+    def test_the_copy_takes_half_the_memory_of_the_projected_points(self):
+        points = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
+        projected = space(points, torch.randn(64, 16))
+        kept = [v for v in vars(projected).values() if isinstance(v, torch.Tensor)]
+        large = [v for v in kept if len(v) == 500 and v.data_ptr() != projected._points.data_ptr()]
+        assert [(v.dtype, v.shape) for v in large] == [(torch.float16, (500, 16))]
+
+    @pytest.mark.parametrize("size", [1e-30, 1e-3, 1.0, 1e15])
+    def test_rows_of_the_copy_are_as_near_as_is_said(self, size):
+        rng = np.random.default_rng(3)
+        points = size * rng.normal(size=(300, 64)) * 10.0 ** rng.uniform(-9, 0, (300, 1))
+        projected = space(points.astype(np.float32), torch.randn(64, 16))
+        near, true = (projected.rows(torch.arange(300), k).double()
+                      for k in (torch.float32, torch.float64))  # fmt: skip
+        assert bool(near.isfinite().all())
+        allowed = projected.rounded * near.norm(dim=1) + projected.finest
+        assert bool(((near - true).norm(dim=1) <= allowed).all())
 
     def test_off_when_it_would_not_reduce(self):
         points = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,97 @@
+"""Where a coreset's distances are taken: the points centred, through a random projection or not.
+
+Two readings of the same rows. In double precision they are what is measured. In single precision
+they come from a copy in half precision, which takes half the memory of the projected points; how
+far such a row may be from the true one is known, so distances from it can be bounded from above.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Rows of one matrix product: large enough for full speed, small enough for the cache.
+ROWS = 4096
+# Distance of a row in the copy from the true one, as a share of its length: half precision rounds
+# by 2^-11 at most, the single precision product before it by far less; together below this.
+ROUNDED = 2.0**-10
+_HALF_LARGEST, _HALF_FINEST = 2.0**15, 2.0**-25  # below float16's 65504; half its smallest step
+
+
+class Space:
+    """Points as distances see them.
+
+    Args:
+        points: (n, D) float, left as they are; not copied where no projection is given.
+        matrix: (D, d) float32 projection; None: the points themselves, d = D.
+        largest: largest magnitude in the points.
+        quick: whether single precision products can be trusted here. If not, nothing is copied,
+            and rows in single precision are not to be asked for.
+
+    Attributes:
+        dimensions: d.
+        rounded: share of its length by which a single precision row may be off.
+        finest: and by this, absolutely.
+    """
+
+    def __init__(
+        self, points: Tensor, matrix: Tensor | None = None, *, largest: float, quick: bool
+    ) -> None:
+        self._points = points
+        # Products of centred rows cancel less. Any centre does: some rows' mean is enough.
+        self._mean = points[:: max(1, len(points) // ROWS)].float().mean(dim=0)
+        self._matrix = None if matrix is None else matrix.to(points.device)
+        self.dimensions = points.shape[1] if matrix is None else matrix.shape[1]
+        self.rounded = self.finest = 0.0
+        self._copy: Tensor | None = None
+        if self._matrix is not None and quick:
+            self._keep_copy(self._matrix, largest)
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    @property
+    def device(self) -> torch.device:
+        """Of the points."""
+        return self._points.device
+
+    def rows(self, index: Tensor, kind: torch.dtype) -> Tensor:
+        """Rows in the space.
+
+        Args:
+            index: (m,) int64.
+            kind: float64, or float32 for rows that are off by `rounded` of their length and
+                `finest` at most.
+
+        Returns:
+            (m, d), centred.
+        """
+        # index_select, because indexing is several times slower.
+        if kind == torch.float32 and self._copy is not None:
+            return self._copy.index_select(0, index).float().mul_(1 / self._scale)
+        if self._matrix is None:
+            return self._centred(self._points.index_select(0, index), kind)
+        found = torch.empty(len(index), self.dimensions, dtype=kind, device=self.device)
+        matrix = self._matrix.to(kind)
+        for part, target in zip(index.split(ROWS), found.split(ROWS), strict=True):
+            torch.mm(self._centred(self._points.index_select(0, part), kind), matrix, out=target)
+        return found
+
+    def _centred(self, rows: Tensor, kind: torch.dtype) -> Tensor:
+        """`rows` is changed where it has this kind already."""
+        return rows.to(kind).sub_(self._mean.to(kind))
+
+    def _keep_copy(self, matrix: Tensor, largest: float) -> None:
+        # |(p - mean) . column| <= |p - mean| |column|; a power of two scales without rounding.
+        length = 2 * largest * self._points.shape[1] ** 0.5
+        bound = max(length * float(matrix.norm(dim=0).max()), torch.finfo(torch.float32).tiny)
+        self._scale = 2.0 ** int(
+            torch.tensor(_HALF_LARGEST / bound).log2().floor().clamp(-100, 100)
+        )
+        self.rounded = ROUNDED
+        self.finest = self.dimensions**0.5 * _HALF_FINEST / self._scale
+        size = (len(self._points), self.dimensions)
+        self._copy = torch.empty(size, dtype=torch.float16, device=self.device)
+        for low in range(0, len(self._points), ROWS):
+            rows = self._points[low : low + ROWS].float() - self._mean
+            self._copy[low : low + ROWS] = (rows @ matrix).mul_(self._scale)
