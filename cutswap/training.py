@@ -29,6 +29,7 @@ from cutswap.config import TrainingSettings
 from cutswap.devices import autocast, memory_in_use
 from cutswap.errors import CutSwapError
 from cutswap.images import to_image
+from cutswap.kept_memory import kept_memory
 from cutswap.micro_batches import MicroBatches
 from cutswap.team import Team
 from cutswap.training_samples import TrainingSamples
@@ -163,6 +164,10 @@ class FineTuner:
         Args:
             stop: asked after every update; once any process of the team says yes, all end there.
         """
+        with kept_memory():
+            yield from self._run(stop)
+
+    def _run(self, stop: Callable[[], bool]) -> Iterator[TrainingStep]:
         seconds: list[float] = []
         batches = iter(self._loader())
         while self.step < self.steps:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,7 @@ from cutswap.benchmark.measurement import (
     within,
 )
 from cutswap.benchmark.memory import extra_memory
+from cutswap.benchmark.own_process import OwnProcess
 from cutswap.benchmark.picking import need_equal_picks, plain_picks, projected
 from cutswap.benchmark.scoring import need_equal_scores, plain_scores
 from cutswap.benchmark.sizes import TINY
@@ -136,6 +140,32 @@ def test_extra_memory_sees_what_a_step_holds():
 
     assert 50e6 < (extra_memory(hold) or 0) < 120e6
     assert (extra_memory(lambda: time.sleep(0.05)) or 0) < 20e6
+
+
+def counting(start: int) -> Iterator[tuple[int, int]]:
+    """Numbers, with the process that counts; from 3 on it is gone."""
+    for number in itertools.count(start):
+        if number == 3:
+            os._exit(7)
+        yield number, os.getpid()
+
+
+class TestOwnProcess:
+    def test_steps_are_made_elsewhere_and_go_on_where_they_were(self):
+        with OwnProcess(counting, 0, clock="wall") as side:
+            took, found = side.run(2)
+            assert took > 0
+            assert [number for number, _ in found] == [0, 1]
+            (_, later) = side.run(1)
+            assert later[0][0] == 2
+            assert {pid for _, pid in [*found, *later]}.isdisjoint({os.getpid()})
+
+    def test_one_that_ends_is_told(self):
+        with (
+            OwnProcess(counting, 2, clock="wall") as side,
+            pytest.raises(CutSwapError, match="ended with 7"),
+        ):
+            side.run(2)
 
 
 class TestCoreset:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 
+from cutswap import training
 from cutswap.backbone import Backbone, load_backbone
 from cutswap.config import (
     RECIPES,
@@ -236,6 +239,22 @@ class TestRun:
         alone = [s.loss for s in tuner_for(untrained, samples_of(photos, maps)).run()]
         helped = [s.loss for s in tuner_for(untrained, samples_of(photos, maps), workers=1).run()]
         assert alone == helped
+
+    def test_freed_memory_is_kept_from_the_first_update_to_the_last(
+        self, untrained, photos, maps, monkeypatch
+    ):
+        said = []
+
+        @contextlib.contextmanager
+        def watched():
+            said.append("kept")
+            yield
+            said.append("given back")
+
+        monkeypatch.setattr(training, "kept_memory", watched)
+        for step in tuner_for(untrained, samples_of(photos, maps), steps_per_epoch=2).run():
+            said.append(step.step)
+        assert said == ["kept", 1, 2, "given back"]
 
     def test_a_diverging_run_stops_with_advice(self, untrained, photos, maps):
         tuner = tuner_for(

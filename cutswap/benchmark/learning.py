@@ -1,11 +1,13 @@
 """Fine-tuning against the plain loop of common CutPaste reimplementations.
 
 Plain means: a `DataLoader` without workers whose data set cuts, jitters and pastes with PIL and
-torchvision's transforms, float32, default memory layout, all layers trained by SGD.
+torchvision's transforms, float32, default memory layout, all layers trained by SGD. Each side runs
+in a process of its own, as people run them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import itertools
@@ -23,7 +25,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from cutswap.backbone import Backbone, load_backbone
-from cutswap.benchmark.measurement import CLOCKS, Measurement, times_faster, within
+from cutswap.benchmark.measurement import Measurement, times_faster, within
+from cutswap.benchmark.own_process import OwnProcess
 from cutswap.benchmark.pictures import demo_photos
 from cutswap.benchmark.sizes import Sizes
 from cutswap.config import ClusterSettings, NegativeSettings, TrainingSettings, WeakAugmentation
@@ -149,29 +152,30 @@ def our_updates(
 
 def measure_finetuning(sizes: Sizes) -> list[Measurement]:
     """Seconds an update in turns: the default recipe, all layers trained, and the plain loop."""
-    backbone = load_backbone("resnet18")
     photos = demo_photos(PHOTOS, sizes.side)
     count = 1 + sizes.turns * sizes.updates  # the first one warms up
     settings = TrainingSettings(
         batch_size=sizes.training_batch, epochs=1, steps_per_epoch=count, device="cpu"
     )
     waits: list[float] = []
-    sides: list[Iterator[Any]] = [
-        _noting(our_updates(backbone, photos, settings), waits),
-        our_updates(backbone, photos, settings.replace(frozen=())),
-        plain_updates(backbone, photos, settings, count),
-    ]
-    for side in sides:
-        next(side)
-    waits.clear()
-    read = CLOCKS[sizes.clock]
     times: tuple[list[float], ...] = ([], [], [])
-    for turn in range(sizes.turns):
-        for number in (0, 1, 2) if turn % 2 else (2, 1, 0):
-            began = read()
-            for _ in range(sizes.updates):
-                next(sides[number])
-            times[number].append((read() - began) / sizes.updates)
+    with contextlib.ExitStack() as stack:
+        sides = [
+            stack.enter_context(OwnProcess(*side, clock=sizes.clock))
+            for side in (
+                (_ours, photos, settings),
+                (_ours, photos, settings.replace(frozen=())),
+                (_plain, photos, settings, count),
+            )
+        ]
+        for side in sides:
+            side.run(1)
+        for turn in range(sizes.turns):
+            for number in (0, 1, 2) if turn % 2 else (2, 1, 0):
+                took, found = sides[number].run(sizes.updates)
+                times[number].append(took / sizes.updates)
+                if number == 0:
+                    waits += [step.waiting for step in found]
     images = sizes.training_batch * settings.ways
     default, everything, plain = times
     what = f"an update of {sizes.training_batch} x {settings.ways} images of {sizes.side}"
@@ -190,10 +194,12 @@ def measure_finetuning(sizes: Sizes) -> list[Measurement]:
     ]  # fmt: skip
 
 
-def _noting(steps: Iterator[TrainingStep], waits: list[float]) -> Iterator[TrainingStep]:
-    for step in steps:
-        waits.append(step.waiting)
-        yield step
+def _ours(photos: np.ndarray, settings: TrainingSettings) -> Iterator[TrainingStep]:
+    return our_updates(load_backbone("resnet18"), photos, settings)
+
+
+def _plain(photos: np.ndarray, settings: TrainingSettings, count: int) -> Iterator[float]:
+    return plain_updates(load_backbone("resnet18"), photos, settings, count)
 
 
 def _share(what: str, waits: list[float]) -> Measurement:
