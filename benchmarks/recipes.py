@@ -17,6 +17,7 @@ of figures come out and are kept apart:
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ from cutswap.patch_embeddings import collect_patches, embed
 from cutswap.photos import check_category, load_masks, load_photos
 from cutswap.saliency_cache import saliency_of
 from cutswap.training_samples import TrainingSamples, draw_sample
+from cutswap.unit_gain import unit_gain
 
 RATIOS = (0.001, 0.01)
 BANK_SEEDS = (0, 1, 2)
@@ -188,9 +190,13 @@ def judge(backbone: Backbone, looks: Looks, start: Tensor | None) -> tuple[dict[
     return figures, held
 
 
-def blended(start: Backbone, tuned: dict[str, Tensor], keep: float) -> Backbone:
-    """Phi with a share of its change."""
-    own = start.module.state_dict()
+def blended(
+    start: Backbone, tuned: dict[str, Tensor], keep: float, frozen: tuple[str, ...]
+) -> Backbone:
+    """Phi with a share of its change, from the start as the trainer wrote it."""
+    written = copy.deepcopy(start.module)
+    unit_gain(written, frozen)
+    own = written.state_dict()
     mixed = {
         n: torch.lerp(own[n], v, keep) if v.is_floating_point() else v for n, v in tuned.items()
     }
@@ -242,7 +248,7 @@ def runs(
             took = time.perf_counter() - began
             state = tuner.tuned()
             for keep in candidate.keeps:
-                found, _ = judge(blended(start, state, keep), looks, untuned)
+                found, _ = judge(blended(start, state, keep, s.frozen), looks, untuned)
                 yield {
                     "recipe": recipe, "category": name, "weights": weights, "seed": seed,
                     "keep": keep,

@@ -33,6 +33,7 @@ from cutswap.kept_memory import kept_memory
 from cutswap.micro_batches import MicroBatches
 from cutswap.team import Team
 from cutswap.training_samples import TrainingSamples
+from cutswap.unit_gain import unit_gain
 
 CLASS_NAMES = ("positive", "patch", "scar")
 # Children of a torchvision ResNet before the last stage, shallow to deep; batch norm goes along.
@@ -143,6 +144,7 @@ class FineTuner:
         samples.count = self.steps * settings.batch_size
         self.device = self.team.device(settings.device)
         model = Phi(backbone, settings.ways, settings.hidden, seed)
+        unit_gain(model.phi, settings.frozen)
         model.to(self.device).to(memory_format=torch.channels_last)
         self.model: nn.Module = self.team.synchronise(model, self.device)
         self.base = backbone
