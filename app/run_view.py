@@ -45,8 +45,8 @@ def _explanation() -> None:
         " sees other fakes. Perfect accuracy after a few updates means that an easy trace gives"
         " the fakes away; accuracy at chance means that nothing is learnt.\n"
         "- **Accuracy on fakes is not detection.** Only scores on real defects tell whether tuning"
-        " helped: open the run in Inspect, or compare it in Results. On the demo's hex nut, a short"
-        " run makes detection worse.\n"
+        " helped: open the run in Inspect, or compare it in Results. After a short run the"
+        " difference is often smaller than another seed's.\n"
         "- The three accuracies together say which class is hard: CutSwap patches usually are, for"
         " they come from the photo itself."
     )
