@@ -169,11 +169,10 @@ class _Search:
         self.known = torch.zeros(len(space), dtype=torch.int32, device=device)
         self.picks = torch.zeros(count, dtype=torch.int64)
         self.done = 0
-        self.quick = torch.float32 if _full_single_precision(device) else torch.float64
         # (count, d) centres and (count,) squares, in each precision that is used.
         self.centres = {
             kind: torch.empty(count, space.dimensions, dtype=kind, device=device)
-            for kind in (self.quick, torch.float64)
+            for kind in (space.quick, torch.float64)
         }
         self.squares = {kind: torch.empty_like(c[:, 0]) for kind, c in self.centres.items()}
         # Rounding of ||x||^2 + ||c||^2 - 2 x.c over d terms stays below slack (||x||^2 + ||c||^2)
@@ -187,7 +186,7 @@ class _Search:
         # All know nothing yet, so they need no sorting, which would take five indices a point.
         for low in range(0, len(self.bound), ROWS):
             high = min(low + ROWS, len(self.bound))
-            self.compare(torch.arange(low, high, device=self.bound.device), 0.0, self.quick)
+            self.compare(torch.arange(low, high, device=self.bound.device), 0.0, self.space.quick)
         self.bound[first] = PICKED
 
     def add(self, index: Tensor) -> None:
@@ -248,17 +247,19 @@ class _Search:
         index = index[self.known[index] < self.done]
         by_known = self.known[index].argsort(stable=True)
         for chunk in index[by_known].split(ROWS):
-            self.compare(chunk, floor, self.quick)
+            self.compare(chunk, floor, self.space.quick)
 
     def compare(self, index: Tensor, floor: float, kind: torch.dtype) -> None:
         """Of points in the order of `known`: those that know least catch up until others join."""
         bound, known, rows = self.bound[index], self.known[index], self.space.rows(index, kind)
-        own = rows.square().sum(dim=1)
+        own, off = rows.square().sum(dim=1), self._off(index, kind)
         low = int(known[0]) if len(known) else self.done
         while low < self.done:
             high = min(low + BLOCK, self.done)
             part = int((known < high).sum())
             nearest = self.nearest(rows[:part], own[:part], low, high)
+            if off is not None:  # ||x - c|| <= ||y - c|| + ||x - y||, y being what the copy has
+                nearest = nearest.sqrt_().add_(off[:part]).square_()
             bound[:part] = bound[:part].minimum(nearest)
             known[:part] = low = high
             alive = (bound >= floor).nonzero()[:, 0]
@@ -266,21 +267,22 @@ class _Search:
                 self.bound[index], self.known[index] = bound, known
                 index, bound, known = index[alive], bound[alive], known[alive]
                 rows, own = rows.index_select(0, alive), own[alive]
+                off = None if off is None else off[alive]
                 low = int(known[0]) if len(known) else self.done
         self.bound[index], self.known[index] = bound, known
 
+    def _off(self, index: Tensor, kind: torch.dtype) -> Tensor | None:
+        """How far rows of a precision may be from the true ones; None: only by rounding."""
+        off = self.space.off
+        return None if kind == torch.float64 or off is None else off[index]
+
     def nearest(self, rows: Tensor, own: Tensor, low: int, high: int) -> Tensor:
-        """`_nearest` of centres low to high-1; from rows in single precision an upper bound."""
+        """`_nearest` of centres low to high-1; an upper bound of it from single precision."""
         kind = rows.dtype
         squares = self.squares[kind][low:high]
-        found = _nearest(
+        return _nearest(
             rows, own * (1 + self.slack_of(kind)), self.centres[kind][low:high], squares
         )
-        if kind == torch.float64 or not self.space.rounded:
-            return found
-        # ||x - c|| <= ||y - c|| + ||x - y||, y being what the copy has for x
-        off = own.sqrt().mul_(self.space.rounded).add_(self.space.finest)
-        return found.sqrt_().add_(off).square_()
 
 
 def _nearest(rows: Tensor, own: Tensor, centres: Tensor, squares: Tensor) -> Tensor:
