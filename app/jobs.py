@@ -35,6 +35,8 @@ def queue() -> JobQueue:
 def enqueue(run: Path, command: Sequence[str], device: str) -> Job:
     """Put a command at the end of its device's line, and see to it that somebody works there.
 
+    Waits up to `LEAVING` seconds for the run's last process, where that has said its last word.
+
     Args:
         run: the folder it writes, inside the runs folder.
         command: everything after `python -m cutswap`.

@@ -12,9 +12,11 @@ import ctypes
 import sys
 from collections.abc import Iterator
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # M_... of malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # M_... of malloc.h
 _KEEP_ALL = 2**31 - 1  # bytes at the heap's end before any is given back, the most mallopt takes
-_DEFAULT_TRIM, _DEFAULT_MAPS = 128 * 1024, 65_536  # mallopt(3)
+# mallopt(3). glibc moves its thresholds by itself until one is set, and then no more: afterwards
+# they stay where a process that has freed large blocks has them.
+_DEFAULT_MAPS, _LARGE = 65_536, 32 * 2**20
 
 
 @contextlib.contextmanager
@@ -33,5 +35,6 @@ def kept_memory() -> Iterator[None]:
         yield
     finally:
         libc.mallopt(_MMAP_MAX, _DEFAULT_MAPS)
-        libc.mallopt(_TRIM_THRESHOLD, _DEFAULT_TRIM)
+        libc.mallopt(_MMAP_THRESHOLD, _LARGE)
+        libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGE)
         libc.malloc_trim(0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app import jobs, run_chart, run_estimate, run_form
+from app import run_chart, run_estimate, run_form
 from cutswap.config import RECIPES, TrainingSettings
 from cutswap.heartbeat import STOPPED, Heart
 from cutswap.job_log import log_file, log_tail
@@ -381,57 +380,3 @@ def test_a_link_to_a_run_that_has_just_ended_finds_it(root, tmp_path):  # noqa: 
     assert_alive(at)
     assert at.selectbox(key="run").value == "just-done"
     assert not at.toast
-
-
-def test_what_is_below_the_form_keeps_its_place_when_a_job_begins(root, queue):  # noqa: ARG001
-    """What moved stood there twice while the page was drawn again: the old one and the new."""
-
-    def place_of_start(at) -> int:
-        return next(i for i, b in at.main.children.items() if getattr(b, "label", None) == "Start")
-
-    idle = place_of_start(open_page("train"))
-    at_work(queue, "a")
-    at = open_page("train")
-    assert "It will wait for 1 job" in texts(at)
-    assert place_of_start(at) == idle
-
-
-def test_what_is_about_to_go_is_not_waited_for(root, tmp_path, queue):  # noqa: ARG001
-    """The process has said its last word, but still lives: the page calls the run stopped."""
-    at_work(queue, "a")
-    write_run(tmp_path / "runs/a", 3, finished=False)
-    Heart(tmp_path / "runs/a").end(STOPPED)
-    assert len(queue.active()) == 1
-    at = open_page("train")
-    assert_alive(at)
-    assert "stopped, can be resumed" in texts(at)
-    assert "It will wait" not in texts(at)
-
-
-def test_resume_waits_until_the_stopped_process_is_gone(root, tmp_path, queue):  # noqa: ARG001
-    at_work(queue, "a")
-    write_run(tmp_path / "runs/a", 3, finished=False)
-    Heart(tmp_path / "runs/a").end(STOPPED)
-    number = queue.active()[0].number
-    gone = threading.Timer(0.5, queue.finish, (number, 0))
-    gone.start()
-    job = jobs.enqueue(tmp_path / "runs/a", ["finetune"], "cpu")  # refused while it was there
-    gone.join()
-    assert job.number > number
-    queue.stop(job.run)
-
-
-def test_what_ends_while_the_page_is_drawn_is_found(root, queue, monkeypatch):  # noqa: ARG001
-    """The form said that it waits for a job which the list no longer had, and nothing looked."""
-    at_work(queue, "a")
-
-    def form_of_a_slow_machine(selected: object) -> None:
-        run_form.form(selected)
-        for job in queue.active():
-            queue.finish(job.number, 0)
-
-    monkeypatch.setattr("app.run_view.form", form_of_a_slow_machine)
-    at = open_page("train")
-    assert_alive(at)
-    assert not queue.active()
-    assert "It will wait" not in texts(at)
