@@ -26,16 +26,18 @@ _WORDS = "train.words"  # session: the states that the page as it stands was dra
 Listed = list[tuple[FoundRun, Standing]]
 
 
-def runs(every: Listed) -> None:
+def runs(every: Listed | Exception) -> None:
     """The list and the chosen run.
 
     Args:
-        every: all runs as they stood when the page began.
+        every: all runs as they stood when the page began, or why they cannot be read.
 
     Raises:
-        CutSwapError: the runs folder or its queue cannot be read.
+        Exception: this very one, mostly a CutSwapError.
     """
     st.subheader("Runs", anchor=False)
+    if isinstance(every, Exception):
+        raise every
     if not every:
         st.info(
             f"No run yet in {workspace.runs_folder()}. Start one above: the 1-minute demo shows"

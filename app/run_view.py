@@ -15,17 +15,18 @@ def show(selected: Selection | None) -> None:
     if public.is_public():
         _explanation()
         return
-    every: Listed | None = None
-    with plain_errors("the runs"):
+    # As they stand before the form is drawn: what ends between the two is a change that the list
+    # finds, and the whole page is drawn again, the form's line about it too.
+    every: Listed | Exception
+    try:
         every = jobs.everything()
+    except Exception as error:  # told where the runs would be, the rest of the page stays
+        every = error
     if selected is not None:
         with plain_errors("the form"):
             form(selected)
-    if every is not None:
-        with plain_errors("the runs"):
-            # As they stood before the form was drawn: what ends between the two is a change that
-            # the list finds, and the whole page is drawn again, the form's line about it too.
-            runs(every)
+    with plain_errors("the runs"):
+        runs(every)
     with plain_errors("the comparison"):
         run_compare.section()
     _explanation()

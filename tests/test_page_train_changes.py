@@ -63,3 +63,12 @@ def test_what_ends_while_the_page_is_drawn_is_found(root, queue, monkeypatch):  
     assert_alive(at)
     assert not queue.active()
     assert "It will wait" not in texts(at)
+
+
+def test_runs_that_cannot_be_read_are_told_under_their_heading(root, tmp_path):  # noqa: ARG001, F811
+    (tmp_path / "runs").write_text("a file")
+    at = open_page("train")
+    assert_alive(at)
+    places = list(at.main.children.values())
+    heading = next(i for i, p in enumerate(places) if getattr(p, "value", None) == "Runs")
+    assert "expected a folder of runs" in places[heading + 1].value
