@@ -12,6 +12,7 @@ from torch import Tensor
 
 # Rows of one matrix product: large enough for full speed, small enough for the cache.
 ROWS = 4096
+PROJECTED = 1024  # the same for the projection, whose rows are wider and take as many copies
 ROUNDED = 2.0**-11  # of a number, by which half precision may be off
 _HALF_LARGEST, _HALF_FINEST = 2.0**15, 2.0**-25  # below float16's 65504; half its smallest step
 # Sums of n products in single precision are off by at most this times sqrt(n) 2^-24 of what is
@@ -75,7 +76,7 @@ class Space:
             return self._centred(self._points.index_select(0, index), kind)
         found = torch.empty(len(index), self.dimensions, dtype=kind, device=self.device)
         matrix = self._matrix.to(kind)
-        for part, target in zip(index.split(ROWS), found.split(ROWS), strict=True):
+        for part, target in zip(index.split(PROJECTED), found.split(PROJECTED), strict=True):
             torch.mm(self._centred(self._points.index_select(0, part), kind), matrix, out=target)
         return found
 
@@ -95,8 +96,8 @@ class Space:
         self.off = torch.empty(len(self._points), device=self.device)
         product = _LIKELY * self._points.shape[1] ** 0.5 * 2.0**-24 * float(matrix.norm())
         finest = self.dimensions**0.5 * _HALF_FINEST / self._scale
-        for low in range(0, len(self._points), ROWS):
-            part = slice(low, low + ROWS)
+        for low in range(0, len(self._points), PROJECTED):
+            part = slice(low, low + PROJECTED)
             rows = self._points[part].float() - self._mean
             found = rows @ matrix
             self.off[part] = ROUNDED * _length(found) + product * _length(rows) + finest
