@@ -18,7 +18,7 @@ app: $(VENV)/ready  ## open the app at http://127.0.0.1:8501
 	PYTHONPATH=. $(BIN)/python -m streamlit run app/main.py --server.port $(PORT)
 
 story: $(VENV)/ready  ## draw the Start page's four pictures anew
-	$(BIN)/python -m app.story
+	$(BIN)/python -m app.start.story
 
 demo: $(VENV)/ready  ## the whole chain on the built-in data, headless, with a report
 	$(BIN)/python -m cutswap demo --out runs/demo

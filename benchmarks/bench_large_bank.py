@@ -25,9 +25,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cutswap.bank_index import MappedIndex, write_index  # noqa: E402
-from cutswap.devices import memory_in_use  # noqa: E402
-from cutswap.sharded_coreset import ShardedCoreset  # noqa: E402
+from cutswap.patchcore.index import MappedIndex, write_index  # noqa: E402
+from cutswap.patchcore.sharded_coreset import ShardedCoreset  # noqa: E402
+from cutswap.utils.devices import memory_in_use  # noqa: E402
 
 GRID, DIMENSIONS, HIDDEN, CENTRES = 256, 384, 12, 64
 

@@ -26,16 +26,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from anomalib.models.components.sampling import KCenterGreedy  # noqa: E402
 from anomalib.models.image.patchcore.torch_model import PatchcoreModel  # noqa: E402
 
-from cutswap.backbone import Backbone, load_backbone  # noqa: E402
 from cutswap.benchmark.machine import describe_machine  # noqa: E402
 from cutswap.benchmark.measurement import Measurement, in_turns, times_faster  # noqa: E402
 from cutswap.benchmark.memory import extra_memory  # noqa: E402
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos  # noqa: E402
 from cutswap.benchmark.table import table  # noqa: E402
 from cutswap.config import PatchCoreSettings  # noqa: E402
-from cutswap.coreset import coverage_radius, greedy_k_center  # noqa: E402
-from cutswap.images import to_image  # noqa: E402
-from cutswap.memory_bank import MemoryBank  # noqa: E402
+from cutswap.data.images import to_image  # noqa: E402
+from cutswap.networks.backbone import Backbone, load_backbone  # noqa: E402
+from cutswap.patchcore.coreset import coverage_radius, greedy_k_center  # noqa: E402
+from cutswap.patchcore.memory_bank import MemoryBank  # noqa: E402
 
 
 def peer_model(backbone: Backbone, bank: torch.Tensor) -> Any:

@@ -16,16 +16,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cutswap.backbone import load_backbone  # noqa: E402
 from cutswap.config import PatchCoreSettings  # noqa: E402
-from cutswap.coreset import coverage_radius, greedy_k_center  # noqa: E402
-from cutswap.demo_data import demo_root  # noqa: E402
-from cutswap.evaluation import batches  # noqa: E402
-from cutswap.memory_bank import MemoryBank  # noqa: E402
-from cutswap.metrics import auroc  # noqa: E402
-from cutswap.patch_embeddings import collect_patches  # noqa: E402
-from cutswap.photos import check_category  # noqa: E402
-from cutswap.sharded_coreset import ShardedCoreset, project  # noqa: E402
+from cutswap.data.demo.render import demo_root  # noqa: E402
+from cutswap.data.loading import check_category  # noqa: E402
+from cutswap.evaluation.evaluate import batches  # noqa: E402
+from cutswap.evaluation.metrics import auroc  # noqa: E402
+from cutswap.networks.backbone import load_backbone  # noqa: E402
+from cutswap.patchcore.coreset import coverage_radius, greedy_k_center  # noqa: E402
+from cutswap.patchcore.embeddings import collect_patches  # noqa: E402
+from cutswap.patchcore.memory_bank import MemoryBank  # noqa: E402
+from cutswap.patchcore.sharded_coreset import ShardedCoreset, project  # noqa: E402
 
 SHARDS = 5
 

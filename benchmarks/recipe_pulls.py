@@ -17,9 +17,9 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from cutswap.devices import autocast
-from cutswap.images import to_image
-from cutswap.training import FineTuner
+from cutswap.data.images import to_image
+from cutswap.training.finetuner import FineTuner
+from cutswap.utils.devices import autocast
 
 LAYERS = ("layer2", "layer3")  # PatchCore reads these
 

@@ -31,7 +31,6 @@ from recipe_pulls import Pull, PulledTuner
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from cutswap.backbone import Backbone, load_backbone
 from cutswap.config import (
     EARLY,
     ClusterSettings,
@@ -41,15 +40,16 @@ from cutswap.config import (
     TrainingSettings,
     WeakAugmentation,
 )
+from cutswap.data.images import to_image
+from cutswap.data.loading import check_category, load_masks, load_photos
 from cutswap.errors import CutSwapError
-from cutswap.images import to_image
-from cutswap.memory_bank import MemoryBank
-from cutswap.metrics import summarise
-from cutswap.patch_embeddings import collect_patches, embed
-from cutswap.photos import check_category, load_masks, load_photos
-from cutswap.saliency_cache import saliency_of
-from cutswap.training_samples import TrainingSamples, draw_sample
-from cutswap.unit_gain import unit_gain
+from cutswap.evaluation.metrics import summarise
+from cutswap.negatives.samples import TrainingSamples, draw_sample
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.patchcore.embeddings import collect_patches, embed
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.saliency.cache import saliency_of
+from cutswap.training.unit_gain import unit_gain
 
 RATIOS = (0.001, 0.01)
 BANK_SEEDS = (0, 1, 2)

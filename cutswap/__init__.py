@@ -5,7 +5,7 @@ The names below are the pipeline in order. Each is imported when first used, so 
 
     from pathlib import Path
     from cutswap import load_backbone, explain, draw_negative, NegativeSettings, ClusterSettings
-    from cutswap.images import read_photo, resize_photo, to_image
+    from cutswap.data.images import read_photo, resize_photo, to_image
 
     photo = resize_photo(read_photo(Path("part.png")), (256, 256))      # (256, 256, 3) uint8
     saliency = explain(load_backbone("vgg16"), to_image(photo[None]))   # five raw maps
@@ -28,20 +28,20 @@ _HOMES = {
     "NegativeSettings": "config",
     "TrainingSettings": "config",
     "PatchCoreSettings": "config",
-    "open_dataset": "datasets",
-    "demo_root": "demo_data",
-    "load_backbone": "backbone",
-    "explain": "saliency",
-    "saliency_maps": "saliency",
-    "cluster_saliency": "clusters",
-    "draw_negative": "negatives",
-    "redraw": "negatives",
-    "check_category": "photos",
-    "finetune": "finetuning",
-    "tuned_backbone": "finetuning",
-    "MemoryBank": "memory_bank",
-    "evaluate": "evaluation",
-    "write_evaluation": "evaluation",
+    "open_dataset": "data.datasets",
+    "demo_root": "data.demo.render",
+    "load_backbone": "networks.backbone",
+    "explain": "saliency.layercam",
+    "saliency_maps": "saliency.layercam",
+    "cluster_saliency": "saliency.clusters",
+    "draw_negative": "negatives.draw",
+    "redraw": "negatives.draw",
+    "check_category": "data.loading",
+    "finetune": "training.finetuning",
+    "tuned_backbone": "training.finetuning",
+    "MemoryBank": "patchcore.memory_bank",
+    "evaluate": "evaluation.evaluate",
+    "write_evaluation": "evaluation.evaluate",
 }
 
 __all__ = list(_HOMES)

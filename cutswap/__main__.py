@@ -2,6 +2,6 @@
 
 import sys
 
-from cutswap.cli import main
+from cutswap.commands.parser import main
 
 sys.exit(main())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import data_view, public
-from app.selection import current
+from app.data import view as data_view
+from app.shared import public
+from app.shared.selection import current
 
 st.title("Data")
 st.caption("Which pictures can this app show, are they sound, and how do I add mine?")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import features_view, public
-from app.guards import plain_errors
-from app.selection import need_selection
+from app.features import view as features_view
+from app.shared import public
+from app.shared.page_parts import plain_errors
+from app.shared.selection import need_selection
 
 st.title("Features")
 st.caption("Does the boundary that fine-tuning has learnt also separate the real defects?")

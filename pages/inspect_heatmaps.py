@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import inspect_view, public
-from app.guards import plain_errors
-from app.selection import need_selection
+from app.inspect_heatmaps import view as inspect_view
+from app.shared import public
+from app.shared.page_parts import plain_errors
+from app.shared.selection import need_selection
 
 st.title("Inspect")
 st.caption("Does it find real defects, where does it look, and what would a mistake cost?")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import negative_view, public
-from app.guards import plain_errors
-from app.selection import need_selection
+from app.negatives import view as negative_view
+from app.shared import public
+from app.shared.page_parts import plain_errors
+from app.shared.selection import need_selection
 
 st.title("Negatives")
 st.caption("Which fake defects does the network train on, and are they plausible?")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import public, results_view
-from app.guards import plain_errors
+from app.results import view as results_view
+from app.shared import public
+from app.shared.page_parts import plain_errors
 
 st.title("Results")
 st.caption("Does fine-tuning help, on which parts, and by more than the spread of the seeds?")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import public, saliency_view
-from app.guards import plain_errors
-from app.selection import need_selection
+from app.saliency import view as saliency_view
+from app.shared import public
+from app.shared.page_parts import plain_errors
+from app.shared.selection import need_selection
 
 st.title("Saliency and clusters")
 st.caption("Where does the network look, and which pixels does it look at alike?")

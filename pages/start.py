@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import public, story
-from app.guards import plain_errors
-from app.readiness import readiness
+from app.shared import public
+from app.shared.page_parts import plain_errors
+from app.start import story
+from app.start.readiness import readiness
 
 st.title("CutSwap Explorer")
 public.notice("start")

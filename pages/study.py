@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import public, study_view
-from app.guards import plain_errors
+from app.shared import public
+from app.shared.page_parts import plain_errors
+from app.study import view as study_view
 
 st.title("Study")
 st.caption("Does the paper's finding hold here, and by more than the seeds differ?")

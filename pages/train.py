@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import public, run_view
-from app.selection import current, need_selection
+from app.shared import public
+from app.shared.selection import current, need_selection
+from app.train import view as run_view
 
 st.title("Train")
 st.caption("Can the network learn to tell good parts from fakes, and how far is it?")

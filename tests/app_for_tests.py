@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import workspace
-from app.selection import found_runs
+from app.shared import workspace
+from app.shared.selection import found_runs
+from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError
-from cutswap.images import save_png
 from tests.small_photos import photo_of
 
 MAIN = str(Path(__file__).resolve().parents[1] / "app" / "main.py")

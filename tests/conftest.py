@@ -11,8 +11,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from cutswap.backbone import Backbone, load_backbone
-from cutswap.images import to_image
+from cutswap.data.images import to_image
+from cutswap.networks.backbone import Backbone, load_backbone
 from tests.small_photos import photo_of
 from tests.tiny_networks import slim_backbone
 

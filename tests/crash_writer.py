@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cutswap import saliency_cache
+from cutswap.commands.demo_report import FIGURES, write_report
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.memory_bank import MemoryBank
-from cutswap.report import FIGURES, write_report
-from cutswap.run_folder import RunFolder
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.runs.folder import RunFolder
+from cutswap.saliency import cache as saliency_cache
 from tests.tiny_networks import tiny_backbone
 
 Write, Read = Callable[[Path, int], None], Callable[[Path], set[int]]

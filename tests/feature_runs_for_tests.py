@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from cutswap import feature_collection, finetuning
-from cutswap.backbone import Backbone
+from cutswap.analysis import feature_collection
 from cutswap.config import TrainingSettings
-from cutswap.finetuning import FineTuningSettings, finetune
-from cutswap.photos import check_category
-from cutswap.run_folder import RunFolder
+from cutswap.data.loading import check_category
+from cutswap.networks.backbone import Backbone
+from cutswap.runs.folder import RunFolder
+from cutswap.training import finetuning
+from cutswap.training.finetuning import FineTuningSettings, finetune
 from tests.scored_for_tests import SIZE, build_parts
 from tests.tiny_networks import tiny_backbone
 

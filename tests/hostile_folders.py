@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.files import write_json
-from cutswap.job_queue import DATABASE, JobQueue
+from cutswap.runs.queue import DATABASE, JobQueue
+from cutswap.utils.files import write_json
 from tests.datasets_for_tests import build_category, write_visa_split
 from tests.hostile import EITHER, SOUND, Case, Make, bad_json, damaged
 from tests.hostile_tensors import BAD_NPY

@@ -9,30 +9,30 @@ from pathlib import Path
 
 import numpy as np
 
-from cutswap import saliency_cache
-from cutswap.backbone import load_backbone
+from app.shared.uploads import Upload, store_images
+from cutswap.analysis.feature_set import read_features
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, TrainingSettings
-from cutswap.data_problems import find_problems
-from cutswap.datasets import open_dataset
+from cutswap.data.datasets import open_dataset
+from cutswap.data.images import MAX_PIXELS, MAX_SIDE, MIN_SIDE, photo_size, read_mask, read_photo
+from cutswap.data.problems import find_problems
+from cutswap.data.visa_split import parse_visa_split
 from cutswap.errors import CutSwapError
-from cutswap.feature_set import read_features
-from cutswap.files import read_json
-from cutswap.finetune_command import repeat_arguments
-from cutswap.heartbeat import read_beat
-from cutswap.images import MAX_PIXELS, MAX_SIDE, MIN_SIDE, photo_size, read_mask, read_photo
-from cutswap.job_queue import JobQueue
-from cutswap.memory_bank import MemoryBank
-from cutswap.metrics_tail import MetricsTail
-from cutswap.negative_record import NegativeRecord
-from cutswap.negatives import redraw
-from cutswap.run_folder import RunFolder
-from cutswap.run_series import run_series
-from cutswap.runs import BROKEN, find_runs, read_evaluation, read_run, training_curve
-from cutswap.scored_set import read_scored
-from cutswap.seen_samples import read_seen
-from cutswap.uploads import Upload, store_images
-from cutswap.visa_split import parse_visa_split
-from cutswap.weights import read_state
+from cutswap.evaluation.scored_set import read_scored
+from cutswap.negatives.draw import redraw
+from cutswap.negatives.record import NegativeRecord
+from cutswap.networks.backbone import load_backbone
+from cutswap.networks.weights import read_state
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.runs.find import BROKEN, find_runs, read_evaluation, read_run, training_curve
+from cutswap.runs.folder import RunFolder
+from cutswap.runs.heartbeat import read_beat
+from cutswap.runs.metrics_log import MetricsTail
+from cutswap.runs.queue import JobQueue
+from cutswap.runs.run_series import run_series
+from cutswap.runs.seen import read_seen
+from cutswap.saliency import cache as saliency_cache
+from cutswap.training.flags import repeat_arguments
+from cutswap.utils.files import read_json
 from tests.small_photos import photo_of
 from tests.tiny_networks import tiny_backbone
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from cutswap.config import ClusterSettings, NegativeSettings, TrainingSettings
-from cutswap.negatives import draw_negative
+from cutswap.negatives.draw import draw_negative
 from tests.hostile import EITHER, SOUND, Case, bad_json, damaged, edited, file_of
 from tests.small_photos import photo_of
 

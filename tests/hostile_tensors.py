@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import save
 
 from cutswap.config import PatchCoreSettings
-from cutswap.memory_bank import MemoryBank
-from cutswap.tensor_files import read_tensors
-from cutswap.weights import state_fingerprint
+from cutswap.networks.weights import state_fingerprint
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.utils.tensor_files import read_tensors
 from tests.hostile import EITHER, SOUND, Case, bad_json, damaged, edited, file_of
 from tests.tiny_networks import tiny_backbone
 

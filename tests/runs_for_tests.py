@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.config import PatchCoreSettings
-from cutswap.files import write_json
-from cutswap.finetuning import FineTuningSettings
+from cutswap.training.finetuning import FineTuningSettings
+from cutswap.utils.files import write_json
 
 
 def lines(count: int, steps: int = 10) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cutswap.backbone import Backbone
 from cutswap.config import PatchCoreSettings
-from cutswap.evaluation import Evaluation, evaluate, write_evaluation
-from cutswap.photos import CheckedCategory, check_category
+from cutswap.data.loading import CheckedCategory, check_category
+from cutswap.evaluation.evaluate import Evaluation, evaluate, write_evaluation
+from cutswap.networks.backbone import Backbone
 from tests.datasets_for_tests import write_image
 from tests.small_photos import disc, photo_of
 from tests.tiny_networks import tiny_backbone

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cutswap.backbone import Backbone, load_backbone
-from cutswap.bars import Bars
 from cutswap.config import PatchCoreSettings
-from cutswap.evaluation import batches
-from cutswap.finetuning import tuned_backbone
-from cutswap.memory_bank import MemoryBank
-from cutswap.metrics import auroc, pixel_auroc
-from cutswap.patch_embeddings import collect_patches, embed
-from cutswap.photos import check_category, load_masks
-from cutswap.run_folder import RunFolder
+from cutswap.data.loading import check_category, load_masks
+from cutswap.evaluation.evaluate import batches
+from cutswap.evaluation.metrics import auroc, pixel_auroc
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.patchcore.embeddings import collect_patches, embed
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.runs.folder import RunFolder
+from cutswap.training.finetuning import tuned_backbone
+from cutswap.utils.progress import Bars
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from app.pictures import jpeg_url
-from cutswap.backbone import SALIENCY_LEVELS, load_backbone
-from cutswap.clusters import Clusters, cluster_saliency
+from app.viewer.pictures import jpeg_url
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
-from cutswap.images import read_photo, resize_photo, save_png, to_image
-from cutswap.overlays import colour_regions, colourise
-from cutswap.saliency import explain
-from cutswap.training_samples import draw_sample, sample_number
+from cutswap.data.images import read_photo, resize_photo, save_png, to_image
+from cutswap.negatives.samples import draw_sample, sample_number
+from cutswap.networks.backbone import SALIENCY_LEVELS, load_backbone
+from cutswap.saliency.clusters import Clusters, cluster_saliency
+from cutswap.saliency.layercam import explain
+from cutswap.utils.overlays import colour_regions, colourise
 from tests.small_photos import photo_of
 
 SIZE = 256  # the pages' default

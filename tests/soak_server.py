@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def forget_the_photo_in_keys() -> None:
     """Pictures are kept by size alone, no longer by photo: sessions get each other's."""
-    from app.caches import PhotoKey
+    from app.shared.caches import PhotoKey
 
     PhotoKey.__eq__ = lambda self, other: self.size == other.size  # type: ignore[method-assign]
     PhotoKey.__hash__ = lambda self: hash(self.size)  # type: ignore[method-assign]
@@ -23,7 +23,7 @@ def forget_the_photo_in_keys() -> None:
 
 def leave_the_demo_out() -> None:
     """Rendering it takes ten seconds of a core, which short tests would wait for."""
-    from app.workspace import DemoRendering
+    from app.shared.workspace import DemoRendering
     from cutswap.errors import CutSwapError
 
     def refuse(self: DemoRendering) -> None:

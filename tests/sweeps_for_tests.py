@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cutswap.demo_data import DemoCounts, make_demo
-from cutswap.engines import Outcome, Task, run_task
-from cutswap.result_store import open_store
+from cutswap.data.demo.render import DemoCounts, make_demo
+from cutswap.sweeps.engines import Outcome, Task, run_task
+from cutswap.sweeps.store import open_store
 
 CATEGORIES = ("leather", "hex_nut")
 IS_LONG = not {"CUTSWAP_KILLS", "CUTSWAP_RAY"}.isdisjoint(os.environ)

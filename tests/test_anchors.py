@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap.anchors import SHRINK, AnchorPair, Tally, draw_corner, draw_pair
 from cutswap.errors import CutSwapError
+from cutswap.negatives.anchors import SHRINK, AnchorPair, Tally, draw_corner, draw_pair
 from tests.small_photos import disc
 
 

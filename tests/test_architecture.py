@@ -112,11 +112,11 @@ def test_imports_are_found_wherever_they_stand():
         "from cutswap import errors\n"
         "from . import files\n"
         "from .weights import read_state\n"
-        "def f():\n    from cutswap.backbone import Backbone\n"
+        "def f():\n    from cutswap.networks.backbone import Backbone\n"
     )
     found = set(imported(ROOT / "cutswap" / "x.py", ast.parse(text)))
     assert {"os.path", "cutswap.errors", "cutswap.files", "cutswap.weights"} <= found
-    assert "cutswap.backbone" in found
+    assert "cutswap.networks.backbone" in found
 
 
 def test_the_front_door_imports_nothing_of_its_own():
@@ -294,10 +294,10 @@ def test_the_linter_looks_for_it_too():
     [
         "cutswap",
         "cutswap.config",
-        "cutswap.images",
-        "cutswap.anchors",
-        "cutswap.clusters",
-        "cutswap.negatives",
+        "cutswap.data.images",
+        "cutswap.negatives.anchors",
+        "cutswap.saliency.clusters",
+        "cutswap.negatives.draw",
     ],
 )
 def test_light_modules_load_no_heavy_library(name: str):
@@ -312,10 +312,11 @@ def test_light_modules_load_no_heavy_library(name: str):
 @pytest.mark.parametrize(
     "modules",
     [
-        "app.workspace, app.selection, app.story, app.readiness",  # the Start page
-        "app.run_view",  # Train: runs are looked at, not computed
-        "app.study_view",  # and so are studies
-        "cutswap.job_worker, cutswap.jobs_command",
+        # the Start page
+        "app.shared.workspace, app.shared.selection, app.start.story, app.start.readiness",
+        "app.train.view",  # Train: runs are looked at, not computed
+        "app.study.view",  # and so are studies
+        "cutswap.runs.worker, cutswap.commands.jobs",
     ],
 )
 def test_what_only_looks_loads_no_torch(modules: str):

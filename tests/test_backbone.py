@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cutswap import backbone as backbone_module
-from cutswap.backbone import BACKBONES, SALIENCY_LEVELS, Backbone, load_backbone
-from cutswap.devices import autocast, choose_device, describe_device, device_names
 from cutswap.errors import CutSwapError
-from cutswap.slim_vgg import fold_batch_norm, slim_vgg16, widths_of
+from cutswap.networks import backbone as backbone_module
+from cutswap.networks.backbone import BACKBONES, SALIENCY_LEVELS, Backbone, load_backbone
+from cutswap.networks.slim_vgg import fold_batch_norm, slim_vgg16, widths_of
+from cutswap.utils.devices import autocast, choose_device, describe_device, device_names
 from tests.tiny_networks import slim_backbone
 
 NETWORKS = ("resnet", "squeezenet", "slim")

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from cutswap import memory_bank
-from cutswap.bank_shards import shard_sizes
-from cutswap.cli import main
+from cutswap.commands.parser import main
 from cutswap.config import PatchCoreSettings
-from cutswap.coreset import coverage_radius
 from cutswap.errors import CutSwapError
-from cutswap.finetuning import FineTuningSettings
-from cutswap.memory_bank import MemoryBank
-from cutswap.patch_embeddings import collect_patches
-from cutswap.study_identity import Weights, hashes
+from cutswap.patchcore import memory_bank
+from cutswap.patchcore.bank_shards import shard_sizes
+from cutswap.patchcore.coreset import coverage_radius
+from cutswap.patchcore.embeddings import collect_patches
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.studies.cells import Weights, hashes
+from cutswap.training.finetuning import FineTuningSettings
 from tests.datasets_for_tests import build_category
 from tests.tiny_networks import tiny_backbone
 

@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from cutswap import bank_index
-from cutswap.bank_index import BankIndex
 from cutswap.benchmark import attention, measurement, pictures, sizes, waiting
 from cutswap.benchmark.attention import need_equal_maps
 from cutswap.benchmark.growing import exponent
@@ -34,12 +32,14 @@ from cutswap.benchmark.scoring import need_equal_scores, plain_scores
 from cutswap.benchmark.sizes import TINY
 from cutswap.benchmark.suite import PARTS, run_benchmark
 from cutswap.benchmark.table import markdown, table
-from cutswap.cli import main
+from cutswap.commands.parser import main
 from cutswap.config import PatchCoreSettings
-from cutswap.coreset import greedy_k_center
 from cutswap.errors import CutSwapError
-from cutswap.memory_bank import MemoryBank
-from cutswap.saliency import explain
+from cutswap.patchcore import index as bank_index
+from cutswap.patchcore.coreset import greedy_k_center
+from cutswap.patchcore.index import BankIndex
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.saliency.layercam import explain
 from tests.datasets_for_tests import build_category
 from tests.tiny_networks import slim_backbone
 
@@ -212,7 +212,7 @@ def test_without_native_bfloat16_that_line_says_so(monkeypatch):
 
 
 def resnet_bank(search: str = "exact") -> tuple[MemoryBank, torch.Tensor]:
-    from cutswap.backbone import load_backbone
+    from cutswap.networks.backbone import load_backbone
 
     backbone = load_backbone("resnet18")
     image = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))

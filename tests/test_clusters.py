@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 from sklearn.cluster import KMeans
 
-from cutswap.clusters import Clusters, anchor_region, cluster_saliency
 from cutswap.config import ANCHORS, ClusterSettings
 from cutswap.errors import CutSwapError
+from cutswap.saliency.clusters import Clusters, anchor_region, cluster_saliency
 from tests.small_photos import disc, smooth_map
 
 SIDE = 48
@@ -102,9 +102,9 @@ def test_few_distinct_values_are_clustered_as_well_as_can_be(seed: int, k: int, 
 
 @pytest.mark.shared
 def test_real_saliency_is_clustered_as_well_as_scikit_learns_best_of_ten(shared: Path):
-    from cutswap.backbone import load_backbone
-    from cutswap.images import read_photo, resize_photo, to_image
-    from cutswap.saliency import saliency_maps
+    from cutswap.data.images import read_photo, resize_photo, to_image
+    from cutswap.networks.backbone import load_backbone
+    from cutswap.saliency.layercam import saliency_maps
 
     backbone = load_backbone("squeezenet1_0", str(shared / "weights/squeezenet1_0_imagenet.pth"))
     path = sorted((shared / "data" / "transistor").rglob("train/good/*.png"))[0]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import functional as tv
 
-from cutswap.color_jitter import STEPS, Jitter, apply_jitter, draw_jitter, weakly_augment
 from cutswap.config import WeakAugmentation
+from cutswap.negatives.color_jitter import STEPS, Jitter, apply_jitter, draw_jitter, weakly_augment
 from tests.small_photos import noise_photo, photo_of
 
 ADJUST = {

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from cutswap.cli import build_parser, main
+from cutswap.commands.parser import build_parser, main
 from cutswap.config import FAMILIES, METHODS
-from cutswap.images import read_mask, read_photo
-from cutswap.negatives import NegativeRecord, redraw
+from cutswap.data.images import read_mask, read_photo
+from cutswap.negatives.draw import NegativeRecord, redraw
 from tests.datasets_for_tests import build_category
 
 SIDE = 64
@@ -221,7 +221,7 @@ class TestChain:
         assert "fine-tuned run" in found["weights"]["source"]
 
     def test_a_partial_state_dict_is_said_and_recorded(self, data, tmp_path, capsys):
-        from cutswap.backbone import load_backbone
+        from cutswap.networks.backbone import load_backbone
 
         state = load_backbone("resnet18", "random").module.state_dict()
         part = {n: v for n, v in state.items() if not n.startswith(("layer4", "fc"))}
@@ -246,7 +246,7 @@ class TestChain:
         assert {n.split(".")[0] for n in record["not_loaded"]} == {"fc", "layer4"}
 
     def test_recipe_paper_and_a_flag_over_it(self):
-        from cutswap.finetuning_flags import finetuning_settings
+        from cutswap.training.finetuning_flags import finetuning_settings
 
         options = build_parser().parse_args(
             [
@@ -457,7 +457,8 @@ class TestRefusals:
 
 def test_help_needs_no_torch():
     code = (
-        "import sys; from cutswap.cli import build_parser; build_parser().format_help();"
+        "import sys; from cutswap.commands.parser import build_parser;"
+        " build_parser().format_help();"
         " sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap import coreset
-from cutswap.coreset import coverage_radius, greedy_k_center
-from cutswap.coreset_space import Space
 from cutswap.errors import CutSwapError
+from cutswap.patchcore import coreset
+from cutswap.patchcore.coreset import coverage_radius, greedy_k_center
+from cutswap.patchcore.coreset_space import Space
 
 # Small enough that a few dozen points take many rounds, chunks and blocks.
 TINY = {"ROWS": 4, "BLOCK": 3, "START": 2, "WIDEST": 8, "FEW": 2, "MANY": 4}

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cutswap import saliency_cache
-from cutswap.run_folder import RunFolder
+from cutswap.runs.folder import RunFolder
+from cutswap.saliency import cache as saliency_cache
 from tests.small_photos import photo_of
 from tests.tiny_networks import tiny_backbone
 

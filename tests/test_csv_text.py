@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap import evaluation, quality_figures, results_export, study_export
-from cutswap.csv_text import guarded, unguarded
-from cutswap.scored_set import read_scored
+import cutswap
+from cutswap.analysis import quality_table as quality_figures
+from cutswap.evaluation import evaluate as evaluation
+from cutswap.evaluation.scored_set import read_scored
+from cutswap.results import export as results_export
+from cutswap.studies import export as study_export
+from cutswap.utils.csv_text import guarded, unguarded
 from tests.scored_for_tests import build_parts, score_parts
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", '=HYPERLINK("http://x")')
@@ -35,7 +39,7 @@ def test_reading_takes_off_what_writing_put_on(name: str):
 
 def test_every_writer_of_csv_guards():
     """A new export must not forget: each module that writes one names `guarded`."""
-    core = Path(evaluation.__file__).parent
+    core = Path(cutswap.__file__).parent
     writers = [p for p in core.rglob("*.py") if "csv.writer(" in p.read_text()]
     assert {p.stem for p in writers} >= {
         m.__name__.rpartition(".")[2]

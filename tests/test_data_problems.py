@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cutswap.data_problems import KINDS, find_problems, usable
-from cutswap.datasets import Category, Problem, open_dataset
+from cutswap.data.datasets import Category, Problem, open_dataset
+from cutswap.data.problems import KINDS, find_problems, usable
 from cutswap.errors import CutSwapError
 from tests.datasets_for_tests import (
     SIZE,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap.datasets import Category, Dataset, Record, open_dataset
+from cutswap.data.datasets import Category, Dataset, Record, open_dataset
+from cutswap.data.records import natural_order
+from cutswap.data.visa_split import VisaRow, parse_visa_split
 from cutswap.errors import CutSwapError
-from cutswap.records import natural_order
-from cutswap.visa_split import VisaRow, parse_visa_split
 from tests.datasets_for_tests import (
     blob_mask,
     build_category,

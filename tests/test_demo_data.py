@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cutswap import demo_data
-from cutswap.demo_data import DEMO_CATEGORIES, FORMAT, DemoCounts, demo_root, make_demo
-from cutswap.demo_scenes import rendering
-from cutswap.demo_scenes.rendering import Picture, defects_of, render
+from cutswap.data.demo import render as demo_data
+from cutswap.data.demo import rendering
+from cutswap.data.demo.render import DEMO_CATEGORIES, FORMAT, DemoCounts, demo_root, make_demo
+from cutswap.data.demo.rendering import Picture, defects_of, render
 from cutswap.errors import CutSwapError
-from cutswap.files import read_json, sha256_of
+from cutswap.utils.files import read_json, sha256_of
 
 ONE_OF_EACH = DemoCounts(train=1, good=1, defective=1)
 DEFECTS = [(category, defect) for category in DEMO_CATEGORIES for defect in defects_of(category)]
@@ -305,7 +305,7 @@ def test_a_cache_that_cannot_be_written_is_said_so(tmp_path):
 
 def test_importing_it_loads_no_imaging_library():
     program = (
-        "import sys, cutswap.demo_data as d; print(len(d.DEMO_CATEGORIES), "
+        "import sys, cutswap.data.demo.render as d; print(len(d.DEMO_CATEGORIES), "
         "[name for name in ('cv2', 'scipy', 'torch') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -10,22 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cutswap.anomalib_models import Detector, Stopped, need_anomalib
-from cutswap.backbone import load_backbone
-from cutswap.cli import build_parser, main
+from cutswap.commands.parser import build_parser, main
 from cutswap.config import SaliencySettings
-from cutswap.detector_evaluation import evaluate_detector
-from cutswap.detector_settings import DETECTORS, DetectorSettings, detector_names
+from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
-from cutswap.paper_tables import CUTSWAP
-from cutswap.photos import check_category
-from cutswap.study_findings import statements
-from cutswap.study_flags import repeat_study, study_settings
-from cutswap.study_folder import read_study, write_study
-from cutswap.study_identity import Weights, detector_of, identities
-from cutswap.study_plan import plan
-from cutswap.study_settings import PRESETS, StudySettings
-from cutswap.study_tables import entries
+from cutswap.evaluation.anomalib_models import Detector, Stopped, need_anomalib
+from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings, detector_names
+from cutswap.evaluation.detectors import evaluate_detector
+from cutswap.networks.backbone import load_backbone
+from cutswap.results.paper_tables import CUTSWAP
+from cutswap.studies.cells import Weights, detector_of, identities
+from cutswap.studies.findings import statements
+from cutswap.studies.flags import repeat_study, study_settings
+from cutswap.studies.folder import read_study, write_study
+from cutswap.studies.plan import plan
+from cutswap.studies.study_settings import PRESETS, StudySettings
+from cutswap.studies.tables import entries
 from tests.scored_for_tests import build_parts
 from tests.studies_for_tests import write_small_study
 

@@ -11,16 +11,16 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from cutswap import weights as weights_module
-from cutswap.activation_matching import count_trained_relus, relu_inputs
-from cutswap.backbone import Backbone, load_backbone
-from cutswap.cli import main
-from cutswap.distill import Distiller, off_the_figure
-from cutswap.distill_settings import DistillSettings
+from cutswap.commands.parser import main
 from cutswap.errors import CutSwapError
-from cutswap.files import sha256_of
-from cutswap.photo_crops import PhotoCrops, recolour
-from cutswap.slim_vgg import fold_batch_norm, slim_vgg16, unfold_batch_norm
+from cutswap.networks import weights as weights_module
+from cutswap.networks.activation_matching import count_trained_relus, relu_inputs
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.networks.distill import Distiller, off_the_figure
+from cutswap.networks.distill_crops import PhotoCrops, recolour
+from cutswap.networks.distill_settings import DistillSettings
+from cutswap.networks.slim_vgg import fold_batch_norm, slim_vgg16, unfold_batch_norm
+from cutswap.utils.files import sha256_of
 from tests.small_photos import disc
 from tests.tiny_networks import tiny_backbone
 

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from cutswap import archives, download_command, downloads, published_data
-from cutswap.archives import member_names, unpack
-from cutswap.cli import main
-from cutswap.downloads import fetch
+from cutswap.commands import download as download_command
+from cutswap.commands.parser import main
+from cutswap.data import archives, downloads
+from cutswap.data import published as published_data
+from cutswap.data.archives import member_names, unpack
+from cutswap.data.downloads import fetch
 from cutswap.errors import CutSwapError
 from tests.datasets_for_tests import build_category, build_visa, visa_rows
 

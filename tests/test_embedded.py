@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from cutswap.backbone import load_backbone
-from cutswap.clusters import cluster_saliency
-from cutswap.datasets import open_dataset
+from cutswap.data.datasets import open_dataset
+from cutswap.data.images import to_image
+from cutswap.data.loading import load_photos
 from cutswap.errors import CutSwapError
-from cutswap.files import sha256_of
-from cutswap.images import to_image
-from cutswap.photos import load_photos
-from cutswap.saliency import explain
-from cutswap.weights import EMBEDDED_FOLDER
+from cutswap.networks.backbone import load_backbone
+from cutswap.networks.weights import EMBEDDED_FOLDER
+from cutswap.saliency.clusters import cluster_saliency
+from cutswap.saliency.layercam import explain
+from cutswap.utils.files import sha256_of
 from tests.shared_figures import SHARED
 
 STUDENTS = ("resnet18", "vgg16")

@@ -10,17 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
-from cutswap import export_model as exporting
-from cutswap.cli import main
+from cutswap.commands.parser import main
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings
-from cutswap.datasets import open_dataset
+from cutswap.data.datasets import open_dataset
+from cutswap.data.images import read_mask, read_photo
+from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
-from cutswap.export_maps import export_maps, write_map
-from cutswap.export_model import FILES, export_model
-from cutswap.export_negatives import export_negatives, share_out
-from cutswap.images import read_mask, read_photo
-from cutswap.photos import check_category
-from cutswap.scored_set import read_scored
+from cutswap.evaluation.scored_set import read_scored
+from cutswap.evaluation.tiff_maps import export_maps, write_map
+from cutswap.negatives.export import export_negatives, share_out
+from cutswap.networks import export as exporting
+from cutswap.networks.export import FILES, export_model
 from tests.scored_for_tests import SIZE, build_parts, score_parts
 from tests.tiny_networks import tiny_backbone
 

@@ -16,17 +16,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap.cli import main
-from cutswap.errors import CutSwapError
-from cutswap.feature_collection import (
+from cutswap.analysis.feature_collection import (
     collect_features,
     features_key,
     recorded_category,
     trained_samples,
 )
-from cutswap.feature_figures import Estimate, FeatureFigures, figures, photo_folds
-from cutswap.feature_projection import points_csv, project
-from cutswap.feature_set import (
+from cutswap.analysis.feature_projection import points_csv, project
+from cutswap.analysis.feature_separation import Estimate, FeatureFigures, figures, photo_folds
+from cutswap.analysis.feature_set import (
     ABOUT,
     ARRAYS,
     SYNTHETIC,
@@ -35,11 +33,13 @@ from cutswap.feature_set import (
     read_features,
     write_features,
 )
-from cutswap.feature_settings import PROJECTIONS, FeatureSettings
-from cutswap.files import read_json, write_json
-from cutswap.images import to_image
-from cutswap.run_folder import RunFolder
-from cutswap.training_samples import TrainingSamples
+from cutswap.analysis.feature_settings import PROJECTIONS, FeatureSettings
+from cutswap.commands.parser import main
+from cutswap.data.images import to_image
+from cutswap.errors import CutSwapError
+from cutswap.negatives.samples import TrainingSamples
+from cutswap.runs.folder import RunFolder
+from cutswap.utils.files import read_json, write_json
 from tests.feature_runs_for_tests import PHOTOS, TRAINING, build_run, rebuilt, tiny_everywhere
 from tests.scored_for_tests import SIZE
 from tests.tiny_networks import tiny_backbone

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap.distill import off_the_figure
-from cutswap.figures import Figure, compose, cut_out, ground
+from cutswap.networks.distill import off_the_figure
+from cutswap.networks.distill_cutouts import Figure, compose, cut_out, ground
 from tests.small_photos import disc, noise_photo, photo_of
 
 

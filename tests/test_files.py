@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 
-from cutswap import files
 from cutswap.errors import CutSwapError
-from cutswap.files import (
+from cutswap.utils import files
+from cutswap.utils.files import (
     append_json_line,
     need_out,
     read_json,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap.cli import build_parser
+from cutswap.commands.parser import build_parser
 from cutswap.config import (
     FAMILIES,
     RECIPES,
@@ -20,9 +20,9 @@ from cutswap.config import (
     WeakAugmentation,
 )
 from cutswap.errors import CutSwapError
-from cutswap.finetune_command import finetune_arguments, repeat_arguments
-from cutswap.finetuning import FineTuningSettings
-from cutswap.finetuning_flags import finetuning_settings
+from cutswap.training.finetuning import FineTuningSettings
+from cutswap.training.finetuning_flags import finetuning_settings
+from cutswap.training.flags import finetune_arguments, repeat_arguments
 from tests.datasets_for_tests import build_category, build_visa, visa_rows
 
 HERE = (Path("/data"), "bolt", Path("/runs/a"))
@@ -97,7 +97,7 @@ def test_settings_that_are_none_are_refused(record: dict[str, Any]):
 
 
 def test_a_run_repeats_on_the_category_s_own_folder(tmp_path: Path):
-    from cutswap.datasets import open_dataset
+    from cutswap.data.datasets import open_dataset
 
     root = build_category(tmp_path / "set" / "bolt")
     category = open_dataset(tmp_path / "set").category("bolt")
@@ -112,7 +112,7 @@ def test_a_run_repeats_on_the_category_s_own_folder(tmp_path: Path):
 
 
 def test_a_run_on_visa_repeats_on_the_whole_set(tmp_path: Path):
-    from cutswap.datasets import open_dataset
+    from cutswap.data.datasets import open_dataset
 
     root = build_visa(tmp_path / "visa", visa_rows())
     category = open_dataset(root).category("candle")

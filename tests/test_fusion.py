@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import caches
-from app.caches import PhotoKey, SaliencyKey
-from app.negative_draws import Drawing, draw
-from cutswap.backbone import load_backbone
-from cutswap.cli import main
+from app.negatives.draws import Drawing, draw
+from app.shared import caches
+from app.shared.caches import PhotoKey, SaliencyKey
+from cutswap.commands.parser import main
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
+from cutswap.data.images import read_photo, resize_photo
 from cutswap.errors import CutSwapError
-from cutswap.fusion import fuse, fusion_shares
-from cutswap.images import read_photo, resize_photo
-from cutswap.saliency_cache import SaliencyMaps, saliency_of
-from cutswap.training_samples import TrainingSamples
+from cutswap.negatives.samples import TrainingSamples
+from cutswap.networks.backbone import load_backbone
+from cutswap.saliency.cache import SaliencyMaps, saliency_of
+from cutswap.saliency.fusion import fuse, fusion_shares
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.small_photos import smooth_map
 
@@ -114,7 +114,7 @@ def test_maps_of_a_set_offer_their_fusion():
 
 
 def test_wrong_weights_are_refused_before_a_network_looks(slim, monkeypatch):
-    monkeypatch.setattr("cutswap.saliency_cache.explain", lambda *_, **__: pytest.fail("looked"))
+    monkeypatch.setattr("cutswap.saliency.cache.explain", lambda *_, **__: pytest.fail("looked"))
     with pytest.raises(CutSwapError, match="5 numbers >= 0"):
         saliency_of(slim, np.zeros((1, 64, 64, 3), np.uint8), fusion=(1.0,))
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from cutswap.half_backward import half_backward
-from cutswap.saliency import explain
+from cutswap.saliency.bfloat16_backward import half_backward
+from cutswap.saliency.layercam import explain
 
 NEAR = 0.01  # of a map's peak
 

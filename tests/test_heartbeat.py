@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from cutswap import heartbeat as hb
-from cutswap import job_states as js
 from cutswap.errors import CutSwapError
-from cutswap.heartbeat import Beat, Heart, alone, beating, read_beat
-from cutswap.job_queue import JobQueue
-from cutswap.processes import Process, this_process
-from cutswap.run_states import read_run
-from cutswap.stopping import stop_on_signals
+from cutswap.runs import heartbeat as hb
+from cutswap.runs import status as js
+from cutswap.runs.heartbeat import Beat, Heart, alone, beating, read_beat
+from cutswap.runs.queue import JobQueue
+from cutswap.runs.states import read_run
+from cutswap.utils.processes import Process, this_process
+from cutswap.utils.signals import stop_on_signals
 from tests.runs_for_tests import write_run
 
 ME = this_process()
@@ -93,7 +93,8 @@ def test_how_it_ended_is_written(tmp_path: Path):
 def test_a_run_folder_is_written_by_one_process(tmp_path: Path):
     run = tmp_path / "run"
     code = (
-        "import sys, time; from pathlib import Path; from cutswap.heartbeat import alone, beating\n"
+        "import sys, time; from pathlib import Path\n"
+        "from cutswap.runs.heartbeat import alone, beating\n"
         "with alone(Path(sys.argv[1])), beating(Path(sys.argv[1])):\n"
         "    print('in', flush=True); time.sleep(600)"
     )

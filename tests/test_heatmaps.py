@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from cutswap.heatmaps import to_heatmap
+from cutswap.patchcore.heatmaps import to_heatmap
 
 
 def test_agrees_with_bilinear_and_scipy_s_gaussian():

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 from PIL import Image
 
-from cutswap import images
-from cutswap.errors import CutSwapError
-from cutswap.images import (
+from cutswap.data import images
+from cutswap.data.images import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     is_constant,
@@ -33,6 +32,7 @@ from cutswap.images import (
     to_image,
     to_photo,
 )
+from cutswap.errors import CutSwapError
 from tests.datasets_for_tests import noise_photo
 
 HEIGHT, WIDTH = 10, 12
@@ -513,7 +513,7 @@ def test_constant_photos(change, expected):
 
 
 @pytest.mark.parametrize(
-    "name", ["images", "decoding", "records", "layouts", "visa_split", "datasets", "data_problems"]
+    "name", ["images", "decoding", "records", "layouts", "visa_split", "datasets", "problems"]
 )
 def test_reading_files_does_not_import_torch(name):
     tree = ast.parse((MODULES / f"{name}.py").read_text())

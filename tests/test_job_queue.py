@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from cutswap import job_worker
+from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError
-from cutswap.images import save_png
-from cutswap.job_log import log_file, log_tail
-from cutswap.job_queue import CLAIMED, DATABASE, ENDED, QUEUED, RUNNING, SLOTS, JobQueue
-from cutswap.processes import Process, mark, process, this_process
+from cutswap.runs import worker as job_worker
+from cutswap.runs.job_log import log_file, log_tail
+from cutswap.runs.queue import CLAIMED, DATABASE, ENDED, QUEUED, RUNNING, SLOTS, JobQueue
+from cutswap.utils.processes import Process, mark, process, this_process
 from tests.small_photos import photo_of
 from tests.waiting import until
 
@@ -27,7 +27,7 @@ from tests.waiting import until
 STAYS = """
 import signal, sys, time
 from pathlib import Path
-from cutswap.job_queue import JobQueue
+from cutswap.runs.queue import JobQueue
 if sys.argv[3] == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(JobQueue(Path(sys.argv[1])).register(int(sys.argv[2])) is not None, flush=True)
@@ -308,8 +308,8 @@ def test_ten_jobs_from_two_sides_run_one_at_a_time_each_once(queue: JobQueue, da
 
 def test_a_worker_outlives_whoever_woke_it(queue: JobQueue, data: Path):
     code = (
-        "import sys; from pathlib import Path; from cutswap.job_worker import wake;"
-        "from cutswap.job_queue import JobQueue; q = JobQueue(Path(sys.argv[1]));"
+        "import sys; from pathlib import Path; from cutswap.runs.worker import wake;"
+        "from cutswap.runs.queue import JobQueue; q = JobQueue(Path(sys.argv[1]));"
         f"[q.add(q.folder / n, {check(data, queue.folder / 'x.json')!r}, 'cpu') for n in 'ab'];"
         "wake(q)"
     )

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from cutswap import job_devices, jobs_command
-from cutswap.cli import main
+from cutswap.commands import jobs as jobs_command
+from cutswap.commands.parser import main
 from cutswap.errors import CutSwapError
-from cutswap.job_devices import device_for
-from cutswap.job_queue import JobQueue
-from cutswap.processes import this_process
-from cutswap.seen_samples import ROWS, SIDE, read_seen, write_seen
+from cutswap.runs import devices as job_devices
+from cutswap.runs.devices import device_for
+from cutswap.runs.queue import JobQueue
+from cutswap.runs.seen import ROWS, SIDE, read_seen, write_seen
+from cutswap.utils.processes import this_process
 from tests.runs_for_tests import write_run
 from tests.studies_for_tests import write_small_study
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cutswap.job_queue import JobQueue
-from cutswap.run_states import training_curve
+from cutswap.runs.queue import JobQueue
+from cutswap.runs.states import training_curve
 from tests.test_journeys import CHROMIUM, browser, opened  # noqa: F401 - a fixture
 from tests.waiting import until
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cutswap.images import resize_photo, save_png
-from cutswap.thresholds import Tally
+from cutswap.data.images import resize_photo, save_png
+from cutswap.evaluation.thresholds import Tally
 from tests.small_photos import photo_of
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))

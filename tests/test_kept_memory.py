@@ -15,7 +15,7 @@ COUNT = """
 import json, resource
 import torch
 from cutswap.benchmark.memory import _resident
-from cutswap.kept_memory import kept_memory
+from cutswap.training.kept_memory import kept_memory
 
 def faults_of_ten_updates():
     for _ in range(10):  # 64 MB; glibc maps some blocks before it finds room in those that were

@@ -14,13 +14,13 @@ import sys
 import time
 from pathlib import Path
 
-from cutswap.cli import build_parser
-from cutswap.finetuning import finetune
-from cutswap.finetuning_flags import finetuning_settings
-from cutswap.job_states import FAILED, INTERRUPTED, STOPPED, standing
-from cutswap.photos import check_category
-from cutswap.run_folder import RunFolder
-from cutswap.run_states import read_run
+from cutswap.commands.parser import build_parser
+from cutswap.data.loading import check_category
+from cutswap.runs.folder import RunFolder
+from cutswap.runs.states import read_run
+from cutswap.runs.status import FAILED, INTERRUPTED, STOPPED, standing
+from cutswap.training.finetuning import finetune
+from cutswap.training.finetuning_flags import finetuning_settings
 from tests.datasets_for_tests import build_category
 from tests.waiting import until
 

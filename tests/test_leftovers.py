@@ -7,14 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cutswap import leftovers
-from cutswap.files import write_text
-from cutswap.leftovers import MAX_AGE, sweep_leftovers
+from cutswap.utils import leftovers
+from cutswap.utils.files import write_text
+from cutswap.utils.leftovers import MAX_AGE, sweep_leftovers
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from cutswap.files import replacing
+from cutswap.utils.files import replacing
 with replacing(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

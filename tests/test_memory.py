@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app import memory
+from app.shared import memory
 
 ROOT = Path(__file__).resolve().parents[1]
 # Pictures of many threads, of which each keeps the last: holes that nothing fits into again.
@@ -20,7 +20,7 @@ CHURN = """
 import sys, threading
 from pathlib import Path
 import numpy as np
-from app.memory import steady_allocator
+from app.shared.memory import steady_allocator
 if sys.argv[1] == "steady":
     assert steady_allocator()
 rng, kept = np.random.default_rng(0), []

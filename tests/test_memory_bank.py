@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cutswap.backbone import Backbone
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.memory_bank import MemoryBank
-from cutswap.patch_embeddings import embed
-from cutswap.tensor_files import read_tensors, write_tensors
+from cutswap.networks.backbone import Backbone
+from cutswap.patchcore.embeddings import embed
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.utils.tensor_files import read_tensors, write_tensors
 from tests.tiny_networks import tiny_backbone
 
 LAYERS = ("layer2", "layer3")
@@ -181,7 +181,7 @@ class TestFile:
 
 
 def test_a_saved_bank_brings_its_own_network(images, tmp_path):
-    from cutswap.backbone import load_backbone
+    from cutswap.networks.backbone import load_backbone
 
     network = load_backbone("resnet18", "random", seed=1)
     bank = MemoryBank.fit(network, [images[:1]], WHOLE.replace(coreset=0.1))

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from cutswap.errors import CutSwapError
-from cutswap.metrics import aupro, auroc, average_precision, f1_max, pixel_auroc, summarise
+from cutswap.evaluation.metrics import (
+    aupro,
+    auroc,
+    average_precision,
+    f1_max,
+    pixel_auroc,
+    summarise,
+)
 
 
 @st.composite

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap import metrics_tail as module
 from cutswap.errors import CutSwapError
-from cutswap.files import write_text
-from cutswap.metrics_tail import MetricsTail
-from cutswap.runs import training_curve
+from cutswap.runs import metrics_log as module
+from cutswap.runs.find import training_curve
+from cutswap.runs.metrics_log import MetricsTail
+from cutswap.utils.files import write_text
 from tests.runs_for_tests import lines
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cutswap.errors import CutSwapError
-from cutswap.micro_batches import MicroBatches, is_out_of_memory
+from cutswap.training.micro_batches import MicroBatches, is_out_of_memory
 from tests.test_training import maps, photos, same, samples_of, tuner_for, untrained  # noqa: F401
 
 

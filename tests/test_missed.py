@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cutswap.errors import CutSwapError
-from cutswap.missed import Recall, missed_defects, over_seeds, wilson
-from cutswap.study_folder import read_study, write_cell
-from cutswap.study_missed import missed_tables
-from cutswap.study_report import to_html
+from cutswap.evaluation.missed import Recall, missed_defects, over_seeds, wilson
+from cutswap.studies.folder import read_study, write_cell
+from cutswap.studies.report import to_html
+from cutswap.studies.study_missed import missed_tables
 from tests.studies_for_tests import done, write_small_study
 
 

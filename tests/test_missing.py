@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import app
-from cutswap.missing import missing_package
+import app.saliency
+from cutswap.utils.missing import missing_package
 from tests.app_for_tests import open_page, small_app, texts
 from tests.datasets_for_tests import build_category
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCKED = """
 import sys
 sys.modules[sys.argv[1]] = None  # as if it were not installed
-from cutswap.cli import main
+from cutswap.commands.parser import main
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -61,9 +61,9 @@ def test_help_needs_no_package(tmp_path: Path):
 
 def test_a_page_says_what_to_install_and_the_others_live(tmp_path, monkeypatch):
     small_app(tmp_path, monkeypatch)
-    for name in ("saliency_view", "charts"):  # imported anew, without plotly
-        monkeypatch.delitem(sys.modules, f"app.{name}", raising=False)
-        monkeypatch.delattr(app, name, raising=False)
+    for name in ("view", "histogram"):  # imported anew, without plotly
+        monkeypatch.delitem(sys.modules, f"app.saliency.{name}", raising=False)
+        monkeypatch.delattr(app.saliency, name, raising=False)
     for name in [n for n in sys.modules if n.partition(".")[0] == "plotly"]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, "plotly", None)

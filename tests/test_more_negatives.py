@@ -20,14 +20,14 @@ from cutswap.config import (
     WeakAugmentation,
 )
 from cutswap.errors import CutSwapError
-from cutswap.negative_record import POISSON, SMOOTH
-from cutswap.negatives import Move, Negative, NegativeRecord, draw_negative, paint, redraw
-from cutswap.objects import part_mask
-from cutswap.painting import _fade
-from cutswap.saliency_cache import SaliencyMaps
-from cutswap.single_image import draw_many
-from cutswap.textures import Texture, paint_texture, perlin_noise
-from cutswap.training_samples import TrainingSamples
+from cutswap.negatives.draw import Move, Negative, NegativeRecord, draw_negative, paint, redraw
+from cutswap.negatives.foreground import part_mask
+from cutswap.negatives.painting import _fade
+from cutswap.negatives.record import POISSON, SMOOTH
+from cutswap.negatives.samples import TrainingSamples
+from cutswap.negatives.single_image import draw_many
+from cutswap.negatives.textures import Texture, paint_texture, perlin_noise
+from cutswap.saliency.cache import SaliencyMaps
 from tests.small_photos import disc, noise_photo, photo_of
 
 MORE = tuple(m for m in METHODS if m.split("-")[0] in ("smoothblend", "nsa", "perlin"))

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from cutswap.data.images import to_image
+from cutswap.data.loading import load_photos
 from cutswap.errors import CutSwapError
-from cutswap.images import to_image
-from cutswap.nearest_normal import crop_patch, hottest_patch, nearest_normal, patch_at
-from cutswap.patch_embeddings import embed
-from cutswap.photos import load_photos
+from cutswap.patchcore.embeddings import embed
+from cutswap.patchcore.nearest_normal import crop_patch, hottest_patch, nearest_normal, patch_at
 from tests.scored_for_tests import SETTINGS, SIZE, build_parts, score_parts
 from tests.small_photos import noise_photo
 
@@ -55,8 +55,8 @@ class TestNearestNormal:
 
     def test_a_training_photo_is_its_own_neighbour(self, written):
         # With the whole bank kept, a normal photo's patch finds itself, at distance 0.
-        from cutswap.evaluation import batches
-        from cutswap.memory_bank import MemoryBank
+        from cutswap.evaluation.evaluate import batches
+        from cutswap.patchcore.memory_bank import MemoryBank
 
         train = written.checked.category.train[:2]
         whole = SETTINGS.replace(coreset=1.0)
@@ -146,7 +146,7 @@ class TestCrop:
 
 
 def test_the_hottest_patch_of_a_batch():
-    from cutswap.memory_bank import Prediction
+    from cutswap.patchcore.memory_bank import Prediction
 
     distances = torch.zeros(2, 3, 4).numpy()
     distances[1, 2, 1] = 5

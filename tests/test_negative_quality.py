@@ -11,17 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import negative_quality_view
-from cutswap.cli import main
-from cutswap.config import ClusterSettings, NegativeSettings
-from cutswap.errors import CutSwapError
-from cutswap.images import save_png
-from cutswap.negative_quality import measure_quality
-from cutswap.negatives import Move, NegativeRecord, draw_negative
-from cutswap.photos import check_category
-from cutswap.quality_features import Distances, RealPhotos
-from cutswap.quality_figures import FIGURES, HEADS, figures_of, to_csv, to_text
-from cutswap.quality_measures import (
+from app.negatives import quality as negative_quality_view
+from cutswap.analysis.negative_quality import measure_quality
+from cutswap.analysis.quality_distances import Distances, RealPhotos
+from cutswap.analysis.quality_measures import (
     cell_shares,
     edit_shares,
     foreground,
@@ -29,7 +22,14 @@ from cutswap.quality_measures import (
     photo_interval,
     similarity,
 )
-from cutswap.quality_settings import MEASURED, QualitySettings
+from cutswap.analysis.quality_settings import MEASURED, QualitySettings
+from cutswap.analysis.quality_table import FIGURES, HEADS, figures_of, to_csv, to_text
+from cutswap.commands.parser import main
+from cutswap.config import ClusterSettings, NegativeSettings
+from cutswap.data.images import save_png
+from cutswap.data.loading import check_category
+from cutswap.errors import CutSwapError
+from cutswap.negatives.draw import Move, NegativeRecord, draw_negative
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.small_photos import disc, noise_photo, photo_of
 

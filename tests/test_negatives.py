@@ -13,11 +13,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cutswap.clusters import cluster_saliency
-from cutswap.color_jitter import Jitter, draw_jitter
 from cutswap.config import ANCHORS, METHODS, ClusterSettings, NegativeSettings
 from cutswap.errors import CutSwapError
-from cutswap.negatives import (
+from cutswap.negatives.color_jitter import Jitter, draw_jitter
+from cutswap.negatives.draw import (
     Move,
     Negative,
     NegativeRecord,
@@ -26,6 +25,7 @@ from cutswap.negatives import (
     redraw,
     rotated_size,
 )
+from cutswap.saliency.clusters import cluster_saliency
 from tests.small_photos import disc, noise_photo, smooth_map
 
 SIDE = 64

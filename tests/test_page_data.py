@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import data_cache, data_folders, workspace
-from app.data_uploads import ROOT
-from cutswap.images import read_photo
+from app.data import disk as data_cache
+from app.data import folders as data_folders
+from app.data.own_photos import ROOT
+from app.shared import workspace
+from cutswap.data.images import read_photo
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.datasets_for_tests import build_category, build_visa, visa_rows
 from tests.runs_for_tests import write_run

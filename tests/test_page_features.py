@@ -15,17 +15,18 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app import features_jobs, workspace
-from app.features_charts import DEFECT_COLOUR, GROUPS, scatter
-from app.features_hover import sheet
-from app.features_jobs import WantedFeatures, feature_workshop
-from app.features_point import nearest
-from app.features_view import _first_index
-from cutswap.cli import main
-from cutswap.datasets import open_dataset
-from cutswap.feature_set import ABOUT, ARRAYS, FeatureSet, read_features
-from cutswap.feature_settings import FeatureSettings
-from cutswap.files import read_json, write_json
+from app.features import collecting as features_jobs
+from app.features.charts import DEFECT_COLOUR, GROUPS, scatter
+from app.features.collecting import WantedFeatures, feature_workshop
+from app.features.point import nearest
+from app.features.view import _first_index
+from app.shared import workspace
+from app.viewer.hover import sheet
+from cutswap.analysis.feature_set import ABOUT, ARRAYS, FeatureSet, read_features
+from cutswap.analysis.feature_settings import FeatureSettings
+from cutswap.commands.parser import main
+from cutswap.data.datasets import open_dataset
+from cutswap.utils.files import read_json, write_json
 from tests.app_for_tests import assert_alive, texts
 from tests.datasets_for_tests import write_image
 from tests.feature_runs_for_tests import build_run, tiny_everywhere

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app import data_cache, data_folders
-from app.selection import found_runs
-from cutswap.cache_folder import cache_folder
+from app.data import disk as data_cache
+from app.data import folders as data_folders
+from app.shared.selection import found_runs
+from cutswap.utils.cache_folder import cache_folder
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.hostile import corpus
 from tests.hostile_pictures import FOREIGN

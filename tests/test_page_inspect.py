@@ -16,23 +16,24 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app import caches, inspect_caches, workspace
-from app.caches import PhotoKey
-from app.inspect_caches import BankKey
-from app.inspect_gallery import verdict, worst_first
-from app.inspect_picture import Heat, alt_text, boxed, picture
-from app.inspect_thresholds import first_value
-from app.inspect_words import saved_command, settings_flags, weights_flags
-from app.inspection import Wanted, Workshop, estimate, workshop
-from cutswap.backbone import Backbone
-from cutswap.cli import build_parser
+from app.inspect_heatmaps import caches as inspect_caches
+from app.inspect_heatmaps.caches import BankKey
+from app.inspect_heatmaps.evaluations import Wanted, Workshop, estimate, workshop
+from app.inspect_heatmaps.explanation import saved_command, settings_flags, weights_flags
+from app.inspect_heatmaps.gallery import verdict, worst_first
+from app.inspect_heatmaps.picture import Heat, alt_text, boxed, picture
+from app.inspect_heatmaps.thresholds import first_value
+from app.shared import caches, workspace
+from app.shared.caches import PhotoKey
+from cutswap.commands.parser import build_parser
 from cutswap.config import PatchCoreSettings
-from cutswap.datasets import open_dataset
+from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
+from cutswap.evaluation.metrics import f1_max
+from cutswap.evaluation.scored_set import read_scored
+from cutswap.evaluation.thresholds import Tally
 from cutswap.flags import settings_from
-from cutswap.metrics import f1_max
-from cutswap.scored_set import read_scored
-from cutswap.thresholds import Tally
+from cutswap.networks.backbone import Backbone
 from tests.datasets_for_tests import write_image
 from tests.scored_for_tests import SETTINGS, SIZE, build_parts, score_parts
 from tests.small_photos import photo_of
@@ -137,7 +138,7 @@ class TestStates:
         assert read_scored(folder).settings.image_size == SIZE
 
     def test_a_large_one_asks_first_and_says_how_long(self, world, monkeypatch):
-        monkeypatch.setattr("app.inspect_resolve.SMALL", 3)
+        monkeypatch.setattr("app.inspect_heatmaps.resolve.SMALL", 3)
         at = open_page(**SMALL_SETTINGS)
         no_trace(at)
         assert not (world / "cache/evaluations").exists()
@@ -269,7 +270,7 @@ class TestStates:
             calls.append(1)
             raise RuntimeError("boom")
 
-        monkeypatch.setattr("app.inspection._compute", fail)
+        monkeypatch.setattr("app.inspect_heatmaps.evaluations._compute", fail)
         at = settled(open_page(**SMALL_SETTINGS))
         no_trace(at)
         assert "RuntimeError" in words(at)
@@ -413,7 +414,7 @@ class TestWorkshop:
 
     def test_many_at_once_compute_once(self, wanted, monkeypatch):
         calls = []
-        import app.inspection as inspection
+        import app.inspect_heatmaps.evaluations as inspection
 
         real = inspection._compute
 
@@ -445,7 +446,7 @@ class TestWorkshop:
             (out / "half").write_text("")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("app.inspection._compute", fail)
+        monkeypatch.setattr("app.inspect_heatmaps.evaluations._compute", fail)
         shop = Workshop()
         shop.start(wanted)
         shop.of(wanted.key).thread.join()
@@ -455,7 +456,7 @@ class TestWorkshop:
     def test_the_oldest_are_removed_beyond_a_dozen(self, wanted, monkeypatch):
         import os
 
-        monkeypatch.setattr("app.inspection.KEPT", 3)
+        monkeypatch.setattr("app.inspect_heatmaps.evaluations.KEPT", 3)
         for age in range(5):
             folder = wanted.folder.parent / f"old{age}"
             folder.mkdir(parents=True)
@@ -487,7 +488,7 @@ class TestPieces:
 
     @pytest.fixture
     def heat(self, tmp_path) -> Heat:
-        from cutswap.records import Record
+        from cutswap.data.records import Record
 
         file = write_image(tmp_path / "a/000.png", photo_of(0, (SIZE, SIZE)))
         values = np.zeros((SIZE, SIZE), np.float32)

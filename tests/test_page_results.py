@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from app import results_chart, results_grid, results_open
-from app.results_grid import BETTER, WORSE
-from app.selection import found_runs
+from app.results import chart as results_chart
+from app.results import grid as results_grid
+from app.results import open_in_inspect as results_open
+from app.results.grid import BETTER, WORSE
+from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
-from cutswap.job_log import log_tail
-from cutswap.job_queue import JobQueue
-from cutswap.results_table import build_table
-from cutswap.runs import FoundEvaluation, find_runs, read_evaluation
+from cutswap.results.table import build_table
+from cutswap.runs.find import FoundEvaluation, find_runs, read_evaluation
+from cutswap.runs.job_log import log_tail
+from cutswap.runs.queue import JobQueue
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.runs_for_tests import write_evaluation, write_run
 from tests.test_results_table import evaluation
@@ -215,8 +217,8 @@ def test_opening_sets_selection_and_knobs(root, tmp_path, monkeypatch):
     scored(runs, root, "by-hand", weights=by_run)
     found = find_runs(runs)
     state: dict[str, object] = {}
-    monkeypatch.setattr("app.selection.st.session_state", state)
-    monkeypatch.setattr("app.knobs.st.session_state", state)
+    monkeypatch.setattr("app.shared.selection.st.session_state", state)
+    monkeypatch.setattr("app.shared.knobs.st.session_state", state)
     results_open.inspect(found.evaluations[0], "mine/part", found.runs)
     assert state == {"cat": "mine/part", "run": "tuned", "knob.eval": "by-hand"}
     state.clear()

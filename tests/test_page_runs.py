@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app import run_compare, run_compare_chart, run_form, run_metrics
-from app.selection import found_runs
-from cutswap.files import write_json
-from cutswap.heartbeat import STOPPED, Heart
-from cutswap.job_log import log_file
-from cutswap.run_series import run_series
+from app.shared.selection import found_runs
+from app.train import compare as run_compare
+from app.train import compare_chart as run_compare_chart
+from app.train import form as run_form
+from app.train import metrics as run_metrics
+from cutswap.runs.heartbeat import STOPPED, Heart
+from cutswap.runs.job_log import log_file
+from cutswap.runs.run_series import run_series
+from cutswap.utils.files import write_json
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.runs_for_tests import write_evaluation, write_run
 from tests.studies_for_tests import write_small_study

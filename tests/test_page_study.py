@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import study_new, study_table, study_view
-from app.results_grid import BETTER, WORSE
-from app.study_chart import ablation
+from app.results.grid import BETTER, WORSE
+from app.study import new_study as study_new
+from app.study import table as study_table
+from app.study import view as study_view
+from app.study.chart import ablation
 from cutswap.config import SaliencySettings
-from cutswap.heartbeat import Heart
-from cutswap.job_log import log_tail
-from cutswap.job_queue import JobQueue
-from cutswap.missed import missed_defects
-from cutswap.paper_tables import PUBLISHED_COUNTS
-from cutswap.study_folder import FINISHED, read_study, write_cell
-from cutswap.study_settings import PRESETS, StudySettings
-from cutswap.study_tables import entries
+from cutswap.evaluation.missed import missed_defects
+from cutswap.results.paper_tables import PUBLISHED_COUNTS
+from cutswap.runs.heartbeat import Heart
+from cutswap.runs.job_log import log_tail
+from cutswap.runs.queue import JobQueue
+from cutswap.studies.folder import FINISHED, read_study, write_cell
+from cutswap.studies.study_settings import PRESETS, StudySettings
+from cutswap.studies.tables import entries
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.studies_for_tests import done, write_small_study
 from tests.waiting import until
@@ -192,7 +194,7 @@ def test_the_button_computes_the_rest_in_a_process_of_its_own(root, tmp_path):
 
 def test_a_new_study_is_queued_with_what_the_form_says(root, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("app.jobs.enqueue", lambda *words: asked.append(words))
+    monkeypatch.setattr("app.shared.jobs.enqueue", lambda *words: asked.append(words))
     at = open_page("study")
     at.multiselect(key="knob.newtables").set_value(["VIII"]).run()
     (button,) = [b for b in at.button if b.label.startswith("Put study-VIII")]
@@ -210,7 +212,7 @@ def test_a_new_study_is_queued_with_what_the_form_says(root, tmp_path, monkeypat
 @pytest.mark.usefixtures("root")
 def test_other_detectors_join_tables_that_have_a_place_for_them(monkeypatch):
     asked = []
-    monkeypatch.setattr("app.jobs.enqueue", lambda *words: asked.append(words))
+    monkeypatch.setattr("app.shared.jobs.enqueue", lambda *words: asked.append(words))
     monkeypatch.setattr(study_new, "has_anomalib", lambda: True)
     at = open_page("study")
     assert "newdetectors" not in str([m.key for m in at.multiselect])  # V and VI ablate CutSwap

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from app import run_chart, run_estimate, run_form
+from app.train import curves as run_chart
+from app.train import estimate as run_estimate
+from app.train import form as run_form
 from cutswap.config import RECIPES, TrainingSettings
-from cutswap.heartbeat import STOPPED, Heart
-from cutswap.job_log import log_file, log_tail
-from cutswap.job_queue import JobQueue
-from cutswap.processes import Process, this_process
-from cutswap.runs import FoundRun, find_runs, read_run
+from cutswap.runs.find import FoundRun, find_runs, read_run
+from cutswap.runs.heartbeat import STOPPED, Heart
+from cutswap.runs.job_log import log_file, log_tail
+from cutswap.runs.queue import JobQueue
+from cutswap.utils.processes import Process, this_process
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.runs_for_tests import write_run
 from tests.waiting import until

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from app import jobs, run_form
-from cutswap.heartbeat import STOPPED, Heart
+from app.shared import jobs
+from app.train import form as run_form
+from cutswap.runs.heartbeat import STOPPED, Heart
 from tests.app_for_tests import assert_alive, open_page, texts
 from tests.runs_for_tests import write_run
 from tests.test_page_train import at_work, queue, root  # noqa: F401 - fixtures
@@ -58,7 +59,7 @@ def test_what_ends_while_the_page_is_drawn_is_found(root, queue, monkeypatch):  
         for job in queue.active():
             queue.finish(job.number, 0)
 
-    monkeypatch.setattr("app.run_view.form", form_of_a_slow_machine)
+    monkeypatch.setattr("app.train.view.form", form_of_a_slow_machine)
     at = open_page("train")
     assert_alive(at)
     assert not queue.active()

@@ -11,20 +11,20 @@ import cv2
 import numpy as np
 import pytest
 
-from app import caches, workspace
-from app.caches import PhotoKey, SaliencyKey
-from app.negative_draws import METHODS, Drawing, archive, draw
-from app.pictures import outline_paths
-from cutswap.backbone import load_backbone
-from cutswap.cli import main
+from app.negatives.draws import METHODS, Drawing, archive, draw
+from app.shared import caches, workspace
+from app.shared.caches import PhotoKey, SaliencyKey
+from app.viewer.pictures import outline_paths
+from cutswap.commands.parser import main
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
-from cutswap.datasets import open_dataset
-from cutswap.images import read_mask, read_photo, resize_photo, save_png, to_image
-from cutswap.negative_record import NegativeRecord
-from cutswap.negatives import redraw
-from cutswap.saliency import explain
-from cutswap.saliency_cache import saliency_of
-from cutswap.training_samples import TrainingSamples
+from cutswap.data.datasets import open_dataset
+from cutswap.data.images import read_mask, read_photo, resize_photo, save_png, to_image
+from cutswap.negatives.draw import redraw
+from cutswap.negatives.record import NegativeRecord
+from cutswap.negatives.samples import TrainingSamples
+from cutswap.networks.backbone import load_backbone
+from cutswap.saliency.cache import saliency_of
+from cutswap.saliency.layercam import explain
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.runs_for_tests import write_run
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cutswap.errors import CutSwapError
-from cutswap.paper_tables import (
+from cutswap.results.paper_tables import (
     AVERAGE,
     CUTSWAP,
     METRICS,

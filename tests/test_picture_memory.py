@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from app import caches, negative_draws, picture_memory
-from app.picture_memory import MEMORY, PictureMemory, kept, size_of
+from app.negatives import draws as negative_draws
+from app.shared import caches, picture_memory
+from app.shared.picture_memory import MEMORY, PictureMemory, kept, size_of
 
 
 @dataclass(frozen=True)

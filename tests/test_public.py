@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app import data_cache, data_folders, jobs, public, workspace
-from app.data_cache import KINDS
-from app.inspection import Wanted, workshop
-from app.selection import found_runs
+from app.data import disk as data_cache
+from app.data import folders as data_folders
+from app.data.disk import KINDS
+from app.inspect_heatmaps.evaluations import Wanted, workshop
+from app.shared import jobs, public, workspace
+from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
-from cutswap.datasets import open_dataset
+from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.runs_for_tests import write_run
@@ -41,7 +43,7 @@ def shared_demo(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_page_is_forgotten():
-    pages = Path(public.__file__).parents[1] / "pages"
+    pages = Path(public.__file__).parents[2] / "pages"
     assert set(PAGES) == {p.stem for p in pages.glob("*.py") if not p.stem.startswith("_")}
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torchvision
 
-from cutswap import devices
-from cutswap.backbone import Backbone, load_backbone
-from cutswap.quick_features import STAGES, QuickResNet
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.networks.fast_resnet import STAGES, QuickResNet
+from cutswap.utils import devices
 
 
 def shaken(name: str) -> torch.nn.Module:

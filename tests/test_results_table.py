@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cutswap.config import PatchCoreSettings
-from cutswap.result_setups import run_in_words, run_of, setup_of
-from cutswap.results_export import protocol_differences, signed, to_csv, to_markdown
-from cutswap.results_table import METRICS, PaperColumn, ResultsTable, build_table, is_demo
-from cutswap.runs import BROKEN, FoundEvaluation, find_runs
+from cutswap.results.export import protocol_differences, signed, to_csv, to_markdown
+from cutswap.results.setups import run_in_words, run_of, setup_of
+from cutswap.results.table import METRICS, PaperColumn, ResultsTable, build_table, is_demo
+from cutswap.runs.find import BROKEN, FoundEvaluation, find_runs
 from tests.runs_for_tests import write_evaluation, write_run
 
 

@@ -13,16 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import data_cache, data_folders, inspect_caches, roots, workspace
-from app.selection import found_runs
-from cutswap.cache_folder import cache_folder
-from cutswap.datasets import open_dataset
+from app.data import disk as data_cache
+from app.data import folders as data_folders
+from app.inspect_heatmaps import caches as inspect_caches
+from app.shared import roots, workspace
+from app.shared.selection import found_runs
+from app.shared.upload_photos import Upload
+from app.shared.uploads import store_images, sweep_uploads, uploads_folder
+from cutswap.data.datasets import open_dataset
+from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError
-from cutswap.files import write_json
-from cutswap.images import save_png
-from cutswap.processes import Process, this_process
-from cutswap.upload_photos import Upload
-from cutswap.uploads import store_images, sweep_uploads, uploads_folder
+from cutswap.utils.cache_folder import cache_folder
+from cutswap.utils.files import write_json
+from cutswap.utils.processes import Process, this_process
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.hostile_pictures import sound
 from tests.scored_for_tests import build_parts, score_parts
@@ -150,7 +153,7 @@ def test_runs_behind_links_are_not_listed_and_names_do_not_leave(tmp_path: Path)
     found = found_runs(tmp_path / "runs")
     assert found.runs == ()
     assert found.not_followed == ("linked",)
-    from cutswap.run_edits import delete_run
+    from cutswap.runs.edits import delete_run
 
     for run in (tmp_path / "runs" / "linked", tmp_path / "runs/../outside/bolt",
                 tmp_path / "outside" / "bolt"):  # fmt: skip

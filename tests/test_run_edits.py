@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap import run_edits as module
 from cutswap.errors import CutSwapError
-from cutswap.files import write_json
-from cutswap.job_log import log_file
-from cutswap.result_setups import run_of
-from cutswap.run_edits import contents, delete_run, rename_run
-from cutswap.runs import DONE, find_runs, read_evaluation
+from cutswap.results.setups import run_of
+from cutswap.runs import edits as module
+from cutswap.runs.edits import contents, delete_run, rename_run
+from cutswap.runs.find import DONE, find_runs, read_evaluation
+from cutswap.runs.job_log import log_file
+from cutswap.utils.files import write_json
 from tests.runs_for_tests import write_evaluation, write_run
 from tests.studies_for_tests import write_small_study
 

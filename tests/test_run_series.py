@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cutswap.config import PatchCoreSettings
-from cutswap.run_scores import scores_of_runs
-from cutswap.run_series import centred_mean, outline_of, run_series
-from cutswap.runs import find_runs
+from cutswap.results.scores import scores_of_runs
+from cutswap.runs.find import find_runs
+from cutswap.runs.run_series import centred_mean, outline_of, run_series
 from tests.runs_for_tests import write_evaluation, write_run
 
 FLOATS = arrays(np.float64, st.integers(1, 60), elements=st.floats(-100, 100))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cutswap import run_states
-from cutswap import runs as module
 from cutswap.errors import CutSwapError
-from cutswap.runs import (
+from cutswap.runs import find as module
+from cutswap.runs import states as run_states
+from cutswap.runs.find import (
     BROKEN,
     DONE,
     UNFINISHED,
@@ -229,7 +229,7 @@ def test_deep_and_huge_folders_end(tmp_path: Path, monkeypatch):
 
 def test_a_giant_result_is_not_read(tmp_path: Path, monkeypatch):
     path = write_evaluation(tmp_path / "a")
-    monkeypatch.setattr("cutswap.run_states.MAX_JSON", 10)
+    monkeypatch.setattr("cutswap.runs.states.MAX_JSON", 10)
     assert "small JSON file" in read_evaluation(path).reason
 
 
@@ -242,7 +242,7 @@ def test_a_curve_with_a_foreign_line_is_refused(tmp_path: Path):
 
 
 def test_names_are_those_that_the_trainer_writes(tmp_path: Path):
-    from cutswap.run_folder import RunFolder
+    from cutswap.runs.folder import RunFolder
 
     run = RunFolder(tmp_path)
     files = (run.settings_file, run.metrics_file, run.checkpoint_file, run.backbone_file)
@@ -250,7 +250,7 @@ def test_names_are_those_that_the_trainer_writes(tmp_path: Path):
     assert run.result_file.name == run_states.RESULT
 
 
-@pytest.mark.parametrize("name", ["runs", "results_table", "results_export", "finetune_command"])
+@pytest.mark.parametrize("name", ["runs.find", "results.table", "results.export", "training.flags"])
 def test_lists_of_runs_do_not_wait_for_torch(name: str):
     code = f"import sys, cutswap.{name}; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -18,14 +18,14 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from cutswap import backbone as backbone_module
-from cutswap.backbone import Backbone, load_backbone
-from cutswap.clusters import cluster_saliency
+from cutswap.data.images import read_photo, resize_photo, to_image
 from cutswap.errors import CutSwapError
-from cutswap.images import read_photo, resize_photo, to_image
-from cutswap.saliency import explain, layercam, saliency_maps, upsample
-from cutswap.slim_vgg import SlimVGG
-from cutswap.weights import WeightsReport
+from cutswap.networks import backbone as backbone_module
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.networks.slim_vgg import SlimVGG
+from cutswap.networks.weights import WeightsReport
+from cutswap.saliency.clusters import cluster_saliency
+from cutswap.saliency.layercam import explain, layercam, saliency_maps, upsample
 from tests.small_photos import photo_of
 
 NETWORKS = ("resnet", "squeezenet", "slim")

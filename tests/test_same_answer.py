@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from cutswap.config import METHODS, ClusterSettings, NegativeSettings
-from cutswap.negatives import draw_negative
+from cutswap.negatives.draw import draw_negative
 
 ROOT = Path(__file__).resolve().parents[1]
 PINNED = {
@@ -41,7 +41,7 @@ import numpy as np
 import torch
 torch.set_num_threads(int(sys.argv[1]))
 from cutswap.config import METHODS, ClusterSettings, NegativeSettings
-from cutswap.negatives import draw_negative
+from cutswap.negatives.draw import draw_negative
 from tests.scored_for_tests import build_parts, score_parts
 from tests.small_photos import photo_of, smooth_map
 

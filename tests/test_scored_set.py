@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from cutswap.errors import CutSwapError
-from cutswap.memory_bank import MemoryBank
-from cutswap.metrics import summarise
-from cutswap.scored_set import evaluation_key, read_scored
+from cutswap.evaluation.metrics import summarise
+from cutswap.evaluation.scored_set import evaluation_key, read_scored
+from cutswap.patchcore.memory_bank import MemoryBank
 from tests.scored_for_tests import SETTINGS, Scored, build_parts, score_parts
 
 

@@ -26,8 +26,8 @@ from cutswap.config import (
     WeakAugmentation,
 )
 from cutswap.errors import CutSwapError
-from cutswap.finetuning import FineTuningSettings
 from cutswap.settings import Settings
+from cutswap.training.finetuning import FineTuningSettings
 
 CLASSES = [
     value

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from cutswap.bank_index import BankIndex, MappedIndex, write_index
-from cutswap.coreset import coverage_radius, greedy_k_center
 from cutswap.errors import CutSwapError
-from cutswap.sharded_coreset import ShardedCoreset, project
+from cutswap.patchcore.coreset import coverage_radius, greedy_k_center
+from cutswap.patchcore.index import BankIndex, MappedIndex, write_index
+from cutswap.patchcore.sharded_coreset import ShardedCoreset, project
 
 
 def points(count: int = 3000, dimensions: int = 24) -> torch.Tensor:

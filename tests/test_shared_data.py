@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cutswap.backbone import load_backbone
-from cutswap.commands import check_data
-from cutswap.photos import check_category
+from cutswap.commands.bodies import check_data
+from cutswap.data.loading import check_category
+from cutswap.networks.backbone import load_backbone
 from tests.shared_figures import SHARED, figures
 
 pytestmark = [
@@ -55,7 +55,7 @@ def test_check_data_finds_nothing_fatal(capsys):
 
 def test_squeezenet_knows_a_photograph_s_class():
     """The complete weights are read as torchvision means them: a real photo, a confident class."""
-    from cutswap.images import read_photo, resize_photo, to_image
+    from cutswap.data.images import read_photo, resize_photo, to_image
 
     network = load_backbone("squeezenet1_0", str(SHARED / "weights/squeezenet1_0_imagenet.pth"))
     assert network.report.not_loaded == ()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cutswap.cli import main
-from cutswap.heartbeat import STOPPED, alone, read_beat
-from cutswap.job_queue import JobQueue
-from cutswap.study_folder import (
+from cutswap.commands.parser import main
+from cutswap.runs.heartbeat import STOPPED, alone, read_beat
+from cutswap.runs.queue import JobQueue
+from cutswap.studies.folder import (
     BROKEN,
     FINISHED,
     UNFINISHED,
@@ -233,7 +233,7 @@ def test_mistakes_are_refused_before_the_first_cell(flags, said, data, tmp_path,
 
 
 def test_a_study_can_be_queued_from_a_terminal(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("cutswap.jobs_command.wake", lambda _queue: None)
+    monkeypatch.setattr("cutswap.commands.jobs.wake", lambda _queue: None)
     monkeypatch.chdir(tmp_path)
     runs = tmp_path / "runs"
     line = words(Path("data"), Path("runs/s"), "5,6")

@@ -9,13 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cutswap.cli import build_parser
+from cutswap.commands.parser import build_parser
 from cutswap.config import ClusterSettings, SaliencySettings
-from cutswap.datasets import open_dataset
+from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
-from cutswap.paper_tables import METRICS, PAPER_TABLES, table_values
-from cutswap.study_flags import study_arguments, study_settings
-from cutswap.study_identity import (
+from cutswap.results.paper_tables import METRICS, PAPER_TABLES, table_values
+from cutswap.studies.cells import (
     Weights,
     data_identity,
     finetuning_of,
@@ -23,8 +22,9 @@ from cutswap.study_identity import (
     patchcore_of,
     weights_of,
 )
-from cutswap.study_plan import Cell, Variant, coresets, plan, table_numbers, variants
-from cutswap.study_settings import PRESETS, StudySettings
+from cutswap.studies.flags import study_arguments, study_settings
+from cutswap.studies.plan import Cell, Variant, coresets, plan, table_numbers, variants
+from cutswap.studies.study_settings import PRESETS, StudySettings
 from tests.datasets_for_tests import build_category
 from tests.studies_for_tests import LAPTOP
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from cutswap.paper_tables import METRICS, PUBLISHED_COUNTS
-from cutswap.study_chart import HEIGHT, chart
-from cutswap.study_estimate import duration, time_left
-from cutswap.study_export import HEADER, escape, to_csv, to_latex
-from cutswap.study_findings import average_checks, differing, settings_sentence, statements
-from cutswap.study_report import to_html, write_reports
-from cutswap.study_settings import PRESETS, StudySettings
-from cutswap.study_tables import Entry, entries, pairs
+from cutswap.results.paper_tables import METRICS, PUBLISHED_COUNTS
+from cutswap.studies.estimate import duration, time_left
+from cutswap.studies.export import HEADER, escape, to_csv, to_latex
+from cutswap.studies.findings import average_checks, differing, settings_sentence, statements
+from cutswap.studies.report import to_html, write_reports
+from cutswap.studies.study_chart import HEIGHT, chart
+from cutswap.studies.study_settings import PRESETS, StudySettings
+from cutswap.studies.tables import Entry, entries, pairs
 from tests.studies_for_tests import LAPTOP, write_small_study
 
 MVTEC = PUBLISHED_COUNTS["MVTec AD"]

@@ -14,18 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from cutswap import engine_choice, engine_local
-from cutswap.cell import CellSpec
-from cutswap.cli import build_parser, main
+from cutswap.commands import engine as engine_choice
+from cutswap.commands.parser import build_parser, main
 from cutswap.config import PatchCoreSettings
-from cutswap.detector_settings import DetectorSettings
-from cutswap.engine_local import LocalEngine
-from cutswap.engines import Outcome, Task, run_task, settle, tasks_of
 from cutswap.errors import CutSwapError
-from cutswap.finetuning import FineTuningSettings
-from cutswap.result_store import FolderStore, need_store, open_store, within
-from cutswap.sweep import PlannedSweep
-from cutswap.sweep_grid import applied, read_grid
+from cutswap.evaluation.detector_settings import DetectorSettings
+from cutswap.sweeps import local_engine as engine_local
+from cutswap.sweeps.cell import CellSpec
+from cutswap.sweeps.engines import Outcome, Task, run_task, settle, tasks_of
+from cutswap.sweeps.grid import applied, read_grid
+from cutswap.sweeps.local_engine import LocalEngine
+from cutswap.sweeps.store import FolderStore, need_store, open_store, within
+from cutswap.sweeps.sweep import PlannedSweep
+from cutswap.training.finetuning import FineTuningSettings
 from tests.dying_worker import dying_work
 from tests.sweeps_for_tests import CELLS, GRID, IS_LONG, SEEDS, SameProcess, demo, figures, words
 from tests.waiting import until
@@ -51,7 +52,7 @@ def whole(data, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("sweep") / "store"
     with pytest.MonkeyPatch.context() as patch:
         if not IS_LONG:
-            patch.setattr("cutswap.sweep_command.engine_of", lambda _: SameProcess())
+            patch.setattr("cutswap.commands.sweep.engine_of", lambda _: SameProcess())
         assert main(words(data, str(out), "--processes", "2")) == 0
     return out
 
@@ -134,7 +135,7 @@ def test_a_failing_cell_is_retried_then_recorded_and_the_rest_goes_on(
     assert sorted(r["state"] for r in records) == ["done"] * SEEDS + ["failed"] * SEEDS
     assert all(photo.name in r["error"] for r in records if r["state"] == "failed")
     photo.write_bytes(whole)
-    monkeypatch.setattr("cutswap.sweep_command.engine_of", lambda _: SameProcess())
+    monkeypatch.setattr("cutswap.commands.sweep.engine_of", lambda _: SameProcess())
     assert main(line) == 0
 
 
@@ -192,7 +193,7 @@ def test_the_local_engine_gives_up_on_a_task_after_its_retries():
 
 
 def test_reproduce_uses_the_same_runner(data, tmp_path):
-    from cutswap.study_folder import read_study
+    from cutswap.studies.folder import read_study
     from tests.sweeps_for_tests import TINY
 
     line = ["reproduce", "--table", "1", "--data", str(data), "--categories", "leather",
@@ -263,7 +264,7 @@ def test_settings_that_do_not_go_together_are_listed(data, tmp_path, capsys, mon
     def refusing(*_):
         raise CutSwapError("k", expected="no", found="yes", fix="none")
 
-    monkeypatch.setattr("cutswap.sweep.applied", refusing)
+    monkeypatch.setattr("cutswap.sweeps.sweep.applied", refusing)
     assert main(words(data, str(tmp_path / "store"))) == 2
     said = capsys.readouterr().err
     assert f"{CELLS // SEEDS // 2} problems" in said
@@ -333,7 +334,9 @@ def test_only_what_is_not_done_is_computed(tmp_path, monkeypatch, held, is_compu
     assert bool(PlannedSweep({"a1": spec}, (), {}).left(store)) == is_computed
     asked = list[str]()
     monkeypatch.setattr(CellSpec, "check", lambda _: None)
-    monkeypatch.setattr("cutswap.cell.compute_cell", lambda s, *_, **__: asked.append(s.id) or {})
+    monkeypatch.setattr(
+        "cutswap.sweeps.cell.compute_cell", lambda s, *_, **__: asked.append(s.id) or {}
+    )
     assert run_task(Task(store.url, (spec.to_json(),)).to_json())
     assert asked == ["a1"] * is_computed
     assert store.read("cells/a1")["state"] == "done"

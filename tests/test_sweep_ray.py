@@ -20,10 +20,10 @@ if "CUTSWAP_RAY" not in os.environ:
 
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from cutswap.cli import main  # noqa: E402
-from cutswap.engine_ray import RayEngine  # noqa: E402
-from cutswap.engines import Task  # noqa: E402
+from cutswap.commands.parser import main  # noqa: E402
 from cutswap.errors import CutSwapError  # noqa: E402
+from cutswap.sweeps.engines import Task  # noqa: E402
+from cutswap.sweeps.ray_engine import RayEngine  # noqa: E402
 from tests.sweeps_for_tests import CELLS, demo, figures, words  # noqa: E402
 from tests.waiting import until  # noqa: E402
 

@@ -14,9 +14,9 @@ pytest.importorskip("flask_cors", reason="of moto's server, in the dev extra")
 boto3 = pytest.importorskip("boto3", reason="of moto")
 server = pytest.importorskip("moto.server", reason="of the dev extra")
 
-from cutswap.cli import main  # noqa: E402
+from cutswap.commands.parser import main  # noqa: E402
 from cutswap.errors import CutSwapError  # noqa: E402
-from cutswap.result_store import need_store, open_store  # noqa: E402
+from cutswap.sweeps.store import need_store, open_store  # noqa: E402
 from tests.sweeps_for_tests import GRID, SEEDS, SameProcess, demo, words  # noqa: E402
 
 KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing",
@@ -73,7 +73,7 @@ def test_a_sweep_lands_in_s3_and_goes_on_there(bucket, tmp_path, monkeypatch):
     names = store.names("cells")
     assert len(names) == 2 * SEEDS
     assert {store.read(f"cells/{n}")["state"] for n in names} == {"done"}
-    monkeypatch.setattr("cutswap.sweep_command.engine_of", lambda _: SameProcess())
+    monkeypatch.setattr("cutswap.commands.sweep.engine_of", lambda _: SameProcess())
     store._files.rm(f"results/sweep/cells/{names[-1]}.json")
     assert main(line) == 0
     assert json.loads(result.read_text())["computed"] == 1

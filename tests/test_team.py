@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cutswap.errors import CutSwapError
-from cutswap.team import Team, join_team
+from cutswap.training.distributed import Team, join_team
 from tests.datasets_for_tests import build_category
 
 

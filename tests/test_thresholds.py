@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cutswap.errors import CutSwapError
-from cutswap.metrics import auroc, average_precision, f1_max
-from cutswap.thresholds import BINS, CURVE_POINTS, Confusion, Tally
+from cutswap.evaluation.metrics import auroc, average_precision, f1_max
+from cutswap.evaluation.thresholds import BINS, CURVE_POINTS, Confusion, Tally
 
 # Good: 1, 2, 4. Defective: 3, 4, 5.
 SCORES = np.array([1.0, 2.0, 4.0, 3.0, 4.0, 5.0])

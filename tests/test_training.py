@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from cutswap import training
-from cutswap.backbone import Backbone, load_backbone
 from cutswap.config import (
     RECIPES,
     ClusterSettings,
@@ -18,10 +16,12 @@ from cutswap.config import (
     WeakAugmentation,
 )
 from cutswap.errors import CutSwapError
-from cutswap.negatives import redraw
-from cutswap.saliency_cache import SaliencyMaps
-from cutswap.training import FineTuner
-from cutswap.training_samples import TrainingSamples
+from cutswap.negatives.draw import redraw
+from cutswap.negatives.samples import TrainingSamples
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.saliency.cache import SaliencyMaps
+from cutswap.training import finetuner as training
+from cutswap.training.finetuner import FineTuner
 from tests.tiny_networks import tiny_backbone
 
 SIDE = 64

@@ -6,15 +6,15 @@ import json
 
 import pytest
 
-from app import study_tuning
-from cutswap.cli import main
+from app.study import tuning as study_tuning
+from cutswap.commands.parser import main
+from cutswap.commands.tune_space import read_space
 from cutswap.config import TrainingSettings
+from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
-from cutswap.finetuning import FineTuningSettings
-from cutswap.photos import check_category
-from cutswap.result_store import FolderStore
-from cutswap.tune_space import read_space
-from cutswap.tuning import Space, Validation
+from cutswap.sweeps.store import FolderStore
+from cutswap.sweeps.tuning import Space, Validation
+from cutswap.training.finetuning import FineTuningSettings
 from tests.app_for_tests import assert_alive, open_page, small_app, texts
 from tests.sweeps_for_tests import TINY, demo
 
@@ -36,7 +36,7 @@ def test_too_few_photos_to_hold_some_out_are_refused(data):
 
 def test_a_search_goes_on_and_is_shown(tmp_path, monkeypatch):
     pytest.importorskip("optuna", reason="pip install 'cutswap[tune]'")
-    from cutswap.demo_data import DemoCounts, make_demo
+    from cutswap.data.demo.render import DemoCounts, make_demo
 
     monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
     data = make_demo(tmp_path / "demo", counts=DemoCounts(train=6, good=1, defective=1))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from cutswap.backbone import load_backbone
-from cutswap.unit_gain import _pairs, unit_gain
+from cutswap.networks.backbone import load_backbone
+from cutswap.training.unit_gain import _pairs, unit_gain
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app import upload_end
+from app.data import upload_end
 from tests.small_photos import photo_of
 from tests.soak import App, running_app
 from tests.streamlit_socket import Visitor

@@ -13,13 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cutswap import upload_photos, uploads
-from cutswap.data_problems import find_problems
-from cutswap.datasets import open_dataset
+from app.shared import upload_photos, uploads
+from app.shared.upload_photos import Upload, printable
+from app.shared.uploads import (
+    remove_uploads,
+    store_images,
+    store_parts,
+    sweep_uploads,
+    uploads_folder,
+)
+from cutswap.data.datasets import open_dataset
+from cutswap.data.images import read_photo
+from cutswap.data.problems import find_problems
 from cutswap.errors import CutSwapError
-from cutswap.images import read_photo
-from cutswap.upload_photos import Upload, printable
-from cutswap.uploads import remove_uploads, store_images, store_parts, sweep_uploads, uploads_folder
 from tests.datasets_for_tests import noise_photo
 
 SESSION = "session-0001"

@@ -21,11 +21,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cutswap import weights
-from cutswap.backbone import load_backbone
 from cutswap.errors import CutSwapError
-from cutswap.files import sha256_of
-from cutswap.weights import (
+from cutswap.networks import weights
+from cutswap.networks.backbone import load_backbone
+from cutswap.networks.weights import (
     RUN_WEIGHTS,
     WeightsReport,
     describe_card,
@@ -33,6 +32,7 @@ from cutswap.weights import (
     read_state,
     state_fingerprint,
 )
+from cutswap.utils.files import sha256_of
 
 NAN, INF = math.nan, math.inf
 

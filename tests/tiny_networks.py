@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cutswap.backbone import Backbone
-from cutswap.slim_vgg import slim_vgg16
-from cutswap.weights import WeightsReport
+from cutswap.networks.backbone import Backbone
+from cutswap.networks.slim_vgg import slim_vgg16
+from cutswap.networks.weights import WeightsReport
 
 
 class TinyResNet(nn.Module):

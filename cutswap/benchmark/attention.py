@@ -9,7 +9,6 @@ import torch
 from pytorch_grad_cam import LayerCAM
 from torch import Tensor
 
-from cutswap.backbone import Backbone, load_backbone
 from cutswap.benchmark.measurement import (
     Measurement,
     in_turns,
@@ -19,10 +18,11 @@ from cutswap.benchmark.measurement import (
 )
 from cutswap.benchmark.pictures import demo_photos
 from cutswap.benchmark.sizes import Sizes
-from cutswap.devices import fast_bfloat16
+from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
-from cutswap.images import to_image
-from cutswap.saliency import Saliency, explain
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.saliency.layercam import Saliency, explain
+from cutswap.utils.devices import fast_bfloat16
 
 NEAR = 0.01  # of a map's peak
 

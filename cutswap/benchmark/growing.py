@@ -13,14 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from cutswap.backbone import load_backbone
-from cutswap.bank_index import BankIndex
 from cutswap.benchmark.measurement import CLOCKS, Measurement, seconds, times_faster
 from cutswap.benchmark.memory import extra_memory
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos, more_patches
 from cutswap.benchmark.sizes import Sizes
-from cutswap.coreset import greedy_k_center
-from cutswap.metrics import auroc
+from cutswap.evaluation.metrics import auroc
+from cutswap.networks.backbone import load_backbone
+from cutswap.patchcore.coreset import greedy_k_center
+from cutswap.patchcore.index import BankIndex
 
 IMAGES = 40  # real ones, behind all that are repeated
 QUERIES = 4  # images searched for

@@ -24,16 +24,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from cutswap.backbone import Backbone, load_backbone
 from cutswap.benchmark.measurement import Measurement, times_faster, within
 from cutswap.benchmark.own_process import OwnProcess
 from cutswap.benchmark.pictures import demo_photos
 from cutswap.benchmark.sizes import Sizes
 from cutswap.config import ClusterSettings, NegativeSettings, TrainingSettings, WeakAugmentation
-from cutswap.images import MEAN, STD
-from cutswap.saliency_cache import SaliencyMaps
-from cutswap.training import FineTuner, TrainingStep
-from cutswap.training_samples import TrainingSamples
+from cutswap.data.images import MEAN, STD
+from cutswap.negatives.samples import TrainingSamples
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.saliency.cache import SaliencyMaps
+from cutswap.training.finetuner import FineTuner, TrainingStep
 
 PHOTOS = 32
 LEVELS = ("4", "9", "16", "23", "30")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cutswap.backbone import load_backbone
 from cutswap.benchmark.measurement import Measurement, in_turns, times_faster
 from cutswap.benchmark.memory import extra_memory
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos
 from cutswap.benchmark.sizes import Sizes
 from cutswap.config import PatchCoreSettings
-from cutswap.coreset import greedy_k_center
 from cutswap.errors import CutSwapError
+from cutswap.networks.backbone import load_backbone
+from cutswap.patchcore.coreset import greedy_k_center
 
 SEED = 0
 NEARLY = 1e-5  # of a distance: what single precision cannot tell apart

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cutswap.backbone import Backbone
-from cutswap.datasets import open_dataset
-from cutswap.demo_data import demo_root
-from cutswap.images import to_image
-from cutswap.patch_embeddings import embed
-from cutswap.photos import load_photos
+from cutswap.data.datasets import open_dataset
+from cutswap.data.demo.render import demo_root
+from cutswap.data.images import to_image
+from cutswap.data.loading import load_photos
+from cutswap.networks.backbone import Backbone
+from cutswap.patchcore.embeddings import embed
 
 LAYERS = ("layer2", "layer3")
 _JITTER = 0.1  # of a feature's spread: copies of a patch are near each other, not equal

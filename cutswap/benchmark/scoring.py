@@ -15,15 +15,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from cutswap.backbone import Backbone, load_backbone
 from cutswap.benchmark.measurement import Measurement, in_turns, times_faster
 from cutswap.benchmark.memory import extra_memory
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos
 from cutswap.benchmark.sizes import Sizes
 from cutswap.config import PatchCoreSettings
+from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
-from cutswap.images import to_image
-from cutswap.memory_bank import MemoryBank, Prediction
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 
 SIGMA = 4.0
 RADIUS = 16  # pixels: 4 sigma

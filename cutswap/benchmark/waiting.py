@@ -20,16 +20,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cutswap.backbone import load_backbone
 from cutswap.benchmark.measurement import Measurement, seconds, skipped, within
 from cutswap.benchmark.pictures import demo_photos
 from cutswap.benchmark.sizes import Sizes
-from cutswap.clusters import Clusters, cluster_saliency
 from cutswap.config import ClusterSettings, NegativeSettings
-from cutswap.images import to_image
-from cutswap.negatives import draw_negative
-from cutswap.overlays import blend, colour_regions, colourise
-from cutswap.saliency import explain
+from cutswap.data.images import to_image
+from cutswap.negatives.draw import draw_negative
+from cutswap.networks.backbone import load_backbone
+from cutswap.saliency.clusters import Clusters, cluster_saliency
+from cutswap.saliency.layercam import explain
+from cutswap.utils.overlays import blend, colour_regions, colourise
 
 MEDIAN, NEARLY_ALL = 0.1, 0.2  # seconds: half of all changes, and 95% of them
 ROOT = Path(__file__).resolve().parents[2]

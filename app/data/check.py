@@ -1,0 +1,86 @@
+"""All problems of one category: from the headers at once, from every pixel when asked for."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.shared import workspace
+from app.shared.howto import command_line, data_flags
+from app.shared.selection import Selection
+from cutswap.data.problems import KINDS, Problem, find_problems
+
+QUICK = 3000  # files whose headers are read without asking: a second or two
+_FOUND = "data.problems"  # session: category key -> problems of the thorough look
+_SHOWN = 200
+
+
+def check(selected: Selection) -> None:
+    """The selected category's problems."""
+    category = selected.category
+    st.subheader(f"Is {category.name} sound?", anchor=False)
+    files = len(category.train) + len(category.test)
+    deep: dict[str, tuple[Problem, ...]] = st.session_state.setdefault(_FOUND, {})
+    slot = st.empty()
+    if st.button(
+        f"Look at every pixel of {files} photos", icon=":material/fact_check:",
+        help="Decodes every file: finds damaged bodies, blank photos, empty masks, and photos that"
+        " are in both train and test.",
+    ):  # fmt: skip
+        bar = slot.progress(0.0, "Reading every file")
+
+        def tick(done: int, total: int) -> None:
+            bar.progress(done / total, f"Reading every file: {done} of {total}")
+
+        deep[selected.key] = find_problems(category, progress=tick)
+        bar.empty()
+    if selected.key in deep:
+        _say(deep[selected.key], "every pixel of every file")
+    elif files <= QUICK:
+        _say(find_problems(category, deep=False), "the headers of all files")
+    else:
+        st.caption(f"{files:,} photos are too many to look at unasked.")
+    command_line(["check-data", *data_flags(selected.dataset.root, category.name)])
+
+
+def forget(key: str | None = None) -> None:
+    """Throw away what thorough looks found, of one category or of all."""
+    if key is None:
+        st.session_state.pop(_FOUND, None)
+    else:
+        st.session_state.get(_FOUND, {}).pop(key, None)
+
+
+def _say(problems: tuple[Problem, ...], what: str) -> None:
+    fatal = sum(p.fatal for p in problems)
+    if not problems:
+        st.success(f"Nothing to mend, going by {what}.", icon=":material/check_circle:")
+        return
+    text = f"Going by {what}: {fatal} to mend, {len(problems) - fatal} to know."
+    if fatal:
+        st.warning(
+            f"{text} Mend or remove the files marked ✖, or leave them out: a tick on the Train"
+            " page, --skip-bad on the command line.",
+            icon=":material/warning:",
+        )
+    else:
+        st.info(text, icon=":material/info:")
+    st.dataframe(
+        [
+            {
+                "": "✖ mend" if p.fatal else "○ know", "file": _short(p),
+                "what": p.message, "kind": KINDS.get(p.kind, p.kind),
+            }
+            for p in problems[:_SHOWN]
+        ],
+        hide_index=True, width="stretch", alt=f"{len(problems)} problems",
+    )  # fmt: skip
+    if len(problems) > _SHOWN:
+        st.caption(f"The first {_SHOWN} of {len(problems)}; the command below lists all.")
+
+
+def _short(problem: Problem) -> str:
+    """The file from its category's folder on, as far as it lies in a folder the app knows."""
+    for source in workspace.sources():
+        if problem.path.is_relative_to(source.root):
+            return problem.path.relative_to(source.root).as_posix()
+    return problem.path.name

@@ -1,0 +1,186 @@
+"""Own pictures: stored for this session alone, checked one by one, selectable at once."""
+
+from __future__ import annotations
+
+import uuid
+
+import streamlit as st
+
+from app.data import disk as data_cache
+from app.data.check import forget
+from app.data.upload_end import hold
+from app.shared import caches, public, workspace
+from app.shared.caches import PhotoKey
+from app.shared.page_links import go_to
+from app.shared.page_parts import show_error
+from app.shared.selection import select
+from app.shared.upload_photos import MAX_FILE_BYTES, MAX_PIXELS, Upload
+from app.shared.uploads import (
+    MAX_FILES,
+    MAX_TOTAL_BYTES,
+    PARTS,
+    Limits,
+    Uploaded,
+    remove_uploads,
+    store_images,
+    store_parts,
+    sweep_uploads,
+)
+from cutswap.errors import CutSwapError
+
+TYPES = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"]
+ROOT = "upload_root"  # session: what `workspace.sources` reads
+_SESSION, _REPORT, _ROUND = "upload_session", "upload.report", "upload.round"
+_THUMBNAIL, _SHOWN = 112, 12
+
+
+@st.cache_resource(ttl=3600, show_spinner=False)
+def sweep() -> int:
+    """Once an hour, delete what sessions left behind a day ago."""
+    return sweep_uploads()
+
+
+def uploads() -> None:
+    """Two fields, the button, and what became of the files."""
+    sweep()
+    limits = _limits() or Limits(MAX_FILES, MAX_TOTAL_BYTES, MAX_FILE_BYTES)
+    st.subheader("Your own pictures", anchor=False)
+    st.caption(
+        "For this session only, kept on the machine that runs the app, deleted minutes after this"
+        " tab is closed, at the latest after a day. Up to"
+        f" {limits.files} files of {limits.file_bytes // 10**6} MB and {MAX_PIXELS // 10**6}"
+        " million pixels; phone photos are turned upright, and only the pixels are kept."
+    )
+    number = st.session_state.get(_ROUND, 0)
+    left, right = st.columns(2)
+    with left:
+        photos = st.file_uploader(
+            "Photos to look at", TYPES, accept_multiple_files=True, key=f"upload.photos.{number}",
+            help="One is enough for Saliency and Negatives. Nothing is assumed about whether they"
+            " show a defect.",
+        )  # fmt: skip
+    with right:
+        normals = st.file_uploader(
+            "Good parts to learn from", TYPES, accept_multiple_files=True,
+            key=f"upload.normals.{number}",
+            help="Ten to fifty photos of flawless parts, taken alike. With these, Train can learn"
+            " your part and Inspect can score the photos on the left.",
+        )  # fmt: skip
+    if st.button(
+        "Use these pictures", type="primary", icon=":material/upload:",
+        disabled=not (photos or normals), help="They become a category in the sidebar.",
+    ):  # fmt: skip
+        _store(list(photos), list(normals))
+    _report()
+
+
+def hold_own() -> None:
+    """In every rerun of any page: this session's pictures go when its tab does."""
+    if session := st.session_state.get(_SESSION):
+        hold(session)
+
+
+def _limits() -> Limits | None:
+    """Smaller ones in public mode, else the library's."""
+    return public.LIMITS if public.is_public() else None
+
+
+def _store(photos: list[object], normals: list[object]) -> None:
+    """Check and keep the files, then choose the new category."""
+    session = st.session_state.setdefault(_SESSION, uuid.uuid4().hex)
+    tests, goods = _read(photos), _read(normals)
+    bar = st.progress(0.0, "Looking at the pictures")
+
+    def tick(done: int, total: int) -> None:
+        bar.progress(done / total, f"Looking at the pictures: {done} of {total}")
+
+    try:
+        if goods:
+            done = store_parts(session, goods, tests, progress=tick, limits=_limits())
+        else:
+            done = store_images(session, tests, progress=tick, limits=_limits())
+    except CutSwapError as error:
+        bar.empty()
+        show_error(error)
+        return
+    bar.empty()
+    st.session_state[_REPORT] = done
+    if done.root is None:
+        return
+    st.session_state[ROOT] = str(done.root)
+    data_cache.sizes.clear()
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1  # empty fields
+    workspace.dataset_of.clear()
+    forget(_key(done))
+    st.rerun()
+
+
+def _read(files: list[object]) -> list[Upload]:
+    return [Upload(f.name, f.getvalue()) for f in files]  # type: ignore[attr-defined]
+
+
+def _report() -> None:
+    """What the last upload came to; stays until the next or until it is deleted."""
+    done: Uploaded | None = st.session_state.get(_REPORT)
+    if done is None:
+        return
+    if done.root is None:
+        st.error("None of these pictures could be used; what was there before is still there.")
+    elif done.root.is_dir():
+        _kept(done)
+    else:
+        st.info("Your pictures were deleted. Upload them again to go on.", icon=":material/info:")
+    if done.refused:
+        with st.expander(f"{len(done.refused)} refused", icon=":material/warning:", expanded=True):
+            for refused in done.refused:
+                st.text(f"{refused.name}: {refused.reason}.")
+
+
+def _kept(done: Uploaded) -> None:
+    good = sum(k.file.startswith("train/") for k in done.kept)
+    said = (
+        f"good parts: {good}; photos to look at: {len(done.kept) - good}"
+        if done.root is not None and done.root.name == PARTS
+        else f"photos: {len(done.kept)}"
+    )
+    st.success(f"Kept as the category **My uploads**; {said}.", icon=":material/check:")
+    shown = done.kept[:_SHOWN]
+    root = done.root
+    assert root is not None  # noqa: S101 - for the type checker
+    try:
+        pictures = [caches.photo(PhotoKey.of(root / k.file, _THUMBNAIL)) for k in shown]
+        st.image(pictures, caption=[k.name for k in shown], width=_THUMBNAIL, output_format="JPEG")
+    except CutSwapError as error:
+        show_error(error)
+    if len(done.kept) > _SHOWN:
+        st.caption(f"And {len(done.kept) - _SHOWN} more. Shown squashed, as a network sees them.")
+    first, second, third, fourth = st.columns(4)
+    pages = st.session_state["pages"]
+    for column, name, title in (
+        (first, "saliency", "See their saliency"),
+        (second, "negatives", "Make negatives"),
+        (third, "inspect_heatmaps", "Score them"),
+    ):
+        if name not in pages or (name == "inspect_heatmaps" and root.name != PARTS):
+            continue
+        if column.button(
+            title, key=f"upload.{name}", on_click=select, kwargs={"category": _key(done)},
+            width="stretch", help="Chooses the category My uploads and opens the page.",
+        ):  # fmt: skip
+            go_to(name)
+    fourth.button(
+        "Delete my pictures", on_click=_delete, icon=":material/delete:", width="stretch",
+        help="From the machine that runs the app, now.",
+    )  # fmt: skip
+
+
+def _key(done: Uploaded) -> str:
+    return f"{workspace.UPLOAD}/{done.root.name if done.root else ''}"
+
+
+def _delete() -> None:
+    if session := st.session_state.get(_SESSION):
+        remove_uploads(session)
+        data_cache.sizes.clear()
+    for name in (ROOT, _REPORT):
+        st.session_state.pop(name, None)

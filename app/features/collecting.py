@@ -1,0 +1,170 @@
+"""Features of a run for the Features page: found on disk, or collected once in a thread.
+
+As with evaluations (`inspection`), the page's script may end at any moment, so the work is a
+thread's and its result lies in the cache folder under a key of everything it depends on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from app.inspect_heatmaps.caches import changed
+from app.inspect_heatmaps.evaluations import Work
+from cutswap.analysis.feature_collection import collect_features, features_key
+from cutswap.analysis.feature_projection import Projection, project
+from cutswap.analysis.feature_separation import FeatureFigures, figures
+from cutswap.analysis.feature_set import ABOUT, FeatureSet, read_features, write_features
+from cutswap.analysis.feature_settings import FeatureSettings
+from cutswap.data.datasets import Category
+from cutswap.data.loading import CheckedCategory
+from cutswap.data.problems import find_problems, usable
+from cutswap.errors import CutSwapError
+from cutswap.runs.folder import RunFolder
+from cutswap.saliency.cache import cache_folder
+
+KEPT = 12  # sets in the cache folder; each is 4 to 10 MB
+
+_log = logging.getLogger(__name__)
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class WantedFeatures:
+    """A set of features somebody asks for.
+
+    Attributes:
+        run: the run folder.
+        category: what it has learnt from.
+        settings: of the draws; projection and folds are not part of the set.
+    """
+
+    run: Path
+    category: Category
+    settings: FeatureSettings
+
+    @property
+    def key(self) -> str:
+        """Hex name; another one whenever the run or a photo changes."""
+        return features_key(RunFolder(self.run), self.category, self.settings)
+
+    @property
+    def folder(self) -> Path:
+        """Where it is, or will be."""
+        return cache_folder() / "features" / self.key
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is there, as far as its last file tells."""
+        return (self.folder / ABOUT).is_file()
+
+
+class FeatureWorkshop:
+    """All sets on their way in this process; safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._works: dict[str, Work] = {}
+
+    def of(self, key: str) -> Work | None:
+        """The work on a key, running, done or failed."""
+        return self._works.get(key)
+
+    def start(self, wanted: WantedFeatures) -> None:
+        """Collect unless somebody is at it."""
+        key, folder = wanted.key, wanted.folder
+        with self._lock:
+            work = self._works.get(key)
+            if work is None or not work.is_running:
+                work = Work("waiting for another set to finish")
+                work.thread = threading.Thread(
+                    target=self._run, args=(work, wanted, folder), daemon=True,
+                    name=f"features {key[:8]}",
+                )  # fmt: skip
+                self._works[key] = work
+                work.thread.start()
+
+    def _run(self, work: Work, wanted: WantedFeatures, folder: Path) -> None:
+        with _one_at_a_time:
+            try:
+                if not (folder / ABOUT).is_file():
+                    write_features(_collect(wanted, work), folder)
+                    _prune(folder.parent)
+            except CutSwapError as error:
+                work.error = error
+            except Exception as error:  # the thread's own last words; the page shows the sentence
+                _log.exception("collecting features failed")
+                work.error = CutSwapError(
+                    "the features", expected="to be collected", found=type(error).__name__,
+                    fix="see the app's log, then try again or choose another run",
+                )  # fmt: skip
+
+
+@st.cache_resource(show_spinner=False)
+def feature_workshop() -> FeatureWorkshop:
+    """The process's one."""
+    return FeatureWorkshop()
+
+
+def features_of(folder: Path) -> FeatureSet:
+    """A finished set, read again when it was written anew.
+
+    Raises:
+        CutSwapError: see `read_features`.
+    """
+    return _features(folder, changed(folder / ABOUT))
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _features(folder: Path, modified: int) -> FeatureSet:
+    del modified
+    return read_features(folder)
+
+
+def projection_of(folder: Path, settings: FeatureSettings, seed: int) -> Projection:
+    """Places of all points.
+
+    Raises:
+        CutSwapError: see `project`.
+    """
+    return _projection(folder, changed(folder / ABOUT), settings, seed)
+
+
+@st.cache_resource(max_entries=30, show_spinner="Flattening")
+def _projection(folder: Path, modified: int, settings: FeatureSettings, seed: int) -> Projection:
+    return project(_features(folder, modified), settings, seed)
+
+
+def figures_of(folder: Path, settings: FeatureSettings, seed: int) -> FeatureFigures:
+    """The numbers, which no projection changes."""
+    return _figures(folder, changed(folder / ABOUT), settings.folds, settings.resamples, seed)
+
+
+@st.cache_resource(max_entries=12, show_spinner="Counting")
+def _figures(folder: Path, modified: int, folds: int, resamples: int, seed: int) -> FeatureFigures:
+    settings = FeatureSettings(folds=folds, resamples=resamples)
+    return figures(_features(folder, modified), settings, seed)
+
+
+def _collect(wanted: WantedFeatures, work: Work) -> FeatureSet:
+    problems = find_problems(
+        wanted.category, progress=lambda done, total: work.notify("checking photos", done, total)
+    )
+    checked = CheckedCategory(*usable(wanted.category, problems, skip_bad=True))
+    return collect_features(RunFolder(wanted.run), checked, wanted.settings, work.notify)
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest sets beyond `KEPT`."""
+    aged = []
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            aged.append((-path.stat().st_mtime, path))
+    for _, path in sorted(aged)[KEPT:]:
+        shutil.rmtree(path, ignore_errors=True)

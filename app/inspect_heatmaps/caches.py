@@ -1,0 +1,202 @@
+"""What the Inspect page keeps between reruns: read evaluations, counts, banks, single images.
+
+Everything is keyed by folder and time of change, so that a folder written anew is read anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from app.shared import caches
+from app.shared.caches import PhotoKey
+from app.shared.picture_memory import kept
+from app.shared.roots import is_inside
+from cutswap.data.datasets import Category, Record
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.scored_set import ScoredSet, read_scored
+from cutswap.evaluation.thresholds import Tally
+from cutswap.evaluation.unlabelled import UnlabelledSet, read_unlabelled
+from cutswap.networks.backbone import Backbone
+from cutswap.patchcore.memory_bank import MemoryBank, Prediction
+from cutswap.patchcore.nearest_normal import NearestNormal, nearest_normal
+
+IN_MEMORY = 100_000_000  # bytes of heatmaps copied: a mapped file cut short kills the process
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Marked defects of a test set and the counts of its pixels.
+
+    Attributes:
+        masks: (N, S, S) bool; None where the data marks none.
+        tally: counts of pixel verdicts; None where nothing, or everything, is marked.
+    """
+
+    masks: np.ndarray | None
+    tally: Tally | None
+
+
+@dataclass(frozen=True)
+class BankKey:
+    """A memory bank on disk.
+
+    Attributes:
+        path: its file.
+        modified: time of change, nanoseconds; 0 where it is gone.
+    """
+
+    path: Path
+    modified: int
+
+    @classmethod
+    def of(cls, path: Path) -> BankKey:
+        """The file as it is now."""
+        return cls(path, changed(path))
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How one image is scored by a bank whose own settings may be others.
+
+    Attributes:
+        neighbours: bank items averaged.
+        reweight: neighbours in the image score.
+        sigma: smoothing, pixels.
+    """
+
+    neighbours: int
+    reweight: int
+    sigma: float
+
+
+def changed(path: Path) -> int:
+    """Time of change of a file, nanoseconds; 0 where it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def scored(folder: Path, category: Category) -> ScoredSet:
+    """An evaluation folder.
+
+    Raises:
+        CutSwapError: see `read_scored`.
+    """
+    return _scored(folder, changed(folder / "result.json"), len(category.test), category)
+
+
+@st.cache_resource(max_entries=6, show_spinner="Reading the evaluation")
+def _scored(folder: Path, modified: int, count: int, _category: Category) -> ScoredSet:
+    del modified, count
+    found = read_scored(folder, _category)
+    if found.records and not all(is_inside(r.image, _category.root) for r in found.records):
+        # The folder says where its photos are; only those of the category on screen are shown.
+        lost = CutSwapError(
+            folder.name, expected=f"photos of {_category.name}", found="photos elsewhere",
+            fix="choose the category it was made from",
+        )  # fmt: skip
+        found = replace(found, records=None, lost=lost)
+    if found.heatmaps.nbytes <= IN_MEMORY:
+        found = replace(found, heatmaps=np.array(found.heatmaps))
+    return found
+
+
+def unlabelled(folder: Path) -> UnlabelledSet:
+    """Scores of photos without labels.
+
+    Raises:
+        CutSwapError: see `read_unlabelled`.
+    """
+    return _unlabelled(folder, changed(folder / "unlabelled.json"))
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _unlabelled(folder: Path, modified: int) -> UnlabelledSet:
+    del modified
+    return read_unlabelled(folder)
+
+
+def image_tally(found: ScoredSet) -> Tally:
+    """Counts of image verdicts."""
+    return _image_tally(found.folder, changed(found.folder / "result.json"), found)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _image_tally(folder: Path, modified: int, _found: ScoredSet) -> Tally:
+    del folder, modified
+    return Tally.of_images(_found.scores, _found.labels)
+
+
+def truth(found: ScoredSet) -> Truth:
+    """Masks and pixel counts.
+
+    Raises:
+        CutSwapError: a mask that cannot be read.
+    """
+    return _truth(found.folder, changed(found.folder / "result.json"), found)
+
+
+@st.cache_resource(max_entries=6, show_spinner="Reading the masks")
+def _truth(folder: Path, modified: int, _found: ScoredSet) -> Truth:
+    del folder, modified
+    masks = _found.masks()
+    if masks is None or not masks.any() or masks.all():
+        return Truth(masks, None)
+    return Truth(masks, Tally.of_pixels(_found.heatmaps, masks))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the memory bank")
+def bank(key: BankKey, _backbone: Backbone | None = None) -> MemoryBank:
+    """A memory bank with its network.
+
+    Raises:
+        CutSwapError: missing or damaged.
+    """
+    return MemoryBank.load(key.path, _backbone)
+
+
+@kept()
+def prediction(key: BankKey, photo: PhotoKey, scoring: Scoring | None = None) -> Prediction:
+    """What a bank says about one photo.
+
+    Raises:
+        CutSwapError: a missing or damaged bank, or an unreadable photo.
+    """
+    from cutswap.data.images import to_image
+
+    whole = bank(key)
+    if scoring is not None:
+        settings = whole.settings.replace(
+            neighbours=scoring.neighbours, reweight=scoring.reweight, sigma=scoring.sigma
+        )
+        whole = MemoryBank(whole.backbone, settings, whole.items, whole.origin, whole.seed)
+    return whole.score(to_image(caches.photo(photo)[None]))
+
+
+def nearest(
+    key: BankKey, photo: PhotoKey, train: Sequence[Record], cell: tuple[int, int] | None
+) -> NearestNormal:
+    """The normal patch nearest to a patch of a photo, default the hottest.
+
+    Raises:
+        CutSwapError: see `nearest_normal`.
+    """
+    return _nearest(key, photo, cell, len(train), train)
+
+
+@st.cache_resource(max_entries=400, show_spinner=False)
+def _nearest(
+    key: BankKey,
+    photo: PhotoKey,
+    cell: tuple[int, int] | None,
+    count: int,
+    _train: Sequence[Record],
+) -> NearestNormal:
+    del count
+    return nearest_normal(caches.photo(photo), prediction(key, photo), bank(key), _train, cell=cell)

@@ -1,0 +1,170 @@
+"""Two evaluations of one image, beside each other in the same colours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.inspect_heatmaps import caches as inspect_caches
+from app.inspect_heatmaps.controls import NOTHING, Asked, saved_evaluations
+from app.inspect_heatmaps.evaluations import Wanted, estimate, network_of, shown_seconds, workshop
+from app.inspect_heatmaps.picture import Heat, picture
+from app.inspect_heatmaps.resolve import read_or_offer_repair, wait_for
+from app.shared import workspace
+from app.shared.page_parts import plain_errors
+from app.shared.selection import PRETRAINED, found_runs
+from app.viewer.viewer import Picture, viewer
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.utils.overlays import colourise
+
+SAME_SCALE = (
+    "The same colours are the same distance. Distances of two networks are different units: a"
+    " darker picture is not a calmer verdict. Compare where the heat is, and how each image"
+    " ranks among the good ones."
+)
+FIGURES = (
+    ("image_auroc", "Image AUROC"),
+    ("pixel_auroc", "Pixel AUROC"),
+    ("aupro", "AUPRO"),
+    ("f1_max", "Best image F1"),
+)
+
+
+def beside(
+    asked: Asked, found: ScoredSet, index: int | None, heat: Heat, drawn: Picture
+) -> tuple[float, float] | None:
+    """Draw the picture, and the other evaluation's next to it where one is asked for.
+
+    Args:
+        asked: what to put beside.
+        found: the evaluation on the left.
+        index: of the image in it.
+        heat: the image's heatmap.
+        drawn: its picture.
+
+    Returns:
+        Where the left picture was clicked, as `viewer` says.
+    """
+    other = None
+    if asked.versus != NOTHING:
+        with plain_errors("the comparison"):
+            other = _other(asked)
+    if other is None or index is None or found.names[index] not in other.names:
+        if other is not None:
+            st.caption("The other evaluation has not scored this image.")
+        return viewer(drawn, key="heat", memory="heat", group="heat", clickable=True)
+    return _pair(asked, found, other, heat, drawn)
+
+
+def wait(asked: Asked, slot: Any) -> None:
+    """Show the progress of the second evaluation where it is on its way; called last."""
+    if asked.versus == NOTHING or asked.versus.startswith("saved:"):
+        return
+    with plain_errors("the comparison"):
+        wanted = wanted_of(asked)
+        work = workshop().of(wanted.key)
+        if work is not None and work.is_running:
+            wait_for(wanted, slot, what=f"Evaluating {_short(asked.versus)}")
+
+
+def _pair(
+    asked: Asked, found: ScoredSet, other: ScoredSet, heat: Heat, drawn: Picture
+) -> tuple[float, float] | None:
+    at = other.names.index(heat.record.name)
+    values = other.heatmaps[at]
+    span = (min(heat.span[0], other.range[0]), max(heat.span[1], other.range[1]))
+    says = "distance to normal; one range for all test images of both"
+    if asked.stretch:
+        span = (min(heat.span[0], float(values.min())), max(heat.span[1], float(values.max())))
+        says = "distance to normal, stretched to this image in both"
+    second = Heat(heat.record, values, float(other.scores[at]), heat.mask, span, says)
+    if second.size != heat.size:
+        second = replace(second, mask=None)
+    first = replace(
+        drawn, heat=colourise(heat.values, *span), left=_name(asked, found), opacity=55,
+        legend=picture(replace(heat, span=span, span_says=says)).legend,
+    )  # fmt: skip
+    left, right = st.columns(2)
+    with left:
+        place = viewer(first, key="heat", memory="heat", group="heat", clickable=True)
+    with right:
+        viewer(
+            picture(second, tag=_short(asked.versus)), key="heat.second", memory="heat",
+            group="heat",
+        )  # fmt: skip
+    st.caption(SAME_SCALE)
+    st.markdown(_table(asked, found, other, heat, second))
+    return place
+
+
+def _other(asked: Asked) -> ScoredSet | None:
+    """The second evaluation; None until it is there, with a button to get it.
+
+    Raises:
+        CutSwapError: weights that cannot be loaded, a damaged evaluation.
+    """
+    if asked.versus.startswith("saved:"):
+        saved = saved_evaluations(asked.selected)[asked.versus.removeprefix("saved:")]
+        return inspect_caches.scored(saved.path, asked.selected.category)
+    wanted = wanted_of(asked)
+    if wanted.is_done:
+        return read_or_offer_repair(wanted)
+    work = workshop().of(wanted.key)
+    if work is not None and work.is_running:  # `wait` shows how far it is
+        return None
+    if work is not None and work.error is not None:
+        raise work.error
+    st.button(
+        f"Evaluate {_short(asked.versus)} too ({shown_seconds(estimate(wanted))})",
+        on_click=workshop().start, args=(wanted,), icon=":material/play_arrow:",
+        key=f"start.{wanted.key}",
+        help="The same category and settings with the other weights, once; it is kept.",
+    )  # fmt: skip
+    return None
+
+
+def wanted_of(asked: Asked) -> Wanted:
+    """The evaluation by the other weights.
+
+    Raises:
+        CutSwapError: the run is no longer there.
+    """
+    weights = asked.versus
+    if weights not in PRETRAINED:
+        run = found_runs(workspace.runs_folder()).run(weights)
+        if run is None:
+            raise CutSwapError(
+                weights, expected="a finished run", found="none of that name",
+                fix="choose another one to compare with",
+            )  # fmt: skip
+        weights = str(run.path)
+    other = replace(asked.selected, run=asked.versus, weights=weights)
+    return replace(asked.wanted, weights=weights, network=network_of(other))
+
+
+def _table(asked: Asked, found: ScoredSet, other: ScoredSet, heat: Heat, second: Heat) -> str:
+    """Figures of both as a Markdown table."""
+    lines = [f"| | {_name(asked, found)} | {_short(asked.versus)} |", "|---|---|---|"]
+    lines.append(f"| score of this image | {heat.score:.3f} | {second.score:.3f} |")
+    ranks = [f"{int((s.scores[~s.labels] < h.score).sum())} of {int((~s.labels).sum())}"
+             for s, h in ((found, heat), (other, second))]  # fmt: skip
+    lines.append(f"| higher than good test images | {ranks[0]} | {ranks[1]} |")
+    for key, title in FIGURES:
+        shown = [
+            f"{v:.3f}" if isinstance(v := s.summary.get(key), (int, float)) else "–"
+            for s in (found, other)
+        ]
+        lines.append(f"| {title} | {shown[0]} | {shown[1]} |")
+    return "\n".join(lines)
+
+
+def _name(asked: Asked, found: ScoredSet) -> str:
+    return asked.selected.run if asked.saved is None else Path(found.folder).name
+
+
+def _short(versus: str) -> str:
+    return versus.removeprefix("saved:")

@@ -1,0 +1,155 @@
+"""What the Inspect page is asked to show: whose numbers, which settings, which colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app.inspect_heatmaps.choices import CORESETS, HERE, SIZES
+from app.inspect_heatmaps.evaluations import Wanted, network_of
+from app.shared import knobs, public, workspace
+from app.shared.networks import selectable_layers
+from app.shared.selection import Selection, found_runs
+from cutswap.config import PatchCoreSettings
+from cutswap.errors import CutSwapError
+from cutswap.networks.backbone import SALIENCY_LEVELS
+from cutswap.runs.find import DONE, FoundEvaluation
+
+ALL, THIS = "all images", "this image"
+NOTHING = "nothing"
+DEFAULTS = PatchCoreSettings()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the visitor wants to see.
+
+    Attributes:
+        selected: category, image and weights.
+        wanted: the evaluation by the page's own settings.
+        saved: an evaluation of the runs folder to show instead.
+        stretch: whether colours cover this image's range alone.
+        contour: whether what is called defective is outlined.
+        versus: what to put beside: `NOTHING`, weights or a run as in the sidebar, or the name of
+            a saved evaluation after `saved:`.
+    """
+
+    selected: Selection
+    wanted: Wanted
+    saved: FoundEvaluation | None
+    stretch: bool
+    contour: bool
+    versus: str
+
+
+def controls(selected: Selection) -> Asked:
+    """Draw the row and the settings, and read them."""
+    saved = saved_evaluations(selected)
+    first, second, third, fourth = st.columns([6, 5, 5, 3], vertical_alignment="bottom")
+    with first:
+        shown = _source(saved)
+    with second:
+        colours = knobs.choice(
+            "range", "Colour range", (ALL, THIS), ALL, segmented=True,
+            help="One range for all test images makes pictures comparable; stretched to one image,"
+            " even a flawless part glows somewhere.",
+        )  # fmt: skip
+    with third:
+        versus = _versus(selected, saved)
+    with fourth:
+        contour = knobs.toggle(
+            "called", "Outline", True,
+            help="A cyan line around the pixels that reach the pixel threshold below.",
+        )  # fmt: skip
+    settings, seed = _settings(network_of(selected))
+    wanted = Wanted(selected.category, network_of(selected), selected.weights, settings, seed)
+    return Asked(selected, wanted, saved.get(shown), colours == THIS, contour, versus)
+
+
+def saved_evaluations(selected: Selection) -> dict[str, FoundEvaluation]:
+    """Evaluations of the runs folder that are about this category, and those nobody can tell."""
+    try:
+        found = found_runs(workspace.runs_folder()).evaluations
+    except CutSwapError:  # the Results and Data pages say why
+        return {}
+    root = str(selected.category.root)
+    return {e.name: e for e in found if e.root == root or not e.root}
+
+
+def _source(saved: dict[str, FoundEvaluation]) -> str:
+    kept = st.session_state.get("knob.eval", HERE)
+    if kept not in (HERE, *saved):
+        st.toast(f"The evaluation {kept} is no longer there.")
+    return knobs.choice(
+        "eval", "Numbers from", (HERE, *saved), HERE,
+        show=lambda name: _label(name, saved),
+        help="This page scores with the weights chosen in the sidebar. Evaluations written by the"
+        " command line into the runs folder are offered too.",
+    )  # fmt: skip
+
+
+def _label(name: str, saved: dict[str, FoundEvaluation]) -> str:
+    if name == HERE:
+        return "This page: the sidebar's weights"
+    return name if saved[name].state == DONE else f"{name} ({saved[name].state})"
+
+
+def _versus(selected: Selection, saved: dict[str, FoundEvaluation]) -> str:
+    pretrained = ("embedded", "imagenet", "random")
+    try:
+        runs = [r.name for r in found_runs(workspace.runs_folder()).runs if r.state == DONE]
+    except CutSwapError:
+        runs = []
+    others = [w for w in (*public.offered(pretrained), *runs) if w != selected.run]
+    options = (NOTHING, *others, *(f"saved:{n}" for n, e in saved.items() if e.state == DONE))
+    return knobs.choice(
+        "beside", "Compare with", options, NOTHING,
+        show=lambda v: v.removeprefix("saved:") + (" (saved)" if v.startswith("saved:") else ""),
+        help="The same image by other weights or another run, beside it and in the same colours.",
+    )  # fmt: skip
+
+
+def _settings(network: str) -> tuple[PatchCoreSettings, int]:
+    stages = [n for n in selectable_layers(network) if n.startswith("layer") and "." not in n]
+    default = DEFAULTS.layers if stages else SALIENCY_LEVELS[network][2:4]
+    with st.expander("PatchCore settings", icon=":material/tune:"):
+        first, second, third = st.columns(3)
+        with first:
+            layers = knobs.several(
+                "pclayers", "Layers", stages or selectable_layers(network), default,
+                help="Whose features are compared: shallow ones know texture, deep ones parts.",
+            )  # fmt: skip
+            size = knobs.choice(
+                "pcsize", "Image side, pixels", SIZES, DEFAULTS.image_size,
+                help="Photos are squashed to this square; small defects need a larger one.",
+            )  # fmt: skip
+        with second:
+            coreset = knobs.choice(
+                "coreset", "Share kept in the bank", CORESETS, DEFAULTS.coreset,
+                show=lambda share: f"{share:.2%}".replace(".00%", "%"),
+                help="Patches of good parts that are remembered: fewer are faster and forget rare"
+                " normal looks. The paper keeps 0.1% and 1%.",
+            )  # fmt: skip
+            seed = knobs.number(
+                "pcseed", "Seed", 0, 2**31 - 1, 0,
+                help="Of the first patch picked: a tiny bank depends on it, so try several.",
+            )  # fmt: skip
+        with third:
+            neighbours = knobs.slider(
+                "nn", "Neighbours", 1, 9, DEFAULTS.neighbours,
+                help="Nearest normal patches averaged: more are calmer and less sharp.",
+            )  # fmt: skip
+            sigma = knobs.slider(
+                "sigma", "Smoothing, pixels", 0.0, 16.0, DEFAULTS.sigma, step=0.5,
+                help="Gaussian blur of the heatmap: none shows the patches, much drowns small"
+                " defects. Image scores are taken before it.",
+            )  # fmt: skip
+        st.caption(
+            "Neighbours and smoothing change this image's heatmap at once; the numbers of the"
+            " whole test set follow when they are computed again."
+        )
+    settings = DEFAULTS.replace(
+        layers=layers, image_size=size, coreset=coreset, neighbours=neighbours, sigma=sigma
+    )
+    return settings, seed or 0

@@ -1,0 +1,273 @@
+"""Evaluations for the Inspect page: found on disk, or computed once a process in a thread.
+
+A page's script ends whenever the visitor touches a control; an evaluation takes seconds to
+minutes. So it runs in a thread of its own and leaves its result in the cache folder, whole or not
+at all, under a key of everything it depends on. Any number of sessions may ask for one at the same
+time; it is computed once, and one after another, for two at once would only share the cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from app.shared import caches, public
+from app.shared.selection import Selection
+from app.shared.uploads import uploads_folder
+from cutswap.config import PatchCoreSettings
+from cutswap.data.datasets import Category
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.scored_set import evaluation_key
+from cutswap.evaluation.unlabelled import is_labelled
+from cutswap.networks.backbone import Backbone
+from cutswap.utils.cache_folder import cache_folder
+from cutswap.utils.files import read_json
+
+SMALL = 120  # images of a category that is evaluated without asking: under half a minute
+KEPT = 12  # evaluations in the cache folder; each is 50 to 100 MB with its network
+SECONDS_AN_IMAGE = 0.1  # 256 pixels, ResNet18, one core; replaced by what was last measured
+PICKS_A_SECOND = 5e9  # coreset: distances times dimensions, measured on the same core
+
+_log = logging.getLogger(__name__)
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An evaluation somebody asks for.
+
+    Attributes:
+        category: what is scored.
+        network: torchvision's name of the feature extractor.
+        weights: embedded, imagenet, random, or a run's path.
+        settings: PatchCore's.
+        seed: of the coreset.
+    """
+
+    category: Category
+    network: str
+    weights: str
+    settings: PatchCoreSettings
+    seed: int = 0
+
+    @property
+    def backbone(self) -> Backbone:
+        """The feature extractor.
+
+        Raises:
+            CutSwapError: its weights are missing, damaged, or cannot be downloaded.
+        """
+        return caches.network(self.network, self.weights)
+
+    @property
+    def key(self) -> str:
+        """Hex name of the evaluation; another one whenever anything it depends on changes."""
+        return evaluation_key(self.category, self.backbone.fingerprint, self.settings, self.seed)
+
+    @property
+    def folder(self) -> Path:
+        """Where it is, or will be."""
+        kind = "evaluations" if is_labelled(self.category) else "unlabelled"
+        return cache_folder() / kind / self.key
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is there, as far as its last file tells."""
+        name = "result.json" if is_labelled(self.category) else "unlabelled.json"
+        return (self.folder / name).is_file()
+
+    @property
+    def count(self) -> int:
+        """Photos to look at."""
+        return len(self.category.train) + len(self.category.test)
+
+
+def network_of(selected: Selection) -> str:
+    """Name of the network that the selected weights belong to: a run says which it tuned."""
+    if selected.weights == selected.run:  # embedded, imagenet or random
+        return "resnet18"
+    try:
+        training = read_json(Path(selected.weights) / "settings.json")["training"]
+        return str(training["backbone"])
+    except (CutSwapError, LookupError, TypeError):  # loading the weights will say what is wrong
+        return "resnet18"
+
+
+@dataclass
+class Work:
+    """An evaluation on its way.
+
+    Attributes:
+        stage: what it is doing.
+        done: of `total` steps of the stage.
+        total: 0 where unknown.
+        error: why it failed.
+    """
+
+    stage: str = "waiting for another evaluation to finish"
+    done: int = 0
+    total: int = 0
+    error: CutSwapError | None = None
+    thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread is at work."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def notify(self, stage: str, done: int, total: int) -> None:
+        """Keep what the library reports."""
+        self.stage, self.done, self.total = stage, done, total
+
+
+def _is_upload(category: Category) -> bool:
+    return category.root.is_relative_to(uploads_folder())
+
+
+class Workshop:
+    """All evaluations of this process by key; safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._works: dict[str, Work] = {}
+        self.seconds_an_image = SECONDS_AN_IMAGE
+
+    def of(self, key: str) -> Work | None:
+        """The work on a key, running, done or failed."""
+        return self._works.get(key)
+
+    def start(self, wanted: Wanted) -> None:
+        """Compute unless it is there or somebody is at it.
+
+        Raises:
+            CutSwapError: the weights cannot be loaded, or in public mode it is not the demo.
+        """
+        if not wanted.category.root.is_relative_to(cache_folder()) or _is_upload(wanted.category):
+            public.need_private("scoring")
+        key, folder, backbone = wanted.key, wanted.folder, wanted.backbone
+        with self._lock:
+            work = self._works.get(key)
+            if work is None or not work.is_running:
+                work = Work()
+                work.thread = threading.Thread(
+                    target=self._run, args=(work, wanted, backbone, folder), daemon=True,
+                    name=f"evaluation {key[:8]}",
+                )  # fmt: skip
+                self._works[key] = work
+                work.thread.start()
+
+    def _run(self, work: Work, wanted: Wanted, backbone: Backbone, folder: Path) -> None:
+        with _one_at_a_time:
+            began = time.monotonic()
+            try:
+                if not wanted.is_done:
+                    shutil.rmtree(folder, ignore_errors=True)  # half of it may be left
+                    _write_whole(folder, lambda out: _compute(wanted, backbone, out, work.notify))
+                    took = time.monotonic() - began - _coreset_seconds(wanted)
+                    self.seconds_an_image = max(took / wanted.count, 0.01) / _weight(wanted)
+            except CutSwapError as error:
+                work.error = error
+            except Exception as error:  # the thread's own last words; the page shows the sentence
+                _log.exception("evaluation failed")
+                work.error = CutSwapError(
+                    "the evaluation", expected="to finish", found=type(error).__name__,
+                    fix="see the app's log, then try again or choose other settings",
+                )  # fmt: skip
+
+
+@st.cache_resource(show_spinner=False)
+def workshop() -> Workshop:
+    """The process's one."""
+    return Workshop()
+
+
+def estimate(wanted: Wanted) -> float:
+    """Seconds an evaluation will take, from what the last one took here."""
+    reading = workshop().seconds_an_image * wanted.count * _weight(wanted)
+    return reading + _coreset_seconds(wanted)
+
+
+def shown_seconds(seconds: float) -> str:
+    """`about 7 s`, `about 3 min`."""
+    return f"about {max(1, round(seconds))} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
+
+
+def _coreset_seconds(wanted: Wanted) -> float:
+    settings = wanted.settings
+    stride = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}.get(settings.layers[0], 8)
+    patches = (settings.image_size / stride) ** 2 * len(wanted.category.train)
+    return settings.coreset * patches**2 * (settings.projection or 384) / PICKS_A_SECOND
+
+
+def _weight(wanted: Wanted) -> float:
+    """How much longer a photo takes than one of 256 pixels."""
+    return (wanted.settings.image_size / 256) ** 2
+
+
+def _compute(
+    wanted: Wanted, backbone: Backbone, out: Path, notify: Callable[[str, int, int], None]
+) -> None:
+    from cutswap.data.loading import CheckedCategory
+    from cutswap.data.problems import find_problems, usable
+    from cutswap.evaluation.evaluate import evaluate, write_evaluation
+    from cutswap.evaluation.unlabelled import score_unlabelled
+
+    problems = find_problems(
+        wanted.category, progress=lambda done, total: notify("checking photos", done, total)
+    )
+    kept, left_out = usable(wanted.category, problems, skip_bad=True)
+    if is_labelled(wanted.category):
+        found = evaluate(
+            CheckedCategory(kept, left_out), backbone, wanted.settings,
+            seed=wanted.seed, notify=notify,
+        )  # fmt: skip
+        write_evaluation(found, out, notify)
+    else:
+        score_unlabelled(kept, backbone, wanted.settings, out, seed=wanted.seed, notify=notify)
+
+
+def _write_whole(folder: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary folder and give it its name when it is complete."""
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _prune(folder.parent)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        write(temporary)
+        with contextlib.suppress(FileExistsError):  # another process was first: the same content
+            temporary.rename(folder)
+    except OSError as error:
+        if folder.is_dir():
+            return
+        raise CutSwapError(
+            folder,
+            expected="to be able to write the evaluation (50 to 100 MB)",
+            found=error.strerror or error,
+            fix="free disk space, or set CUTSWAP_CACHE to a folder that you can write",
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest evaluations beyond `KEPT`, and what killed processes left an hour ago."""
+    aged = []
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            age = time.time() - path.stat().st_mtime
+            if not path.name.startswith("."):
+                aged.append((age, path))
+            elif age > 3600:
+                shutil.rmtree(path, ignore_errors=True)
+    for _, path in sorted(aged)[KEPT - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)

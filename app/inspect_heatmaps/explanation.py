@@ -1,0 +1,126 @@
+"""Words of the Inspect page: how it works, the command line, and the figures of the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app.inspect_heatmaps.controls import Asked
+from app.shared.howto import command_line, data_flags, how_it_works
+from app.shared.selection import PRETRAINED
+from cutswap.config import PatchCoreSettings
+from cutswap.evaluation.scored_set import ScoredSet
+
+FLAGS = {
+    "layers": "--layers", "image_size": "--image-size", "coreset": "--coreset",
+    "projection": "--projection", "neighbours": "--neighbours", "reweight": "--reweight",
+    "sigma": "--sigma", "shards": "--shards",
+}  # fmt: skip
+FIGURES = (
+    ("image_auroc", "image AUROC"),
+    ("pixel_auroc", "pixel AUROC"),
+    ("aupro", "AUPRO"),
+    ("image_average_precision", "image AP"),
+    ("f1_max", "best image F1"),
+    ("pixel_f1_max", "best pixel F1"),
+)
+
+
+def explanation() -> None:
+    """PatchCore in four sentences and two equations."""
+    how_it_works(
+        r"""
+PatchCore remembers what normal looks like. The network's features of all good photos, averaged
+over 3 x 3 neighbours, are patches; a **coreset** of them, spread as far apart as possible, is the
+memory bank $\mathcal{M}$. A patch $p$ of a new photo is as suspicious as it is far from everything
+in the bank, and a photo is as suspicious as its worst patch:
+
+$$d(p) = \min_{m \in \mathcal{M}} \lVert p - m \rVert_2, \qquad
+s^* = \max_{p \in \mathcal{P}(x)} d(p).$$
+
+With several neighbours $d$ is the mean of the nearest distances. All $d(p)$, enlarged to the photo
+and smoothed, are the heatmap. Nothing here has seen a defect: the network $\phi$ is either
+pretrained or tuned on CutSwap negatives. A distance is no probability, so somebody has to draw the
+line: the **threshold**. The image threshold decides which parts are sorted out, the pixel
+threshold how large a defect is drawn.
+"""
+    )
+
+
+def commands(asked: Asked) -> None:
+    """The command that gives the very numbers on this page."""
+    if asked.saved is not None:
+        summary = asked.saved.summary
+        line = saved_command(summary) if summary else None
+        if line is not None:
+            maps = ["export", "maps", "--evaluation", asked.saved.path, "--out", "out/maps"]
+            command_line(
+                line, maps,
+                note="The first writes these numbers anew; the second their heatmaps as float32"
+                " TIFFs, for the MVTec AD evaluation script.",
+            )  # fmt: skip
+        return
+    selected, wanted = asked.selected, asked.wanted
+    flags: list[object] = data_flags(selected.dataset.root, selected.category.name)  # type: ignore[assignment]
+    flags += weights_flags(wanted.weights)
+    flags += settings_flags(wanted.settings.to_dict(), wanted.seed)
+    command_line(
+        ["evaluate", *flags, "--skip-bad", "--out", "runs/inspected"],
+        note="Writes scores.csv, raw and coloured heatmaps and the memory bank; below the runs"
+        " folder this page offers it under Numbers from.",
+    )
+
+
+def weights_flags(weights: str) -> list[object]:
+    """`--weights imagenet` or `--run FOLDER`; the default weights need none."""
+    if weights == "embedded":
+        return []
+    return ["--weights", weights] if weights in PRETRAINED else ["--run", weights]
+
+
+def settings_flags(settings: dict[str, Any], seed: int) -> list[object]:
+    """Flags of the settings that are not at their default."""
+    default = PatchCoreSettings().to_dict()
+    flags: list[object] = []
+    for name, flag in FLAGS.items():
+        value = settings.get(name, default[name])  # older records lack newer settings
+        if value != default[name]:
+            shown = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            flags += [flag, "none" if shown is None else shown]
+    return flags + (["--seed", seed] if seed else [])
+
+
+def saved_command(summary: dict[str, Any]) -> list[object] | None:
+    """The command behind a saved evaluation, or None where it does not say."""
+    try:
+        source = str(summary["weights"]["source"])
+        if source.startswith("fine-tuned run "):
+            weights: list[object] = ["--run", source.removeprefix("fine-tuned run ")]
+        else:
+            weights = [] if source == "embedded" else ["--weights", source]
+        root = str(summary["data"]["root"])
+        settings = settings_flags(dict(summary["patchcore"]), int(summary["seed"]))
+    except (LookupError, TypeError, ValueError):
+        return None
+    return ["evaluate", "--data", root, *weights, *settings, "--out", "runs/again"]
+
+
+def figures(found: ScoredSet) -> None:
+    """One line on what the whole test set came to."""
+    summary = found.summary
+    shown = [
+        f"{title} **{summary[key]:.3f}**"
+        for key, title in FIGURES
+        if isinstance(summary.get(key), (int, float))
+    ]
+    left_out = summary["data"].get("left_out") or []
+    more = f" {len(left_out)} unusable files were left out." if left_out else ""
+    st.markdown(" · ".join(shown))
+    layers = "+".join(found.settings.layers)
+    st.caption(
+        f"{summary['n_train']} good photos learnt from, {len(found.names)} test photos"
+        f" ({int(found.labels.sum())} defective), bank of {summary.get('bank_size', '?')} patches,"
+        f" {layers}, coreset {found.settings.coreset:g}, seed {summary['seed']},"
+        f" {summary.get('seconds', '?')} s.{more}"
+    )

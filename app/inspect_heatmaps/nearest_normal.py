@@ -1,0 +1,84 @@
+"""The most similar normal thing the bank has seen, as two crops side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app.inspect_heatmaps import caches as inspect_caches
+from app.inspect_heatmaps.caches import BankKey
+from app.inspect_heatmaps.picture import boxed
+from app.shared.caches import PhotoKey
+from app.viewer.pictures import jpeg
+from cutswap.data.datasets import Record
+from cutswap.patchcore.nearest_normal import Crop, NearestNormal, patch_at
+
+CROP = 360  # pixels, about as wide as it is shown
+_PLACE = "inspect.place"
+
+
+def compared(bank: BankKey, record: Record, size: int, train: Sequence[Record]) -> NearestNormal:
+    """The patch that was clicked on in this image, or its hottest, and its nearest normal one.
+
+    Args:
+        bank: the memory bank.
+        record: the photo.
+        size: side it was scored at, pixels.
+        train: training photos of the bank.
+
+    Raises:
+        CutSwapError: see `nearest_normal`.
+    """
+    key = PhotoKey.of(record.image, size)
+    cell = None
+    kept = st.session_state.get(_PLACE)
+    if kept is not None and kept[0] == record.name:
+        grid = inspect_caches.prediction(bank, key).distances.shape[1:]
+        cell = patch_at(kept[1], (int(grid[0]), int(grid[1])))
+    return inspect_caches.nearest(bank, key, train, cell)
+
+
+def remember_place(record: Record, place: tuple[float, float]) -> None:
+    """Keep a click for the next rerun; it counts for this image only."""
+    st.session_state[_PLACE] = (record.name, place)
+
+
+def section(found: NearestNormal, record: Record) -> None:
+    """Both crops and what they mean."""
+    st.subheader("The most similar normal thing it has seen", anchor=False)
+    kept = st.session_state.get(_PLACE)
+    is_clicked = kept is not None and kept[0] == record.name
+    left, right, words = st.columns([1, 1, 2])
+    with left:
+        _crop(found.test, f"{'The place you clicked' if is_clicked else 'Hottest patch'} of"
+              f" {record.name}")  # fmt: skip
+    with right:
+        _crop(found.normal, f"Nearest normal patch, of {found.record.name}")
+    with words:
+        st.markdown(
+            f"They are **{found.distance:.3g}** apart; that is the heat at this place"
+            f" before it is smoothed. The normal patch is number {found.item + 1} of the bank: row"
+            f" {found.normal.cell[0] + 1}, column {found.normal.cell[1] + 1} of"
+            f" {found.record.name}."
+        )
+        st.caption(
+            "The frame is the patch, the rest its surroundings; the network sees about that much."
+            " Do the two look alike? Then the network calls something unusual that you would"
+            " not. Click anywhere in the heatmap to compare another place."
+        )
+        if is_clicked:
+            st.button("Back to the hottest patch", on_click=_forget, icon=":material/undo:",
+                      help="The patch that the image's score is about.")  # fmt: skip
+
+
+def _crop(crop: Crop, says: str) -> None:
+    scale = max(1, CROP // max(crop.photo.shape[0], 1))
+    st.image(
+        jpeg(boxed(crop.photo, crop.inner, scale)), caption=says, width="stretch",
+        alt=f"{says}: row {crop.cell[0] + 1}, column {crop.cell[1] + 1} of the patch grid, framed",
+    )  # fmt: skip
+
+
+def _forget() -> None:
+    st.session_state.pop(_PLACE, None)

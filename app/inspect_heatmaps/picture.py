@@ -1,0 +1,128 @@
+"""A scored photo as the viewer shows it: heat, outline, legend, and alt text made from facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from app.shared import caches
+from app.shared.caches import PhotoKey
+from app.viewer.viewer import Box, Legend, Picture
+from cutswap.data.datasets import Record
+from cutswap.utils.overlays import colourise
+
+SHARP = 512  # pixels of the photo below; heat and outline are as fine as they were scored
+FRAMED = "Yellow frame: the patch compared below; click another place to compare that."
+CONTOUR = (0, 255, 255)  # no colour of the heat
+
+
+@dataclass(frozen=True)
+class Heat:
+    """One photo and what was found on it.
+
+    Attributes:
+        record: the photo.
+        values: (S, S) float32, smoothed distances to the bank.
+        score: of the image.
+        mask: (S, S) bool, True on the marked defect; None where none is marked.
+        span: values shown black and bright yellow.
+        span_says: what that range covers, for the legend.
+    """
+
+    record: Record
+    values: np.ndarray
+    score: float
+    mask: np.ndarray | None
+    span: tuple[float, float]
+    span_says: str
+
+    @property
+    def size(self) -> int:
+        """Side S, pixels."""
+        return int(self.values.shape[0])
+
+
+def picture(
+    heat: Heat,
+    *,
+    pixel_threshold: float | None = None,
+    contour: bool = False,
+    cell_box: tuple[float, float, float, float] | None = None,
+    verdict: str = "",
+    tag: str = "",
+) -> Picture:
+    """What the viewer shows of a scored photo.
+
+    Args:
+        heat: the photo and its heatmap.
+        pixel_threshold: pixels at or above it are called defective.
+        contour: whether those are outlined in the heat.
+        cell_box: (y, x, height, width) of the patch compared below, pixels of the heatmap.
+        verdict: of the image, for the alt text.
+        tag: text in the corner.
+    """
+    factor = max(1, SHARP // heat.size)
+    photo = caches.photo(PhotoKey.of(heat.record.image, heat.size * factor))
+    low, high = heat.span
+    coloured = colourise(heat.values, low, high)
+    says = heat.span_says
+    marks: tuple[tuple[float, str], ...] = ()
+    if pixel_threshold is not None:
+        share = (pixel_threshold - low) / max(high - low, 1e-30)
+        if 0 <= share <= 1:
+            marks = ((share, f"pixel threshold {pixel_threshold:.4g}"),)
+        if contour:
+            coloured = _outlined(coloured, heat.values >= pixel_threshold, factor)
+            says += "; cyan: called defective"
+    mask = None
+    if heat.mask is not None and heat.mask.any():
+        mask = np.kron(heat.mask, np.ones((factor, factor), bool))
+    boxes: tuple[Box, ...] = ()
+    if cell_box is not None:
+        y, x, height, width = (v * factor for v in cell_box)
+        boxes = (Box((y, x, height, width)),)
+    return Picture(
+        photo, heat=coloured, mask=mask, boxes=boxes, left=tag,
+        legend=Legend(f"{low:.3g}", f"{high:.3g}", says, marks),
+        alt=alt_text(heat, verdict), caption=FRAMED if boxes else "",
+    )  # fmt: skip
+
+
+def alt_text(heat: Heat, verdict: str = "") -> str:
+    """`Heatmap of test/crack/003: peak 3.21 in the upper left, inside the marked defect; ...`."""
+    y, x = np.unravel_index(int(heat.values.argmax()), heat.values.shape)
+    vertical = ("upper", "middle", "lower")[min(2, 3 * int(y) // heat.size)]
+    side = ("left", "centre", "right")[min(2, 3 * int(x) // heat.size)]
+    text = f"Heatmap of {heat.record.name}: peak {heat.values[y, x]:.3g} in the {vertical} {side}"
+    if heat.mask is not None and heat.mask.any():
+        text += f", {'inside' if heat.mask[y, x] else 'outside'} the marked defect"
+    return f"{text}; image score {heat.score:.3g}" + (f", {verdict}" if verdict else "")
+
+
+def boxed(photo: np.ndarray, inner: tuple[float, float, float, float], scale: int) -> np.ndarray:
+    """A crop enlarged, with the patch framed in white on black.
+
+    Args:
+        photo: (h, w, 3) uint8.
+        inner: (y, x, height, width) of the patch in it, pixels.
+        scale: times larger.
+    """
+    size = (photo.shape[1] * scale, photo.shape[0] * scale)
+    large = np.ascontiguousarray(cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC))
+    y, x, height, width = (round(v * scale) for v in inner)
+    for colour, thickness in (((0, 0, 0), 5), ((255, 255, 255), 2)):
+        cv2.rectangle(large, (x, y), (x + width, y + height), colour, thickness)
+    return large
+
+
+def _outlined(coloured: np.ndarray, called: np.ndarray, factor: int) -> np.ndarray:
+    """Heat enlarged to the photo's size with the border of what is called defective."""
+    size = (coloured.shape[1] * factor, coloured.shape[0] * factor)
+    large = cv2.resize(coloured, size, interpolation=cv2.INTER_LINEAR)
+    wide = np.kron(called, np.ones((factor, factor), bool)).astype(np.uint8)
+    shapes, _ = cv2.findContours(wide, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    drawn = np.ascontiguousarray(large)
+    cv2.drawContours(drawn, shapes, -1, CONTOUR, 2)
+    return drawn

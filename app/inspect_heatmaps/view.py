@@ -1,0 +1,244 @@
+"""What the Inspect page shows: one image large, all images as a list, and what a threshold does.
+
+Order matters for speed: sliders and the picture come before tables and charts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from app.inspect_heatmaps import caches as inspect_caches
+from app.inspect_heatmaps import charts as inspect_charts
+from app.inspect_heatmaps import compare as inspect_compare
+from app.inspect_heatmaps import explanation as inspect_words
+from app.inspect_heatmaps import missed as inspect_missed
+from app.inspect_heatmaps import nearest_normal as inspect_nearest
+from app.inspect_heatmaps import thresholds as inspect_thresholds
+from app.inspect_heatmaps import unlabelled as inspect_unlabelled
+from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
+from app.inspect_heatmaps.controls import NOTHING, Asked, controls
+from app.inspect_heatmaps.gallery import gallery, verdict, worst_first
+from app.inspect_heatmaps.picture import Heat, picture
+from app.inspect_heatmaps.resolve import resolve, wait_for
+from app.inspect_heatmaps.thresholds import Verdicts
+from app.shared import caches
+from app.shared.caches import PhotoKey
+from app.shared.page_parts import plain_errors
+from app.shared.selection import Selection, select
+from app.viewer.viewer import Picture, viewer
+from cutswap.data.datasets import Record
+from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.evaluation.thresholds import Tally
+from cutswap.evaluation.unlabelled import is_labelled
+from cutswap.patchcore.nearest_normal import NearestNormal
+
+
+def show(selected: Selection) -> None:
+    """The page below its title.
+
+    Raises:
+        CutSwapError: weights that cannot be loaded, a damaged evaluation.
+    """
+    asked = controls(selected)
+    slot = st.empty()
+    body, tail = st.container(), st.container()
+    with tail:  # drawn first: the body may wait for an evaluation
+        inspect_words.explanation()
+        inspect_words.commands(asked)
+    with body:
+        if asked.saved is None and not is_labelled(selected.category):
+            inspect_unlabelled.show(asked)
+            return
+        resolved = resolve(asked)
+        if resolved.found is None:
+            _photo_alone(selected)
+        else:
+            _Screen.of(asked, resolved.found).draw()
+    if resolved.is_waiting:
+        wait_for(asked.wanted, slot)
+    inspect_compare.wait(asked, slot)
+
+
+def _photo_alone(selected: Selection) -> None:
+    """In the place of the picture to come."""
+    photo = caches.photo(PhotoKey.of(selected.record.image, 512))
+    left, _ = st.columns([3, 2])
+    with left:
+        viewer(
+            Picture(photo, alt=f"{selected.record.name}, not scored", left="not scored"),
+            key="heat", memory="heat", group="heat",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Screen:
+    """Everything that one rerun draws."""
+
+    asked: Asked
+    found: ScoredSet
+    images: Tally
+    truth: Truth | None
+    index: int | None  # of the selected image in the test set; None for a training photo
+
+    @classmethod
+    def of(cls, asked: Asked, found: ScoredSet) -> _Screen:
+        truth = None
+        if found.records is None and found.lost is not None:
+            st.warning(
+                f"The photos of these numbers are gone or changed: {found.lost.found}"
+                f" ({found.lost.subject}). To fix it: {found.lost.fix}.",
+                icon=":material/folder_off:",
+            )
+        with plain_errors("the masks"):
+            truth = inspect_caches.truth(found)
+        name = asked.selected.record.name
+        index = found.names.index(name) if name in found.names else None
+        return cls(asked, found, inspect_caches.image_tally(found), truth, index)
+
+    @property
+    def record(self) -> Record:
+        return self.asked.selected.record
+
+    @property
+    def bank(self) -> BankKey:
+        return BankKey.of(self.found.bank_file)
+
+    @property
+    def train(self) -> Sequence[Record]:
+        """Photos the bank was fitted on: without those that were left out."""
+        out = {entry.get("path") for entry in self.found.summary["data"].get("left_out", [])}
+        return [r for r in self.asked.selected.category.train if str(r.image) not in out]
+
+    def draw(self) -> None:
+        top, middle, line, thresholds, missed, near, curves = (st.container() for _ in range(7))
+        pixels = inspect_thresholds.tally_of(self.truth)
+        with thresholds:
+            st.subheader("Threshold, mistakes and their price", anchor=False)
+            verdicts = inspect_thresholds.controls(self.found, self.images, pixels)
+        heat = compared = None
+        with middle:
+            if self.asked.versus == NOTHING:
+                left, right = st.columns([3, 2])
+            else:  # two pictures need the whole width
+                left, right = st.container(), st.container()
+            with left, plain_errors("the heatmap"):
+                heat = self.heat()
+                compared = self._picture(heat, verdicts)
+            with right, plain_errors("the list of images"):
+                self._gallery(verdicts)
+        with top, plain_errors("the verdict"):
+            self._headline(heat, verdicts)
+        with line, plain_errors("the scores"):
+            self._number_line(heat, verdicts)
+        with missed, plain_errors("which defects are missed"):
+            masks = None if self.truth is None else self.truth.masks
+            acting = self.images.acting(verdicts.image)
+            inspect_missed.section(self.found, masks, acting)
+        with near, plain_errors("the nearest normal patch"):
+            if heat is not None and compared is not None:
+                inspect_nearest.section(compared, self.record)
+        with curves, plain_errors("the curves"):
+            inspect_thresholds.curves(verdicts, self.images, pixels)
+        inspect_words.figures(self.found)
+
+    def heat(self) -> Heat:
+        """The selected image's heatmap: as evaluated, or anew where settings allow it at once."""
+        found, wanted = self.found, self.asked.wanted.settings
+        size = found.size
+        live = None
+        own = found.settings
+        is_other_scoring = (wanted.neighbours, wanted.sigma) != (own.neighbours, own.sigma)
+        is_preview = self.asked.saved is None and is_other_scoring
+        if self.index is None or is_preview:
+            scoring = Scoring(wanted.neighbours, own.reweight, wanted.sigma) if is_preview else None
+            live = inspect_caches.prediction(
+                self.bank, PhotoKey.of(self.record.image, size), scoring
+            )
+        if live is not None:
+            values, score = live.heatmaps[0], float(live.scores[0])
+        else:
+            assert self.index is not None  # noqa: S101 - else it is scored above
+            values, score = found.heatmaps[self.index], float(found.scores[self.index])
+        mask = None
+        if self.index is not None and self.truth is not None and self.truth.masks is not None:
+            mask = self.truth.masks[self.index]
+        return Heat(self.record, values, score, mask, *self._span(values))
+
+    def _span(self, values: Any) -> tuple[tuple[float, float], str]:
+        if self.asked.stretch:
+            return (
+                (float(values.min()), float(values.max())),
+                "distance to normal, stretched to this image alone: do not compare pictures",
+            )
+        return (
+            self.found.range,
+            f"distance to normal; one range for all {len(self.found.names)} test images",
+        )
+
+    def _picture(self, heat: Heat, verdicts: Verdicts) -> NearestNormal | None:
+        compared = None
+        with plain_errors("the nearest normal patch"):
+            compared = inspect_nearest.compared(self.bank, self.record, heat.size, self.train)
+        drawn = picture(
+            heat, pixel_threshold=verdicts.pixel, contour=self.asked.contour,
+            cell_box=None if compared is None else compared.test.box,
+            verdict=self._verdict(heat.score, verdicts),
+        )  # fmt: skip
+        place = inspect_compare.beside(self.asked, self.found, self.index, heat, drawn)
+        if place is not None:
+            inspect_nearest.remember_place(self.record, place)
+            st.rerun()
+        return compared
+
+    def _verdict(self, score: float, verdicts: Verdicts) -> str:
+        called = score >= self.images.acting(verdicts.image)
+        if self.index is None:
+            return "called defective" if called else "called good"
+        return verdict(bool(self.found.labels[self.index]), called)
+
+    def _headline(self, heat: Heat | None, verdicts: Verdicts) -> None:
+        if heat is None:
+            return
+        good = self.found.scores[~self.found.labels]
+        higher = int((good < heat.score).sum())
+        name = self.record.name
+        what = "" if self.index is not None else " A training photo: the bank has seen it."
+        st.markdown(
+            f"**{self._verdict(heat.score, verdicts)}** · {name} · score **{heat.score:.3f}**,"
+            f" threshold {verdicts.image:.3f} · higher than {higher} of {len(good)} good test"
+            f" images.{what}"
+        )
+
+    def _gallery(self, verdicts: Verdicts) -> None:
+        found = self.found
+        acting = self.images.acting(verdicts.image)
+        texts = [verdict(bool(d), bool(s >= acting))
+                 for d, s in zip(found.labels, found.scores, strict=True)]  # fmt: skip
+        order = worst_first(found.scores, found.labels, acting)
+        gallery(found.names, found.records, found.scores, texts, order, self.record.name)
+
+    def _number_line(self, heat: Heat | None, verdicts: Verdicts) -> None:
+        found = self.found
+        turn = st.session_state.get("inspect.turn.line", 0)
+        key = f"line.{turn}"
+
+        def choose() -> None:
+            number = inspect_thresholds.first_value(st.session_state.get(key))
+            if number is not None:
+                select(image=found.names[int(number)])
+                st.session_state["inspect.turn.line"] = turn + 1
+
+        here = None if heat is None else heat.score
+        st.plotly_chart(
+            inspect_charts.number_line(
+                found.names, found.scores, found.labels, here, verdicts.image
+            ),
+            width="stretch", key=key, on_select=choose, selection_mode="points",
+            config={"displayModeBar": False},
+            alt=f"Scores of {len(found.names)} test images on a line; this image at"
+            f" {here if here is None else round(here, 3)}, threshold {verdicts.image:.3f}",
+        )  # fmt: skip

@@ -1,0 +1,116 @@
+"""Evaluate the selected category into the runs folder, in a process of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import streamlit as st
+
+from app.inspect_heatmaps.choices import CORESETS
+from app.inspect_heatmaps.evaluations import Wanted, estimate, network_of, shown_seconds
+from app.inspect_heatmaps.explanation import weights_flags
+from app.shared import jobs, knobs, workspace
+from app.shared.howto import data_flags
+from app.shared.page_parts import show_error
+from app.shared.selection import Selection, found_runs
+from cutswap.config import PatchCoreSettings
+from cutswap.errors import CutSwapError
+from cutswap.runs.job_log import log_tail
+from cutswap.runs.states import DONE, read_evaluation
+from cutswap.runs.status import jobs_ahead
+
+_STARTED = "results.evaluating"  # session: the folder this visitor asked for last
+
+
+def add_evaluation(selected: Selection) -> None:
+    """Coreset, seed, the button, and what became of the last press."""
+    category = selected.category
+    good = sum(r.is_good for r in category.test)
+    if good in (0, len(category.test)):
+        st.info(
+            f"{category.name} cannot be evaluated: that takes good and defective test photos, and"
+            f" it has {good} good and {len(category.test) - good} others. Choose another category"
+            " in the sidebar, or add photos to test/good and test/<defect>.",
+            icon=":material/rule:",
+        )
+        return
+    first, second, third = st.columns([2, 2, 3], vertical_alignment="bottom")
+    with first:
+        coreset = knobs.choice(
+            "newcoreset", "Share kept in the bank", CORESETS, 0.01,
+            show=lambda share: f"{share:.2%}".replace(".00%", "%"),
+            help="The paper's tables are at 0.1% and 1%; other shares stand beside none of them.",
+        )  # fmt: skip
+    with second:
+        seed = knobs.number(
+            "newseed", "Seed", 0, 2**31 - 1, 0,
+            help="Each seed is one more measurement in the same cell: three tell a spread.",
+        ) or 0  # fmt: skip
+    out, command = _command(selected, coreset, seed)
+    is_there = read_evaluation(out).state == DONE
+    with third:
+        seconds = estimate(
+            Wanted(
+                category, network_of(selected), selected.weights,
+                PatchCoreSettings(coreset=coreset), seed,
+            )
+        )  # fmt: skip
+        if st.button(
+            f"Evaluate {category.name} ({shown_seconds(seconds)})", type="primary",
+            icon=":material/play_arrow:", disabled=is_there or jobs.is_busy(out),
+            help="Scores the test photos with the sidebar's weights; writes the command's folder."
+            " It waits for its turn if the device is at work.",
+        ):  # fmt: skip
+            try:
+                jobs.enqueue(out, command, "auto")
+                st.session_state[_STARTED] = str(out)
+            except CutSwapError as error:
+                show_error(error)
+    if is_there:
+        st.caption(f"{out.name} is there already: choose another seed, coreset, or weights.")
+    job = (
+        jobs.queue().of(Path(st.session_state[_STARTED])) if _STARTED in st.session_state else None
+    )
+    st.fragment(_watch, run_every=1.5 if job is not None and job.is_active else None)()
+
+
+def _watch() -> None:
+    """The job's last word while it is at work; then the whole page once more."""
+    started = st.session_state.get(_STARTED)
+    if started is None:
+        return
+    out = Path(started)
+    queue = jobs.queue()
+    job, tail = queue.of(out), log_tail(out, 8)
+    if job is not None and job.is_active:
+        said, button = st.columns([5, 1], vertical_alignment="center")
+        ahead = jobs_ahead(job, queue.active())
+        word = tail[-1] if tail else "starting"
+        said.info(
+            f"{out.name}: " + (f"waits for {ahead} before it" if ahead else word),
+            icon=":material/hourglass_top:",
+        )
+        button.button("Stop", on_click=_stop, args=(out,), icon=":material/stop:",
+                      help="Nothing of it is kept.")  # fmt: skip
+        return
+    del st.session_state[_STARTED]
+    found_runs.clear()
+    if read_evaluation(out).state == DONE:
+        st.rerun()
+    st.error(f"{out.name} was not finished. Its last words are below.")
+    st.code("\n".join(tail) or "nothing was written", language=None, wrap_lines=True)
+
+
+def _stop(out: Path) -> None:
+    jobs.queue().stop(out)
+
+
+def _command(selected: Selection, coreset: float, seed: int) -> tuple[Path, list[str]]:
+    """The folder, and the argument list that writes it."""
+    name = f"{selected.category.name}-{Path(selected.run).name}-{coreset:g}-seed{seed}"
+    out = workspace.runs_folder() / re.sub(r"[^\w.-]", "-", name)
+    flags = [*data_flags(selected.dataset.root, selected.category.name)]
+    flags += [str(word) for word in weights_flags(selected.weights)]
+    flags += ["--coreset", f"{coreset:g}", "--seed", str(seed), "--out", str(out)]
+    return out, ["evaluate", *flags]

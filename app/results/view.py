@@ -1,0 +1,240 @@
+"""What the Results page shows: the table, one cell in full, a chart, the paper, exports."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.inspect_heatmaps.explanation import saved_command
+from app.results import chart as results_chart
+from app.results import evaluate as results_evaluate
+from app.results import grid as results_grid
+from app.results import open_in_inspect as results_open
+from app.results import paper as results_paper
+from app.shared import knobs, public, workspace
+from app.shared.howto import command_line, data_flags, how_it_works
+from app.shared.page_links import go_to
+from app.shared.page_parts import plain_errors
+from app.shared.selection import current, found_runs
+from cutswap.results.export import protocol_differences, to_csv, to_markdown
+from cutswap.results.table import (
+    METRIC_HELP,
+    METRICS,
+    Column,
+    PaperColumn,
+    ResultsTable,
+    Row,
+    build_table,
+)
+from cutswap.runs.find import BROKEN, FoundEvaluation, FoundRuns
+
+NOTHING = "nothing"
+SHOWN = 5  # commands listed
+
+
+def show() -> None:
+    """The page below its title.
+
+    Raises:
+        CutSwapError: the runs folder cannot be listed.
+    """
+    found = found_runs(workspace.runs_folder())
+    metric, with_cached = _controls()
+    evaluations = found.evaluations
+    if with_cached:
+        evaluations += results_open.cached_evaluations()
+    table = build_table(evaluations, found.runs, metric)
+    if table.rows:
+        _table(table, evaluations, found)
+    else:
+        st.info(
+            "No evaluations here. The paper's own numbers can be read below."
+            if public.is_public()
+            else f"No evaluation yet: none under {workspace.runs_folder()}, none kept by Inspect."
+            " The button below makes the first one. The paper's own numbers can be read meanwhile.",
+            icon=":material/table_chart:",
+        )
+    with plain_errors("the evaluation"):
+        _new()
+    _left_out(evaluations, found)
+    st.subheader("What the paper prints", anchor=False)
+    with plain_errors("the paper's tables"):
+        results_paper.tables()
+    _explanation()
+    _commands(evaluations)
+
+
+def _controls() -> tuple[str, bool]:
+    first, second = st.columns([3, 2], vertical_alignment="bottom")
+    with first:
+        metric = knobs.choice(
+            "metric", "Figure", tuple(METRICS), "image_auroc", segmented=True,
+            show=lambda m: METRICS[m],
+            help=". ".join(f"{METRICS[m]}: {text}" for m, text in METRIC_HELP.items()) + ".",
+        )  # fmt: skip
+    with second:
+        cached = knobs.toggle(
+            "cached", "With what Inspect computed", True,
+            help="Inspect keeps its last evaluations in the cache; those in the runs folder stay.",
+        )  # fmt: skip
+    return metric, cached
+
+
+def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], found: FoundRuns) -> None:
+    names = results_grid.headings(table)
+    baseline = _baseline(names)
+    cell = results_grid.grid(table, names, baseline)
+    shared = ", ".join(results_grid.shared_parts(table.setups).values())
+    notes = [f"All our columns: {shared}."] if shared else []
+    if table.paper:
+        notes.append("Columns that begin with **paper** are printed numbers, not measured here.")
+    if all(f.std is None for f in table.figures.values()):
+        notes.append("One seed a cell: no spread is known, so small differences mean nothing yet.")
+    st.caption(" ".join(notes))
+    _cell(cell, table, evaluations, found)
+    with plain_errors("the chart"):
+        st.plotly_chart(
+            results_chart.dots(table, names), width="stretch", key="results.dots",
+            config={"displayModeBar": False},
+            alt=f"{METRICS[table.metric]} of {len(table.rows)} categories, as in the table above",
+        )  # fmt: skip
+    if table.paper:
+        with st.expander(
+            "Why these columns are not the paper's experiment", icon=":material/rule:"
+        ):
+            st.markdown("\n".join(f"- {text}" for text in protocol_differences(table)))
+    _exports(table, baseline, evaluations, found)
+
+
+def _baseline(names: dict[Column, str]) -> Column | None:
+    by_name = {name: column for column, name in names.items()}
+    chosen = knobs.choice(
+        "against", "Differences to", (NOTHING, *by_name), NOTHING,
+        help="Every cell then shows, signed and shaded, how far it lies above or below this"
+        " column; the mean row compares only categories that both columns have.",
+    )  # fmt: skip
+    return by_name.get(chosen)
+
+
+def _cell(
+    cell: tuple[Row, Column] | None,
+    table: ResultsTable,
+    evaluations: tuple[FoundEvaluation, ...],
+    found: FoundRuns,
+) -> None:
+    """One cell in full, and the way to its pictures."""
+    if cell is None:
+        st.caption(":material/ads_click: Click a cell for its seeds and its pictures in Inspect.")
+        return
+    row, column = cell
+    with st.container(border=True):
+        st.markdown(f"**{row.label}**, {column.label}")
+        if isinstance(column, PaperColumn):
+            printed = table.printed(row, column)
+            text = f"{printed.label} prints {printed.value:.3f}." if printed else "Not printed."
+            st.caption(text + " There are no pictures behind it here.")
+            return
+        figure = table.figures.get((row, column))
+        if figure is None:
+            st.caption(f"{table.text(row, column)}: nothing to open.")
+            return
+        seeds = zip(figure.seeds, figure.values, strict=True)
+        st.caption(
+            f"{METRICS[table.metric]} {figure.text()}; "
+            + "; ".join(f"seed {seed}: {value:.3f}" for seed, value in seeds)
+        )
+        newest = next((e for e in evaluations if e.name == figure.names[-1]), None)
+        key = results_open.category_key(row.root)
+        page = st.session_state["pages"].get("inspect_heatmaps")
+        if newest is None or page is None:
+            return
+        if key is None:
+            st.caption(f"Its data are not known to the app: add {row.root} on the Data page.")
+            return
+        if st.button(
+            "Open in Inspect", type="primary", icon=":material/frame_inspect:",
+            on_click=results_open.inspect, args=(newest, key, found.runs),
+            help=f"Shows {newest.name}.",
+        ):  # fmt: skip
+            go_to("inspect_heatmaps")
+
+
+def _exports(
+    table: ResultsTable,
+    baseline: Column | None,
+    evaluations: tuple[FoundEvaluation, ...],
+    found: FoundRuns,
+) -> None:
+    first, second = st.columns(2)
+    first.download_button(
+        "All figures as CSV",
+        lambda: to_csv([build_table(evaluations, found.runs, m) for m in METRICS]),
+        "cutswap-results.csv", "text/csv", icon=":material/download:", width="stretch",
+        help="One line a cell with mean, spread, seeds; the paper's lines say so.",
+    )  # fmt: skip
+    second.download_button(
+        "This table as Markdown", lambda: to_markdown(table, baseline), "cutswap-results.md",
+        "text/markdown", icon=":material/download:", width="stretch",
+        help="With the differences chosen above and the reservations below it.",
+    )  # fmt: skip
+
+
+def _new() -> None:
+    selected = current()
+    if selected is None or public.is_public():
+        return
+    st.subheader("Add an evaluation", anchor=False)
+    results_evaluate.add_evaluation(selected)
+
+
+def _left_out(evaluations: tuple[FoundEvaluation, ...], found: FoundRuns) -> None:
+    broken = [e for e in evaluations if e.state == BROKEN]
+    if broken:
+        with st.expander(f"Left out: {len(broken)} broken", icon=":material/warning:"):
+            for evaluation in broken:
+                st.text(f"{evaluation.name}: {evaluation.reason}")
+    if found.not_followed:
+        st.caption(f"Links in the runs folder are not followed: {', '.join(found.not_followed)}.")
+    if not found.is_complete:
+        st.caption("The runs folder is very large: not all of it was looked at.")
+
+
+def _explanation() -> None:
+    how_it_works(
+        "- **Rows** are categories, **columns** are networks with PatchCore's settings. Two"
+        " evaluations share a cell when they differ in their seed alone; runs with the same"
+        " settings share a column, whichever category they learnt.\n"
+        "- A cell is the **mean over seeds ± the sample standard deviation**. A difference smaller"
+        " than that spread is not a finding; one seed knows no spread.\n"
+        "- The **mean row** is the unweighted mean over the categories that were run, and says how"
+        " many; two columns are compared only on categories that both have.\n"
+        "- **Image AUROC** asks $P(s_\\text{defective} > s_\\text{good})$ of image scores $s$,"
+        " **pixel AUROC** the same of pixels, **AUPRO** how well each defect, large or small, is"
+        " covered up to 30% false positive pixels.\n"
+        "- Compare with the **paper** only where data, image size, layers and weights are the same;"
+        " the list above the exports says what was not. *not run* is no zero: it was not measured."
+    )
+
+
+def _commands(evaluations: tuple[FoundEvaluation, ...]) -> None:
+    """What writes the newest evaluations, or the first."""
+    sound = sorted((e for e in evaluations if e.summary), key=lambda e: -e.changed)
+    folder = workspace.runs_folder()
+    lines: list[list[object]] = []
+    for evaluation in sound[:SHOWN]:
+        line = saved_command(evaluation.summary)
+        if line is not None:
+            is_cached = evaluation.name.startswith(results_open.CACHED)
+            name = f"again-{len(lines) + 1}" if is_cached else evaluation.name
+            lines.append([*line[:-1], folder / name])
+    if not lines:
+        selected = current()
+        data = (
+            data_flags(selected.dataset.root, selected.category.name)
+            if selected else ["--data", "FOLDER", "--category", "NAME"]
+        )  # fmt: skip
+        lines.append(["evaluate", *data, "--out", folder / "first"])
+    command_line(
+        *lines,
+        note=f"The newest {SHOWN} at most, as they were made. All that lie below {folder} are in"
+        " the table.",
+    )

@@ -1,0 +1,290 @@
+"""What the Saliency page shows: the strip of levels, one large, its clusters and its histogram.
+
+Order matters for speed: the large picture is drawn before everything that can wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from app.saliency import histogram as charts
+from app.shared import caches, knobs, public
+from app.shared.caches import Explained, PhotoKey, SaliencyKey
+from app.shared.howto import command_line, how_it_works
+from app.shared.networks import (
+    Looking,
+    class_label,
+    fusion_controls,
+    fusion_flags,
+    network_controls,
+)
+from app.shared.page_parts import plain_errors
+from app.shared.selection import Selection
+from app.viewer.pictures import CLUSTER_COLOURS
+from app.viewer.viewer import Legend, Picture, Point, viewer
+from cutswap.data.datasets import Record
+from cutswap.errors import CutSwapError
+from cutswap.saliency.clusters import Clusters
+from cutswap.saliency.fusion import FUSED
+from cutswap.utils.overlays import blend, colour_regions
+
+SIZE = 256
+SIZES = (128, 192, 256, 384, 512)
+COMPARE = ("nothing", "another image", "another layer", "other weights")
+
+
+def show(selected: Selection) -> None:
+    """The page below its title.
+
+    Raises:
+        CutSwapError: see `caches.explained`.
+    """
+    looking, size, target, compare = _settings()
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        level = _level(looking)
+    fused = level == len(looking.layers)
+    fusion = fusion_controls(looking) if fused else (1.0,) * len(looking.layers)
+    key = SaliencyKey(
+        PhotoKey.of(selected.record.image, size), looking.name, looking.weights, looking.layers,
+        target, fusion,
+    )  # fmt: skip
+    found = caches.explained(key)
+    with right:
+        k = knobs.slider(
+            "k", "Clusters K", 1, 8, 4,
+            help="K-means groups the saliency values; the paper draws patches from the top one.",
+        )  # fmt: skip
+    groups = _pair(key, found, level, k, selected.record)
+    if compare != "nothing":
+        with plain_errors("the comparison"):
+            _comparison(compare, key, level, k, selected)
+    _strip(key, found, level)
+    if groups is not None:
+        _histogram(found, level, groups)
+    st.caption(
+        f"Explained: class {class_label(found.target_class)} (score {found.score:.2f})."
+        f" {looking.name}, {found.weights}."
+    )
+    _explanation()
+    _commands(selected, key, size, target, k, level)
+
+
+def _settings() -> tuple[Looking, int, int | None, str]:
+    with st.expander("Network, layers, class, size", icon=":material/tune:"):
+        looking = network_controls()
+        first, second = st.columns(2)
+        with first:
+            target = knobs.number(
+                "class", "Class to explain", 0, 999, None,
+                help="LayerCAM asks what speaks for one class; empty means the predicted one.",
+            )  # fmt: skip
+        with second:
+            size = knobs.choice(
+                "size", "Image side, pixels", SIZES, SIZE,
+                help="The photo is squashed to this square first; training uses 256.",
+            )  # fmt: skip
+        compare = knobs.choice(
+            "versus", "Compare with", COMPARE, COMPARE[0],
+            help="A second pair of pictures below the first, on the same scale.", segmented=True,
+        )  # fmt: skip
+    return looking, size, target, compare
+
+
+def _level(looking: Looking, name: str = "layer", at: int | None = None) -> int:
+    default = looking.layers[len(looking.layers) // 2 if at is None else at]
+    layer = knobs.choice(
+        name, "Layer", (*looking.layers, FUSED), default, segmented=len(looking.layers) <= 7,
+        help="Shallow layers see edges in fine detail; deep ones see objects, coarsely; fused is"
+        " their weighted mean.",
+    )  # fmt: skip
+    return (*looking.layers, FUSED).index(layer)
+
+
+def _pair(
+    key: SaliencyKey, found: Explained, level: int, k: int, record: Record, tag: str = ""
+) -> Clusters | None:
+    """Saliency and clusters beside each other, zooming together."""
+    photo = caches.photo(key.photo)
+    values = found.maps[level]
+    layer = key.levels[level]
+    left, right = st.columns(2)
+    place_key = f"place{tag}"
+    place = st.session_state.get(place_key)
+    points = () if place is None else (_point(place, values.shape),)
+    with left:
+        grid = found.grids[level]
+        clicked = viewer(
+            Picture(
+                photo, heat=caches.heat(key, level), points=points,
+                legend=Legend("0", "1", "saliency, relative to this map's own range"),
+                alt=_alt(record, layer, values), opacity=60,
+                left=f"{_named(layer)} · {grid[0]}x{grid[1]}",
+            ),
+            key=f"saliency{tag}", memory="saliency", group="saliency", clickable=True,
+        )  # fmt: skip
+    groups = _clusters(key, level, k)
+    clicked_too = None
+    with right:
+        if groups is None:
+            st.warning(
+                f"Layer {layer} has fewer than K = {k} distinct values here"
+                f" ({len(np.unique(values))}). Lower K or choose another layer."
+            )
+        else:
+            clicked_too = viewer(
+                _cluster_picture(photo, values, groups, points, layer),
+                key=f"clusters{tag}", memory="clusters", group="saliency", clickable=True,
+            )  # fmt: skip
+    if clicked or clicked_too:
+        st.session_state[place_key] = clicked or clicked_too
+        st.rerun()
+    if place is not None and groups is not None:
+        _tell(place, values, groups)
+    return groups
+
+
+def _named(layer: str) -> str:
+    return layer if layer == FUSED else f"layer {layer}"
+
+
+def _clusters(key: SaliencyKey, level: int, k: int) -> Clusters | None:
+    try:
+        return caches.clusters(key, level, k)
+    except CutSwapError:  # fewer distinct values than K
+        return None
+
+
+def _cluster_picture(
+    photo: np.ndarray, values: np.ndarray, groups: Clusters, points: Sequence[Point], layer: str
+) -> Picture:
+    regions = groups.regions(values)
+    shares = np.bincount(regions.ravel(), minlength=groups.k) / regions.size
+    names = [
+        f"{i + 1}{' (most salient)' if i == groups.k - 1 and groups.k > 1 else ''}:"
+        f" mean {groups.centroids[i]:.2f}, {shares[i]:.0%} of the area"
+        for i in range(groups.k)
+    ]
+    return Picture(
+        photo,
+        heat=colour_regions(regions),
+        points=points,
+        legend=Legend(swatches=tuple(zip(CLUSTER_COLOURS, names, strict=False))),
+        alt=f"Clusters of layer {layer}: " + "; ".join(names),
+        opacity=60,
+        left=f"K = {groups.k}",
+    )
+
+
+def _point(place: tuple[float, float], shape: tuple[int, ...]) -> Point:
+    return Point((place[0] * shape[0], place[1] * shape[1]))
+
+
+def _tell(place: tuple[float, float], values: np.ndarray, groups: Clusters) -> None:
+    y, x = int(place[0] * values.shape[0]), int(place[1] * values.shape[1])
+    value = float(values[y, x])
+    cluster = int(groups.regions(values[y : y + 1, x : x + 1])[0, 0])
+    st.markdown(
+        f"Row {y}, column {x}: saliency **{value:.3f}**, cluster **{cluster + 1}** of {groups.k},"
+        f" {abs(value - groups.centroids[cluster]):.3f} from its centroid."
+    )
+
+
+def _strip(key: SaliencyKey, found: Explained, chosen: int) -> None:
+    """All levels small, shallow to deep."""
+    photo = caches.photo(key.photo)
+    st.markdown("**All levels, shallow to deep**")
+    row = st.container(horizontal=True)
+    for level, layer in enumerate(key.levels):
+        grid = found.grids[level]
+        row.image(
+            blend(photo, caches.heat(key, level), 0.6),
+            caption=f"{'▶ ' if level == chosen else ''}{layer} · {grid[0]}x{grid[1]}",
+            width=122, output_format="JPEG", alt=f"Saliency of layer {layer}",
+        )  # fmt: skip
+
+
+def _histogram(found: Explained, level: int, groups: Clusters) -> None:
+    st.plotly_chart(
+        charts.saliency_histogram(found.maps[level], groups),
+        width="stretch", key="histogram", config={"displayModeBar": False},
+        alt="Histogram of saliency with the cluster boundaries",
+    )  # fmt: skip
+    st.caption("Dashed: boundaries between clusters. Numbers: their centroids.")
+
+
+def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Selection) -> None:
+    """A second pair below the first."""
+    record = selected.record
+    if compare == "another image":
+        records = {r.name: r for r in [*selected.category.train, *selected.category.test]}
+        name = knobs.choice(
+            "img2", "Second image", tuple(records), next(iter(records)),
+            help="Its maps are drawn with the same network, layer and K.",
+        )  # fmt: skip
+        record = records[name]
+        key = SaliencyKey(
+            PhotoKey.of(record.image, key.photo.size), key.backbone, key.weights, key.layers,
+            key.target_class, key.fusion,
+        )  # fmt: skip
+    elif compare == "another layer":
+        deepest = len(key.layers) - 1
+        looking = Looking(key.backbone, key.weights, key.layers)
+        level = _level(looking, "layer2", deepest)
+    else:
+        words = public.offered(("random", "embedded", "imagenet"))
+        others = [w for w in words if w != key.weights]
+        weights = knobs.choice(
+            "w2", "Second weights", others, others[0],
+            help="The same network with other numbers; random weights show what training adds.",
+        )  # fmt: skip
+        key = replace(key, weights=weights)
+    found = caches.explained(key)
+    _pair(key, found, level, k, record, tag=".second")
+    st.caption(f"Below: {record.name}, {found.weights}, class {class_label(found.target_class)}.")
+
+
+def _alt(record: Record, layer: str, values: np.ndarray) -> str:
+    y, x = np.unravel_index(int(values.argmax()), values.shape)
+    vertical = ("upper", "middle", "lower")[min(2, 3 * int(y) // values.shape[0])]
+    side = ("left", "centre", "right")[min(2, 3 * int(x) // values.shape[1])]
+    return f"Saliency of layer {layer} on {record.name}: most salient in the {vertical} {side}"
+
+
+def _explanation() -> None:
+    how_it_works(
+        r"""
+A network classifies the image; LayerCAM asks each place of layer $i$ how much it speaks for
+the class $c$. With activations $A_k$ and gradients $G_k = \partial y^c / \partial A_k$,
+
+$$M_i = \mathrm{ReLU}\Big(\sum_k \mathrm{ReLU}(G_k) \cdot A_k\Big),$$
+
+enlarged bilinearly to the image and stretched to 0..1, each map by itself: a value is relative,
+never a probability. K-means then groups the *values* of one map into $K$ clusters, positions
+ignored; the cluster with the largest mean is where CutSwap anchors its patches. Deeper layers
+have a coarser grid and look at objects rather than edges. The level `fused` is the weighted mean of
+the stretched maps, stretched again: the paper names it as future work.
+"""
+    )
+
+
+def _commands(
+    selected: Selection, key: SaliencyKey, size: int, target: int | None, k: int, level: int
+) -> None:
+    looking = Looking(key.backbone, key.weights, key.layers)
+    flags: list[object] = ["--backbone", looking.name, "--weights", looking.weights]
+    flags += fusion_flags(looking, key.fusion)
+    flags += ["--image-size", size]
+    if target is not None:
+        flags += ["--target-class", target]
+    image = selected.record.image
+    command_line(
+        ["saliency", image, *flags, "--out", "maps"],
+        note=f"Writes saliency.npz (all levels and their fusion) and an overlay each. Clusters of"
+        f" {key.levels[level]} at K = {k}:"
+        " cutswap.saliency.clusters.cluster_saliency(map, k), the same call as here.",
+    )

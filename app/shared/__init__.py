@@ -1,0 +1,1 @@
+"""What several pages use: selection, knobs, caches, jobs, folders."""

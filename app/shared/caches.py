@@ -1,0 +1,176 @@
+"""What pages share across reruns and sessions: networks, photos, saliency, clusters.
+
+Everything is keyed by file, its time, and settings, never by arrays: Streamlit hashes a large
+array by a sample and would return the picture of before a scar-sized change. Values are shared
+between sessions and must not be written to. All pictures together are bounded in bytes, by
+`picture_memory`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from app.shared.picture_memory import kept
+from cutswap.data.images import read_photo, resize_photo
+from cutswap.networks.backbone import Backbone
+from cutswap.saliency.clusters import Clusters, cluster_saliency
+from cutswap.saliency.fusion import FUSED, fuse
+from cutswap.utils.overlays import colourise
+
+
+@dataclass(frozen=True)
+class PhotoKey:
+    """One photo at one size; equal keys are equal pictures.
+
+    Attributes:
+        path: its file.
+        modified: time of last change, nanoseconds.
+        size: side of the square it is squashed to, pixels.
+    """
+
+    path: Path
+    modified: int
+    size: int
+
+    @classmethod
+    def of(cls, path: Path, size: int) -> PhotoKey:
+        """The key of a file as it is now; a file that is gone has the time 0."""
+        try:
+            return cls(path, path.stat().st_mtime_ns, size)
+        except OSError:
+            return cls(path, 0, size)
+
+
+@dataclass(frozen=True)
+class SaliencyKey:
+    """What a set of maps depends on.
+
+    Attributes:
+        photo: the photo.
+        backbone: network's name.
+        weights: embedded, imagenet, random, or a path.
+        layers: shallow to deep.
+        target_class: None for the predicted one.
+        fusion: weight of each layer in one more level, their weighted mean; None: no such level.
+    """
+
+    photo: PhotoKey
+    backbone: str
+    weights: str
+    layers: tuple[str, ...]
+    target_class: int | None = None
+    fusion: tuple[float, ...] | None = None
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the maps."""
+        return self.layers if self.fusion is None else (*self.layers, FUSED)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Maps of one photo.
+
+    Attributes:
+        maps: (L, H, W) float32 in [0, 1], each of the key's levels scaled by itself.
+        grids: (h, w) of every level before it was enlarged.
+        target_class: class explained.
+        score: its score before any softmax.
+        weights: sentence on where the numbers come from.
+    """
+
+    maps: np.ndarray
+    grids: tuple[tuple[int, int], ...]
+    target_class: int
+    score: float
+    weights: str
+
+
+@st.cache_resource(max_entries=8, show_spinner="Loading the network")
+def backbone(name: str, weights: str, modified: int = 0) -> Backbone:
+    """A network; read-only, shared by all sessions. `modified` renews a path that changed."""
+    import torch
+
+    # Two sessions at once on two cores: with two threads each they wait at every barrier.
+    torch.set_num_threads(max(1, min(4, (os.cpu_count() or 1) // 2)))
+    from cutswap.networks.backbone import load_backbone
+
+    del modified
+    return load_backbone(name, weights)
+
+
+def network(name: str, weights: str) -> Backbone:
+    """`backbone`, loaded again when its file has changed."""
+    modified = 0
+    if weights not in ("embedded", "imagenet", "random"):
+        path = Path(weights)
+        file = path / "backbone.safetensors" if path.is_dir() else path
+        modified = file.stat().st_mtime_ns if file.is_file() else 0
+    return backbone(name, weights, modified)
+
+
+@kept()
+def photo(key: PhotoKey) -> np.ndarray:
+    """(S, S, 3) uint8.
+
+    Raises:
+        CutSwapError: unreadable.
+    """
+    return resize_photo(read_photo(key.path), (key.size, key.size))
+
+
+def explained(key: SaliencyKey) -> Explained:
+    """Saliency of one photo, from memory or the network; other weights of fusion ask no network.
+
+    Raises:
+        CutSwapError: an unreadable photo, a layer or class that does not exist, or weights of
+            fusion that are none.
+    """
+    return _explained(key) if key.fusion is None else _fused(key)
+
+
+@kept()
+def _fused(key: SaliencyKey) -> Explained:
+    found = _explained(replace(key, fusion=None))
+    fused = fuse(found.maps, key.fusion)
+    return replace(
+        found, maps=np.concatenate([found.maps, fused[None]]), grids=(*found.grids, fused.shape)
+    )
+
+
+@kept("Asking the network where it looks")
+def _explained(key: SaliencyKey) -> Explained:
+    from cutswap.data.images import to_image
+    from cutswap.saliency.layercam import explain
+
+    looking = network(key.backbone, key.weights)
+    picture = photo(key.photo)
+    found = explain(looking, to_image(picture[None]), key.layers, target_class=key.target_class)
+    return Explained(
+        found.upsampled(picture.shape[:2])[0].numpy(),
+        tuple((int(m.shape[1]), int(m.shape[2])) for m in found.maps),
+        int(found.classes[0]),
+        float(found.scores[0]),
+        looking.report.sentence(),
+    )
+
+
+@kept()
+def clusters(key: SaliencyKey, level: int, k: int) -> Clusters:
+    """Clusters of one level of `explained`.
+
+    Raises:
+        CutSwapError: fewer distinct values than clusters.
+    """
+    return cluster_saliency(explained(key).maps[level], k)
+
+
+@kept()
+def heat(key: SaliencyKey, level: int) -> np.ndarray:
+    """(S, S, 3) uint8 of one level in the colours of the legend."""
+    return colourise(explained(key).maps[level])

@@ -1,0 +1,126 @@
+"""Which networks and weights the Saliency and Negatives pages can look with, as page controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import streamlit as st
+
+from app.shared import knobs, public
+from app.shared.caches import network
+from cutswap.networks.backbone import BACKBONES, SALIENCY_LEVELS, Backbone
+from cutswap.networks.weights import EMBEDDED_FOLDER
+from cutswap.saliency.fusion import fusion_shares
+
+WEIGHTS = ("embedded", "imagenet", "random")
+SHOWN = {
+    "embedded": "Embedded (ships with the app)",
+    "imagenet": "ImageNet (torchvision's, from its cache or a download)",
+    "random": "Random (to compare with)",
+}
+
+
+@dataclass(frozen=True)
+class Looking:
+    """The network that looks at the image.
+
+    Attributes:
+        name: torchvision's name.
+        weights: embedded, imagenet or random.
+        layers: shallow to deep.
+    """
+
+    name: str
+    weights: str
+    layers: tuple[str, ...]
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the layers are the network's own five levels."""
+        return self.layers == SALIENCY_LEVELS[self.name]
+
+
+def network_controls() -> Looking:
+    """Network, weights and layers, each in the URL."""
+    first, second = st.columns(2)
+    with first:
+        name = knobs.choice(
+            "net", "Network", BACKBONES, "vgg16",
+            help="The paper looks with VGG16. Its embedded form here has fewer channels.",
+        )  # fmt: skip
+    is_embedded = (EMBEDDED_FOLDER / f"{name}.safetensors").is_file()
+    options = public.offered(WEIGHTS if is_embedded else WEIGHTS[1:])
+    with second:
+        weights = knobs.choice(
+            "w", "Weights", options, options[0], show=lambda w: SHOWN[w],
+            help="Where the numbers of the network come from; random shows what training adds.",
+        )  # fmt: skip
+    layers = knobs.several(
+        "layers", "Layers", selectable_layers(name), SALIENCY_LEVELS[name],
+        help="Shallow to deep. VGG16's pools 4, 9, 16, 23, 30 are the paper's five levels.",
+    )  # fmt: skip
+    return Looking(name, weights, layers)
+
+
+def fusion_controls(looking: Looking) -> tuple[float, ...]:
+    """A weight a layer; at first all are equal.
+
+    Raises:
+        CutSwapError: all are 0.
+    """
+    columns = st.columns(len(looking.layers)) if len(looking.layers) <= 8 else None
+    weights = []
+    for place, layer in enumerate(looking.layers):
+        with columns[place] if columns else st.container():
+            weights.append(knobs.slider(
+                f"weight_{layer}", f"Weight of {layer}", 0.0, 1.0, 1.0, step=0.05,
+                help="In the mean of the levels; only the ratios of the weights matter.",
+            ))  # fmt: skip
+    fusion_shares(weights, len(looking.layers))
+    return tuple(weights)
+
+
+def fusion_flags(looking: Looking, fusion: tuple[float, ...] | None) -> list[object]:
+    """What a command needs to fuse the same levels by the same weights."""
+    flags: list[object] = [] if looking.is_default else ["--layers", ",".join(looking.layers)]
+    if fusion is not None and len(set(fusion)) > 1:
+        flags += ["--fusion", ",".join(f"{w:g}" for w in fusion)]
+    return flags
+
+
+@cache
+def selectable_layers(name: str) -> tuple[str, ...]:
+    """Every layer with height and width, shallow to deep: indices for VGG16 and SqueezeNet."""
+    if name == "vgg16":
+        return tuple(str(i) for i in range(31))
+    if name == "squeezenet1_0":
+        return tuple(str(i) for i in range(13))
+    blocks = {"resnet18": (2, 2, 2, 2), "wide_resnet50_2": (3, 4, 6, 3)}[name]
+    names = ["conv1", "bn1", "relu", "maxpool"]
+    for stage, count in enumerate(blocks, start=1):
+        names += [f"layer{stage}.{block}" for block in range(count - 1)] + [f"layer{stage}"]
+    return tuple(names)
+
+
+def load(looking: Looking) -> Backbone:
+    """The network itself.
+
+    Raises:
+        CutSwapError: its weights are missing, damaged, or cannot be downloaded.
+    """
+    return network(looking.name, looking.weights)
+
+
+@cache
+def class_names() -> tuple[str, ...]:
+    """ImageNet's 1,000 class names, as torchvision ships them with the package."""
+    from torchvision.models import VGG16_Weights
+
+    return tuple(VGG16_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def class_label(number: int, count: int = 1000) -> str:
+    """`412: ashcan`; the number alone for a head of another size."""
+    names = class_names()
+    return f"{number}: {names[number]}" if count == len(names) else str(number)

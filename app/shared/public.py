@@ -1,0 +1,66 @@
+"""CUTSWAP_PUBLIC=1: a demo for strangers, with the demo set and their own uploads and no more.
+
+Nothing that names a path, starts a process, or changes what others see is there. The guards are
+in the functions that act; the pages only say so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import streamlit as st
+
+from app.shared.uploads import Limits
+from cutswap.errors import CutSwapError
+
+VARIABLE = "CUTSWAP_PUBLIC"
+LIMITS = Limits(files=20, total_bytes=40_000_000, file_bytes=5_000_000)
+NOTES = {
+    "start": "the rendered demo and your own uploads; no folders, no training.",
+    "saliency": "the demo and your uploads, with weights that ship with the app.",
+    "negatives": "the demo and your uploads, with weights that ship with the app; how good the"
+    " fakes are is not measured.",
+    "train": "training, the queue, renaming and deleting runs are off.",
+    "inspect_heatmaps": "only the demo's categories are scored; uploads and runs are not.",
+    "features": "there are no runs to look into.",
+    "results": "evaluating is off; the paper's own numbers can be read.",
+    "study": "studies are neither shown nor begun.",
+    "data": "no folders; small uploads, for this session only.",
+}
+
+
+def is_public() -> bool:
+    """Whether the variable says so: anything but empty and 0."""
+    return os.environ.get(VARIABLE, "") not in ("", "0")
+
+
+def offered(weights: Iterable[str]) -> tuple[str, ...]:
+    """Of some weights those that may be chosen: a stranger's click must not start a download."""
+    return tuple(w for w in weights if w != "imagenet" or not is_public())
+
+
+def notice(page: str) -> None:
+    """One line on what is off on this page; nothing otherwise.
+
+    Args:
+        page: its name, a key of `NOTES`.
+    """
+    if is_public():
+        st.caption(f":material/public: Public demo: {NOTES[page]}")
+
+
+def need_private(what: str) -> None:
+    """Refuse in public mode.
+
+    Args:
+        what: in a few words.
+
+    Raises:
+        CutSwapError: the mode is public.
+    """
+    if is_public():
+        raise CutSwapError(
+            what, expected="an app of one's own", found="the public demo",
+            fix="run the app yourself: make app",
+        )  # fmt: skip

@@ -1,0 +1,322 @@
+"""Uploaded pictures as a data set of one session, gone minutes after its tab, at most a day.
+
+    <cache>/uploads/<session>/my_images/001.png ...                       photos only
+    <cache>/uploads/<session>/my_parts/train/good/001.png ...             own normals
+    <cache>/uploads/<session>/my_parts/test/unlabelled/001.png ...        what is to be looked at
+    <cache>/uploads/<session>/my_*/index.json                             original names
+
+Names given by a browser are never used as paths: files are numbered, and the names are kept in
+the index. Every picture is decoded under our own limits, turned upright and saved anew, so that
+nothing but pixels survives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.shared import upload_photos
+from app.shared.upload_photos import UnusableError, Upload, decoded, png_of, printable, shrunk
+from cutswap.errors import CutSwapError
+from cutswap.utils.files import read_json, write_json, write_with
+from cutswap.utils.processes import Process, this_process
+
+MAX_FILES = 200  # more than any category of MVTec AD needs to work; for all, point at a folder
+MAX_TOTAL_BYTES = 500_000_000  # as uploaded, of one batch: the browser's upload lies in memory
+MAX_AGE = 24 * 3600.0  # seconds; a forgotten tab's pictures do not stay for ever
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one session may upload.
+
+    Attributes:
+        files: pictures of one batch; a new batch replaces the last.
+        total_bytes: of one batch, as uploaded.
+        file_bytes: of one file.
+    """
+
+    files: int
+    total_bytes: int
+    file_bytes: int
+
+
+IMAGES, PARTS = "my_images", "my_parts"
+UNLABELLED = "unlabelled"  # test photos of which nobody said whether they are good
+_SESSION = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+Ticker = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A picture that is in the data set now.
+
+    Attributes:
+        name: as uploaded, made printable.
+        file: inside the data set, with forward slashes.
+        size: (height, width) of the upright original.
+        kept_size: (height, width) that was saved.
+    """
+
+    name: str
+    file: str
+    size: tuple[int, int]
+    kept_size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that is not, and why, in one plain sentence."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """What became of an upload.
+
+    Attributes:
+        root: the data set's folder, for `open_dataset`; None where nothing could be kept, and
+            whatever was there before is still there then.
+        kept: pictures in it.
+        refused: the others.
+    """
+
+    root: Path | None
+    kept: tuple[Kept, ...]
+    refused: tuple[Refused, ...]
+
+
+def uploads_folder(cache: Path | None = None) -> Path:
+    """Where all sessions' uploads lie.
+
+    Args:
+        cache: default: the user's cache folder, `saliency_cache.cache_folder()`.
+    """
+    if cache is None:
+        from cutswap.utils.cache_folder import cache_folder
+
+        cache = cache_folder()
+    return cache / "uploads"
+
+
+def store_images(
+    session: str,
+    files: Sequence[Upload],
+    *,
+    cache: Path | None = None,
+    progress: Ticker | None = None,
+    limits: Limits | None = None,
+) -> Uploaded:
+    """Make a plain folder of photos of one or several uploads; it replaces the last one.
+
+    Args:
+        session: 8 to 64 letters, digits, - and _.
+        files: in the order they will be numbered.
+        cache: as for `uploads_folder`.
+        progress: called with (files done, files in all).
+        limits: default: this module's.
+
+    Raises:
+        CutSwapError: a session id that is none, or the disk cannot be written.
+    """
+    return _store(session, IMAGES, [(file, ".") for file in files], cache, progress, limits)
+
+
+def store_parts(
+    session: str,
+    normals: Sequence[Upload],
+    tests: Sequence[Upload] = (),
+    *,
+    cache: Path | None = None,
+    progress: Ticker | None = None,
+    limits: Limits | None = None,
+) -> Uploaded:
+    """Make a category of good photos to learn from and, perhaps, photos to be looked at.
+
+    Args:
+        session: 8 to 64 letters, digits, - and _.
+        normals: photos of good parts, train/good.
+        tests: photos of which nothing is known, test/unlabelled.
+        cache: as for `uploads_folder`.
+        progress: called with (files done, files in all).
+        limits: default: this module's.
+
+    Returns:
+        With `root` None unless at least one normal was kept.
+
+    Raises:
+        CutSwapError: as `store_images`.
+    """
+    files = [(file, "train/good") for file in normals]
+    files += [(file, f"test/{UNLABELLED}") for file in tests]
+    return _store(session, PARTS, files, cache, progress, limits)
+
+
+def remove_uploads(session: str, *, cache: Path | None = None) -> None:
+    """Delete everything a session uploaded; nothing happens where there is nothing.
+
+    Args:
+        session: its id.
+        cache: as for `uploads_folder`.
+
+    Raises:
+        CutSwapError: a session id that is none.
+    """
+    shutil.rmtree(_session_folder(session, cache), ignore_errors=True)
+
+
+def sweep_uploads(
+    *, cache: Path | None = None, now: float | None = None, max_age: float = MAX_AGE
+) -> int:
+    """Delete the folders of sessions that stored nothing for a day, or whose app has ended.
+
+    A restarted app knows no session of the one before, so nobody could reach them any more.
+
+    Args:
+        cache: as for `uploads_folder`.
+        now: seconds since 1970; default: the clock.
+        max_age: seconds a folder may be old.
+
+    Returns:
+        Number of folders deleted.
+    """
+    limit = (time.time() if now is None else now) - max_age
+    swept = 0
+    try:
+        folders = [Path(e.path) for e in os.scandir(uploads_folder(cache)) if not e.is_symlink()]
+    except OSError:
+        return 0
+    for folder in folders:
+        try:
+            if folder.is_dir() and (folder.stat().st_mtime < limit or _is_orphan(folder)):
+                shutil.rmtree(folder)
+                swept += 1
+        except OSError:  # another process was first, or it is not ours to delete
+            continue
+    return swept
+
+
+def _is_orphan(folder: Path) -> bool:
+    """Whether the app that stored it has ended; another machine's cannot be asked."""
+    makers = []
+    for index in folder.glob("*/index.json"):
+        try:
+            by = read_json(index)["by"]
+            makers.append(Process(int(by["pid"]), str(by["marker"]), str(by["host"])))
+        except (CutSwapError, LookupError, TypeError, ValueError):
+            continue
+    here = this_process().host
+    return bool(makers) and all(m.host == here and not m.is_alive() for m in makers)
+
+
+def _store(
+    session: str,
+    name: str,
+    files: Sequence[tuple[Upload, str]],
+    cache: Path | None,
+    progress: Ticker | None,
+    limits: Limits | None,
+) -> Uploaded:
+    """Fill a new folder and put it in the place of the old one, whole or not at all."""
+    home = _session_folder(session, cache)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".tmp", dir=home))
+    except OSError as error:
+        raise _unwritable(home, error) from error
+    try:
+        kept, refused = _fill(made, files, progress, limits or _default_limits())
+        needed = "train/good" if name == PARTS else "."
+        if not any((Path(k.file).parent.as_posix()) == needed for k in kept):
+            return Uploaded(None, kept, refused)
+        index = [
+            {"file": k.file, "name": k.name, "size": k.size, "kept_size": k.kept_size} for k in kept
+        ]
+        write_json(made / "index.json", {"files": index, "by": this_process().to_dict()})
+        made.chmod(0o755)  # mkdtemp's is for its owner only
+        root = home / name
+        shutil.rmtree(root, ignore_errors=True)
+        made.rename(root)
+        return Uploaded(root, kept, refused)
+    except OSError as error:
+        raise _unwritable(home, error) from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _fill(
+    folder: Path,
+    files: Sequence[tuple[Upload, str]],
+    progress: Ticker | None,
+    limits: Limits,
+) -> tuple[tuple[Kept, ...], tuple[Refused, ...]]:
+    kept: list[Kept] = []
+    refused: list[Refused] = []
+    seen: dict[tuple[str, bytes], str] = {}
+    total = 0
+    for done, (file, place) in enumerate(files, start=1):
+        name = printable(file.name)
+        total += len(file.data)
+        # A test photo may be a training photo too; within one folder a twin has no use.
+        digest = (place, hashlib.sha256(file.data).digest())
+        try:
+            if len(kept) >= limits.files:
+                refused.append(Refused(name, f"more than {limits.files} pictures in one upload"))
+            elif total > limits.total_bytes:
+                limit = f"{limits.total_bytes // 10**6} MB"
+                refused.append(Refused(name, f"the upload as a whole is larger than {limit}"))
+            elif digest in seen:
+                refused.append(Refused(name, f"the same file as {seen[digest]}"))
+            else:
+                photo = decoded(file, name, limits.file_bytes)
+                number = sum(k.file.startswith(f"{place}/") or place == "." for k in kept) + 1
+                path = Path(place) / f"{number:03d}.png"
+                small = shrunk(photo)
+                write_with(folder / path, png_of(small))
+                seen[digest] = name
+                kept.append(Kept(name, path.as_posix(), _size(photo), _size(small)))
+        except UnusableError as error:
+            refused.append(Refused(name, str(error)))
+        if progress:
+            progress(done, len(files))
+    return tuple(kept), tuple(refused)
+
+
+def _default_limits() -> Limits:
+    return Limits(MAX_FILES, MAX_TOTAL_BYTES, upload_photos.MAX_FILE_BYTES)
+
+
+def _size(photo: np.ndarray) -> tuple[int, int]:
+    return int(photo.shape[0]), int(photo.shape[1])
+
+
+def _session_folder(session: str, cache: Path | None) -> Path:
+    if not _SESSION.fullmatch(session):
+        raise CutSwapError(
+            "session id",
+            expected="8 to 64 letters, digits, - and _",
+            found=repr(session[:70]),
+            fix="make one with uuid4().hex",
+        )
+    return uploads_folder(cache) / session
+
+
+def _unwritable(folder: Path, error: OSError) -> CutSwapError:
+    return CutSwapError(
+        folder,
+        expected="to be able to keep uploads there",
+        found=error.strerror or error,
+        fix="free disk space, or set CUTSWAP_CACHE to a folder that you can write",
+    )

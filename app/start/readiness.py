@@ -1,0 +1,87 @@
+"""The Start page's list of what is ready: data, weights, device, runs, each without torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+
+from app.shared import workspace
+from app.shared.selection import found_runs
+from cutswap.data.datasets import open_dataset
+from cutswap.errors import CutSwapError
+from cutswap.runs.find import DONE
+
+EMBEDDED = ("vgg16", "resnet18")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the list.
+
+    Attributes:
+        name: what it is about.
+        is_ready: whether nothing is missing.
+        text: how things stand.
+        page: page that mends it, a key of `main.PAGES`.
+        action: text of its button.
+    """
+
+    name: str
+    is_ready: bool
+    text: str
+    page: str
+    action: str
+
+
+def readiness() -> list[Item]:
+    """All lines; each looks at the disk only."""
+    return [_data(), _weights(), _device(), _runs()]
+
+
+def _data() -> Item:
+    rendering = workspace.demo_rendering()
+    own = workspace.folders()
+    bad = []
+    for folder in own:
+        try:
+            open_dataset(folder)
+        except CutSwapError:
+            bad.append(folder.name)
+    if bad:
+        text = f"{', '.join(bad)} cannot be read"
+        return Item("Data", False, text, "data", "See what is wrong")
+    if rendering.error is not None:
+        return Item("Data", False, f"no demo: {rendering.error.found}", "data", "Choose data")
+    demo = "demo set" if rendering.root else f"demo set, {rendering.done} pictures rendered so far"
+    named = ", ".join(f.name for f in own)
+    return Item("Data", True, f"{demo}{', ' + named if named else ''}", "data", "Add your own")
+
+
+def _weights() -> Item:
+    from cutswap.networks.weights import EMBEDDED_FOLDER
+
+    missing = [n for n in EMBEDDED if not (EMBEDDED_FOLDER / f"{n}.safetensors").is_file()]
+    if missing:
+        text = f"embedded {', '.join(missing)} missing: restore assets/weights from the repository"
+        return Item("Weights", False, text, "saliency", "Choose others")
+    return Item("Weights", True, "embedded VGG16 and ResNet18", "saliency", "Look through them")
+
+
+def _device() -> Item:
+    cores = os.cpu_count() or 1
+    # Asking torch would cost two seconds here; the Train page asks it.
+    if shutil.which("nvidia-smi"):
+        return Item("Device", True, f"NVIDIA driver found, {cores} cores", "train", "Train on it")
+    return Item("Device", True, f"CPU with {cores} cores; no NVIDIA GPU", "train", "A short run")
+
+
+def _runs() -> Item:
+    try:
+        runs = found_runs(workspace.runs_folder()).runs
+    except CutSwapError as error:
+        return Item("Runs", False, f"{error.subject}: {error.found}", "data", "See the folders")
+    done = sum(r.state == DONE for r in runs)
+    if not done:
+        return Item("Runs", False, "no fine-tuned run yet", "train", "Train one")
+    return Item("Runs", True, f"{done} finished of {len(runs)}", "results", "Compare them")

@@ -1,0 +1,105 @@
+"""A new study of the selected data set, put into the queue."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Collection, Sequence
+
+import streamlit as st
+
+from app.shared import jobs, knobs, workspace
+from app.shared.selection import current
+from cutswap.config import SaliencySettings
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.detector_settings import DETECTORS, EXTRA
+from cutswap.results.paper_tables import PAPER_TABLES
+from cutswap.studies.flags import study_arguments
+from cutswap.studies.plan import plan
+from cutswap.studies.study_settings import MAX_SEEDS, PRESETS, StudySettings
+
+
+def form(taken: Collection[str]) -> None:
+    """Tables, categories, seeds, preset and the button.
+
+    Args:
+        taken: names of studies that are there.
+    """
+    selected = current()
+    if selected is None:
+        return
+    with st.expander("Begin a study", icon=":material/add:", expanded=not taken):
+        names = selected.dataset.categories
+        tables = knobs.several(
+            "newtables", "Tables", tuple(PAPER_TABLES), ("V", "VI"),
+            help="; ".join(f"{t.number}: {t.about}" for t in PAPER_TABLES.values()) + ".",
+        )  # fmt: skip
+        categories = knobs.several(
+            "newcategories", "Categories", names, (selected.category.name,),
+            help="Of the data set chosen in the sidebar.",
+        )  # fmt: skip
+        first, second = st.columns(2)
+        with first:
+            seeds = knobs.number(
+                "newseeds", "Seeds", 1, MAX_SEEDS, 3,
+                help="Without a second one no spread is known; three is the least to judge by.",
+            ) or 3  # fmt: skip
+        with second:
+            preset = knobs.choice(
+                "newpreset", "Preset", tuple(PRESETS), "laptop", segmented=True,
+                help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values()) + ".",
+            )  # fmt: skip
+        detectors = _detectors(tables)
+        name = _name("".join(tables) + "-" + selected.dataset.root.name, taken)
+        training = PRESETS[preset].training
+        settings = StudySettings(preset, training, SaliencySettings(image_size=training.image_size))
+        out = workspace.runs_folder() / name
+        command = study_arguments(
+            settings, selected.dataset.root, out, tables=tables, categories=categories,
+            seeds=seeds, detectors=detectors,
+        )  # fmt: skip
+        cells = plan(tables, categories, seeds, detectors)
+        st.caption(
+            f"{len(cells)} cells with the embedded weights, {PRESETS[preset].about}; the plan and"
+            " the time it takes are told once it has begun."
+        )
+        st.button(
+            f"Put {name} into the queue", icon=":material/playlist_add:", type="primary",
+            on_click=_start, args=(name, command), disabled=jobs.is_busy(out),
+        )  # fmt: skip
+
+
+def _detectors(tables: Sequence[str]) -> tuple[str, ...]:
+    """Others to compare with, of tables that have a column for them."""
+    if not any(PAPER_TABLES[table].has_categories for table in tables):
+        return ()
+    if not has_anomalib():
+        st.caption(f"STFPM, PaDiM and DRAEM can stand beside ours after `{EXTRA}`.")
+        return ()
+    return knobs.several(
+        "newdetectors", "Other detectors", tuple(DETECTORS), (),
+        help="Of anomalib, on the same photos and measured alike. PaDiM takes seconds, STFPM"
+        " minutes, DRAEM hours on a CPU. InTra and SPD stay the paper's numbers.",
+    )  # fmt: skip
+
+
+def has_anomalib() -> bool:
+    """Whether it is installed; importing it takes seconds, and the page does not need it."""
+    return importlib.util.find_spec("anomalib") is not None
+
+
+def _start(name: str, command: list[str]) -> None:
+    try:
+        jobs.enqueue(workspace.runs_folder() / name, command, "auto")
+        st.toast(f"{name} is in the queue; it appears here once it has begun.")
+    except CutSwapError as error:
+        st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")
+
+
+def _name(wanted: str, taken: Collection[str]) -> str:
+    """A folder name that no study has yet."""
+    plain = "study-" + re.sub(r"[^\w.-]", "-", wanted)[:60]
+    number, name = 2, plain
+    while name in taken or (workspace.runs_folder() / name).exists():
+        name, number = f"{plain}-{number}", number + 1
+    return name

@@ -1,0 +1,115 @@
+"""The one thing that makes sense now for a run: stop it, resume it, open it."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from app.shared import jobs
+from app.shared.page_links import go_to
+from app.shared.selection import select
+from cutswap.errors import CutSwapError
+from cutswap.runs import status as js
+from cutswap.runs.find import DONE, FoundRun
+from cutswap.runs.status import Standing
+from cutswap.studies.study_runs import resume_command, study_of
+from cutswap.training.flags import repeat_arguments
+
+PATIENCE = 15.0  # seconds a process gets to end after its update before force is offered
+_STOPPING = "train.stopping"  # session: run name -> when it was asked to stop
+
+
+def action(run: FoundRun, stands: Standing) -> None:
+    """Draw its button."""
+    if stands.word == js.WAITING:
+        st.button(
+            "Take out of the queue", on_click=_stop, args=(run, False), key=f"stop.{run.name}",
+            icon=":material/playlist_remove:", width="stretch",
+        )  # fmt: skip
+    elif stands.word in (js.STARTING, js.AT_WORK, js.SILENT) and stands.job is not None:
+        _stop_button(run, stands)
+    elif stands.word in js.RESUMABLE and study_of(run.path) is not None:
+        study = st.session_state["pages"].get("study")
+        st.caption("The study goes on as a whole: Compute the rest, on the Study page.")
+        if study is not None:
+            st.page_link(study, label="Open Study", icon=":material/science:")
+    elif stands.word in js.RESUMABLE and command_of(run, stands) is not None:
+        if st.button(
+            "Try again" if stands.word == js.FAILED else "Resume", key=f"resume.{run.name}",
+            icon=":material/resume:", width="stretch",
+            help="The same command again; from the last checkpoint to the same result.",
+        ) and _resume(run, stands):  # fmt: skip
+            st.rerun()  # all of it: the part around the button does not look again by itself
+    elif stands.word == DONE:
+        inspect = st.session_state["pages"].get("inspect_heatmaps")
+        if inspect is not None and st.button(
+            "Open in Inspect", on_click=select, kwargs={"run": run.name}, key=f"open.{run.name}",
+            icon=":material/frame_inspect:", width="stretch",
+            help="Scores the selected category with the tuned network.",
+        ):  # fmt: skip
+            go_to("inspect_heatmaps")
+
+
+def command_of(run: FoundRun, stands: Standing) -> list[str] | None:
+    """What resumes or repeats a run, after `python -m cutswap`; None where nothing tells it."""
+    owner = study_of(run.path)
+    if owner is not None:
+        try:
+            return resume_command(owner)[0]
+        except CutSwapError:  # its study.json is broken; the Study page says how
+            return None
+    if run.settings:
+        return None if settings_error(run) else repeat_arguments(run.settings, run.path)
+    return list(stands.job.command) if stands.job is not None else None
+
+
+def settings_error(run: FoundRun) -> CutSwapError | None:
+    """Why a run's settings, perhaps edited by hand, would be refused; None where they are not."""
+    try:
+        if run.settings:
+            repeat_arguments(run.settings, run.path)
+    except CutSwapError as error:
+        return error
+    return None
+
+
+def _stop_button(run: FoundRun, stands: Standing) -> None:
+    asked = st.session_state.get(_STOPPING, {}).get(run.name)
+    if asked is not None and stands.job is not None and asked < (stands.job.began or asked):
+        asked = None  # that was another life of this run
+    late = stands.word == js.SILENT or (asked is not None and time.time() - asked > PATIENCE)
+    st.button(
+        "Stop by force" if late else "Stopping" if asked else "Stop", on_click=_stop,
+        args=(run, late), key=f"stop.{run.name}", icon=":material/stop:", width="stretch",
+        disabled=asked is not None and not late,
+        help="By force: what was learnt since the last checkpoint is lost." if late
+        else "Ends after the update it is at; Resume goes on from there.",
+    )  # fmt: skip
+
+
+def _stop(run: FoundRun, by_force: bool) -> None:
+    try:
+        jobs.queue().stop(run.path, by_force=by_force)
+    except CutSwapError as error:
+        _refuse(error)
+        return
+    st.session_state.setdefault(_STOPPING, {})[run.name] = time.time()
+
+
+def _resume(run: FoundRun, stands: Standing) -> bool:
+    """Whether it waits for its turn now."""
+    command = command_of(run, stands)
+    if command is None:
+        return False
+    device = str((run.settings.get("training") or {}).get("device", "auto"))
+    try:
+        jobs.enqueue(run.path, command, device)
+    except CutSwapError as error:
+        _refuse(error)
+        return False
+    return True
+
+
+def _refuse(error: CutSwapError) -> None:
+    st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")

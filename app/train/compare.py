@@ -1,0 +1,203 @@
+"""Several runs side by side: their curves, what they were asked to do differently, what came out.
+
+Nothing here is about a process: runs are read from their folders, finished or not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.shared import workspace
+from app.shared.page_parts import plain_errors, plain_text
+from app.shared.selection import found_runs
+from app.train import compare_chart as run_compare_chart
+from app.train import metrics as run_metrics
+from app.train import run_compare_table
+from cutswap.errors import CutSwapError
+from cutswap.runs.differences import flat_settings
+from cutswap.runs.find import BROKEN, DONE, FoundRun, FoundRuns
+from cutswap.runs.run_series import RunSeries
+
+CHOSEN = "compare.runs"  # session: names of the runs compared
+MOST = len(run_compare_chart.COLOURS)
+EVERY = 10.0  # seconds between looks while a run of the comparison still grows
+UPDATES, SECONDS = "Updates", "Seconds"
+AUTOMATIC = 0
+
+
+def section() -> None:
+    """Choose runs, see them together.
+
+    Raises:
+        CutSwapError: the runs folder cannot be listed.
+    """
+    st.subheader("Compare runs", anchor=False)
+    found = found_runs(workspace.runs_folder())
+    offered, left_out = _offered(found)
+    if len(offered) < 2:
+        first = "There is one run to compare" if offered else "There is no run to compare yet"
+        st.info(
+            f"{first}; it takes two. Start {'another' if offered else 'two'} above with one setting"
+            " changed, for example the recipe, the negatives, or the seed.",
+            icon=":material/compare_arrows:",
+        )
+        _say_left_out(left_out)
+        return
+    st.fragment(_comparison, run_every=EVERY if _grows(offered) else None)()
+
+
+def _offered(found: FoundRuns) -> tuple[dict[str, FoundRun], dict[str, str]]:
+    """(runs with a curve, the last changed first; why others are left out)."""
+    offered, left_out = {}, {}
+    for run in sorted(found.runs, key=lambda r: -r.changed):
+        if run.state == BROKEN:
+            left_out[run.name] = run.reason
+        elif not run.step:
+            left_out[run.name] = "no update yet"
+        else:
+            offered[run.name] = run
+    return offered, left_out
+
+
+def _grows(offered: Mapping[str, FoundRun]) -> bool:
+    """Whether one of the runs shown was written to a moment ago and is not finished."""
+    shown = st.session_state.get(CHOSEN, list(offered)[:2])
+    runs = [offered[name] for name in shown if name in offered]
+    return any(run.state != DONE and time.time() - run.changed < 6 * EVERY for run in runs)
+
+
+def _comparison() -> None:
+    with plain_errors("the comparison"):
+        found = found_runs(workspace.runs_folder())
+        offered, left_out = _offered(found)
+        chosen = [offered[name] for name in _choose(list(offered))]
+        curves, records = _read(chosen, left_out)
+        if len(curves) < 2:
+            st.info("Choose two runs or more.", icon=":material/compare_arrows:")
+        else:
+            _draw([run for run in chosen if run.name in curves], curves, records, found)
+        _say_left_out(left_out)
+
+
+def _choose(names: list[str]) -> list[str]:
+    """Up to eight of the runs; those that are gone or renamed elsewhere fall out."""
+    kept = st.session_state.get(CHOSEN, names[:2])
+    st.session_state[CHOSEN] = [name for name in kept if name in names]
+    return st.multiselect(
+        "Runs", names, key=CHOSEN, max_selections=MOST, persist_state="session",
+        placeholder="Choose two runs or more",
+        help="Finished or not, the last changed first. The first one chosen is what the others are"
+        " held against.",
+    )  # fmt: skip
+
+
+def _read(
+    chosen: Sequence[FoundRun], left_out: dict[str, str]
+) -> tuple[dict[str, RunSeries], dict[str, dict[str, Any]]]:
+    """Curves and settings by name; what cannot be read joins those left out."""
+    curves, records = {}, {}
+    for run in chosen:
+        try:
+            flat = flat_settings(run.settings)
+            samples = _whole(flat["training.batch_size"]) * _whole(flat["training.ways"])
+            curve = run_metrics.series(run.path, samples)
+        except CutSwapError as error:
+            subject = Path(error.subject).name
+            left_out[run.name] = f"{subject}: expected {error.expected}, found {error.found}"
+            continue
+        if len(curve.steps):
+            curves[run.name], records[run.name] = curve, run.settings
+        else:  # gone since the list was made
+            left_out[run.name] = "no update yet"
+    return curves, records
+
+
+def _draw(
+    runs: Sequence[FoundRun],
+    curves: dict[str, RunSeries],
+    records: dict[str, dict[str, Any]],
+    found: FoundRuns,
+) -> None:
+    width, by_seconds = _controls(curves)
+    every = {name: _ways(record) for name, record in records.items()}
+    ways = {name: count for name, count in every.items() if count}
+    with plain_errors("the chart"):
+        timed = {n: c for n, c in curves.items() if not by_seconds or c.seconds is not None}
+        st.plotly_chart(
+            run_compare_chart.compared(
+                timed, width, ways, by_seconds=by_seconds
+            ),
+            width="stretch", key="compare.chart", config={"displayModeBar": False},
+            alt=f"Loss and accuracy of {', '.join(timed)}; the last values are in the table below",
+        )  # fmt: skip
+    _say(width, ways, by_seconds, [name for name in curves if name not in timed])
+    with plain_errors("the table"):
+        run_compare_table.table(runs, curves, records, found)
+
+
+def _controls(curves: Mapping[str, RunSeries]) -> tuple[int, bool]:
+    first, second = st.columns([2, 3], vertical_alignment="bottom")
+    has_seconds = any(curve.seconds is not None for curve in curves.values())
+    with first:
+        axis = st.segmented_control(
+            "Along", (UPDATES, SECONDS), key="compare.axis", default=UPDATES, required=True,
+            persist_state="session", disabled=not has_seconds,
+            help="Seconds: what the updates took by their recorded speed. Loading, checkpoints"
+            " and pauses are not in it.",
+        )  # fmt: skip
+    automatic = run_compare_chart.default_width(list(curves.values()))
+    with second:
+        width = st.selectbox(
+            "Smoothing", (AUTOMATIC, *run_compare_chart.WIDTHS), key="compare.width",
+            persist_state="session",
+            format_func=lambda w: f"automatic: {_over(automatic)}" if w == AUTOMATIC else _over(w),
+            help="A moving average, centred; the raw line stays faint behind it. Near both ends"
+            " it averages over fewer updates.",
+        )  # fmt: skip
+    return width or automatic, axis == SECONDS and has_seconds
+
+
+def _over(width: int) -> str:
+    return "none" if width == 1 else f"{width} updates"
+
+
+def _say(width: int, ways: Mapping[str, int], by_seconds: bool, untimed: list[str]) -> None:
+    notes = []
+    if width > 1:
+        notes.append(f"Thick: the mean of {width} updates around each. Faint: every update.")
+    counts = sorted(set(ways.values()))
+    if len(counts) > 1:
+        sorts = (f"{c}: {_names(n for n, count in ways.items() if count == c)}" for c in counts)
+        notes.append(
+            f"Numbers of classes differ ({'; '.join(sorts)}), and with them chance: neither loss"
+            " nor accuracy can be compared between these."
+        )
+    if by_seconds and untimed:
+        notes.append(f"Without a recorded speed, and not drawn: {_names(untimed)}.")
+    if notes:
+        st.caption(" ".join(notes))
+
+
+def _names(names: Iterable[str]) -> str:
+    return plain_text(", ".join(names))
+
+
+def _say_left_out(left_out: Mapping[str, str]) -> None:
+    if left_out:
+        with st.expander(f"Left out: {len(left_out)}", icon=":material/warning:"):
+            for name, reason in left_out.items():
+                st.text(f"{name}: {reason}")
+
+
+def _ways(record: Mapping[str, Any]) -> int:
+    return _whole(flat_settings(record)["training.ways"])
+
+
+def _whole(value: object) -> int:
+    """A count from a file that may have been edited; 0 where it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -1,0 +1,310 @@
+"""The form of a fine-tuning run: presets, settings with their reasons, price, command, start."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.shared import jobs, workspace
+from app.shared.howto import command_line
+from app.shared.page_parts import plain_errors
+from app.shared.selection import Selection, found_runs
+from app.train import estimate as run_estimate
+from cutswap.config import (
+    ANCHORS,
+    FAMILIES,
+    RECIPES,
+    ClusterSettings,
+    SaliencySettings,
+    TrainingSettings,
+)
+from cutswap.data.problems import find_problems
+from cutswap.errors import CutSwapError
+from cutswap.runs.devices import device_choices
+from cutswap.runs.edits import NAME
+from cutswap.runs.job_log import log_file
+from cutswap.training.flags import finetune_arguments
+
+SHOWN = "train.shown"  # session: the run whose progress is on the screen
+FAMILY_NAMES = {
+    "cutswap": "CutSwap",
+    "cutpaste": "CutPaste",
+    "smoothblend": "SmoothBlend",
+    "nsa": "NSA",
+    "perlin": "Perlin",
+}
+_LARGE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A length.
+
+    Attributes:
+        epochs: passes, or multiples of `steps`.
+        steps: updates an epoch; 0 for one pass over the photos.
+        batch: photos an update.
+        checkpoint: updates between checkpoints: what a stop costs at most.
+        about: who it is for.
+    """
+
+    epochs: int
+    steps: int
+    batch: int
+    checkpoint: int
+    about: str
+
+
+PRESETS = {
+    "1-minute demo": Preset(1, 20, 6, 5, "to see it happen; far too short to help"),
+    "Laptop": Preset(20, 0, 16, 10, "minutes on two cores; the command line's defaults"),
+    "Paper: 256 epochs": Preset(256, 0, 32, 50, "the paper's length; hours without a GPU"),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the form says.
+
+    Attributes:
+        record: sections of settings as in settings.json, with the seed.
+        training: the same section, checked.
+        name: of the run folder.
+        skip_bad: go on without unusable files.
+    """
+
+    record: dict[str, Any]
+    training: TrainingSettings
+    name: str
+    skip_bad: bool
+
+
+def form(selected: Selection) -> None:
+    """Draw it; start a run when asked to.
+
+    Raises:
+        CutSwapError: the runs folder cannot be listed.
+    """
+    runs = found_runs(workspace.runs_folder()).runs
+    _length()
+    try:
+        asked = _asked(selected)
+    except CutSwapError as error:  # the rest of the page, and the other settings, stay
+        st.warning(f"**{error.subject}**: expected {error.expected}, found {error.found}."
+                   f" {error.fix}.", icon=":material/rule:")  # fmt: skip
+        return
+    category = selected.category
+    price = run_estimate.estimate(asked.training, len(category.train), runs)
+    run = workspace.runs_folder() / asked.name
+    arguments = finetune_arguments(
+        asked.record, selected.dataset.root, category.name, run, skip_bad=asked.skip_bad
+    )
+    reason = _refusal(run)
+    with st.container():  # one place whatever it says: what is below would flicker as it moved
+        st.markdown(
+            f":material/schedule: {len(category.train)} good photos of **{category.name}**:"
+            f" {price.sentence()}."
+        )
+        ahead = jobs.ahead_on(asked.training.device)
+        if ahead:
+            noun = "job" if ahead == 1 else "jobs"
+            st.caption(f"It will wait for {ahead} {noun} on the same device.")
+        if reason:
+            st.info(reason, icon=":material/block:")
+    if st.button(
+        "Start", type="primary", icon=":material/play_arrow:", disabled=bool(reason),
+        help="Runs in its own process, or waits for its turn: close the tab, it goes on.",
+    ):  # fmt: skip
+        with plain_errors("the start"):
+            _start(selected, asked, run, arguments)
+    command_line(
+        arguments,
+        note="The same command resumes a run that was stopped, from its last checkpoint, to the"
+        " same result.",
+    )
+
+
+def _length() -> None:
+    """Presets write the fields below them; these may then be changed."""
+    st.segmented_control(
+        "Length", list(PRESETS), key="train.preset", default="1-minute demo", required=True,
+        on_change=_apply_preset, persist_state="session",
+        help=" ".join(f"**{name}**: {p.about}." for name, p in PRESETS.items()),
+    )  # fmt: skip
+
+
+def _apply_preset() -> None:
+    preset = PRESETS[st.session_state["train.preset"]]
+    st.session_state["train.epochs"] = preset.epochs
+    st.session_state["train.steps"] = preset.steps
+    st.session_state["train.batch"] = preset.batch
+
+
+def _asked(selected: Selection) -> Asked:
+    """The fields.
+
+    Raises:
+        CutSwapError: a setting out of range, or a name that is none.
+    """
+    preset = PRESETS[st.session_state["train.preset"]]
+    first, second, third, fourth = st.columns(4)
+    augment = first.selectbox(
+        "Negatives", FAMILIES, key="train.augment", persist_state="session",
+        format_func=lambda a: FAMILY_NAMES[a],
+        help="Which fakes are to be told: two patches swapped where saliency is high, one pasted"
+        " anywhere (hard, faded, or Poisson blended), or a foreign texture. The Negatives page"
+        " shows each.",
+    )  # fmt: skip
+    recipe = second.selectbox(
+        "Recipe", tuple(RECIPES), key="train.recipe", persist_state="session",
+        help="gentle leaves the pretrained layers up to layer2 alone and trains layer3 slowly;"
+        " paper, read literally, trains all of them at 0.03, which can ruin them.",
+    )  # fmt: skip
+    seed = third.number_input(
+        "Seed", 0, _LARGE, 0, key="train.seed", persist_state="session",
+        help="Of every draw: the same seed makes the same negatives, and the same run on a CPU.",
+    )  # fmt: skip
+    labels = devices()
+    device = fourth.selectbox(
+        "Device", list(labels), key="train.device", persist_state="session",
+        format_func=lambda name: labels.get(name, name),
+        help="auto takes the CUDA device with the shortest queue, else Apple's, else the processor."
+        " Mixed precision is used where the device is fast at it.",
+    )  # fmt: skip
+    _defaults(preset)
+    first, second, third, fourth = st.columns(4)
+    epochs = first.number_input(
+        "Epochs", 1, 10_000, "min", key="train.epochs",
+        persist_state="session",
+        help="Passes over the good photos, if updates an epoch is 0. The paper: 256.",
+    )  # fmt: skip
+    steps = second.number_input(
+        "Updates an epoch", 0, 100_000, "min", key="train.steps",
+        persist_state="session", help="0: one pass over the photos is an epoch.",
+    )  # fmt: skip
+    batch = third.number_input(
+        "Batch", 1, 1024, "min", key="train.batch",
+        persist_state="session",
+        help="Photos an update; each becomes a positive, a patch negative and a scar negative.",
+    )  # fmt: skip
+    base = f"{selected.category.name}-{augment}"
+    name = fourth.text_input(
+        "Name", _free_name(base), key=f"train.name.{base}.{_names()}",
+        help="Of the run's folder: letters, digits, dots, - and _.",
+    )  # fmt: skip
+    with st.expander("More settings", icon=":material/tune:"):
+        k, anchors, size, ways, skip_bad = _more()
+    if not NAME.fullmatch(name):
+        raise CutSwapError(
+            "Name",
+            expected="letters, digits, dots, - and _, beginning with a letter or digit",
+            found=repr(name),
+            fix="Choose another",
+        )
+    training = TrainingSettings.from_dict({
+        "augment": augment, "recipe": recipe, "epochs": epochs, "steps_per_epoch": steps or None,
+        "batch_size": batch, "device": device, "ways": ways, "image_size": size,
+        "checkpoint_every": preset.checkpoint, **RECIPES[recipe],
+    })  # fmt: skip
+    record = {
+        "seed": int(seed),
+        "training": training.to_dict(),
+        "saliency": SaliencySettings(image_size=size).to_dict(),
+        "clusters": ClusterSettings(k=k, anchors=anchors).to_dict(),
+    }
+    return Asked(record, training, name, skip_bad)
+
+
+def _more() -> tuple[int, str, int, int, bool]:
+    first, second, third, fourth = st.columns(4)
+    k = first.number_input(
+        "Clusters K", 1, 8, 4, key="train.k", persist_state="session",
+        help="K-means groups saliency; patches come from the top group. The paper: 4.",
+    )  # fmt: skip
+    anchors = second.selectbox(
+        "Anchors", ANCHORS, key="train.anchors", persist_state="session",
+        help="Where patches may begin; the paper compares several, and takes max-cluster.",
+    )  # fmt: skip
+    size = third.selectbox(
+        "Image side, pixels", (128, 192, 256, 384), index=2, key="train.size",
+        persist_state="session", help="Photos are squashed to this square; half is 4 times faster.",
+    )  # fmt: skip
+    ways = fourth.selectbox(
+        "Classes", (3, 2), key="train.ways", persist_state="session",
+        format_func=lambda w: {3: "3: and scars", 2: "2: patches only"}[w],
+        help="3-way also tells thin turned scars from patches, as the paper does.",
+    )  # fmt: skip
+    skip_bad = st.checkbox(
+        "Leave out unusable files",
+        key="train.skip",
+        help="Otherwise one damaged photo stops the run at once; the record lists what was left.",
+    )
+    return k, anchors, size, ways, skip_bad
+
+
+def _start(selected: Selection, asked: Asked, run: Path, arguments: list[str]) -> None:
+    """Look at the files' headers, then start.
+
+    Raises:
+        CutSwapError: unusable files, the run is queued already, or nothing can be written.
+    """
+    fatal = [p for p in find_problems(selected.category, deep=False) if p.fatal]
+    if fatal and not asked.skip_bad:
+        raise CutSwapError(
+            selected.category.name,
+            expected="sound photos and masks",
+            found=f"{len(fatal)} unusable, the first is {fatal[0].path.name}: {fatal[0].message}",
+            fix="mend them (the Data page lists all), or tick Leave out unusable files",
+        )
+    jobs.enqueue(run, arguments, asked.training.device)
+    st.session_state[SHOWN] = run.name
+    st.session_state["train.names"] = _names() + 1  # the name field begins anew
+    found_runs.clear()
+    st.rerun()
+
+
+def _refusal(run: Path) -> str:
+    """Why nothing can be started now, or nothing."""
+    job = jobs.queue().of(run)
+    if job is not None and job.is_active:
+        return f"{run.name} is in the queue already. Choose another name."
+    if run.exists():
+        return (
+            f"{run.name} is there already. Choose another name; to go on with it, choose it below"
+            " and press Resume."
+        )
+    return ""
+
+
+@st.cache_data(show_spinner="Looking for devices", ttl=15)
+def devices() -> dict[str, str]:
+    """Auto and every device, with what it is and its free memory a moment ago."""
+    return {"auto": "auto", **{d.name: d.label for d in device_choices()}}
+
+
+def _defaults(preset: Preset) -> None:
+    """The fields' first values; afterwards the session has them."""
+    st.session_state.setdefault("train.epochs", preset.epochs)
+    st.session_state.setdefault("train.steps", preset.steps)
+    st.session_state.setdefault("train.batch", preset.batch)
+
+
+def _names() -> int:
+    return int(st.session_state.get("train.names", 0))
+
+
+def _free_name(base: str) -> str:
+    """The first of base-1, base-2, ... that is not taken."""
+    base = re.sub(r"[^\w.-]", "-", base, flags=re.ASCII).lstrip("-._") or "run"
+    number = 1
+    base = base[:70]
+    taken = {job.run for job in jobs.queue().last_of_all()}  # they may wait, without a folder yet
+    while True:
+        run = workspace.runs_folder() / f"{base}-{number}"
+        if run not in taken and not run.exists() and not log_file(run).exists():
+            return run.name
+        number += 1

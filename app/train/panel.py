@@ -1,0 +1,182 @@
+"""One fine-tuning run on the screen: state, figures, curve, what it saw, log."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.shared import jobs
+from app.shared.page_parts import plain_errors, plain_text
+from app.train import curves as run_chart
+from app.train import metrics as run_metrics
+from app.train.actions import action, settings_error
+from app.train.estimate import duration
+from app.train.seen import seen
+from cutswap.errors import CutSwapError
+from cutswap.runs import status as js
+from cutswap.runs.find import BROKEN, DONE, FoundRun
+from cutswap.runs.job_log import log_tail
+from cutswap.runs.status import Standing
+from cutswap.studies.study_runs import mark_of
+
+EVERY = 2.0  # seconds between looks at a run at work; an update takes about as long on a CPU
+ICONS = {
+    js.WAITING: ":material/hourglass_empty:",
+    js.STARTING: ":material/hourglass_top:",
+    js.AT_WORK: ":material/play_circle:",
+    js.ELSEWHERE: ":material/play_circle:",
+    js.SILENT: ":material/help:",
+    js.STOPPED: ":material/pause_circle:",
+    js.INTERRUPTED: ":material/power_off:",
+    js.FAILED: ":material/error:",
+    DONE: ":material/check_circle:",
+    BROKEN: ":material/warning:",
+}
+LOADING = "Loading weights, checking photos, computing saliency: the first update follows."
+
+
+def words(stands: Standing) -> str:
+    """A state as people say it."""
+    resumable = ", can be resumed" if stands.word in (js.STOPPED, js.INTERRUPTED) else ""
+    more = f" {stands.why}" if stands.word == js.WAITING else ""
+    return f"{stands.word}{more}{resumable}"
+
+
+def panel(run: FoundRun, stands: Standing) -> None:
+    """Draw it, and again every other second while it is active."""
+    every = EVERY if stands.is_active else None
+    st.fragment(_panel, run_every=every)(run.path, run.name)
+
+
+def _panel(path: Path, name: str) -> None:
+    with plain_errors(f"the run {name}"):
+        run, stands = jobs.look(path, name)
+        _head(run, stands)
+        lines = _lines(run)
+        if run.steps:
+            st.progress(min(1.0, run.step / run.steps))
+        elif stands.beat and stands.word == js.AT_WORK and stands.beat.total:
+            share = min(1.0, stands.beat.done / stands.beat.total)
+            st.progress(share, f"{stands.beat.doing}: {stands.beat.done} of {stands.beat.total}")
+        if lines:
+            _figures(run, stands, lines)
+            with plain_errors("the curve"):
+                st.plotly_chart(
+                    run_chart.curves(lines), width="stretch", key=f"curve.{name}",
+                    config={"displayModeBar": False},
+                    alt=f"Loss from {lines[0]['loss']:.2f} to {lines[-1]['loss']:.2f} and accuracy"
+                    f" from {lines[0]['accuracy']:.2f} to {lines[-1]['accuracy']:.2f}",
+                )  # fmt: skip
+            with plain_errors("what it saw"):
+                seen(path)
+        _log(run, stands)
+
+
+def _head(run: FoundRun, stands: Standing) -> None:
+    said, button = st.columns([5, 2], vertical_alignment="center")
+    when = f" · {ago(run.changed)}" if run.changed else ""
+    of = f" on {plain_text(run.category)}" if run.category else ""
+    mark = mark_of(run.path)
+    of += f" · **{plain_text(mark)}**" if mark else ""
+    with said:
+        st.markdown(f"{ICONS[stands.word]} **{plain_text(run.name)}**{of} · {words(stands)}{when}")
+    with button:
+        action(run, stands)
+    if stands.word in (BROKEN, js.SILENT, js.INTERRUPTED):
+        ways_out = {
+            BROKEN: "",
+            js.SILENT: " Wait if the machine is busy; else stop it by force.",
+            js.INTERRUPTED: " What it learnt up to its last checkpoint is there.",
+        }
+        st.warning(f"{plain_text(stands.why)}.{ways_out[stands.word]}", icon=":material/warning:")
+    error = settings_error(run)
+    if error is not None:
+        st.warning(
+            f"settings.json, {plain_text(error.subject)}: expected {plain_text(error.expected)},"
+            f" found {plain_text(error.found)}. {plain_text(error.fix)}; until then it cannot be"
+            " resumed.",
+            icon=":material/rule:",
+        )
+    if stands.word == js.FAILED:
+        st.error(f"{plain_text(stands.why)}. Its last words are below.")
+    elif stands.word == js.WAITING:
+        st.caption("It starts by itself when the jobs before it are done, also with no page open.")
+    elif stands.word == js.STARTING:
+        st.caption(LOADING)
+
+
+def _figures(run: FoundRun, stands: Standing, lines: list[dict[str, Any]]) -> None:
+    last, window = lines[-1], lines[-20:]
+    mean = sum(line["accuracy"] for line in window) / len(window)
+    ways = len(last.get("class_accuracy", [])) or 3
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("Update", f"{last['step']} of {run.steps or '?'}", width="content")
+        st.metric(
+            "Loss", f"{last['loss']:.3f}", width="content",
+            help="Mean cross entropy of the last update.",
+        )  # fmt: skip
+        st.metric(
+            "Accuracy", f"{mean:.2f}", delta=f"{mean - 1 / ways:+.2f} to chance",
+            delta_color="off", delta_arrow="off", width="content",
+            help=f"Mean of the last {len(window)} updates on their own fakes, not on real defects.",
+        )  # fmt: skip
+        if _is_number(last.get("images_per_second")):
+            st.metric(
+                "Samples", f"{last['images_per_second']:.1f} / s", width="content",
+                help="Speed of the last update, all classes counted.",
+            )  # fmt: skip
+        if _is_number(last.get("memory")):
+            st.metric(
+                "Memory", f"{last['memory'] / 1e9:.1f} GB", width="content",
+                help="The most that was ever in use: of the GPU, or of the process on a CPU.",
+            )  # fmt: skip
+        if stands.word == js.AT_WORK and _is_number(last.get("seconds_left")):
+            left = duration(last["seconds_left"]).removeprefix("about ")
+            st.metric("Left", left, width="content", help="By the median update so far.")
+    batch = (run.settings.get("training") or {}).get("batch_size")
+    at_once, first = last.get("micro_batch"), lines[0].get("micro_batch")
+    if isinstance(at_once, int) and isinstance(first, int) and at_once < first:
+        st.info(
+            f"Memory was short: the batch of {batch} is computed {at_once} photos at a time. It is"
+            " still one batch; only batch norm sees less at once.",
+            icon=":material/memory:",
+        )
+
+
+def _log(run: FoundRun, stands: Standing) -> None:
+    tail = log_tail(run.path, 20)
+    if not tail:
+        return
+    if stands.word == js.STARTING:
+        st.caption(plain_text(tail[-1]))
+    is_open = stands.word in (js.FAILED, BROKEN)
+    with st.expander("Log, the last 20 lines", icon=":material/article:", expanded=is_open):
+        st.code("\n".join(tail), language=None, wrap_lines=True)
+
+
+def _lines(run: FoundRun) -> list[dict[str, Any]]:
+    """The curve; of a broken one nothing, for its reason is on the screen already."""
+    try:
+        return run_metrics.updates(run.path)
+    except CutSwapError:
+        return []
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
+
+
+def ago(moment: float) -> str:
+    """`just now`, `7 min ago`, `3 h ago`, or the day."""
+    seconds = time.time() - moment
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min ago"
+    if seconds < 24 * 3600:
+        return f"{seconds // 3600:.0f} h ago"
+    return datetime.date.fromtimestamp(moment).isoformat()

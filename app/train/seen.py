@@ -1,0 +1,38 @@
+"""The last batch as the network saw it, with what the network said about each picture."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import streamlit as st
+
+from app.train.curves import CLASSES
+from app.viewer.pictures import jpeg
+from cutswap.runs.states import SEEN, is_own_file
+
+WIDTH = 108  # pixels of a picture: one photo in its three classes is a line of a phone, two of 1280
+
+
+def seen(path: Path) -> None:
+    """A sheet of positives and negatives; nothing before the first."""
+    if not all(is_own_file(path / name) for name in SEEN):
+        return
+    from cutswap.runs.seen import SIDE, read_seen  # brings torch, which takes two seconds
+
+    found = read_seen(path)
+    if found is None:
+        return
+    rows, ways, _ = found.probabilities.shape
+    st.markdown(f"**What it saw at update {found.step}**, and how sure it was of the right class")
+    with st.container(horizontal=True, gap="small"):
+        for row, way in itertools.product(range(rows), range(ways)):
+            own = found.probabilities[row, way]
+            sure, said = float(own[way]), CLASSES[int(own.argmax())]
+            mark = "" if own.argmax() == way else f", said {said}"
+            square = (slice(row * SIDE, (row + 1) * SIDE), slice(way * SIDE, (way + 1) * SIDE))
+            st.image(
+                jpeg(found.sheet[square]), width=WIDTH,
+                caption=f"{CLASSES[way]} {sure:.0%}{mark}",
+                alt=f"{CLASSES[way]} of photo {row + 1}, right class at {sure:.0%}",
+            )  # fmt: skip

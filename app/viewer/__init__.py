@@ -1,0 +1,1 @@
+"""The picture viewer, in the browser."""

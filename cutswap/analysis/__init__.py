@@ -1,0 +1,1 @@
+"""What a network has learnt, and how good the negatives are."""

@@ -1,0 +1,53 @@
+"""The engine that a command's flags ask for."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line reads its flags without any package
+    from cutswap.sweeps.engines import Engine
+
+
+def engine_of(options: argparse.Namespace) -> Engine:
+    """The engine a command asks for, ready to work.
+
+    Args:
+        options: with engine, processes, retries, address, cpus and gpus.
+
+    Raises:
+        CutSwapError: a cluster that cannot be reached.
+    """
+    if options.engine == "ray":
+        from cutswap.sweeps.ray_engine import RayEngine
+
+        return RayEngine(options.address, options.retries, options.cpus, options.gpus)
+    from cutswap.sweeps.local_engine import LocalEngine
+
+    return LocalEngine(options.processes, options.retries, getattr(options, "early", ()))
+
+
+@contextlib.contextmanager
+def early_start(options: argparse.Namespace) -> Iterator[None]:
+    """Start the workers of a command that will want them, and let `engine_of` find them.
+
+    Args:
+        options: of any command; `early` is added.
+    """
+    if not _wants_workers(options):
+        yield
+        return
+    from cutswap.sweeps.local_engine import early_workers
+
+    with early_workers(min(options.processes, os.cpu_count() or 1)) as options.early:
+        yield
+
+
+def _wants_workers(options: argparse.Namespace) -> bool:
+    """A study with one process computes in its own."""
+    if getattr(options, "engine", None) != "local" or options.plan:
+        return False
+    return options.run == "sweep" or options.processes > 1

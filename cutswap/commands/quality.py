@@ -1,0 +1,35 @@
+"""`python -m cutswap quality`: measure a category's negatives; a table, CSV and JSON."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cutswap.commands.command_data import checked_category
+from cutswap.flags import settings_from
+from cutswap.utils.files import need_out
+from cutswap.utils.progress import Bars
+
+
+def quality(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure a category's negatives; a table, CSV and JSON."""
+    from cutswap.analysis.negative_quality import measure_quality
+    from cutswap.analysis.quality_settings import QualitySettings
+    from cutswap.analysis.quality_table import to_csv, to_text
+    from cutswap.utils.files import write_json, write_text
+
+    need_out(options.out)
+    settings = settings_from(options, QualitySettings)
+    with Bars(options.quiet) as bars:
+        checked = checked_category(options, bars)
+        found = measure_quality(checked, settings, bars)
+    result = {"data": checked.to_dict(), "settings": settings.to_dict(), **found.to_dict()}
+    write_json(options.out / "quality.json", result)
+    write_text(options.out / "quality.csv", to_csv(found.rows))
+    print(to_text(found.rows))
+    share = "-" if found.foreground_share is None else f"{found.foreground_share:.2f}"
+    print(
+        f"{found.draws} negatives a method of {found.photos} photos; {share} of the area is"
+        f" foreground; brackets: 95%, bootstrap over photos; files in {options.out}"
+    )
+    return {**result, "out": str(options.out)}

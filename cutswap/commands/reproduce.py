@@ -1,0 +1,88 @@
+"""`python -m cutswap reproduce`: the plan first, then the cells, then what they say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from cutswap.commands.engine import engine_of
+from cutswap.evaluation.detector_settings import detector_names
+from cutswap.studies.estimate import plan_text, time_left
+from cutswap.studies.flags import study_settings
+from cutswap.studies.folder import DONE, FAILED, PlannedCell, Study, read_study
+from cutswap.studies.plan import table_numbers
+from cutswap.studies.report import write_reports
+from cutswap.studies.run import prepare, run_study, run_study_on
+from cutswap.utils.files import need_out
+from cutswap.utils.progress import Bars
+from cutswap.utils.signals import stop_on_signals
+
+STOPPED = 130  # exit status of a study that was asked to stop
+
+
+def reproduce(options: argparse.Namespace) -> dict[str, Any]:
+    """Compute what is missing; exit status 1 where a cell failed, 130 where it was stopped."""
+    need_out(options.out)
+    tables = table_numbers(options.table)
+    categories = [name.strip() for name in options.categories.split(",") if name.strip()]
+    with stop_on_signals() as stop, Bars(options.quiet) as bars:
+        prepared = prepare(
+            options.out.absolute(), options.data, tables, study_settings(options),
+            categories=categories, seeds=options.seeds, skip_bad=options.skip_bad,
+            detectors=detector_names(",".join(options.detectors)), notify=bars,
+        )  # fmt: skip
+        bars.close()
+        left = time_left(prepared.study, prepared.left())
+        print(plan_text(prepared.study, left, len(prepared.asked)), flush=True)
+        if options.plan:
+            return _result(prepared.study, prepared.asked)
+        total, done, computed = len(prepared.asked), len(prepared.asked) - left.cells, 0
+        stop.gently = True
+        if options.engine == "local" and options.processes == 1:
+            cells = run_study(prepared, notify=bars, say=_say, stop=lambda: stop.asked)
+        else:
+            engine = engine_of(options)
+            cells = run_study_on(engine, prepared, threads=options.threads, stop=lambda: stop.asked)
+        for cell, state in cells:
+            bars.close()
+            computed, done = computed + 1, done + 1
+            print(f"[{done}/{total}] {_line(prepared, cell, state)}", flush=True)
+    study = read_study(prepared.study.path)
+    print(f"report: {write_reports(study)}")
+    result = {**_result(study, prepared.asked), "computed": computed}
+    if computed < left.cells:
+        _say("stopped; the same command goes on from here")
+        result["exit_status"] = STOPPED
+    return result
+
+
+def _line(prepared: Any, cell: PlannedCell, state: str) -> str:
+    study = read_study(prepared.study.path)
+    found = study.result(cell)
+    if state == FAILED:
+        return f"{cell.label}: FAILED, {found.error}"
+    pixel = found.metrics.get("pixel_auroc")
+    left = time_left(study, prepared.left())
+    spent = found.seconds + (found.training_seconds or 0.0)
+    return (
+        f"{cell.label}: image AUROC {found.metrics['image_auroc']:.3f}, pixel AUROC"
+        f" {'-' if pixel is None else f'{pixel:.3f}'} ({spent:.0f} s); {left.text()} left"
+    )
+
+
+def _result(study: Study, asked: dict[str, Any]) -> dict[str, Any]:
+    failed = [c for c in study.distinct if c.id in asked and study.result(c).state == FAILED]
+    done = sum(c.id in asked and study.result(c).state == DONE for c in study.distinct)
+    return {
+        "out": str(study.path),
+        "tables": list(study.tables),
+        "asked": len(asked),
+        "done": done,
+        "failed": [{"cell": c.label, "error": study.result(c).error} for c in failed],
+        "exit_status": int(bool(failed)),
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Photos of a category: folder layouts, decoding, checks, downloads, the rendered demo set."""

@@ -1,0 +1,243 @@
+"""Photos and masks: read from any common file, refused by name, resized, normalised, saved.
+
+A `photo` is (H, W, 3) uint8 RGB, an `image` is (N, 3, H, W) float32 normalised for ImageNet
+networks, a mask is (H, W) bool, True on the defect. Sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from cutswap.data.decoding import (
+    MAX_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
+    Decoded,
+    decode,
+    from_file,
+    upright_size,
+)
+from cutswap.errors import CutSwapError
+from cutswap.utils.files import write_with
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "MAX_SIDE",
+    "MEAN",
+    "MIN_SIDE",
+    "STD",
+    "is_constant",
+    "is_image_name",
+    "photo_size",
+    "read_mask",
+    "read_photo",
+    "read_photo_bytes",
+    "resize_mask",
+    "resize_photo",
+    "save_png",
+    "to_image",
+    "to_photo",
+]
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+# ImageNet statistics of RGB in 0..1, as torchvision's weights were trained with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+_ALPHA_LAST = ("LA", "PA", "RGBA")
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether the name says image: a known suffix in any case, and not hidden."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """Read an image file of any depth and colour model as an upright RGB photo.
+
+    The content decides the format, not the suffix. Transparency is laid on white, as a viewer
+    shows it. 12- and 16-bit grey is scaled by its full range, never by its content, so brightness
+    stays comparable between photos; so is float in 0..1. EXIF orientation is applied, ICC profiles
+    are not. Of animations and multi-page files the first picture counts.
+
+    Returns:
+        (H, W, 3) uint8 RGB, its own writable memory.
+
+    Raises:
+        CutSwapError: no such file, empty, damaged or cut short, no image, a side under `MIN_SIDE`
+            or over `MAX_SIDE`, over `MAX_PIXELS` (before decoding), or numbers of unknown range.
+    """
+    return from_file(path, _read_photo)
+
+
+def read_photo_bytes(data: bytes, name: str) -> np.ndarray:
+    """`read_photo` for an upload: its bytes, and the name to call it by in errors."""
+    return _read_photo(io.BytesIO(data), name)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read a defect mask; any value but zero counts, so class ids and palettes work.
+
+    Palettes count by index and colours by any channel; alpha alone does not count. JPEG is lossy
+    and rings around edges, so there a value counts from half range (128) on.
+
+    Returns:
+        (H, W) bool, True on the defect.
+
+    Raises:
+        CutSwapError: as `read_photo`.
+    """
+    return from_file(path, _read_mask)
+
+
+def photo_size(path: Path) -> tuple[int, int]:
+    """(height, width) of the upright photo or mask, from the header alone.
+
+    Raises:
+        CutSwapError: as `read_photo`, but a damaged body goes unseen.
+    """
+    return from_file(path, upright_size)
+
+
+def _read_photo(stream: IO[bytes], subject: object) -> np.ndarray:
+    decoded = decode(stream, subject)
+    photo = np.empty((decoded.image.height, decoded.image.width, 3), np.uint8)
+    if decoded.is_deep:
+        _need_range(decoded, subject)
+        for rows, band in decoded.bands():
+            levels = np.rint(band.values() * np.float32(255 / decoded.full))
+            photo[rows] = levels.astype(np.uint8)[..., None]
+        return photo
+    for rows, band in decoded.bands():
+        image = band.image
+        if image.mode in _ALPHA_LAST or "transparency" in image.info:
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
+        photo[rows] = np.asarray(image.convert("RGB"))
+    return photo
+
+
+def _need_range(decoded: Decoded, subject: object) -> None:
+    """Refuse grey numbers outside 0..full."""
+    ends = [(values.min(), values.max()) for _, b in decoded.bands() for values in (b.values(),)]
+    low, high = np.min([end[0] for end in ends]), np.max([end[1] for end in ends])
+    if not (low >= 0 and high <= decoded.full):  # NaN fails both
+        # Stretching what is there would give every photo another brightness.
+        raise CutSwapError(
+            subject,
+            expected=f"grey values in 0..{decoded.full}",
+            found=f"{low:g}..{high:g}",
+            fix="rescale all images alike and save them with 8 or 16 bits",
+        )
+
+
+def _read_mask(stream: IO[bytes], subject: object) -> np.ndarray:
+    decoded = decode(stream, subject)
+    mask = np.empty((decoded.image.height, decoded.image.width), bool)
+    for rows, band in decoded.bands():
+        values = band.values()
+        if band.image.mode in _ALPHA_LAST:
+            values = values[..., :-1]
+        elif band.image.mode in ("CMYK", "YCbCr"):  # there black is not all zero
+            values = np.asarray(band.image.convert("RGB"))
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise CutSwapError(
+                subject,
+                expected="a mask of finite numbers",
+                found="NaN or infinity",
+                fix="export the mask again as png",
+            )
+        marked: np.ndarray = values > 127 if decoded.format == "JPEG" else values != 0
+        mask[rows] = np.any(marked, axis=2) if marked.ndim == 3 else marked
+    return mask
+
+
+def resize_photo(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Squash (H, W, 3) uint8 to (height, width), bilinear with antialiasing.
+
+    Returns:
+        (height, width, 3) uint8; the same array where it has that size already.
+    """
+    if photo.shape[:2] == tuple(size):
+        return photo
+    height, width = size
+    return np.array(Image.fromarray(photo).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Squash (H, W) bool to (height, width) bool by nearest neighbour: no value is invented.
+
+    A defect thinner than the step between kept pixels can vanish, as in peers' code.
+    """
+    if mask.shape == tuple(size):
+        return mask
+    height, width = size
+    levels = Image.fromarray(mask.astype(np.uint8))
+    return np.asarray(levels.resize((width, height), Image.Resampling.NEAREST)) > 0
+
+
+def to_image(photos: np.ndarray) -> Tensor:
+    """(N, H, W, 3) uint8 photos to an (N, 3, H, W) float32 image, ImageNet-normalised.
+
+    Raises:
+        CutSwapError: another shape or dtype, for example one photo without its batch axis.
+    """
+    import torch
+
+    if photos.ndim != 4 or photos.shape[3] != 3 or photos.dtype != np.uint8:
+        raise CutSwapError(
+            "photos",
+            expected="an (N, H, W, 3) uint8 array",
+            found=f"{photos.shape} {photos.dtype}",
+            fix="stack the photos first, one or many",
+        )
+    levels = torch.from_numpy(np.array(photos, order="C")).permute(0, 3, 1, 2)  # (N, 3, H, W)
+    image = levels.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return image.sub_(mean).div_(std)
+
+
+def to_photo(image: Tensor) -> np.ndarray:
+    """(N, 3, H, W) normalised image to (N, H, W, 3) uint8 photos: `to_image` undone exactly.
+
+    Values beyond black and white are clipped; the image may require gradients or lie on a device.
+    """
+    import torch
+
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+    levels = (image.detach().float().cpu() * std + mean) * 255
+    photos = levels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)  # (N, H, W, 3)
+    return np.ascontiguousarray(photos.numpy())
+
+
+def save_png(path: Path, array: np.ndarray) -> None:
+    """Write a PNG whole: (H, W, 3) uint8 RGB, (H, W) uint8 grey, or (H, W) bool as 0 and 255.
+
+    Raises:
+        CutSwapError: another shape or dtype, or the file cannot be written.
+    """
+    is_mask = array.dtype == bool and array.ndim == 2
+    is_photo = array.dtype == np.uint8 and (array.ndim == 2 or array.shape[2:] == (3,))
+    if not array.size or not (is_mask or is_photo):
+        raise CutSwapError(
+            path,
+            expected="an (H, W, 3) uint8 or (H, W) bool or uint8 array to save",
+            found=f"{array.shape} {array.dtype}",
+            fix="convert it first",
+        )
+    levels = array.astype(np.uint8) * 255 if is_mask else array
+    write_with(path, lambda file: Image.fromarray(levels).save(file, format="PNG"))
+
+
+def is_constant(photo: np.ndarray) -> bool:
+    """Whether all pixels of (H, W, 3) uint8 are the same: such a photo shows nothing."""
+    return bool((photo == photo[:1, :1]).all())

@@ -1,0 +1,92 @@
+"""The pictures of a category in memory, at one size, and what had to be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cutswap.data.datasets import Category, Record, open_dataset
+from cutswap.data.images import read_mask, read_photo, resize_mask, resize_photo
+from cutswap.data.problems import Problem, find_problems, usable
+from cutswap.errors import CutSwapError
+
+Ticker = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class CheckedCategory:
+    """A category whose files have been looked at.
+
+    Attributes:
+        category: what is used.
+        left_out: fatal problems of the files that `skip_bad` left out; empty without it.
+    """
+
+    category: Category
+    left_out: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a run record keeps of it."""
+        return {
+            "name": self.category.name,
+            "n_train": len(self.category.train),
+            "n_test": len(self.category.test),
+            "left_out": [
+                {"path": str(p.path), "kind": p.kind, "message": p.message} for p in self.left_out
+            ],
+        }
+
+
+def check_category(
+    root: Path, name: str | None, *, skip_bad: bool, progress: Ticker | None = None
+) -> CheckedCategory:
+    """Open a category and refuse, or leave out, what cannot be used.
+
+    Raises:
+        CutSwapError: no such data or category, or bad files without `skip_bad`.
+    """
+    category = open_dataset(root).category(name)
+    problems = find_problems(category, progress=progress)
+    kept, left_out = usable(category, problems, skip_bad)
+    return CheckedCategory(kept, left_out)
+
+
+def load_photos(records: Sequence[Record], size: int, progress: Ticker | None = None) -> np.ndarray:
+    """(N, size, size, 3) uint8, each photo squashed to a square, as PatchCore's peers do."""
+    photos = np.empty((len(records), size, size, 3), dtype=np.uint8)
+    for index, record in enumerate(records):
+        photos[index] = resize_photo(read_photo(record.image), (size, size))
+        if progress:
+            progress(index + 1, len(records))
+    return photos
+
+
+def load_masks(records: Sequence[Record], size: int) -> np.ndarray | None:
+    """(N, size, size) bool; good images are all False; None where a defect has no mask."""
+    if any(not r.is_good and r.mask is None for r in records):
+        return None
+    masks = np.zeros((len(records), size, size), dtype=bool)
+    for index, record in enumerate(records):
+        if record.mask is not None and not record.is_good:
+            masks[index] = resize_mask(read_mask(record.mask), (size, size))
+    return masks
+
+
+def need_test_images(category: Category) -> None:
+    """Refuse to score a category without good and defective test images.
+
+    Raises:
+        CutSwapError: one of the two kinds is missing.
+    """
+    good = sum(r.is_good for r in category.test)
+    if good == 0 or good == len(category.test):
+        raise CutSwapError(
+            f"category {category.name}",
+            expected="good and defective test images",
+            found=f"{good} good and {len(category.test) - good} defective",
+            fix="add images to test/good and test/<defect>, or use saliency and augment only",
+        )

@@ -1,0 +1,213 @@
+"""Everything that is wrong with a category's files, all at once, and the category without it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from cutswap.data.images import is_constant, photo_size, read_mask, read_photo
+from cutswap.data.records import Category, Problem, Record
+from cutswap.errors import CutSwapError
+
+__all__ = ["KINDS", "Problem", "find_problems", "usable"]
+
+KINDS = {
+    "unreadable": "the photo or mask is missing, damaged, cut short, huge or no image",
+    "constant": "all pixels of the photo are alike; fatal among the training photos",
+    "no-mask": "a defective photo without a mask, in a data set that has masks",
+    "mask-size": "the mask has another size than its photo",
+    "empty-mask": "the mask of a defective photo marks nothing",
+    "same-name": "two photos of a folder differ by their suffix only; the first is used",
+    "no-good": "no sound training photo is left",
+    "few-good": "a single sound training photo",
+    "train-in-test": "a test photo is also a training photo, pixel by pixel",
+    "good-mask": "a mask for a good photo",
+    "loose-mask": "a mask that belongs to no photo",
+    "no-masks": "the data set marks no defects: no pixel metrics",
+    "one-sided-test": "test photos are all good or all defective: no AUROC",
+    "mixed-sizes": "photos of several sizes; each is squashed to the working size",
+    "outside-link": "a link that leads out of the data set; not followed",
+    "broken-link": "a link to nothing",
+    "odd-name": "a file or folder whose name is no text; not read",
+    "not-trained-on": "a folder in train besides good",
+}
+_SHOWN = 3  # problems quoted in a refusal; check-data shows all
+
+
+@dataclass
+class _Findings:
+    """What one pass over the photos has seen so far."""
+
+    problems: list[Problem] = field(default_factory=list)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    trained: dict[bytes, Record] = field(default_factory=dict)
+
+    def add(self, path: Path, kind: str, message: str, *, fatal: bool = False) -> None:
+        self.problems.append(Problem(path, kind, message, fatal))
+
+
+def find_problems(
+    category: Category,
+    *,
+    deep: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Problem, ...]:
+    """Look at every file of a category and list all that is wrong or odd.
+
+    Args:
+        category: from `Dataset.category`.
+        deep: decode every file; otherwise headers only, which misses damaged bodies, constant
+            photos, empty masks and photos in both train and test.
+        progress: called with (photos done, photos in all) after each photo; what it raises ends
+            the search.
+
+    Returns:
+        Problems of the kinds in `KINDS`, fatal ones first, otherwise in the category's order.
+    """
+    findings = _Findings(list(category.noticed))
+    records = category.train + category.test
+    for done, record in enumerate(records, start=1):
+        size = _check_photo(record, findings, deep)
+        if not record.is_good and category.has_masks:
+            _check_mask(record, size, findings, deep)
+        if progress is not None:
+            progress(done, len(records))
+    _check_whole(category, findings)
+    return tuple(sorted(findings.problems, key=lambda problem: not problem.fatal))
+
+
+def usable(
+    category: Category, problems: Sequence[Problem], skip_bad: bool
+) -> tuple[Category, tuple[Problem, ...]]:
+    """The category that can be worked with.
+
+    Args:
+        category: the one the problems were found in.
+        problems: from `find_problems`.
+        skip_bad: leave out records whose photo or mask has a fatal problem instead of refusing.
+
+    Returns:
+        The category without those records, and the fatal problems that cost them.
+
+    Raises:
+        CutSwapError: fatal problems without `skip_bad`, counted and the first few quoted; or no
+            good training photo is left.
+    """
+    fatal = tuple(p for p in problems if p.fatal)
+    bad = {p.path for p in fatal}
+    train = tuple(r for r in category.train if not _is_hit(r, bad))
+    test = tuple(r for r in category.test if not _is_hit(r, bad))
+    if not train:
+        raise CutSwapError(
+            category.root,
+            expected="at least one sound good photo to learn from",
+            found=f"none among {len(category.train)}: {_quote(category, fatal)}",
+            fix="replace the training photos",
+        )
+    if fatal and not skip_bad:
+        noun = "problem" if len(fatal) == 1 else "problems"
+        raise CutSwapError(
+            category.root,
+            expected="sound photos and masks",
+            found=f"{len(fatal)} {noun}: {_quote(category, fatal)}",
+            fix="run check-data to see all and repair them, or pass --skip-bad to leave them out",
+        )
+    return replace(category, train=train, test=test), fatal
+
+
+def _check_photo(record: Record, findings: _Findings, deep: bool) -> tuple[int, int] | None:
+    """Size of the photo, None where it cannot be read."""
+    try:
+        if not deep:
+            size = photo_size(record.image)
+            findings.sizes[size] += 1
+            return size
+        photo = read_photo(record.image)
+    except CutSwapError as error:
+        findings.add(record.image, "unreadable", _reason(error), fatal=True)
+        return None
+    height, width = photo.shape[:2]
+    findings.sizes[height, width] += 1
+    is_trained = record.split == "train"
+    if is_constant(photo):
+        # A failed shot. In training there is nothing to swap, so the negative would equal the
+        # positive; a test photo can still be scored.
+        findings.add(record.image, "constant", "all pixels are alike", fatal=is_trained)
+    # Pixels instead of bytes: a photo saved again in another format is still the same.
+    digest = hashlib.sha256(f"{height}x{width}:".encode() + photo.tobytes()).digest()
+    if is_trained:
+        findings.trained.setdefault(digest, record)
+    elif digest in findings.trained:
+        twin = findings.trained[digest].name
+        findings.add(record.image, "train-in-test", f"the same picture as {twin}")
+    return height, width
+
+
+def _check_mask(
+    record: Record, size: tuple[int, int] | None, findings: _Findings, deep: bool
+) -> None:
+    if record.mask is None:
+        findings.add(record.image, "no-mask", f"no mask marks {record.name}", fatal=True)
+        return
+    try:
+        mask = read_mask(record.mask) if deep else None
+        mask_size = photo_size(record.mask) if mask is None else mask.shape
+    except CutSwapError as error:
+        findings.add(record.mask, "unreadable", _reason(error), fatal=True)
+        return
+    if size is not None and mask_size != size:
+        message = f"{_by(mask_size)} where the photo has {_by(size)} (height x width)"
+        findings.add(record.mask, "mask-size", message, fatal=True)
+    if mask is not None and not np.any(mask):
+        findings.add(record.mask, "empty-mask", f"marks nothing in {record.name}", fatal=True)
+
+
+def _check_whole(category: Category, findings: _Findings) -> None:
+    """What only shows once all photos have been seen."""
+    bad = {p.path for p in findings.problems if p.fatal}
+    sound = sum(not _is_hit(r, bad) for r in category.train)
+    if sound == 0:
+        findings.add(category.root, "no-good", "no sound training photo is left", fatal=True)
+    elif sound == 1:
+        findings.add(category.root, "few-good", "one sound training photo is very little")
+    defective = sum(not r.is_good for r in category.test)
+    if defective and not category.has_masks:
+        message = f"no masks for {defective} defective photos: pixel metrics are left out"
+        findings.add(category.root, "no-masks", message)
+    if category.test and defective in (0, len(category.test)):
+        kind = "defective" if defective else "good"
+        findings.add(category.root, "one-sided-test", f"all test photos are {kind}: no AUROC")
+    if len(findings.sizes) > 1:
+        common = findings.sizes.most_common(_SHOWN)
+        listed = ", ".join(f"{_by(size)} ({count})" for size, count in common)
+        more = ", ..." if len(findings.sizes) > _SHOWN else ""
+        message = f"{len(findings.sizes)} sizes (height x width): {listed}{more}"
+        findings.add(category.root, "mixed-sizes", message)
+
+
+def _is_hit(record: Record, bad: Collection[Path]) -> bool:
+    return record.image in bad or (record.mask is not None and record.mask in bad)
+
+
+def _reason(error: CutSwapError) -> str:
+    return f"expected {error.expected}, found {error.found}"
+
+
+def _quote(category: Category, problems: Sequence[Problem]) -> str:
+    quoted = "; ".join(f"{_short(category, p.path)}: {p.message}" for p in problems[:_SHOWN])
+    more = len(problems) - _SHOWN
+    return f"{quoted}; and {more} more" if more > 0 else quoted
+
+
+def _short(category: Category, path: Path) -> str:
+    inside = path != category.root and path.is_relative_to(category.root)
+    return path.relative_to(category.root).as_posix() if inside else path.name
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return f"{size[0]} x {size[1]}"

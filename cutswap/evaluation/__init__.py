@@ -1,0 +1,1 @@
+"""Scores of a test set: AUROC, AUPRO, thresholds, missed defects; ours and other detectors."""

@@ -1,0 +1,135 @@
+"""Another detector on a category: the same photos, masks, figures and files as PatchCore's.
+
+detector.json            figures, settings, weights, seed: also what `--json` writes
+detector_scores.csv      one line a test image
+anomaly_maps/            float32 TIFFs in the layout of the MVTec AD evaluation script
+
+The names differ from an evaluation's, which has a memory bank that pages open.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cutswap.data.datasets import Record
+from cutswap.data.images import photo_size
+from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.evaluation.anomalib_models import Detector
+from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
+from cutswap.evaluation.metrics import summarise
+from cutswap.evaluation.missed import missed_defects
+from cutswap.evaluation.tiff_maps import MAPS, enlarged, write_map
+from cutswap.networks.backbone import Backbone
+from cutswap.utils.csv_text import guarded
+from cutswap.utils.files import write_json, write_text
+
+Notify = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class DetectorEvaluation:
+    """A test set scored by another detector.
+
+    Attributes:
+        records: the test images, N of them.
+        scores: (N,) float32.
+        maps: (N, S, S) float32.
+        summary: what detector.json holds.
+    """
+
+    records: tuple[Record, ...]
+    scores: np.ndarray
+    maps: np.ndarray
+    summary: dict[str, Any]
+
+
+def evaluate_detector(
+    checked: CheckedCategory,
+    name: str,
+    backbone: Backbone,
+    settings: DetectorSettings,
+    *,
+    seed: int = 0,
+    notify: Notify | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> DetectorEvaluation:
+    """Train on the good photos, score the test photos.
+
+    Args:
+        checked: the category.
+        name: of `DETECTORS`.
+        backbone: features of STFPM's teacher and of PaDiM; DRAEM has none.
+        settings: how long it learns.
+        seed: of everything drawn.
+        notify: called with (stage, done, total).
+        stop: asked after every update.
+
+    Raises:
+        CutSwapError: anomalib is missing, no good or no defective test images.
+        Stopped: it was asked to.
+    """
+    need_test_images(checked.category)
+    tick = notify or (lambda _stage, _done, _total: None)
+    began = time.perf_counter()
+    train, test, size = checked.category.train, checked.category.test, settings.image_size
+    detector = Detector(name, backbone, settings, seed, str(backbone.device))
+    photos = load_photos(train, size, lambda d, t: tick("reading images", d, t))
+    detector.fit(photos, lambda d, t: tick(f"training {DETECTORS[name]}", d, t), stop)
+    trained = time.perf_counter() - began
+    scores = np.empty(len(test), dtype=np.float32)
+    maps = np.empty((len(test), size, size), dtype=np.float32)
+    for start in range(0, len(test), settings.batch_size):
+        chunk = test[start : start + settings.batch_size]
+        place = slice(start, start + len(chunk))
+        scores[place], maps[place] = detector.score(load_photos(chunk, size))
+        tick("scoring", start + len(chunk), len(test))
+    masks = load_masks(test, size)
+    metrics = summarise(scores, np.array([not r.is_good for r in test]), maps, masks)
+    missed = missed_defects([r.defect for r in test], scores, metrics.threshold, masks)
+    no_weights = "none: it learns from random values"
+    summary = {
+        **metrics.to_dict(),
+        "missed": missed.to_dict(),
+        "detector": name,
+        "row": DETECTORS[name],
+        "n_train": len(train),
+        "n_test": len(test),
+        "n_defective": int(sum(not r.is_good for r in test)),
+        "training_seconds": round(trained, 2),
+        "seconds": round(time.perf_counter() - began, 2),
+        "seed": seed,
+        "category": checked.category.name,
+        "data": {"root": str(checked.category.root), **checked.to_dict()},
+        "backbone": None if name == "draem" else backbone.name,
+        "weights": no_weights if name == "draem" else backbone.report.to_dict(),
+        "settings": settings.to_dict(),
+    }
+    return DetectorEvaluation(test, scores, maps, summary)
+
+
+def write_detector(found: DetectorEvaluation, out: Path) -> None:
+    """Write everything listed at the top of this module into `out`.
+
+    Raises:
+        CutSwapError: the folder cannot be written.
+    """
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["image", "defect", "is_defective", "score", "called_defective"])
+    for record, score, values in zip(found.records, found.scores, found.maps, strict=True):
+        called = int(score >= found.summary["threshold"])
+        is_bad = int(not record.is_good)
+        names = guarded(record.name), guarded(record.defect)
+        table.writerow([*names, is_bad, f"{score:.9g}", called])
+        path = out / MAPS / found.summary["category"] / f"{record.name}.tiff"
+        write_map(path, enlarged(values, photo_size(record.image)))
+    write_text(out / "detector_scores.csv", text.getvalue())
+    write_json(out / "detector.json", found.summary)

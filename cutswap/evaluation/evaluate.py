@@ -1,0 +1,175 @@
+"""From a category and a network to PatchCore heatmaps and AUROC, in a folder.
+
+result.json        metrics, settings, weights, seed: also what `--json` writes
+environment.json   versions and machine
+scores.csv         one line a test image
+heatmaps.npy       (N, H, W) float32, pixels in the order of scores.csv, raw distances
+heatmaps/*.png     the same over each photo, one colour range for the category
+bank.safetensors   the fitted memory bank with its network and settings
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from cutswap.config import PatchCoreSettings
+from cutswap.data.datasets import Record
+from cutswap.data.images import save_png, to_image
+from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.evaluation.metrics import Metrics, summarise
+from cutswap.evaluation.missed import missed_defects
+from cutswap.networks.backbone import Backbone
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.runs.folder import environment
+from cutswap.utils.csv_text import guarded
+from cutswap.utils.files import write_json, write_text, write_with
+from cutswap.utils.overlays import blend, colourise, outline
+
+Notify = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A scored test set.
+
+    Attributes:
+        records: the test images, N of them.
+        scores: (N,) float32, image anomaly scores, unbounded above.
+        heatmaps: (N, H, W) float32, distances to the bank, smoothed.
+        masks: (N, H, W) bool, or None where the data has no ground truth.
+        metrics: image- and pixel-level figures.
+        bank: the fitted memory bank.
+        summary: what result.json holds.
+    """
+
+    records: tuple[Record, ...]
+    scores: np.ndarray
+    heatmaps: np.ndarray
+    masks: np.ndarray | None
+    metrics: Metrics
+    bank: MemoryBank
+    summary: dict[str, Any]
+
+
+def evaluate(
+    checked: CheckedCategory,
+    backbone: Backbone,
+    settings: PatchCoreSettings,
+    *,
+    seed: int = 0,
+    notify: Notify | None = None,
+) -> Evaluation:
+    """Fit a bank on the good training images and score the test images.
+
+    Args:
+        checked: the category.
+        backbone: its features are used as they are.
+        settings: PatchCore's.
+        seed: of the projection and the first coreset pick.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: no good or no defective test images, or anything the stages refuse.
+    """
+    need_test_images(checked.category)
+    backbone.resolve(settings.layers)
+    began = time.perf_counter()
+    train, test = checked.category.train, checked.category.test
+
+    def tick(stage: str) -> Callable[[int, int], None]:
+        return lambda done, total: notify(stage, done, total) if notify else None
+
+    bank = MemoryBank.fit(
+        backbone,
+        batches(train, settings),
+        settings,
+        seed=seed,
+        count=len(train),
+        progress=tick("memory bank"),
+    )
+    size = settings.image_size
+    scores = np.empty(len(test), dtype=np.float32)
+    heatmaps = np.empty((len(test), size, size), dtype=np.float32)
+    done = 0
+    for image in batches(test, settings):
+        found = bank.score(image)
+        stop = done + len(found.scores)
+        scores[done:stop], heatmaps[done:stop] = found.scores, found.heatmaps
+        done = stop
+        tick("scoring")(done, len(test))
+    masks = load_masks(test, size)
+    labels = np.array([not r.is_good for r in test])
+    metrics = summarise(scores, labels, heatmaps, masks)
+    missed = missed_defects([r.defect for r in test], scores, metrics.threshold, masks)
+    summary = {
+        **metrics.to_dict(),
+        "missed": missed.to_dict(),
+        "n_train": len(train),
+        "n_test": len(test),
+        "n_defective": int(labels.sum()),
+        "bank_size": bank.size,
+        "seconds": round(time.perf_counter() - began, 2),
+        "seed": seed,
+        "category": checked.category.name,
+        "data": {"root": str(checked.category.root), **checked.to_dict()},
+        "backbone": backbone.name,
+        "weights": backbone.report.to_dict(),
+        "fingerprint": backbone.fingerprint,
+        "patchcore": settings.to_dict(),
+    }
+    return Evaluation(test, scores, heatmaps, masks, metrics, bank, summary)
+
+
+def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = None) -> None:
+    """Write everything listed at the top of this module into `out`.
+
+    Raises:
+        CutSwapError: the folder cannot be written.
+    """
+    records, heatmaps = evaluation.records, evaluation.heatmaps
+    write_json(out / "environment.json", environment())
+    write_with(out / "heatmaps.npy", lambda f: np.save(f, heatmaps, allow_pickle=False))
+    write_text(out / "scores.csv", _scores_table(evaluation))
+    evaluation.bank.save(out / "bank.safetensors")
+    low, high = float(heatmaps.min()), float(heatmaps.max())
+    for index, record in enumerate(records):
+        photo = load_photos([record], heatmaps.shape[1])[0]
+        picture = blend(photo, colourise(heatmaps[index], low, high))
+        if evaluation.masks is not None and evaluation.masks[index].any():
+            picture = outline(picture, evaluation.masks[index])
+        save_png(out / "heatmaps" / f"{heatmap_name(record)}.png", picture)
+        if notify:
+            notify("writing heatmaps", index + 1, len(records))
+    write_json(out / "result.json", evaluation.summary)
+
+
+def heatmap_name(record: Record) -> str:
+    """File name of a test image's heatmap, unique in its category."""
+    return record.name.removeprefix("test/").replace("/", "_")
+
+
+def _scores_table(evaluation: Evaluation) -> str:
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["image", "defect", "is_defective", "score", "called_defective"])
+    for record, score in zip(evaluation.records, evaluation.scores, strict=True):
+        called = int(score >= evaluation.metrics.threshold)
+        names = guarded(record.name), guarded(record.defect)
+        table.writerow([*names, int(not record.is_good), f"{score:.9g}", called])
+    return text.getvalue()
+
+
+def batches(records: tuple[Record, ...], settings: PatchCoreSettings) -> Iterator[Tensor]:
+    """Images of records as (n, 3, S, S) normalised batches, read as they are asked for."""
+    for start in range(0, len(records), settings.batch_size):
+        chunk = records[start : start + settings.batch_size]
+        yield to_image(load_photos(chunk, settings.image_size))

@@ -1,0 +1,102 @@
+"""Anomaly maps as the MVTec AD evaluation script reads them: one float32 TIFF a test image.
+
+    <out>/anomaly_maps/<object>/test/<defect>/<image>.tiff
+
+The script wants every map at the size of its photo, so maps are enlarged (bilinear); their values
+stay distances. Source of the layout: MVTec's `mvtec_ad_evaluation`, README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from cutswap.data.images import photo_size
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.utils.files import write_json, write_with
+
+MAPS = "anomaly_maps"
+
+
+def export_maps(
+    found: ScoredSet,
+    out: Path,
+    *,
+    photo_sized: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write a scored set's maps.
+
+    Args:
+        found: the evaluation.
+        out: folder to write; `anomaly_maps/` is made in it.
+        photo_sized: enlarge each map to its photo; else they stay S x S and no photo is needed.
+        progress: called with (done, total).
+
+    Returns:
+        What `export.json` holds: counts, the folder, the command of the script.
+
+    Raises:
+        CutSwapError: the photos are gone (their sizes are needed), or nothing can be written.
+    """
+    records = found.need_records() if photo_sized else None
+    category = str(found.summary["category"])
+    for index, name in enumerate(found.names):
+        values = np.array(found.heatmaps[index], dtype=np.float32)
+        if records is not None:
+            values = enlarged(values, photo_size(records[index].image))
+        write_map(out / MAPS / category / f"{_inside(name)}.tiff", values)
+        if progress:
+            progress(index + 1, len(found.names))
+    root = Path(str(found.summary["data"].get("root", "")))
+    result = {
+        "maps": len(found.names),
+        "folder": str(out / MAPS),
+        "category": category,
+        "photo_sized": photo_sized,
+        "range": list(found.range),
+        "evaluation": str(found.folder),
+        "script": [
+            "python", "evaluate_experiment.py", "--dataset_base_dir", str(root.parent),
+            "--anomaly_maps_dir", str(out / MAPS), "--evaluated_objects", category,
+        ],
+    }  # fmt: skip
+    write_json(out / "export.json", result)
+    return result
+
+
+def enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A (h, w) float32 map at a photo's size (H, W), bilinear."""
+    large = cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return large.astype(np.float32, copy=False)
+
+
+def write_map(path: Path, values: np.ndarray) -> None:
+    """Write (H, W) float32 as a TIFF of one 32-bit float channel, without loss.
+
+    Raises:
+        CutSwapError: another dtype or shape, or the file cannot be written.
+    """
+    if values.dtype != np.float32 or values.ndim != 2 or not values.size:
+        raise CutSwapError(
+            path, expected="an (H, W) float32 map", found=f"{values.shape} {values.dtype}",
+            fix="convert it first",
+        )  # fmt: skip
+    write_with(path, lambda file: Image.fromarray(values).save(file, format="TIFF"))
+
+
+def _inside(name: str) -> Path:
+    """`test/crack/003` as a path below the category, wherever it claims to lead."""
+    parts = Path(name).parts
+    if not parts or ".." in parts or Path(name).is_absolute():
+        raise CutSwapError(
+            name, expected="an image's name inside its category", found="a path that leads out",
+            fix="evaluate again",
+        )  # fmt: skip
+    return Path(*parts)

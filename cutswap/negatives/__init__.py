@@ -1,0 +1,1 @@
+"""Negatives: anchors, patches, colours, painting, the record that paints them again."""

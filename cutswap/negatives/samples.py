@@ -1,0 +1,250 @@
+"""What one training update sees: positives, CutSwap (or CutPaste) negatives and scars.
+
+Every draw is seeded by (run seed, running sample number), never by what came before. So a resumed
+run continues exactly, workers may draw in any order, and a page can show the very sample the
+trainer saw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
+from cutswap.errors import CutSwapError
+from cutswap.negatives.color_jitter import Jitter, weakly_augment
+from cutswap.negatives.draw import Negative, draw_negative
+from cutswap.saliency.cache import SaliencyMaps
+from cutswap.saliency.clusters import Clusters, cluster_saliency
+
+# Second entry of each seed tuple, so that the three kinds of draw never share a stream.
+_ORDER, _POSITIVE, _NEGATIVE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of an update in all its classes.
+
+    Attributes:
+        index: which training photo.
+        positive: (H, W, 3) uint8, label 0.
+        jitter: how the positive was made from the photo.
+        negatives: the patch (label 1) and, in 3-way training, the scar (label 2).
+    """
+
+    index: int
+    positive: np.ndarray
+    jitter: Jitter | None
+    negatives: tuple[Negative, ...]
+
+    @property
+    def photos(self) -> np.ndarray:
+        """(ways, H, W, 3) uint8, in label order."""
+        return np.stack([self.positive, *(n.photo for n in self.negatives)])
+
+
+class Levels(Protocol):
+    """The saliency of one photo, level by level."""
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """Indices of the levels that negatives draw from, at least one."""
+
+    def name(self, level: int) -> str:
+        """The level's layer."""
+
+    def map(self, level: int) -> np.ndarray:
+        """(H, W) float in [0, 1]."""
+
+    def clusters(self, level: int) -> Clusters | None:
+        """Clusters of the map where they are known; None lets `draw_negative` find them."""
+
+
+def draw_sample(
+    photo: np.ndarray,
+    levels: Levels | None,
+    methods: tuple[NegativeSettings, ...],
+    clusters: ClusterSettings,
+    weak: WeakAugmentation,
+    *,
+    seed: int,
+    number: int,
+    positive: np.ndarray | None = None,
+) -> tuple[np.ndarray, Jitter | None, tuple[Negative, ...]]:
+    """One photo in all its classes: the single place where trainer, command line and pages draw.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        levels: its saliency; None for CutPaste.
+        methods: settings of each negative.
+        clusters: K and the anchor strategy.
+        weak: from photo to positive.
+        seed: of the run.
+        number: running number of the sample, see `sample_number`.
+        positive: (H, W, 3) uint8 that an earlier call with this photo, `weak`, seed and number
+            gave; the jitter is most of the cost of a draw, and all methods share it.
+
+    Returns:
+        The positive (H, W, 3) uint8, how it was made, and the negatives in the order of `methods`.
+    """
+    rng = np.random.default_rng((seed, _POSITIVE, number))
+    positive, jitter = weakly_augment(photo, weak, rng, positive)
+    level = None if levels is None else levels.chosen[int(rng.integers(len(levels.chosen)))]
+    negatives = tuple(
+        draw_negative(
+            positive,
+            None if levels is None or level is None else levels.map(level),
+            settings,
+            clusters,
+            seed=(seed, _NEGATIVE, number, 2 if settings.method.endswith("-scar") else 1),
+            layer=None if levels is None or level is None else levels.name(level),
+            clusters=None if levels is None or level is None else levels.clusters(level),
+        )
+        for settings in methods
+    )
+    return positive, jitter, negatives
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """(count,) int: the order in which an epoch visits the photos."""
+    return np.random.default_rng((seed, _ORDER, epoch)).permutation(count)
+
+
+def sample_number(index: int, count: int, seed: int, epoch: int) -> int:
+    """Running number under which a run of `count` photos meets photo `index` in an epoch."""
+    place = int(np.flatnonzero(epoch_order(count, seed, epoch) == index)[0])
+    return epoch * count + place
+
+
+class TrainingSamples(Dataset[np.ndarray]):
+    """All samples of a run, by running number 0, 1, 2, ...; each epoch is one permutation.
+
+    Args:
+        photos: (N, H, W, 3) uint8, the good training images.
+        saliency: of these photos; None for CutPaste.
+        family: `cutswap` or `cutpaste`.
+        ways: 2 or 3 classes.
+        negatives: patch geometry; its `method` is set here.
+        clusters: K and the anchor strategy.
+        weak: from photo to positive.
+        levels: saliency layers to draw from, one a sample, or `fused`; default: all layers.
+        seed: of the run.
+        count: number of samples in the run.
+    """
+
+    def __init__(
+        self,
+        photos: np.ndarray,
+        saliency: SaliencyMaps | None,
+        *,
+        family: str,
+        ways: int,
+        negatives: NegativeSettings,
+        clusters: ClusterSettings,
+        weak: WeakAugmentation,
+        seed: int,
+        count: int,
+        levels: tuple[str, ...] | None = None,
+    ) -> None:
+        if family == "cutswap" and (saliency is None or len(saliency) != len(photos)):
+            raise CutSwapError(
+                "saliency",
+                expected=f"maps of {len(photos)} photos",
+                found="none" if saliency is None else len(saliency),
+                fix="compute them for the same photos",
+            )
+        self.photos = photos
+        self.saliency = saliency if family == "cutswap" else None
+        methods = (family, f"{family}-scar")[: ways - 1]
+        self.methods = tuple(negatives.replace(method=m) for m in methods)
+        self.cluster_settings = clusters
+        self.weak = weak
+        self.seed = seed
+        self.count = count
+        self.levels = self._level_indices(levels)
+        self._clusters: dict[tuple[int, int], Clusters | None] = {}
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """(ways, H, W, 3) uint8 in label order."""
+        return self.sample(number).photos
+
+    def sample(self, number: int) -> Sample:
+        """The sample with this running number, with the records of how it was drawn."""
+        epoch, place = divmod(number, len(self.photos))
+        index = int(self._permutation(epoch)[place])
+        drawn = draw_sample(
+            self.photos[index],
+            _PhotoLevels(self, index) if self.saliency is not None else None,
+            self.methods,
+            self.cluster_settings,
+            self.weak,
+            seed=self.seed,
+            number=number,
+        )
+        return Sample(index, *drawn)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if self._order[0] != epoch:
+            self._order = (epoch, epoch_order(len(self.photos), self.seed, epoch))
+        return self._order[1]
+
+    def _level_indices(self, levels: tuple[str, ...] | None) -> tuple[int, ...]:
+        if self.saliency is None:
+            return ()
+        names = self.saliency.levels
+        unknown = [level for level in levels or () if level not in names]
+        if unknown:
+            raise CutSwapError(
+                "levels",
+                expected=f"some of {', '.join(names)}",
+                found=", ".join(unknown),
+                fix="name saliency layers of this run",
+            )
+        return tuple(names.index(level) for level in levels or self.saliency.layers)
+
+    def clusters_of(self, index: int, level: int) -> Clusters | None:
+        """Clusters of one map, found once a run; None where the map is degenerate."""
+        key = (index, level)
+        if self.saliency is None or self.cluster_settings.anchors in ("whole-image", "top-n"):
+            return None
+        if key not in self._clusters:
+            try:
+                found = cluster_saliency(self.saliency.at(*key), self.cluster_settings.k)
+            except CutSwapError:
+                found = None  # draw_negative meets it again and records the fallback
+            self._clusters[key] = found
+        return self._clusters[key]
+
+
+@dataclass(frozen=True)
+class _PhotoLevels:
+    """`Levels` of one photo of a run."""
+
+    samples: TrainingSamples
+    index: int
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        return self.samples.levels
+
+    def name(self, level: int) -> str:
+        return self._saliency.levels[level]
+
+    def map(self, level: int) -> np.ndarray:
+        return self._saliency.at(self.index, level)
+
+    def clusters(self, level: int) -> Clusters | None:
+        return self.samples.clusters_of(self.index, level)
+
+    @property
+    def _saliency(self) -> SaliencyMaps:
+        if self.samples.saliency is None:
+            raise RuntimeError("a CutPaste run has no levels")
+        return self.samples.saliency

@@ -1,0 +1,24 @@
+"""Turned patches: how much room they need, and when they cannot be turned."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from cutswap.negatives.anchors import Size
+
+
+def rotated_size(size: tuple[int, ...], angle: float) -> Size:
+    """(height, width) of the box around a patch rotated by `angle` degrees, as Pillow expands."""
+    if angle == 0:
+        return size[0], size[1]
+    width, height = Image.new("1", (size[1], size[0])).rotate(angle, expand=True).size
+    return height, width
+
+
+def fitting_angle(size: Size, angle: float, image_size: Size) -> float:
+    """The angle, or 0 where a patch turned by it is larger than the image.
+
+    In an image of one or two rows even one pixel, turned, does not fit.
+    """
+    turned = rotated_size(size, angle)
+    return 0.0 if any(t > s for t, s in zip(turned, image_size, strict=True)) else angle

@@ -1,0 +1,1 @@
+"""Backbones with named layers, their weights, distilling small ones and exporting them."""

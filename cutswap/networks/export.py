@@ -1,0 +1,209 @@
+"""Phi as TorchScript and ONNX, each run and compared before it is said to be there.
+
+The exported network takes photos as they are, (N, 3, S, S) float32 RGB in [0, 1], and normalises
+them itself: who runs it elsewhere needs no ImageNet constants. N is free, S is not.
+
+ONNX is compared as ONNX Runtime reads the file. TorchScript is compared as traced, before it is
+saved: reading such a file runs what is in it, which this project does with no file.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import io
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from cutswap.data.images import MEAN, STD
+from cutswap.errors import CutSwapError
+from cutswap.networks.backbone import Backbone
+from cutswap.utils.files import replacing, sha256_of, write_json
+
+FORMATS = ("torchscript", "onnx")
+FILES = {"torchscript": "phi.pt", "onnx": "phi.onnx"}
+INPUT = "image"
+# Of the largest output: other libraries add in another order. A wrong layer or a forgotten
+# normalisation is off by the whole value.
+TOLERANCE = 1e-3
+_CHECKED = (1, 3)  # batches the copies are compared on
+Run = Callable[[np.ndarray], Sequence[np.ndarray]]  # (N, 3, S, S) to the outputs
+_NEEDS = ("onnx", "onnxscript", "onnxruntime")
+
+
+class Phi(nn.Module):
+    """Named features of a photo in [0, 1].
+
+    Args:
+        backbone: whose copy is used; the original keeps its taps.
+        layers: full names, in the order of the outputs.
+    """
+
+    def __init__(self, backbone: Backbone, layers: Sequence[str]) -> None:
+        super().__init__()
+        module = copy.deepcopy(backbone.module).cpu()
+        for part in module.modules():
+            part._forward_hooks.clear()  # the taps look into a context that no file has
+        self.features = create_feature_extractor(module, {n: n for n in layers}).eval()
+        self.names = tuple(layers)
+        self.mean = nn.Buffer(torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.std = nn.Buffer(torch.tensor(STD).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(N, 3, S, S) in [0, 1] to one (N, C, h, w) a layer."""
+        found = self.features((image - self.mean) / self.std)
+        return tuple(found[name] for name in self.names)
+
+
+def export_model(
+    backbone: Backbone,
+    out: Path,
+    *,
+    layers: Sequence[str] = ("layer2", "layer3"),
+    image_size: int = 256,
+    formats: Sequence[str] = FORMATS,
+) -> dict[str, Any]:
+    """Write the network in some formats, with `model.json`.
+
+    Args:
+        backbone: phi.
+        out: folder to write.
+        layers: outputs, in this order.
+        image_size: S.
+        formats: of `FORMATS`.
+
+    Returns:
+        What `model.json` holds; `max_abs_difference` for each format and layer.
+
+    Raises:
+        CutSwapError: an unknown layer or format, a package that is missing, or a copy whose
+            outputs differ; then no file of that format is left.
+    """
+    unknown = [f for f in formats if f not in FORMATS]
+    if unknown or not formats:
+        raise CutSwapError(
+            "--formats", expected=f"some of {', '.join(FORMATS)}",
+            found=", ".join(unknown) or "none", fix="pass --formats onnx",
+        )  # fmt: skip
+    if "onnx" in formats:
+        _need_onnx()
+    names = backbone.resolve(layers)
+    phi = Phi(backbone, names)
+    rng = torch.Generator().manual_seed(0)
+    images = [torch.rand((n, 3, image_size, image_size), generator=rng) for n in _CHECKED]
+    wanted = [_reference(backbone, names, image) for image in images]
+    files = {}
+    for name in formats:
+        path = out / FILES[name]
+        with replacing(path) as temporary:
+            run = _WRITERS[name](phi, images[-1], temporary)
+            differences = _compare(name, run, images, wanted, names)
+        files[name] = {
+            "file": path.name, "sha256": sha256_of(path), "bytes": path.stat().st_size,
+            "max_abs_difference": differences,
+        }  # fmt: skip
+    last = {n: list(v.shape[1:]) for n, v in zip(names, wanted[-1], strict=True)}
+    result = {
+        "network": backbone.name, "weights": backbone.report.to_dict(),
+        "fingerprint": backbone.fingerprint, "torch": torch.__version__,
+        "input": {"name": INPUT, "shape": ["N", 3, image_size, image_size], "dtype": "float32",
+                  "about": "RGB in [0, 1]; normalised inside"},
+        "outputs": {n: ["N", *shape] for n, shape in last.items()},
+        "largest_output": float(max(v.abs().max() for v in wanted[-1])),
+        "tolerance": TOLERANCE, "files": files,
+    }  # fmt: skip
+    write_json(out / "model.json", result)
+    return result
+
+
+def _need_onnx() -> None:
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CutSwapError(
+            "ONNX export", expected=f"the packages {', '.join(_NEEDS)}",
+            found=f"no {', '.join(missing)}",
+            fix='pip install "cutswap[export]", or pass --formats torchscript',
+        )  # fmt: skip
+
+
+def _reference(backbone: Backbone, names: Sequence[str], image: Tensor) -> list[Tensor]:
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+    found = backbone.features((image - mean) / std, names)
+    return [found[name].cpu() for name in names]
+
+
+def _compare(
+    name: str,
+    run: Run,
+    images: Sequence[Tensor],
+    wanted: Sequence[Sequence[Tensor]],
+    layers: Sequence[str],
+) -> dict[str, float]:
+    """Largest absolute difference of each layer, over all batches."""
+    worst = dict.fromkeys(layers, 0.0)
+    for image, right in zip(images, wanted, strict=True):
+        outputs = run(image.numpy())
+        if len(outputs) != len(right):
+            raise _differs(name, f"{len(right)} outputs", len(outputs))
+        for layer, ours, theirs in zip(layers, right, outputs, strict=True):
+            if tuple(ours.shape) != tuple(theirs.shape):
+                raise _differs(name, f"{layer} of {tuple(ours.shape)}", tuple(theirs.shape))
+            gap = float(np.abs(ours.numpy() - theirs).max())
+            if not gap <= TOLERANCE * max(1.0, float(ours.abs().max())):  # NaN is no agreement
+                raise _differs(name, f"{layer} within {TOLERANCE:g} of its size", f"{gap:.3g} off")
+            worst[layer] = max(worst[layer], gap)
+    return worst
+
+
+def _differs(name: str, expected: str, found: object) -> CutSwapError:
+    return CutSwapError(
+        f"the exported {name}", expected=expected, found=found,
+        fix="report it with your version of torch; no file was left",
+    )  # fmt: skip
+
+
+def _write_torchscript(phi: Phi, image: Tensor, path: Path) -> Run:
+    with warnings.catch_warnings(), torch.no_grad():
+        # torch calls TorchScript deprecated; LibTorch still reads nothing else from one file.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.trace(phi, (image,), check_trace=False)
+        torch.jit.save(traced, str(path))
+
+    def run(image: np.ndarray) -> list[np.ndarray]:
+        with torch.no_grad():
+            return [v.numpy() for v in traced(torch.from_numpy(image))]
+
+    return run
+
+
+def _write_onnx(phi: Phi, image: Tensor, path: Path) -> Run:
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():  # it prints its progress
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            phi, (image,), dynamo=True, verbose=False, input_names=[INPUT],
+            output_names=list(phi.names), dynamic_shapes=({0: torch.export.Dim("batch")},),
+        )  # fmt: skip
+    if program is None:  # the signature allows it, the exporter never does it
+        raise _differs("onnx", "a program", "none")
+    import onnxruntime
+
+    program.save(os.fspath(path), external_data=False)
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+
+    def run(image: np.ndarray) -> list[np.ndarray]:
+        return list(session.run(None, {INPUT: image}))
+
+    return run
+
+
+_WRITERS = {"torchscript": _write_torchscript, "onnx": _write_onnx}

@@ -1,0 +1,233 @@
+"""Where a backbone's numbers come from, read without ever running code from the file.
+
+`embedded` (this project's own, in `assets/weights`), `imagenet` (torchvision's, from its cache or
+a download), `random`, or a path: a `.safetensors` or `.pth` state dict, or a run folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cutswap.errors import CutSwapError
+from cutswap.utils.files import read_json, sha256_of
+
+EMBEDDED_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "weights"
+RUN_WEIGHTS = "backbone.safetensors"
+
+
+@dataclass(frozen=True)
+class StateDict:
+    """Tensors by name, with the source they came from and the hash of the file that held them."""
+
+    tensors: dict[str, Tensor] = field(repr=False)
+    source: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What a network's numbers are, for the run record and for the eye.
+
+    Attributes:
+        source: `embedded`, `imagenet`, `random`, or the file's path.
+        sha256: of the file, None for random weights.
+        loaded: number of tensors taken from the file.
+        not_loaded: tensors the network has and the file does not: they keep seeded random values.
+        unused: tensors the file has and the network does not.
+    """
+
+    source: str
+    sha256: str | None
+    loaded: int
+    not_loaded: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "source": self.source,
+            "sha256": self.sha256,
+            "loaded": self.loaded,
+            "not_loaded": list(self.not_loaded),
+            "unused": list(self.unused),
+        }
+
+    def sentence(self) -> str:
+        """One line for the screen; names every part that is random."""
+        if self.source == "random":
+            return "random weights (seeded), nothing pretrained"
+        parts = sorted({".".join(name.split(".")[:1]) for name in self.not_loaded})
+        known = self.source in ("embedded", "imagenet")
+        text = f"{self.source} weights" if known else f"weights from {self.source}"
+        text += f" ({self.loaded} tensors)"
+        if parts:
+            text += f"; NOT in the file and left random: {', '.join(parts)}"
+            text += f" ({len(self.not_loaded)} tensors)"
+        return text
+
+
+def find_state(backbone: str, weights: str) -> StateDict | None:
+    """The state dict that `weights` names for `backbone`; None stands for random.
+
+    Raises:
+        CutSwapError: no such file, a damaged or foreign file, or a download that failed.
+    """
+    if weights == "random":
+        return None
+    if weights == "embedded":
+        return _embedded(backbone)
+    if weights == "imagenet":
+        return _imagenet(backbone)
+    try:
+        path = Path(weights).expanduser()
+    except RuntimeError:  # ~name of nobody here
+        path = Path(weights)
+    return read_state(path)
+
+
+def read_state(path: Path) -> StateDict:
+    """Read a state dict file, or the tuned weights of a run folder.
+
+    Nested dicts under `state_dict` or `model` and a `module.` prefix are unwrapped.
+
+    Raises:
+        CutSwapError: missing, damaged, or not a dict of tensors.
+    """
+    try:
+        path = path / RUN_WEIGHTS if path.is_dir() else path
+        is_there = path.is_file()
+    except OSError:  # a name too long, a folder that may not be entered
+        is_there = False
+    if not is_there:
+        raise CutSwapError(
+            path,
+            expected="embedded, imagenet, random, or an existing state dict",
+            found="no such file",
+            fix="check the path of --weights",
+        )
+    try:
+        if path.suffix == ".safetensors":
+            tensors: Any = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise _not_a_state(path, _first_line(error)) from error
+    except Exception as error:  # pickle.UnpicklingError and whatever a foreign file provokes
+        raise _not_a_state(path, "a file that holds more than tensors, or is damaged") from error
+    for key in ("state_dict", "model"):
+        if isinstance(tensors, dict) and isinstance(tensors.get(key), dict):
+            tensors = tensors[key]
+    if not isinstance(tensors, dict) or not tensors:
+        raise _not_a_state(path, f"a {type(tensors).__name__}")
+    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in tensors.items()):
+        raise _not_a_state(path, "values that are not tensors")
+    tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    odd = [n for n, v in tensors.items() if not _is_plain(v)]
+    if odd:
+        raise _not_a_state(
+            path, f"a sparse, quantised, complex, expanded or empty-shell tensor, {odd[0]}"
+        )
+    # float() because float8 cannot be asked whether it is finite.
+    broken = [
+        n for n, v in tensors.items() if v.is_floating_point() and not v.float().isfinite().all()
+    ]
+    if broken:
+        raise _not_a_state(path, f"NaN or infinity in {broken[0]}")
+    return StateDict(tensors, str(path), sha256_of(path))
+
+
+def state_fingerprint(tensors: dict[str, Tensor]) -> str:
+    """Hex SHA-256 over every name, dtype, shape and byte of a state dict, in sorted order."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether the tensor holds real numbers of its own, one for each place."""
+    is_dense = value.layout == torch.strided and not value.is_meta
+    if not is_dense or value.is_quantized or value.is_complex():
+        return False
+    # One number expanded to 10^11 places would fit a small file and no memory.
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+
+
+def _first_line(error: Exception) -> str:
+    """The start of an error's text; some of torch's are long and some are empty."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else f"a damaged or cut-off file ({type(error).__name__})"
+
+
+def _not_a_state(path: Path, found: str) -> CutSwapError:
+    return CutSwapError(
+        path,
+        expected="a state dict: tensors by name, in .safetensors or a weights-only .pth",
+        found=found,
+        fix="export it with safetensors.torch.save_file(model.state_dict(), ...)",
+    )
+
+
+def _embedded(backbone: str) -> StateDict:
+    path = EMBEDDED_FOLDER / f"{backbone}.safetensors"
+    available = sorted(p.stem for p in EMBEDDED_FOLDER.glob("*.safetensors"))
+    if not path.is_file():
+        raise CutSwapError(
+            f"embedded weights for {backbone}",
+            expected=f"one of the embedded networks: {', '.join(available) or 'none found'}",
+            found="no such file in assets/weights",
+            fix="pass --weights imagenet or a path, or restore assets/weights with git checkout",
+        )
+    card = read_json(path.with_suffix(".json"))
+    expected = card.get("sha256") if isinstance(card, dict) else None
+    found = sha256_of(path)
+    if found != expected:
+        raise CutSwapError(
+            path,
+            expected=f"SHA-256 {expected} as its card says",
+            found=f"{found}: damaged or swapped",
+            fix="restore it with: git checkout -- assets/weights",
+        )
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _not_a_state(path, str(error)) from error
+    # Stored as float16 to halve the download; computed in float32.
+    tensors = {n: v.float() if v.dtype == torch.float16 else v for n, v in tensors.items()}
+    return StateDict(tensors, "embedded", found)
+
+
+def _imagenet(backbone: str) -> StateDict:
+    from torchvision.models import get_model_weights
+
+    # V1 is the recipe of the paper's time and the one PatchCore's published figures use.
+    entry = get_model_weights(backbone)["IMAGENET1K_V1"]
+    name = entry.url.rsplit("/", 1)[-1]
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    try:
+        tensors = entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except Exception as error:  # whatever a network or a damaged file in the cache provokes
+        raise CutSwapError(
+            f"ImageNet weights for {backbone}",
+            expected=f"{cached}, whole, or a network to download it",
+            found=_first_line(error),
+            fix=f"copy {name} there, pass its path as --weights, or use --weights embedded",
+        ) from error
+    return StateDict(dict(tensors), "imagenet", sha256_of(cached) if cached.is_file() else None)
+
+
+def describe_card(backbone: str) -> dict[str, Any]:
+    """The card of embedded weights: teacher, photos, steps, loss curve, hash, date."""
+    path = EMBEDDED_FOLDER / f"{backbone}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8")))

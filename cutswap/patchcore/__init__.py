@@ -1,0 +1,1 @@
+"""PatchCore: patch embeddings, coreset, memory bank, nearest neighbours, heatmaps."""

@@ -1,0 +1,87 @@
+"""Patch embeddings: what PatchCore compares (Roth et al. 2022, section 3.1).
+
+They are the 3x3 averages of named layers, deeper ones upsampled to the first one's grid, channels
+concatenated (anomalib's form; ResNet18 layer2 + layer3: 32 x 32 patches of 384 at 256 pixels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from einops import rearrange
+from torch import Tensor
+
+from cutswap.errors import CutSwapError
+from cutswap.networks.backbone import Backbone
+
+
+def embed(backbone: Backbone, image: Tensor, layers: Sequence[str]) -> Tensor:
+    """Patch embeddings of a batch: (N, 3, H, W) normalised image to (N, h, w, D) float32.
+
+    h and w are those of the first layer; D is the sum of the layers' channels.
+    """
+    found = backbone.features(image, layers)
+    grid = found[layers[0]].shape[-2:]
+    maps = []
+    for layer in layers:
+        # Zero padding counts as zeros, as unfolding with padding would.
+        averaged = F.avg_pool2d(found[layer].float(), 3, stride=1, padding=1)
+        if averaged.shape[-2:] != grid:
+            averaged = F.interpolate(averaged, size=grid, mode="bilinear", align_corners=False)
+        maps.append(averaged)
+    return rearrange(torch.cat(maps, dim=1), "n d h w -> n h w d")
+
+
+def collect_patches(
+    backbone: Backbone,
+    images: Iterable[Tensor],
+    layers: Sequence[str],
+    count: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Tensor, tuple[int, int]]:
+    """Embed batches of good images.
+
+    Args:
+        backbone: whose features are used.
+        images: batches (n, 3, H, W) float, ImageNet-normalised, all of one size.
+        layers: names, shallow to deep.
+        count: number of images, where known: room is then made once.
+        progress: called with (images done, count).
+
+    Returns:
+        Patches (P, D) float32 on the CPU, and their grid (h, w) in an image.
+
+    Raises:
+        CutSwapError: no image at all, or images of several sizes.
+    """
+    store: Tensor | None = None
+    grid, done, filled = (0, 0), 0, 0
+    for image in images:
+        found = embed(backbone, image, layers).cpu()
+        n, h, w, dimensions = found.shape
+        if store is None:
+            grid = (h, w)
+            store = torch.empty((count or n) * h * w, dimensions)
+        if (h, w) != grid:
+            raise CutSwapError(
+                "training images",
+                expected="images of one size",
+                found=f"patch grids {grid} and {(h, w)}",
+                fix="resize them first",
+            )
+        end = filled + n * h * w
+        if end > len(store):  # doubled, because joining a list holds everything twice
+            larger = torch.empty(max(end, 2 * len(store)), dimensions)
+            larger[:filled] = store[:filled]
+            store = larger
+        store[filled:end] = rearrange(found, "n h w d -> (n h w) d")
+        filled, done = end, done + n
+        if progress:
+            progress(done, max(count or 0, done))
+    if store is None or done == 0:
+        raise CutSwapError(
+            "training images", expected="at least one", found="none", fix="add good images"
+        )
+    return store[:filled], grid

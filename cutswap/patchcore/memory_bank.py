@@ -1,0 +1,332 @@
+"""PatchCore's memory of normal patches (Roth et al. 2022): fit, score, save, load.
+
+The bank is a greedy k-centre coreset of the training images' patch embeddings, in the order of
+picking.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from cutswap.config import PatchCoreSettings
+from cutswap.errors import CutSwapError
+from cutswap.networks.backbone import Backbone
+from cutswap.networks.weights import state_fingerprint
+from cutswap.patchcore.bank_shards import choose_by_shards
+from cutswap.patchcore.coreset import greedy_k_center
+from cutswap.patchcore.embeddings import collect_patches, embed
+from cutswap.patchcore.heatmaps import to_heatmap
+from cutswap.patchcore.index import BankIndex
+from cutswap.utils.devices import cache_sized
+from cutswap.utils.tensor_files import read_tensors, write_tensors
+
+FORMAT = "cutswap memory bank 1"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the bank says about a batch.
+
+    Attributes:
+        scores: (N,) float32, image anomaly scores, >= 0.
+        heatmaps: (N, H, W) float32, smoothed distances at the image's size.
+        distances: (N, h, w) float32, Euclidean distance of every patch to the bank.
+        nearest: (N, h, w) int64, the bank item nearest to every patch.
+    """
+
+    scores: np.ndarray
+    heatmaps: np.ndarray
+    distances: np.ndarray
+    nearest: np.ndarray
+
+
+class MemoryBank:
+    """Normal patches to compare with; made by `fit` or `load`.
+
+    Attributes:
+        backbone: the network whose features it holds.
+        settings: PatchCore's.
+        items: (M, D) float32, in the order they were picked.
+        origin: (M, 3) int32, training image, patch row and column each item came from.
+        seed: of the coreset.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        settings: PatchCoreSettings,
+        items: np.ndarray,
+        origin: np.ndarray,
+        seed: int,
+    ) -> None:
+        self.backbone = backbone
+        self.settings = settings
+        self.items = np.ascontiguousarray(items, dtype=np.float32)
+        self.origin = origin
+        self.seed = seed
+        self._index = BankIndex(self.items, settings.search)
+
+    @property
+    def size(self) -> int:
+        """Number of items M."""
+        return len(self.items)
+
+    @classmethod
+    def fit(
+        cls,
+        backbone: Backbone,
+        images: Iterable[Tensor],
+        settings: PatchCoreSettings,
+        *,
+        seed: int = 0,
+        count: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MemoryBank:
+        """Embed good images and keep a coreset of their patches.
+
+        Args:
+            backbone: whose features are used as they are.
+            images: batches (n, 3, H, W) float, ImageNet-normalised, all of one size.
+            settings: layers, coreset ratio, projection, shards.
+            seed: of the projection and the first pick.
+            count: number of images in all, where known: patches are then stored once only.
+                Several shards need it.
+            progress: called with (images done, count).
+
+        Raises:
+            CutSwapError: no image at all; see `bank_shards.choose_by_shards`.
+        """
+        if settings.shards > 1:
+
+            def collect(part: Iterable[Tensor], size: int, before: int) -> tuple[Tensor, Any]:
+                def tick(done: int, _: int) -> None:
+                    if progress:
+                        progress(before + done, count or 0)
+
+                return collect_patches(backbone, part, settings.layers, size, tick)
+
+            items, picks, grid = choose_by_shards(images, collect, settings, count, seed)
+            return cls(backbone, settings, items.numpy(), _origin(picks.numpy(), grid), seed)
+        patches, grid = collect_patches(backbone, images, settings.layers, count, progress)
+        return cls.choose(backbone, patches, grid, settings, seed=seed)
+
+    @classmethod
+    def choose(
+        cls,
+        backbone: Backbone,
+        patches: Tensor,
+        grid: tuple[int, int],
+        settings: PatchCoreSettings,
+        *,
+        seed: int = 0,
+    ) -> MemoryBank:
+        """Keep a coreset of patches that are embedded already, for example for several seeds.
+
+        Args:
+            backbone: whose features they are.
+            patches: (P, D) float32, image by image, row by row.
+            grid: (h, w) patches an image.
+            settings: coreset ratio and projection; shards do not count, as all is in memory.
+            seed: of the projection and the first pick.
+        """
+        keep = max(1, int(settings.coreset * len(patches)))
+        picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed).numpy()
+        items = patches[torch.from_numpy(picks)].numpy()
+        return cls(backbone, settings.replace(shards=1), items, _origin(picks, grid), seed)
+
+    def score(self, image: Tensor) -> Prediction:
+        """Score a batch of (N, 3, H, W) float, ImageNet-normalised images.
+
+        On a CPU a few images at a time: all the features of a large batch are never held at once.
+        """
+        size = (int(image.shape[-2]), int(image.shape[-1]))
+        found = [
+            self.score_patches(embed(self.backbone, part, self.settings.layers), size)
+            for part in cache_sized(image.to(self.backbone.device))
+        ]
+        if len(found) == 1:
+            return found[0]
+        fields = (f.name for f in dataclasses.fields(Prediction))
+        return Prediction(*(np.concatenate([getattr(p, name) for p in found]) for name in fields))
+
+    def score_patches(self, embedded: Tensor, size: tuple[int, int]) -> Prediction:
+        """Score images that are embedded already: (N, h, w, D) float32, maps at `size` (H, W).
+
+        Raises:
+            CutSwapError: another D than the bank's.
+        """
+        patches = embedded.cpu().numpy()
+        count, h, w, dimensions = patches.shape
+        if dimensions != self.items.shape[1]:
+            raise CutSwapError(
+                "memory bank",
+                expected=f"patches of {self.items.shape[1]} numbers, as in the bank",
+                found=f"{dimensions}",
+                fix="fit the bank again with this network and these layers",
+            )
+        flat = np.ascontiguousarray(rearrange(patches, "n h w d -> (n h w) d"))
+        distances, neighbours = self._search(flat, self.settings.neighbours)
+        of_patch = rearrange(distances.mean(axis=1), "(n h w) -> n h w", n=count, h=h, w=w)
+        nearest = rearrange(neighbours[:, 0], "(n h w) -> n h w", n=count, h=h, w=w)
+        scores = np.array(
+            [
+                self._image_score(p, d, m)
+                for p, d, m in zip(patches, of_patch, nearest, strict=True)
+            ],
+            dtype=np.float32,
+        )
+        return Prediction(
+            scores, to_heatmap(of_patch, size, self.settings.sigma), of_patch, nearest
+        )
+
+    def save(self, path: Path) -> None:
+        """One safetensors file: bank, origins, the network's exact weights, all settings.
+
+        Raises:
+            CutSwapError: the file cannot be written.
+        """
+        state = self.backbone.module.state_dict()
+        tensors = {f"backbone.{name}": value for name, value in state.items()}
+        tensors["bank"] = torch.from_numpy(self.items)
+        tensors["origin"] = torch.from_numpy(self.origin)
+        about = {
+            "format": FORMAT,
+            "backbone": self.backbone.name,
+            "fingerprint": self.backbone.fingerprint,
+            "weights": self.backbone.report.to_dict(),
+            "settings": self.settings.to_dict(),
+            "seed": self.seed,
+            "content": state_fingerprint({n: tensors[n] for n in ("bank", "origin")}),
+        }
+        write_tensors(path, tensors, about)
+
+    @classmethod
+    def load(
+        cls, path: Path, backbone: Backbone | None = None, device: torch.device | str = "cpu"
+    ) -> MemoryBank:
+        """Read a saved bank with the network it was fitted with.
+
+        Args:
+            path: file written by `save`.
+            backbone: use this network instead of rebuilding it; it must be the very same.
+            device: where a rebuilt network goes.
+
+        Raises:
+            CutSwapError: a missing, damaged or foreign file, or another network.
+        """
+        fix = "fit the bank again with evaluate"
+        tensors, about = read_tensors(path, fix=fix)
+        if about.get("format") != FORMAT or not {"bank", "origin"} <= set(tensors):
+            raise CutSwapError(
+                path,
+                expected=f"a file of the format '{FORMAT}'",
+                found=about.get("format", "a safetensors file of another kind"),
+                fix=fix,
+            )
+        items, origin = tensors.pop("bank"), tensors.pop("origin")
+        missing = {"settings", "seed", "backbone", "fingerprint", "content"} - set(about)
+        if not missing:
+            _need_sound(path, items, origin, about, fix)
+        content = state_fingerprint({"bank": items, "origin": origin})
+        if missing or content != about["content"]:
+            raise CutSwapError(
+                path,
+                expected="the bank that was saved",
+                found=f"no {', '.join(sorted(missing))} in its header"
+                if missing
+                else "numbers that changed since",
+                fix=fix,
+            )
+        settings = PatchCoreSettings.from_dict(about["settings"])
+        if backbone is not None:
+            backbone.resolve(settings.layers)
+        else:
+            state = {n.removeprefix("backbone."): v for n, v in tensors.items()}
+            backbone = Backbone.from_state(about["backbone"], state, device)
+        if (backbone.name, backbone.fingerprint) != (about["backbone"], about["fingerprint"]):
+            raise CutSwapError(
+                path,
+                expected=f"the {about['backbone']} it was fitted with,"
+                f" fingerprint {about['fingerprint'][:12]}",
+                found=f"{backbone.name}, fingerprint {backbone.fingerprint[:12]}",
+                fix="load it without a network, or fit a bank for this one",
+            )
+        return cls(backbone, settings, items.numpy(), origin.numpy(), int(about["seed"]))
+
+    def _search(self, patches: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """(P, D) to Euclidean distances of the items found (P, k), rising, and bank indices (P, k).
+
+        faiss gives squared distances by ||a||^2 + ||b||^2 - 2ab, which near 0 is rounding noise
+        of up to 1e-2 after the root; who is near is right, how near is computed again.
+        """
+        k = min(count, self.size)
+        found = self._index.search(patches, k)
+        exact = np.empty(found.shape, dtype=np.float32)
+        for column in range(k):
+            exact[:, column] = np.linalg.norm(patches - self.items[found[:, column]], axis=1)
+        return exact, found
+
+    def _image_score(
+        self, patches: np.ndarray, distances: np.ndarray, nearest: np.ndarray
+    ) -> float:
+        """Image score s of one image (PatchCore, equations 6 and 7).
+
+        1. m_test* is the patch farthest from the bank, m* its nearest item, s* their distance.
+        2. N_b(m*) are the b bank items nearest to m*, m* itself first.
+        3. w = 1 - exp(s*) / sum over m in N_b of exp(||m_test* - m||);  s = w s*.
+
+        b = 1 means no re-weighting: s = s*.
+        """
+        worst = np.unravel_index(int(distances.argmax()), distances.shape)
+        farthest = float(distances[worst])
+        b = min(self.settings.reweight, self.size)
+        if b == 1:
+            return farthest
+        item = self.items[nearest[worst]][None]
+        neighbours = self._index.search(item, b)
+        around = np.linalg.norm(self.items[neighbours[0]] - patches[worst], axis=1)
+        own = float(np.linalg.norm(item[0] - patches[worst]))
+        # exp(own) / sum(exp(around)), shifted by the largest so that nothing overflows
+        top = around.max()
+        share = float(np.exp(own - top) / np.exp(around - top).sum())
+        return (1.0 - share) * farthest
+
+
+def _origin(picks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """(M,) positions among all patches to (M, 3) int32 image, row and column."""
+    image, cell = np.divmod(picks, grid[0] * grid[1])
+    row, column = np.divmod(cell, grid[1])
+    return np.stack([image, row, column], axis=1).astype(np.int32)
+
+
+def _need_sound(path: Path, items: Tensor, origin: Tensor, about: dict[str, Any], fix: str) -> None:
+    """Refuse a bank that was put together by hand: a right hash says nothing about the numbers.
+
+    Raises:
+        CutSwapError: items that are not (M, D) finite float32, origins that are not (M, 3) int32
+            from 0, or a header with values of other kinds.
+    """
+    found = ""
+    if items.ndim != 2 or items.dtype != torch.float32 or not items.numel():
+        found = f"a bank of shape {tuple(items.shape)}, {items.dtype}"
+    elif not items.isfinite().all():
+        found = "NaN or infinity in the bank"
+    elif origin.shape != (len(items), 3) or origin.dtype != torch.int32 or bool((origin < 0).any()):
+        found = f"origins of shape {tuple(origin.shape)}, {origin.dtype}"
+    elif type(about["seed"]) is not int:
+        found = f"the seed {about['seed']!r}"
+    elif not all(isinstance(about[key], str) for key in ("backbone", "fingerprint", "content")):
+        found = "a header whose names are not text"
+    if found:
+        raise CutSwapError(
+            path, expected="a bank as it was saved: (M, D) finite float32", found=found, fix=fix
+        )

@@ -1,0 +1,1 @@
+"""Evaluations as a table, beside the numbers the paper prints."""

@@ -1,0 +1,189 @@
+"""How an evaluation came about, in words: the columns of a results table.
+
+Two evaluations belong into one column when they differ in category and seeds alone. So fine-tuned
+runs of different categories with the same settings are one column, as one row of the paper is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cutswap.config import (
+    RECIPES,
+    ClusterSettings,
+    NegativeSettings,
+    PatchCoreSettings,
+    SaliencySettings,
+    TrainingSettings,
+    WeakAugmentation,
+)
+from cutswap.runs.states import WEIGHTS, FoundEvaluation, FoundRun
+
+TUNED = "fine-tuned run "  # how `tuned_backbone` begins the source of its weights
+# Settings of a run that change where or how fast it computes, but not what.
+_OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every")
+_NAMED_APART = ("recipe", "weights")
+_OF_SCORING = ("coreset", "layers")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One column: a network and how PatchCore used it.
+
+    Attributes:
+        network: the network in words.
+        key: everything that sets this column apart; equal keys are one column.
+        coreset: share of patches kept.
+        layers: PatchCore's layers.
+        image_size: side of the square images, pixels.
+        rest: other PatchCore settings that are not the defaults, in words; mostly nothing.
+        is_tuned: a fine-tuned network.
+        number: 2 and up where several columns read alike, else 1.
+    """
+
+    network: str
+    key: str
+    coreset: float
+    layers: tuple[str, ...]
+    image_size: int
+    rest: str = ""
+    is_tuned: bool = False
+    number: int = 1
+
+    @property
+    def label(self) -> str:
+        """The column's heading."""
+        parts = [self.network, f"coreset {self.coreset:g}", "+".join(self.layers)]
+        if self.rest:
+            parts.append(self.rest)
+        return ", ".join(parts) + (f" (#{self.number})" if self.number > 1 else "")
+
+
+def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
+    """The column of a sound evaluation.
+
+    Args:
+        evaluation: with state done.
+        runs: those in the same runs folder, to say what a tuned network was tuned with.
+    """
+    summary = evaluation.summary
+    scoring = PatchCoreSettings.from_dict(summary["patchcore"])
+    network, key = _network(summary, runs)
+    values = {k: v for k, v in scoring.to_dict().items() if k != "batch_size"}
+    return Setup(
+        network,
+        json.dumps([key, values], sort_keys=True),
+        scoring.coreset,
+        scoring.layers,
+        scoring.image_size,
+        _changes(values, PatchCoreSettings().to_dict(), _OF_SCORING),
+        _run_path(_source(summary)) is not None,
+    )
+
+
+def run_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> FoundRun | None:
+    """The run whose network was evaluated; None where it is not in this runs folder.
+
+    The path was recorded as it was typed, perhaps relative to another folder: if it is not the
+    very folder, its last parts must be one run's name.
+    """
+    return _run_named(_source(evaluation.summary), runs)
+
+
+def scoring_in_words(evaluation: FoundEvaluation) -> str:
+    """How a sound evaluation was scored: `coreset 0.01, layer2+layer3`, and what is unusual."""
+    scoring = PatchCoreSettings.from_dict(evaluation.summary["patchcore"])
+    skip = (*_OF_SCORING, "batch_size")
+    rest = _changes(scoring.to_dict(), PatchCoreSettings().to_dict(), skip)
+    parts = [f"coreset {scoring.coreset:g}", "+".join(scoring.layers)]
+    return ", ".join([*parts, *filter(None, [rest])])
+
+
+def run_in_words(run: FoundRun) -> str:
+    """What a run was tuned with, as far as it is not the recipe: `fine-tuned gentle, epochs 1`."""
+    training = _part(run.settings, "training")
+    recipe = str(training.get("recipe", "gentle"))
+    base = TrainingSettings().to_dict() | {"recipe": recipe} | RECIPES.get(recipe, {})
+    words = [
+        _changes(training, base, (*_OF_THE_MACHINE, *_NAMED_APART)),
+        *(
+            _changes(_part(run.settings, name), defaults, ("image_size", "weights"))
+            for name, defaults in (
+                ("saliency", SaliencySettings().to_dict()),
+                ("clusters", ClusterSettings().to_dict()),
+                ("negatives", NegativeSettings().to_dict()),
+                ("weak", WeakAugmentation().to_dict()),
+            )
+        ),
+    ]
+    return ", ".join([f"fine-tuned {recipe}", *filter(None, words)])
+
+
+def _network(summary: dict[str, Any], runs: Sequence[FoundRun]) -> tuple[str, list[Any]]:
+    """In words, and what sets it apart."""
+    weights, source = _part(summary, "weights"), _source(summary)
+    name = str(summary.get("backbone", "network"))
+    path = _run_path(source)
+    if path is not None:
+        run = _run_named(source, runs)
+        if run is None or not run.settings:
+            return f"{name}, {TUNED}{path}", [str(path)]
+        parts = {
+            part: {k: v for k, v in _part(run.settings, part).items() if k not in _OF_THE_MACHINE}
+            for part in ("training", "saliency", "clusters", "negatives", "weak")
+        }
+        return f"{name}, {run_in_words(run)}", [parts]
+    known = source in ("embedded", "imagenet", "random")
+    words = f"{source} weights" if known else Path(source).name
+    return f"{name}, {words}", [name, source, weights.get("sha256")]
+
+
+def _run_named(source: str, runs: Sequence[FoundRun]) -> FoundRun | None:
+    path = _run_path(source)
+    if path is None:
+        return None
+    for run in runs:
+        if path.is_absolute() and path == run.path.absolute():
+            return run
+    alike = [r for r in runs if path.parts[-len(Path(r.name).parts) :] == Path(r.name).parts]
+    # runs/bolt and runs/demo/bolt both end in bolt: the longest name is meant.
+    return max(alike, key=lambda r: len(Path(r.name).parts), default=None)
+
+
+def _run_path(source: str) -> Path | None:
+    """The run folder a source speaks of, in either of two ways; None for other weights.
+
+    `evaluate --run` records the run, a page that loads the run as weights its file.
+    """
+    if source.startswith(TUNED):
+        return Path(source.removeprefix(TUNED))
+    path = Path(source)
+    return path.parent if path.name == WEIGHTS else None
+
+
+def _source(summary: dict[str, Any]) -> str:
+    return str(_part(summary, "weights").get("source", "weights of unknown source"))
+
+
+def _part(values: dict[str, Any], name: str) -> dict[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _changes(values: dict[str, Any], base: dict[str, Any], skip: tuple[str, ...]) -> str:
+    """`k 2, anchors top-n`: what differs from the base, `skip` left out."""
+    return ", ".join(
+        f"{name} {_shown(value)}"
+        for name, value in values.items()
+        if name not in skip and value != base.get(name)
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(_shown(v) for v in value)  # as it is typed
+    return f"{value:g}" if isinstance(value, float) else str(value)

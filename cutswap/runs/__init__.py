@@ -1,0 +1,1 @@
+"""Run folders on disk and the queue of jobs that write them."""

@@ -1,0 +1,153 @@
+"""What lies in a runs folder: fine-tuning runs and evaluations, wherever they are nested.
+
+One broken folder never hides the others: each is judged for itself by `run_states`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cutswap.data.records import natural_key
+from cutswap.errors import CutSwapError
+from cutswap.runs.states import (
+    BROKEN,
+    DONE,
+    EVALUATION_FILES,
+    METRICS,
+    SETTINGS,
+    STATES,
+    UNFINISHED,
+    FoundEvaluation,
+    FoundRun,
+    is_own_file,
+    read_evaluation,
+    read_run,
+    training_curve,
+)
+
+__all__ = [
+    "BROKEN",
+    "DONE",
+    "STATES",
+    "UNFINISHED",
+    "FoundEvaluation",
+    "FoundRun",
+    "FoundRuns",
+    "find_runs",
+    "read_evaluation",
+    "read_run",
+    "runs_folder",
+    "training_curve",
+]
+
+MAX_DEPTH = 4  # runs/demo/run is 2; people sort by project and date above that
+MAX_FOLDERS = 5000  # a home folder given by mistake must not hang a page
+_NOT_ENTERED = ("heatmaps",)  # hundreds of pictures, no runs
+
+
+@dataclass(frozen=True)
+class FoundRuns:
+    """Everything in one runs folder, by name.
+
+    Attributes:
+        runs: fine-tuning runs.
+        evaluations: evaluations.
+        not_followed: links; a linked run would be counted twice or lie elsewhere.
+        is_complete: False where the folder is too large and the search gave up.
+    """
+
+    runs: tuple[FoundRun, ...] = ()
+    evaluations: tuple[FoundEvaluation, ...] = ()
+    not_followed: tuple[str, ...] = ()
+    is_complete: bool = True
+
+    def run(self, name: str) -> FoundRun | None:
+        """The run of that name."""
+        return next((r for r in self.runs if r.name == name), None)
+
+    def evaluation(self, name: str) -> FoundEvaluation | None:
+        """The evaluation of that name."""
+        return next((e for e in self.evaluations if e.name == name), None)
+
+
+def runs_folder(given: Path | None = None) -> Path:
+    """The folder given, the variable CUTSWAP_RUNS, or `runs` in the current folder."""
+    return Path(given or os.environ.get("CUTSWAP_RUNS") or "runs").absolute()
+
+
+def find_runs(folder: Path) -> FoundRuns:
+    """Look through a runs folder, at most `MAX_DEPTH` deep.
+
+    Runs and evaluations are known by their files, so nested ones (as `demo` writes before, run
+    and after) and those inside another run's folder are found too. Links are not followed.
+
+    Args:
+        folder: need not exist.
+
+    Raises:
+        CutSwapError: the folder itself cannot be listed, or is a file.
+    """
+    if not folder.exists():
+        return FoundRuns()
+    _need_listing(folder)
+    runs: list[FoundRun] = []
+    evaluations: list[FoundEvaluation] = []
+    links: list[str] = []
+    is_complete = True
+    for seen, found in enumerate(_folders(folder, 0, links)):
+        if seen == MAX_FOLDERS:
+            is_complete = False
+            break
+        name = "." if found == folder else found.relative_to(folder).as_posix()
+        if _is_run(found):
+            runs.append(read_run(found, name))
+        elif _is_evaluation(found):
+            evaluations.append(read_evaluation(found, name))
+    return FoundRuns(
+        tuple(sorted(runs, key=lambda r: natural_key(r.name))),
+        tuple(sorted(evaluations, key=lambda e: natural_key(e.name))),
+        tuple(links),
+        is_complete,
+    )
+
+
+def _folders(folder: Path, depth: int, links: list[str]) -> Iterator[Path]:
+    """A folder and those below, links left out; one that cannot be listed has nothing below."""
+    yield folder
+    if depth == MAX_DEPTH:
+        return
+    try:
+        entries = sorted(os.scandir(folder), key=lambda e: natural_key(e.name))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name in _NOT_ENTERED:
+            continue
+        if entry.is_symlink():
+            links.append(entry.name)
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _folders(Path(entry.path), depth + 1, links)
+
+
+def _is_run(folder: Path) -> bool:
+    # metrics.jsonl without settings.json: a run that was half deleted.
+    return is_own_file(folder / SETTINGS) or is_own_file(folder / METRICS)
+
+
+def _is_evaluation(folder: Path) -> bool:
+    return any(is_own_file(folder / name) for name in EVALUATION_FILES)
+
+
+def _need_listing(folder: Path) -> None:
+    try:
+        next(iter(os.scandir(folder)), None)
+    except OSError as error:
+        raise CutSwapError(
+            folder,
+            expected="a folder of runs",
+            found="a file" if folder.is_file() else error.strerror or error,
+            fix="choose another runs folder, or check its permissions",
+        ) from error

@@ -1,0 +1,235 @@
+"""A run on disk: settings, environment, metrics, checkpoint, result. The folder is the truth.
+
+settings.json           everything that decides the result, seed included
+environment.json        versions, device, where each network's weights came from, their hashes
+heartbeat.json          who is at work on it, or how that ended (see `heartbeat`)
+metrics.jsonl           one line an update
+seen.png, seen.json     the last batch as the network saw it (see `seen_samples`)
+checkpoint.safetensors  phi, psi, momentum and step: what a resumed run needs
+backbone.safetensors    the tuned phi, exact
+result.json             written last: a run without it is not finished
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cutswap.errors import CutSwapError
+from cutswap.networks.weights import RUN_WEIGHTS
+from cutswap.runs.heartbeat import HEARTBEAT, LOCK
+from cutswap.runs.states import need_update
+from cutswap.utils.files import (
+    append_json_line,
+    read_json,
+    read_json_lines,
+    write_json,
+    write_text,
+)
+from cutswap.utils.tensor_files import read_tensors, write_tensors
+
+# What may lie in a folder before its settings: left by a process that was killed early.
+BEFORE = (HEARTBEAT, LOCK, "environment.json")
+START_AGAIN = "delete the run folder and start the run again"
+PACKAGES = ("cutswap", "torch", "torchvision", "numpy", "scikit-learn", "faiss-cpu", "pillow")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and readers of one run folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """What the run was asked to do."""
+        return self.path / "settings.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON line an update."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """State to resume from."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def backbone_file(self) -> Path:
+        """The tuned phi."""
+        return self.path / RUN_WEIGHTS
+
+    @property
+    def result_file(self) -> Path:
+        """Written when the run is finished."""
+        return self.path / "result.json"
+
+    def forget_other(self, settings: dict[str, Any]) -> None:
+        """Begin anew where the folder holds a run with other settings.
+
+        For folders named by a hash of all that decides the run: other settings are then other
+        places of the same weights or photos, and what lies there was never finished.
+        """
+        if self.settings_file.exists() and _differences(read_json(self.settings_file), settings):
+            shutil.rmtree(self.path)
+
+    def refuse_other(self, settings: dict[str, Any]) -> None:
+        """Nothing where the folder is new, or holds a run with the very same settings.
+
+        Raises:
+            CutSwapError: the folder holds a run with other settings, or other files.
+        """
+        if self.settings_file.exists():
+            differing = _differences(read_json(self.settings_file), settings)
+            if differing:
+                raise CutSwapError(
+                    self.path,
+                    expected="an empty folder, or a run with the same settings to resume",
+                    found=f"a run that differs in {', '.join(differing[:6])}",
+                    fix="choose another --out, or repeat the settings in its settings.json",
+                )
+        elif self.path.exists() and any(map(_is_foreign, self.path.iterdir())):
+            raise CutSwapError(
+                self.path,
+                expected="an empty or new folder for the run",
+                found="a folder with other files",
+                fix="choose another --out",
+            )
+
+    def begin(self, settings: dict[str, Any], environment: dict[str, Any]) -> bool:
+        """Start the folder, or find it started with the very same settings.
+
+        Returns:
+            Whether there is something to resume.
+
+        Raises:
+            CutSwapError: see `refuse_other`.
+        """
+        self.refuse_other(settings)
+        if not self.settings_file.exists():
+            write_json(self.path / "environment.json", environment)
+            write_json(self.settings_file, settings)
+        return self.checkpoint_file.exists()
+
+    def settings(self) -> dict[str, Any]:
+        """The stored settings.
+
+        Raises:
+            CutSwapError: this is not a run folder, or its settings are damaged.
+        """
+        if not self.settings_file.is_file():
+            raise CutSwapError(
+                self.path,
+                expected="a run folder with settings.json",
+                found="none" if not self.path.is_dir() else "a folder without one",
+                fix="pass the folder that finetune --out wrote",
+            )
+        values = read_json(self.settings_file)
+        if not isinstance(values, dict):
+            raise CutSwapError(
+                self.settings_file,
+                expected="a JSON object",
+                found=type(values).__name__,
+                fix="restore the file",
+            )
+        return values
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All complete metric lines."""
+        return read_json_lines(self.metrics_file)
+
+    def add_metrics(self, values: dict[str, Any]) -> None:
+        """Append one line."""
+        append_json_line(self.metrics_file, values)
+
+    def rewind_metrics(self, step: int) -> None:
+        """Drop the lines after `step`: a resumed run writes them again.
+
+        Raises:
+            CutSwapError: lines that are no updates.
+        """
+        import json
+
+        lines = self.metrics()
+        for number, line in enumerate(lines, start=1):
+            need_update(self.metrics_file, number, line)
+        kept = [line for line in lines if line["step"] <= step]
+        write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def write_checkpoint(self, tensors: dict[str, Tensor]) -> None:
+        """Replace the checkpoint whole."""
+        write_tensors(self.checkpoint_file, tensors, {})
+
+    def read_checkpoint(self) -> dict[str, Tensor]:
+        """The last checkpoint.
+
+        Raises:
+            CutSwapError: it is damaged.
+        """
+        return read_tensors(self.checkpoint_file, fix=START_AGAIN)[0]
+
+    def write_backbone(self, tensors: dict[str, Tensor], name: str) -> None:
+        """Store the tuned phi, exact."""
+        write_tensors(self.backbone_file, tensors, {"backbone": name})
+
+    def read_backbone(self) -> dict[str, Tensor]:
+        """The tuned phi.
+
+        Raises:
+            CutSwapError: the run has not finished, or the file is damaged.
+        """
+        if not self.backbone_file.is_file():
+            raise CutSwapError(
+                self.backbone_file,
+                expected="the tuned weights of a finished run",
+                found="no such file: the run has not finished",
+                fix="resume it with the same finetune command",
+            )
+        return read_tensors(self.backbone_file, fix=START_AGAIN)[0]
+
+
+def _is_foreign(path: Path) -> bool:
+    """Neither left by a process that was killed early, nor half of what it was just writing."""
+    is_half = path.name.startswith(".") and path.name.endswith(".tmp")
+    return path.name not in BEFORE and not is_half
+
+
+def environment(**extra: Any) -> dict[str, Any]:
+    """Versions of what computed, the machine, and what the caller adds."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed as a package"
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "versions": versions,
+        **extra,
+    }
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Dotted names of the leaves in which two nested dicts differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = sorted(set(old) | set(new))
+        return [
+            d
+            for name in names
+            for d in _differences(old.get(name), new.get(name), f"{prefix}{name}.")
+        ]
+    return [] if old == new else [prefix.rstrip(".")]

@@ -1,0 +1,168 @@
+"""heartbeat.json of a run folder: who works on it, on what, and when it last said so.
+
+A process that ends by itself writes how it ended; one that is killed leaves its last beat behind.
+So the folder alone tells a run at work from one that was interrupted, also after a restart of the
+machine, and also for runs started in a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from cutswap.errors import CutSwapError
+from cutswap.utils.files import read_json, write_json
+from cutswap.utils.processes import Process, this_process
+
+HEARTBEAT = "heartbeat.json"
+LOCK = ".lock"
+EVERY = 2.0  # seconds between beats: as often as a page looks
+_LARGEST = 2**31  # of process numbers and of units of work
+SILENT = 60.0  # seconds without a beat after which a living process is said to be silent
+WORKING, STOPPED, FAILED, DONE = "working", "stopped", "failed", "done"
+# What a reader concludes from it.
+AT_WORK, QUIET, ELSEWHERE, INTERRUPTED = "at work", "silent", "at work elsewhere", "interrupted"
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One heartbeat.
+
+    Attributes:
+        by: the process.
+        at: when, seconds since 1970.
+        how: working, or how it ended: stopped, failed or done.
+        doing: the stage, or the reason of a failure.
+        done: units of the stage done.
+        total: units in all; 0 when unknown.
+    """
+
+    by: Process
+    at: float
+    how: str
+    doing: str
+    done: int = 0
+    total: int = 0
+
+    def state(self, now: float | None = None) -> str:
+        """`AT_WORK`, `QUIET`, `ELSEWHERE`, `INTERRUPTED`, or how it ended."""
+        if self.how != WORKING:
+            return self.how
+        fresh = (time.time() if now is None else now) - self.at < SILENT
+        if self.by.is_alive():
+            return AT_WORK if fresh else QUIET
+        # Another machine's processes cannot be asked, only heard.
+        elsewhere = fresh and self.by.host != this_process().host
+        return ELSEWHERE if elsewhere else INTERRUPTED
+
+
+@dataclass
+class Heart:
+    """Beats while a process works on a run folder.
+
+    Attributes:
+        folder: the run folder.
+        by: the process.
+        ended: whether it has said how it ended.
+    """
+
+    folder: Path
+    by: Process = field(default_factory=this_process)
+    ended: bool = False
+    _last: float = field(default=0.0, init=False)
+
+    def beat(self, doing: str, done: int = 0, total: int = 0) -> None:
+        """Say what is going on, `EVERY` seconds at most; a beat that cannot be written is lost."""
+        now = time.monotonic()
+        if self._last and now - self._last < EVERY and done != total:
+            return
+        self._last = now
+        self._write(WORKING, doing, done, total)
+
+    def end(self, how: str, doing: str = "") -> None:
+        """Say how it ended: `STOPPED`, `FAILED` or `DONE`."""
+        self.ended = True
+        self._write(how, doing, 0, 0)
+
+    def _write(self, how: str, doing: str, done: int, total: int) -> None:
+        beat = {**self.by.to_dict(), "at": round(time.time(), 3), "how": how, "doing": doing}
+        with contextlib.suppress(CutSwapError):  # a full disk is told where results are written
+            write_json(self.folder / HEARTBEAT, {**beat, "done": done, "total": total})
+
+
+@contextlib.contextmanager
+def beating(folder: Path) -> Iterator[Heart]:
+    """A heart for as long as the block lasts; how it ended is written at its end."""
+    heart = Heart(folder)
+    heart.beat("starting")
+    try:
+        yield heart
+    except (KeyboardInterrupt, GeneratorExit):
+        heart.end(STOPPED, "before the first update was done or between two")
+        raise
+    except BaseException as error:
+        heart.end(FAILED, str(error).splitlines()[0] if str(error) else type(error).__name__)
+        raise
+    if not heart.ended:
+        heart.end(DONE)
+
+
+def read_beat(folder: Path) -> Beat | None:
+    """The last beat; None where there is none or it was edited into something else."""
+    path = folder / HEARTBEAT
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > 10_000:
+            return None
+        v: dict[str, Any] = read_json(path)
+        by = Process(int(v["pid"]), str(v["marker"]), str(v["host"]))
+        how, at = str(v["how"]), float(v["at"])
+        done, total = int(v["done"]), int(v["total"])
+        if how not in (WORKING, STOPPED, FAILED, DONE) or not math.isfinite(at):
+            return None
+        if not 0 < by.pid < _LARGEST or not 0 <= min(done, total) <= max(done, total) < _LARGEST:
+            return None
+        return Beat(by, at, how, str(v["doing"])[:500], done, total)
+    except (CutSwapError, OSError, LookupError, TypeError, ValueError, OverflowError):
+        return None
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else writes this run folder, in any process, however it was started.
+
+    The lock is the operating system's: it is gone with the process, also after `kill -9`.
+
+    Raises:
+        CutSwapError: somebody is at work there, or nothing can be written.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        beat = read_beat(folder)
+        who = f"process {beat.by.pid} at work on it" if beat else "a process at work on it"
+        raise CutSwapError(
+            folder,
+            expected="a run folder that nobody else writes",
+            found=who,
+            fix="wait for it or stop it; two processes would spoil each other's run",
+        ) from None
+    except OSError as error:
+        raise CutSwapError(
+            folder,
+            expected="to be able to write the run folder",
+            found=error.strerror or error,
+            fix="free disk space, check its permissions, or choose another --out",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,127 @@
+"""The updates of a run at work, read as they are written: each look parses what is new.
+
+metrics.jsonl only grows, but a resumed run replaces it by a shorter one (`rewind_metrics`). So a
+reader keeps how far it has read, and begins anew when the file is another one, has shrunk, has
+changed without growing, or no longer holds its last line where that was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from cutswap.errors import CutSwapError
+from cutswap.runs.states import METRICS, is_own_file, need_update, unreadable
+from cutswap.utils.files import MAX_LINE
+
+
+class MetricsTail:
+    """Reads one run's metrics.jsonl again and again; safe for threads.
+
+    The answer is that of `runs.training_curve`, as are the refusals. Not noticed is a change of
+    earlier lines that came together with new ones: nothing writes such a file.
+
+    Args:
+        run: the run folder; need not exist yet.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.file = run / METRICS
+        self._lock = threading.Lock()
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._seen: tuple[int, ...] = ()
+        self._offset = 0  # bytes of the lines that are kept
+        self._last = b""  # the last of them, with its line break
+        self._lines: list[dict[str, Any]] = []
+
+    def read(self) -> list[dict[str, Any]]:
+        """All complete updates up to now, each with a whole `step`, finite `loss` and `accuracy`.
+
+        Returns:
+            A list of its own; the lines are shared and must not be written to.
+
+        Raises:
+            CutSwapError: the file cannot be read, or was edited into something else.
+        """
+        with self._lock:
+            if not is_own_file(self.file):
+                self._forget()
+                return []
+            try:
+                with self.file.open("rb") as file:
+                    seen = _stamp(os.fstat(file.fileno()))
+                    if seen == self._seen:
+                        return list(self._lines)
+                    if not self._goes_on(seen, file):
+                        self._forget()
+                    file.seek(self._offset)
+                    new = self._lines_of(file)
+            except OSError as error:
+                self._forget()
+                raise unreadable(self.file, error) from error
+            self._take(new)
+            self._seen = seen
+            return list(self._lines)
+
+    def _forget(self) -> None:
+        self._seen, self._offset, self._last = (), 0, b""
+        self._lines = []
+
+    def _goes_on(self, seen: tuple[int, ...], file: Any) -> bool:
+        """Whether the file is the one that was read, and has only grown."""
+        if not self._seen or seen[:2] != self._seen[:2] or seen[2] <= self._seen[2]:
+            return False
+        file.seek(self._offset - len(self._last))
+        return bool(file.read(len(self._last)) == self._last)
+
+    def _lines_of(self, file: Any) -> bytes:
+        """The rest of the file; a line without end is refused before it fills the memory."""
+        lines: list[bytes] = []
+        while line := file.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                number = len(self._lines) + len(lines) + 1
+                raise CutSwapError(
+                    f"{self.file}, line {number}",
+                    expected="one JSON object a line",
+                    found=line[:80].decode("utf-8", errors="replace"),
+                    fix="remove that line or restore the file",
+                )
+            lines.append(line)
+        return b"".join(lines)
+
+    def _take(self, new: bytes) -> None:
+        """Parse, check, and only then keep."""
+        pieces = new.rstrip(b"\n").split(b"\n")
+        first = len(self._lines) + 1
+        values: list[Any] = []
+        for number, piece in enumerate(pieces, start=first):
+            text = piece.decode("utf-8", errors="replace")
+            try:
+                values.append(json.loads(text))
+            except (ValueError, RecursionError):
+                if number < first + len(pieces) - 1:
+                    raise CutSwapError(
+                        f"{self.file}, line {number}",
+                        expected="one JSON object a line",
+                        found=text[:80],
+                        fix="remove that line or restore the file",
+                    ) from None
+        for number, value in enumerate(values, start=first):
+            need_update(self.file, number, value)
+        if values:  # a last line without its break counts with it: where another byte comes,
+            # `_goes_on` sees that the line is not what was kept
+            self._lines += [self._slim(value) for value in values]
+            self._last = pieces[len(values) - 1] + b"\n"
+            self._offset += sum(len(piece) + 1 for piece in pieces[: len(values)])
+
+    def _slim(self, line: dict[str, Any]) -> dict[str, Any]:
+        """The same with names that all lines share: the parser makes new ones for every line."""
+        names = tuple(line)
+        return dict(zip(self._names.setdefault(names, names), line.values(), strict=True))
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,399 @@
+"""The queue of a runs folder: what waits, what is at work, in which order and on which device.
+
+Kept in `<runs>/.queue.sqlite3` (SQLite in WAL mode), so that several pages, apps and terminals see
+the same and no two of them start the same job. The database holds order and processes only; how
+far a run has come is in its own folder, and whether a process lives, the operating system says.
+
+    queued -> claimed by a worker -> running in a process of its own -> ended
+
+A job moves from claimed to running when its own process writes itself down (`register`): whatever
+dies in between, it is started exactly once. Next to the run folder `bolt` lies `bolt.log`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cutswap.errors import CutSwapError
+from cutswap.utils.processes import Process, this_process
+
+DATABASE = ".queue.sqlite3"
+QUEUED, CLAIMED, RUNNING, ENDED = "queued", "claimed", "running", "ended"
+SLOTS = "CUTSWAP_JOBS_PER_DEVICE"  # environment: jobs at once on one device
+_WAIT = 30.0  # seconds for somebody else's transaction, which takes milliseconds
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run TEXT NOT NULL, command TEXT NOT NULL, device TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'claimed', 'running', 'ended')),
+    added REAL NOT NULL, began REAL, ended REAL, code INTEGER,
+    pid INTEGER, marker TEXT, host TEXT
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_active_job_a_run ON jobs (run) WHERE state != 'ended';
+CREATE INDEX IF NOT EXISTS jobs_by_run ON jobs (run, id);
+CREATE TABLE IF NOT EXISTS workers (
+    device TEXT NOT NULL, slot INTEGER NOT NULL, pid INTEGER, marker TEXT, host TEXT,
+    PRIMARY KEY (device, slot)
+);
+"""
+_COLUMNS = (
+    "id", "run", "command", "device", "state", "added", "began", "ended", "code", "pid", "marker",
+    "host",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """One entry of the queue.
+
+    Attributes:
+        number: in the order of adding.
+        run: the run folder.
+        command: everything after `python -m cutswap`.
+        device: what it waits for: cpu, mps, cuda:0, ...
+        state: queued, claimed, running or ended.
+        added: seconds since 1970.
+        began: when its process wrote itself down; None before.
+        ended: when it was seen to have ended; None before.
+        code: exit status; None where nobody was there to see it.
+        by: the process at work, or the worker that has claimed it.
+    """
+
+    number: int
+    run: Path
+    command: tuple[str, ...]
+    device: str
+    state: str
+    added: float
+    began: float | None
+    ended: float | None
+    code: int | None
+    by: Process | None
+
+    @property
+    def is_active(self) -> bool:
+        """Waiting or at work."""
+        return self.state != ENDED
+
+
+class JobQueue:
+    """All operations on one runs folder; each is one transaction, safe for threads and processes.
+
+    Args:
+        folder: the runs folder; made when the first job is added.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, run: Path, command: Sequence[str], device: str) -> Job:
+        """Put a job at the end of its device's line.
+
+        Args:
+            run: the run folder it writes, inside the runs folder.
+            command: everything after `python -m cutswap`.
+            device: what it shall wait for.
+
+        Raises:
+            CutSwapError: the run is outside, or waits or is at work already, or nothing can be
+                written.
+        """
+        inside = self._inside(run)
+        with self._transaction() as db:
+            _reap(db)
+            try:
+                cursor = db.execute(
+                    "INSERT INTO jobs (run, command, device, state, added) VALUES (?, ?, ?, ?, ?)",
+                    (inside, json.dumps(list(command)), device, QUEUED, time.time()),
+                )
+            except sqlite3.IntegrityError:
+                raise CutSwapError(
+                    inside,
+                    expected="a run that neither waits nor is at work",
+                    found="it is in the queue already",
+                    fix="choose another name, or wait",
+                ) from None
+            return self._job(db, "id = ?", cursor.lastrowid)  # type: ignore[return-value]
+
+    def active(self) -> list[Job]:
+        """Jobs at work and waiting, in their order."""
+        if not (self.folder / DATABASE).exists():
+            return []
+        with self._transaction() as db:
+            _reap(db)
+            return self._jobs(db, "state != 'ended' ORDER BY state = 'queued', id")
+
+    def last_of_all(self) -> list[Job]:
+        """The last job of every run that ever had one."""
+        if not (self.folder / DATABASE).exists():
+            return []
+        with self._transaction() as db:
+            _reap(db)
+            return self._jobs(db, "id IN (SELECT MAX(id) FROM jobs GROUP BY run) ORDER BY id")
+
+    def of(self, run: Path) -> Job | None:
+        """The last job on a run, at work or not; None for what is not inside the runs folder."""
+        if not (self.folder / DATABASE).exists() or not run.is_relative_to(self.folder):
+            return None
+        with self._transaction() as db:
+            _reap(db)
+            inside = run.relative_to(self.folder).as_posix()
+            return self._job(db, "run = ? ORDER BY id DESC LIMIT 1", inside)
+
+    def stop(self, run: Path, *, by_force: bool = False) -> bool:
+        """Take a waiting job out of the queue, or ask the one at work to end after its update.
+
+        Args:
+            run: the run folder.
+            by_force: do not ask: kill its whole process group.
+
+        Returns:
+            Whether there was anything to stop.
+        """
+        with self._transaction() as db:
+            _reap(db)
+            job = self._job(db, "run = ? AND state != 'ended'", self._inside(run))
+            if job is None:
+                return False
+            if job.state != RUNNING:
+                # A claimed one's process finds its entry ended and goes away.
+                db.execute(
+                    "UPDATE jobs SET state = 'ended', ended = ? WHERE id = ?",
+                    (time.time(), job.number),
+                )
+                return True
+        if job.by is not None and job.by.is_alive():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if by_force and os.getpgid(job.by.pid) == job.by.pid:  # never somebody else's
+                    os.killpg(job.by.pid, signal.SIGKILL)
+                else:
+                    # Its main process alone: helpers that draw samples are to finish theirs.
+                    os.kill(job.by.pid, signal.SIGKILL if by_force else signal.SIGTERM)
+        return True
+
+    def forget(self, run: Path) -> None:
+        """Drop a run's entries, after it was deleted.
+
+        Raises:
+            CutSwapError: it waits or is at work.
+        """
+        if not self._only_idle(run):
+            return
+        with self._transaction() as db:
+            db.execute("DELETE FROM jobs WHERE run = ?", (self._inside(run),))
+
+    def rename(self, run: Path, new: Path) -> None:
+        """Let a run's entries follow its folder.
+
+        Raises:
+            CutSwapError: it waits or is at work.
+        """
+        if not self._only_idle(run):
+            return
+        with self._transaction() as db:
+            pair = (self._inside(new), self._inside(run))
+            db.execute("UPDATE jobs SET run = ? WHERE run = ?", pair)
+
+    # What workers and job processes do
+
+    def hire(self, device: str, worker: Process) -> bool:
+        """Write a worker down, if the device has a free place and something waits for it."""
+        with self._transaction() as db:
+            _reap(db)
+            if not self._jobs(db, "device = ? AND state = 'queued' LIMIT 1", device):
+                return False
+            taken = {}
+            for row in db.execute("SELECT * FROM workers WHERE device = ?", (device,)):
+                taken[row["slot"]] = _process(row)
+            for slot in range(slots()):
+                there = taken.get(slot)
+                if there is None or not there.is_alive():
+                    db.execute(
+                        "INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?, ?)",
+                        (device, slot, worker.pid, worker.marker, worker.host),
+                    )
+                    return True
+            return False
+
+    def claim(self, device: str, worker: Process) -> Job | None:
+        """The next job of a device, if a place is free; it is then this worker's."""
+        with self._transaction() as db:
+            _reap(db)
+            at_work = self._jobs(db, "device = ? AND state IN ('claimed', 'running')", device)
+            if len(at_work) >= slots():
+                return None
+            waiting = self._job(db, "device = ? AND state = 'queued' ORDER BY id LIMIT 1", device)
+            if waiting is None:
+                return None
+            db.execute(
+                "UPDATE jobs SET state = 'claimed', pid = ?, marker = ?, host = ? WHERE id = ?",
+                (worker.pid, worker.marker, worker.host, waiting.number),
+            )
+            return self._job(db, "id = ?", waiting.number)
+
+    def retire(self, device: str, worker: Process) -> bool:
+        """Let a worker go, unless something waits for its device."""
+        with self._transaction() as db:
+            if self._jobs(db, "device = ? AND state = 'queued' LIMIT 1", device):
+                return False
+            db.execute("DELETE FROM workers WHERE device = ? AND pid = ?", (device, worker.pid))
+            return True
+
+    def register(self, number: int) -> Job | None:
+        """A job's own process writes itself down; None if the job is not to be started (again)."""
+        me = this_process()
+        with self._transaction() as db:
+            began = db.execute(
+                "UPDATE jobs SET state = 'running', began = ?, pid = ?, marker = ?, host = ?"
+                " WHERE id = ? AND state = 'claimed'",
+                (time.time(), me.pid, me.marker, me.host, number),
+            )
+            return self._job(db, "id = ?", number) if began.rowcount == 1 else None
+
+    def finish(self, number: int, code: int) -> None:
+        """Note a job's exit status."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'ended', ended = COALESCE(ended, ?), code = ?"
+                " WHERE id = ? AND state != 'queued'",
+                (time.time(), code, number),
+            )
+
+    def _only_idle(self, run: Path) -> bool:
+        """Whether there is anything to change."""
+        job = self.of(run)
+        if job is not None and job.is_active:
+            raise CutSwapError(
+                self._inside(run),
+                expected="a run that neither waits nor is at work",
+                found=job.state,
+                fix="stop it first",
+            )
+        return job is not None
+
+    def _inside(self, run: Path) -> str:
+        try:
+            inside = run.relative_to(self.folder)
+        except ValueError:
+            inside = Path()
+        if not inside.parts or ".." in inside.parts:
+            raise CutSwapError(
+                run,
+                expected=f"a folder inside {self.folder}",
+                found="one outside",
+                fix="choose a run of this runs folder",
+            )
+        return inside.as_posix()  # relative: the runs folder may be moved later
+
+    def _job(self, db: sqlite3.Connection, where: str, *values: Any) -> Job | None:
+        return next(iter(self._jobs(db, where, *values)), None)
+
+    def _jobs(self, db: sqlite3.Connection, where: str, *values: Any) -> list[Job]:
+        rows = db.execute(f"SELECT * FROM jobs WHERE {where}", values)  # noqa: S608 - our own words
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: sqlite3.Row) -> Job:
+        """One row; a file that came with somebody's runs may say anything, and it will be run.
+
+        Raises:
+            sqlite3.DatabaseError: a folder outside, or a command that is none of ours.
+        """
+        if not set(_COLUMNS) <= set(row.keys()):
+            raise sqlite3.DatabaseError("a table of jobs without all its columns")
+        try:
+            command = json.loads(row["command"])
+            run = PurePosixPath(row["run"])
+        except (TypeError, ValueError, RecursionError):
+            command, run = None, PurePosixPath()
+        is_ours = isinstance(command, list) and all(isinstance(word, str) for word in command)
+        if not is_ours or not command or command[0].startswith("-"):
+            raise sqlite3.DatabaseError(f"job {row['id']} is no command that is ever queued")
+        if not run.parts or run.is_absolute() or ".." in run.parts:
+            raise sqlite3.DatabaseError(f"job {row['id']} writes outside the runs folder")
+        times = row["added"], row["began"], row["ended"]
+        if not all(value is None or isinstance(value, (int, float)) for value in times):
+            raise sqlite3.DatabaseError(f"job {row['id']} has times that are none")
+        if not isinstance(row["device"], str):
+            raise sqlite3.DatabaseError(f"job {row['id']} has a device that is none")
+        return Job(
+            row["id"], self.folder / run, tuple(command), row["device"], row["state"],
+            times[0], times[1], times[2], row["code"], _process(row),
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction: who comes second waits, and sees what the first has done."""
+        path = self.folder / DATABASE
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink():
+                raise OSError("a link, perhaps to somebody else's file")
+            with contextlib.closing(
+                sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+            ) as db:
+                db.row_factory = sqlite3.Row
+                if db.execute("PRAGMA user_version").fetchone()[0] != 1:
+                    db.execute("PRAGMA journal_mode = WAL")
+                    db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield db
+                    db.execute("COMMIT")
+                except BaseException:
+                    db.execute("ROLLBACK")
+                    raise
+        except (sqlite3.Error, OSError) as error:
+            raise CutSwapError(
+                path,
+                expected="a queue that can be read and written",
+                found=getattr(error, "strerror", None) or error,
+                fix="free disk space and check permissions; if it is damaged, delete this file:"
+                " runs are kept, only the order of waiting jobs is lost",
+            ) from error
+
+
+def slots() -> int:
+    """Jobs at once on one device: the variable CUTSWAP_JOBS_PER_DEVICE, 1 by default.
+
+    Raises:
+        CutSwapError: it is not a number from 1 to 64.
+    """
+    text = os.environ.get(SLOTS) or "1"
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise CutSwapError(SLOTS, expected="1 to 64", found=text, fix="mend or unset the variable")
+    return int(text)
+
+
+def _reap(db: sqlite3.Connection) -> None:
+    """End the jobs whose process is gone, and give back those whose worker died before a start."""
+    for row in db.execute("SELECT * FROM jobs WHERE state IN ('claimed', 'running')").fetchall():
+        there = _process(row)
+        if there is not None and there.is_alive():
+            continue
+        if row["state"] == CLAIMED:
+            db.execute(
+                "UPDATE jobs SET state = 'queued', pid = NULL, marker = NULL, host = NULL"
+                " WHERE id = ?",
+                (row["id"],),
+            )
+        else:
+            db.execute(
+                "UPDATE jobs SET state = 'ended', ended = ? WHERE id = ?", (time.time(), row["id"])
+            )
+
+
+def _process(row: sqlite3.Row) -> Process | None:
+    if row["pid"] is None:
+        return None
+    if type(row["pid"]) is not int or not 0 < row["pid"] < 2**31:
+        raise sqlite3.DatabaseError(f"a process {row['pid']!r}")
+    return Process(row["pid"], row["marker"] or "", row["host"] or "")

@@ -1,0 +1,1 @@
+"""LayerCAM maps at several depths, their fusion, their cache, and their clusters."""

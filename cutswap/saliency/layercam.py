@@ -1,0 +1,148 @@
+"""LayerCAM saliency (Jiang et al., IEEE TIP 2021): what the network looks at, level by level.
+
+The mathematics is pytorch-grad-cam's `LayerCAM`, the reference in `tests/test_saliency.py`; its
+hooks and `.grad` buffers are shared between calls, so here all levels of a batch come from one
+forward and one backward pass that leave nothing behind, and threads cannot disturb each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor
+
+from cutswap.errors import CutSwapError
+from cutswap.networks.backbone import Backbone
+from cutswap.saliency.bfloat16_backward import half_backward
+from cutswap.utils.devices import is_half
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """Raw maps of a batch at their own resolution, cheap to keep.
+
+    Attributes:
+        maps: for each layer, shallow to deep as asked, (N, h, w) float32, >= 0, not normalised.
+        layers: names as asked.
+        classes: (N,) int64, the class each image was explained for.
+        scores: (N,) float32, that class's score before any softmax.
+    """
+
+    maps: tuple[Tensor, ...]
+    layers: tuple[str, ...]
+    classes: Tensor
+    scores: Tensor
+
+    def upsampled(self, size: tuple[int, int]) -> Tensor:
+        """(N, L, H, W) float32 in [0, 1], each map scaled by itself; a blank map stays 0."""
+        return torch.stack([upsample(m, size) for m in self.maps], dim=1)
+
+
+def layercam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Weight every activation by its own positive gradient, then add the channels.
+
+    Args:
+        activations: (N, C, h, w) float, output of one layer.
+        gradients: (N, C, h, w) float, d(class score) / d(activations).
+
+    Returns:
+        (N, h, w) float32, >= 0, not normalised.
+
+    Source: LayerCAM, M = ReLU(sum_k ReLU(G_k) * A_k).
+    """
+    weighted = gradients.clamp_min(0) * activations
+    return weighted.sum(dim=1).clamp_min(0).float()
+
+
+def upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear to (H, W), then each map from its minimum to its maximum onto [0, 1].
+
+    The order is the authors' (pytorch-grad-cam normalises first; the two differ by an affine map,
+    which moves no cluster).
+
+    Args:
+        maps: (N, h, w) float.
+        size: (H, W).
+
+    Returns:
+        (N, H, W) float32 in [0, 1]; a constant map becomes 0.
+    """
+    large = F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+    low = large.amin(dim=(1, 2), keepdim=True)
+    span = large.amax(dim=(1, 2), keepdim=True) - low
+    # Scaling and bilinear sums round in the last bits: a constant map may show a span of 1e-7 of
+    # its size, and stretching that to [0, 1] would make structure out of nothing.
+    flat = span <= 1e-6 * (low + span).abs()
+    return torch.where(flat, 0.0, (large - low) / span.clamp_min(torch.finfo(span.dtype).tiny))
+
+
+def explain(
+    backbone: Backbone,
+    image: Tensor,
+    layers: Sequence[str] | None = None,
+    *,
+    target_class: int | None = None,
+    precision: str = "float32",
+) -> Saliency:
+    """LayerCAM of every layer asked for, in one forward and one backward pass.
+
+    Args:
+        backbone: any network of `networks.backbone`; it must have a trained class score for the
+            maps to mean anything.
+        image: (N, 3, H, W) float, ImageNet-normalised; each image is explained by itself.
+        layers: names or `features` indices, any order; default: the backbone's five levels.
+        target_class: class to explain; default: each image's own highest-scoring class.
+        precision: float32; bfloat16, whose backward pass is in bfloat16 and moves the maps by less
+            than 1% of their peak (see `half_backward`); auto: that where the device is fast at it.
+
+    Returns:
+        Maps on the CPU.
+
+    Raises:
+        CutSwapError: a layer or class that does not exist, or a layer without height and width.
+    """
+    asked = tuple(str(layer) for layer in (layers or backbone.levels))
+    with half_backward() if is_half(backbone.device, precision) else nullcontext():
+        found, scores = backbone.differentiable(image, asked)
+    if target_class is not None and not 0 <= target_class < scores.shape[1]:
+        raise CutSwapError(
+            "target class",
+            expected=f"0 to {scores.shape[1] - 1}",
+            found=target_class,
+            fix="leave it out to explain the predicted class",
+        )
+    flat = [name for name in asked if found[name].ndim != 4]
+    if flat:
+        raise CutSwapError(
+            f"saliency layer {flat[0]}",
+            expected="a layer whose output has height and width",
+            found=f"output of shape {tuple(found[flat[0]].shape)}",
+            fix=f"use for example {','.join(backbone.levels)}",
+        )
+    classes = (
+        scores.argmax(dim=1)
+        if target_class is None
+        else torch.full((len(scores),), target_class, device=scores.device)
+    )
+    chosen = scores.gather(1, classes[:, None])[:, 0]
+    # Images of a batch do not meet inside the network, so one sum serves them all.
+    activations = [found[name] for name in asked]
+    gradients = torch.autograd.grad(chosen.sum(), activations)
+    maps = tuple(layercam(a.detach(), g).cpu() for a, g in zip(activations, gradients, strict=True))
+    return Saliency(maps, asked, classes.cpu(), chosen.detach().float().cpu())
+
+
+def saliency_maps(
+    backbone: Backbone,
+    image: Tensor,
+    layers: Sequence[str] | None = None,
+    *,
+    target_class: int | None = None,
+) -> Tensor:
+    """Saliency at the image's own size: (N, L, H, W) float32 in [0, 1]. See `explain`."""
+    size = (int(image.shape[-2]), int(image.shape[-1]))
+    return explain(backbone, image, layers, target_class=target_class).upsampled(size)

@@ -1,0 +1,1 @@
+"""The paper's tables, repeated cell by cell."""

@@ -1,0 +1,123 @@
+"""How long the rest of a study will take, from its own finished cells where there are any."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from cutswap.config import TrainingSettings
+from cutswap.studies.folder import CELLS, DONE, RUNS, PlannedCell, Study
+from cutswap.studies.study_settings import StudySettings
+
+# Two cores of an AMD EPYC (Zen 2), torch 2.14: 256 pixels, ResNet18, one image forward and
+# backward, and one image scored. Rough: only until the first cells of a study are done.
+TRAINED, SCORED = 0.09, 0.05  # seconds an image
+OTHERS = {"STPM": 0.11, "PaDiM": 0.2, "Draem": 10.0}  # seconds an image and epoch, one busy core
+NETWORK_MB = 46  # of one tuned network on disk
+
+
+@dataclass(frozen=True)
+class TimeLeft:
+    """What is still to be done.
+
+    Attributes:
+        cells: distinct cells to compute.
+        networks: networks to tune.
+        seconds: in all.
+        is_measured: from this study's own cells; otherwise from another machine's speed.
+    """
+
+    cells: int
+    networks: int
+    seconds: float
+    is_measured: bool
+
+    def text(self) -> str:
+        """For people: `about 40 min`, and whether that is a guess."""
+        return f"about {duration(self.seconds)}" + (
+            "" if self.is_measured else " (rough, before the first cells are measured)"
+        )
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.5 h` or `2.1 days`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * 86_400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.1f} days"
+
+
+def time_left(study: Study, only: Collection[str] | None = None) -> TimeLeft:
+    """Estimate the rest.
+
+    Args:
+        study: with its results.
+        only: identities to count; default: all that are not done.
+    """
+    left = [
+        cell
+        for cell in study.distinct
+        if study.result(cell).state != DONE and (only is None or cell.id in only)
+    ]
+    there = {cell.run for cell in study.cells if study.result(cell).state == DONE}
+    there |= {c.run for c in left if (study.path / RUNS / c.run / "result.json").exists()}
+    missing = {cell.run: cell for cell in left if cell.run and cell.run not in there}
+    training = TrainingSettings.from_dict(dict(study.settings["training"]))
+    done = [(c, study.result(c)) for c in study.distinct if study.result(c).state == DONE]
+    trained = [r.training_seconds for _, r in done if r.training_seconds is not None]
+    seconds = sum(
+        statistics.median(trained) if trained else _training(study, cell, training)
+        for cell in missing.values()
+    )
+    for cell in left:
+        method = cell.method if cell.method in OTHERS else None
+        same = [
+            r.seconds for c, r in done
+            if c.category == cell.category and method in (None, c.method)
+            and (method is not None or c.method not in OTHERS)
+        ]  # fmt: skip
+        seconds += statistics.median(same) if same else _scoring(study, cell, training)
+    is_measured = bool(done) and (bool(trained) or not missing)
+    return TimeLeft(len(left), len(missing), seconds, is_measured)
+
+
+def _training(study: Study, cell: PlannedCell, training: TrainingSettings) -> float:
+    images = int(study.data[cell.category]["n_train"])
+    updates = training.steps_per_epoch or max(1, images // training.batch_size)
+    samples = training.epochs * updates * training.batch_size * training.ways
+    return samples * TRAINED * (training.image_size / 256) ** 2
+
+
+def _scoring(study: Study, cell: PlannedCell, training: TrainingSettings) -> float:
+    if cell.method in OTHERS:
+        settings = StudySettings.from_dict(study.settings)
+        epochs = 1 if cell.method == "PaDiM" else settings.detector.epochs
+        images = int(study.data[cell.category]["n_train"]) * epochs
+        return images * OTHERS[cell.method] * (training.image_size / 256) ** 2
+    counts = study.data[cell.category]
+    images = int(counts["n_train"]) + int(counts["n_test"])
+    return images * SCORED * (training.image_size / 256) ** 2
+
+
+def plan_text(study: Study, left: TimeLeft, asked: int) -> str:
+    """The plan as it is printed before anything is computed.
+
+    Args:
+        study: the whole folder.
+        left: of the cells asked for.
+        asked: distinct cells asked for by this call.
+    """
+    tables = ", ".join(study.tables)
+    lines = [
+        f"Tables {tables} on {', '.join(study.categories)}, {study.seeds} seeds:"
+        f" {len(study.cells)} cells, {len(study.distinct)} different",
+        f"this call asks for {asked}: {asked - left.cells} done, {left.cells} to compute"
+        f" ({left.networks} networks to tune, up to {left.networks * NETWORK_MB / 1000:.1f} GB)",
+        f"time left: {left.text()}" if left.cells else "nothing is left to compute",
+        f"files: {study.path / CELLS}, tuned networks in {study.path / RUNS}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,108 @@
+"""The reproduce command and a study's settings, each made from the other."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from cutswap.config import RECIPES, SaliencySettings, TrainingSettings
+from cutswap.evaluation.detector_settings import DetectorSettings
+from cutswap.flags import settings_from
+from cutswap.results.paper_tables import PAPER_TABLES
+from cutswap.studies.folder import Study
+from cutswap.studies.study_settings import StudySettings, need_preset
+from cutswap.training.flags import flag_text
+
+
+def study_settings(options: argparse.Namespace) -> StudySettings:
+    """Settings of a reproduce command: flags over the preset."""
+    preset = need_preset(options.preset)
+    base = preset.training.to_dict()
+    recipe = getattr(options, "TrainingSettings.recipe")
+    if recipe is not None:  # a recipe named brings its own values
+        base |= {"recipe": recipe, **RECIPES.get(recipe, {})}
+    training = settings_from(options, TrainingSettings, base)
+    looking = settings_from(options, SaliencySettings, {"image_size": training.image_size})
+    # The queue starts the same command in another folder.
+    return StudySettings(
+        preset.name,
+        training.replace(weights=_anywhere(training.weights)),
+        looking.replace(weights=_anywhere(looking.weights)),
+        _detector(options),
+    )
+
+
+def _detector(options: argparse.Namespace) -> DetectorSettings:
+    found = settings_from(options, DetectorSettings)
+    return found.replace(textures=str(Path(found.textures).absolute())) if found.textures else found
+
+
+def _anywhere(weights: str) -> str:
+    """A path of weights that does not depend on the current folder; a name as it is."""
+    is_path = weights not in ("embedded", "imagenet", "random") and not weights.startswith("~")
+    return str(Path(weights).absolute()) if is_path else weights
+
+
+def study_arguments(
+    settings: StudySettings,
+    data: Path,
+    out: Path,
+    *,
+    tables: Sequence[str],
+    categories: Sequence[str],
+    seeds: int,
+    skip_bad: bool = False,
+    detectors: Sequence[str] = (),
+) -> list[str]:
+    """Everything after `python -m cutswap` that asks for these cells.
+
+    Args:
+        settings: common to all cells; only what differs from the preset is named.
+        data: the data set's folder.
+        out: the study's folder.
+        tables: roman numbers.
+        categories: folder names; none: all.
+        seeds: how many.
+        skip_bad: leave out unusable files.
+        detectors: others to compare with.
+    """
+    numbers = [str(list(PAPER_TABLES).index(table) + 1) for table in tables]
+    words = ["reproduce", "--table", ",".join(numbers), "--data", str(data)]
+    if categories:
+        words += ["--categories", ",".join(categories)]
+    words += ["--seeds", str(seeds), "--preset", settings.preset, "--out", str(out)]
+    if skip_bad:
+        words.append("--skip-bad")
+    training, base = settings.training.to_dict(), need_preset(settings.preset).training.to_dict()
+    if training["recipe"] != base["recipe"]:
+        base |= RECIPES[training["recipe"]]
+    for name, value in training.items():
+        if name not in ("augment", "levels") and value != base[name]:
+            words.append(f"--{name.replace('_', '-')}={flag_text(value)}")
+    looking, plain = settings.saliency.to_dict(), SaliencySettings().to_dict()
+    for name, value in looking.items():
+        if name not in ("image_size", "fusion") and value != plain[name]:
+            prefix = "" if name in ("layers", "target_class") else "saliency-"
+            words.append(f"--{prefix}{name.replace('_', '-')}={flag_text(value)}")
+    others, usual = settings.detector.to_dict(), DetectorSettings().to_dict()
+    words += ["--detectors", ",".join(detectors)] if detectors else []
+    words += [
+        f"--detector-{name.replace('_', '-')}={flag_text(value)}"
+        for name, value in others.items()
+        if name != "image_size" and value != usual[name]
+    ]
+    return words
+
+
+def repeat_study(study: Study) -> list[str]:
+    """The command that finishes a study, from its folder.
+
+    Raises:
+        CutSwapError: its settings, perhaps edited by hand, would be refused.
+    """
+    return study_arguments(
+        StudySettings.from_dict(study.settings), Path(study.root), study.path,
+        tables=study.tables, categories=study.categories, seeds=study.seeds,
+        skip_bad=study.skip_bad, detectors=study.detectors,
+    )  # fmt: skip

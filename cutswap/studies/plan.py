@@ -1,0 +1,173 @@
+"""What each of the paper's tables varies, and the cells a study needs to repeat it.
+
+A cell is one category scored once: a table's row or method, a coreset ratio and a seed. Rows of
+different tables that ask for the same thing (K = 4, the max cluster, all five layers, K-means, and
+CutSwap in Table I) get the same identity later, so they are computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cutswap.config import ClusterSettings
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.detector_settings import DETECTORS
+from cutswap.results.paper_tables import CUTPASTE, CUTSWAP, PAPER_TABLES, UNTUNED
+from cutswap.studies.study_settings import MAX_SEEDS
+
+LEVELS = (4, 9, 16, 23, 30)  # the paper's layers; of another network its five levels, in order
+_SMALL, _LARGE = 0.001, 0.01
+_CORESETS = {
+    "I": (_SMALL,), "II": (_LARGE,), "III": (_SMALL,), "IV": (_LARGE,),
+    "V": (_SMALL,), "VI": (_SMALL,), "VII": (_SMALL,), "VIII": (_SMALL, _LARGE),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of an ablation, or one method of Tables I to IV.
+
+    Attributes:
+        row: as `paper_tables.table_values` names it.
+        method: which network is scored.
+        clusters: where its anchors lay.
+        levels: positions in `LEVELS` its negatives draw from; None: all five.
+    """
+
+    row: str
+    method: str = CUTSWAP
+    clusters: ClusterSettings = ClusterSettings()
+    levels: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure to compute.
+
+    Attributes:
+        table: roman number.
+        variant: what is varied.
+        category: folder name.
+        coreset: share of patches kept in the bank.
+        seed: of training, projection and coreset.
+    """
+
+    table: str
+    variant: Variant
+    category: str
+    coreset: float
+    seed: int
+
+
+def variants(table: str, detectors: Iterable[str] = ()) -> tuple[Variant, ...]:
+    """What a table compares, in the paper's order.
+
+    Args:
+        table: roman number.
+        detectors: others to stand beside ours in tables of categories, of `DETECTORS`.
+    """
+    if PAPER_TABLES[table].has_categories:
+        others = [DETECTORS[name] for name in DETECTORS if name in set(detectors)]
+        return tuple(Variant(method, method) for method in (CUTPASTE, UNTUNED, CUTSWAP, *others))
+    if table == "V":
+        return tuple(Variant(f"K={k}", clusters=ClusterSettings(k=k)) for k in range(1, 7))
+    if table == "VI":
+        return tuple(
+            Variant(row, clusters=ClusterSettings(anchors=anchors))
+            for row, anchors in (
+                ("Random cluster", "random-cluster"),
+                ("Min cluster", "min-cluster"),
+                ("Max cluster", "max-cluster"),
+            )
+        )
+    if table == "VII":
+        return tuple(_layers(*chosen) for chosen in _COMBINATIONS)
+    return (
+        Variant("anchors Saliency sorting", clusters=ClusterSettings(anchors="top-n")),
+        Variant("anchors K-means"),
+    )
+
+
+_COMBINATIONS = ((4,), (16,), (30,), (4, 16), (16, 30), (4, 16, 30), LEVELS)
+
+
+def _layers(*chosen: int) -> Variant:
+    name = f"layers {' + '.join(f'#{layer}' for layer in chosen)} Ns={len(chosen)}"
+    levels = tuple(LEVELS.index(layer) for layer in chosen)
+    # All five is no restriction: the same network as everywhere else.
+    return Variant(name, levels=None if chosen == LEVELS else levels)
+
+
+def coresets(table: str) -> tuple[float, ...]:
+    """The bank ratios of a table.
+
+    Args:
+        table: roman number.
+    """
+    return _CORESETS[table]
+
+
+def plan(
+    tables: Iterable[str],
+    categories: Sequence[str],
+    seeds: int,
+    detectors: Sequence[str] = (),
+) -> tuple[Cell, ...]:
+    """Every cell of some tables, the first seed of all of them first.
+
+    So a study that is cut short has whole tables of fewer seeds, not a part of one.
+
+    Args:
+        tables: roman numbers.
+        categories: folder names.
+        seeds: how many, from 0 on.
+        detectors: of `DETECTORS`, in tables of categories.
+
+    Raises:
+        CutSwapError: no such number of seeds, or no category.
+    """
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise CutSwapError(
+            "--seeds", expected=f"1 to {MAX_SEEDS}", found=seeds, fix="pass --seeds 3"
+        )
+    if not categories:
+        raise CutSwapError(
+            "--categories", expected="at least one", found="none", fix="leave it out for all"
+        )
+    order = [t for t in PAPER_TABLES if t in set(tables)]
+    return tuple(
+        Cell(table, variant, category, coreset, seed)
+        for seed in range(seeds)
+        for table in order
+        for category in categories
+        for variant in variants(table, detectors)
+        for coreset in coresets(table)
+    )
+
+
+def table_numbers(text: str) -> tuple[str, ...]:
+    """`5`, `5,6`, `V` or `all` as roman numbers in the paper's order.
+
+    Raises:
+        CutSwapError: no such table.
+    """
+    romans = tuple(PAPER_TABLES)
+    if text.strip().lower() == "all":
+        return romans
+    chosen = set()
+    for part in filter(None, (p.strip() for p in text.upper().split(","))):
+        is_number = part.isascii() and part.isdigit() and 1 <= int(part) <= len(romans)
+        roman = romans[int(part) - 1] if is_number else part
+        if roman not in romans:
+            raise CutSwapError(
+                "--table", expected="1 to 8, several with commas, or all", found=part,
+                fix="for example --table 5,6",
+            )  # fmt: skip
+        chosen.add(roman)
+    if not chosen:
+        raise CutSwapError(
+            "--table", expected="1 to 8, several with commas, or all", found="nothing",
+            fix="for example --table 5,6",
+        )  # fmt: skip
+    return tuple(roman for roman in romans if roman in chosen)

@@ -1,0 +1,1 @@
+"""Cells of settings x categories x seeds, on processes or a cluster."""

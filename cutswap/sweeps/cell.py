@@ -1,0 +1,193 @@
+"""One cell: a network tuned on a category, or left as it is, and scored with PatchCore.
+
+A cell is told by plain values, so that it crosses process and machine borders as JSON, and its
+figures do not depend on who computes it: the study in this process, a process beside it, a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from cutswap.config import PatchCoreSettings
+from cutswap.data.loading import CheckedCategory, check_category
+from cutswap.evaluation.detector_settings import DetectorSettings
+from cutswap.evaluation.evaluate import evaluate
+from cutswap.networks.backbone import load_backbone
+from cutswap.runs.folder import RunFolder
+from cutswap.training.finetuning import FineTuningSettings, finetune, run_record, tuned_backbone
+from cutswap.utils.devices import choose_device
+from cutswap.utils.files import read_json
+
+Notify = Callable[[str, int, int], None]
+METRICS = ("image_auroc", "pixel_auroc", "aupro", "f1_max")
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """Everything that decides a cell's figures, and where its data lie.
+
+    Attributes:
+        id: hash of all that decides the result.
+        label: for a line on the screen.
+        root: the data set's folder.
+        category: folder name.
+        tuning: settings of fine-tuning; of the untuned network only its backbone counts.
+        patchcore: settings of scoring.
+        seed: of every draw.
+        run: folder name of its tuned network; empty for the untuned one.
+        skip_bad: leave out unusable files.
+        detector: another detector of `DETECTORS` in PatchCore's place; None: PatchCore.
+        detector_settings: that one's.
+    """
+
+    id: str
+    label: str
+    root: str
+    category: str
+    tuning: FineTuningSettings
+    patchcore: PatchCoreSettings
+    seed: int
+    run: str
+    skip_bad: bool = False
+    detector: str | None = None
+    detector_settings: DetectorSettings = DetectorSettings()
+
+    def to_json(self) -> str:
+        """As one line."""
+        parts = ("tuning", "patchcore", "detector_settings")
+        return json.dumps({**vars(self), **{name: getattr(self, name).to_dict() for name in parts}})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Rebuild from `to_json`.
+
+        Raises:
+            CutSwapError: settings out of range.
+        """
+        values = json.loads(text)
+        values["tuning"] = FineTuningSettings.from_dict(values["tuning"])
+        values["patchcore"] = PatchCoreSettings.from_dict(values["patchcore"])
+        values["detector_settings"] = DetectorSettings.from_dict(values["detector_settings"])
+        return cls(**values)
+
+    def check(self, progress: Callable[[int, int], None] | None = None) -> CheckedCategory:
+        """Its category.
+
+        Args:
+            progress: called with (files done, total).
+
+        Raises:
+            CutSwapError: no such data, or unusable files.
+        """
+        return check_category(
+            Path(self.root), self.category, skip_bad=self.skip_bad, progress=progress
+        )
+
+
+def compute_cell(
+    spec: CellSpec,
+    checked: CheckedCategory,
+    runs: Path,
+    *,
+    notify: Notify | None = None,
+    say: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
+    """The figures of one cell, as its file holds them; None when it was stopped half way.
+
+    Args:
+        spec: the cell.
+        checked: its category.
+        runs: folder of tuned networks; one that is finished there is not tuned again.
+        notify: called with (stage, done, total).
+        say: called with a line on each network's weights.
+        stop: asked after every update.
+
+    Raises:
+        CutSwapError: anything the stages refuse.
+    """
+    training = spec.tuning.training
+    device = str(choose_device(training.device))
+    if spec.detector is not None:
+        return _detector_figures(spec, checked, device, notify, say, stop)
+    trained: dict[str, Any] = {}
+    seconds = None
+    if spec.run:
+        run = RunFolder(runs / spec.run)
+        began = time.perf_counter()
+        if not run.result_file.exists():
+            run.forget_other(run_record(checked, spec.tuning, spec.seed))
+            for step in finetune(
+                checked, spec.tuning, run.path, seed=spec.seed, notify=notify, say=say, stop=stop
+            ):
+                if notify:
+                    notify("fine-tuning", step.step, step.steps)
+            if not run.result_file.exists():
+                return None
+            seconds = round(time.perf_counter() - began, 2)
+        # Of no more use, and twice as large as the network itself.
+        run.checkpoint_file.unlink(missing_ok=True)
+        trained = read_json(run.result_file)
+        backbone = tuned_backbone(run, device)
+    else:
+        backbone = load_backbone(training.backbone, training.weights, device=device, seed=spec.seed)
+        if say:
+            say(f"{backbone.name}: {backbone.report.sentence()}")
+    summary = evaluate(checked, backbone, spec.patchcore, seed=spec.seed, notify=notify).summary
+    return {
+        "metrics": {name: summary[name] for name in METRICS},
+        "missed": summary["missed"],
+        "seconds": summary["seconds"],
+        "training_seconds": seconds,
+        "accuracy": trained.get("accuracy"),
+        "updates": trained.get("updates"),
+        "run": spec.run or None,
+        "seed": spec.seed,
+        "bank_size": summary["bank_size"],
+        "n_train": summary["n_train"],
+        "n_test": summary["n_test"],
+        "left_out": len(checked.left_out),
+        "device": device,
+        "patchcore": spec.patchcore.to_dict(),
+        "weights": summary["weights"],
+    }
+
+
+def _detector_figures(
+    spec: CellSpec,
+    checked: CheckedCategory,
+    device: str,
+    notify: Notify | None,
+    say: Callable[[str], None] | None,
+    stop: Callable[[], bool],
+) -> dict[str, Any] | None:
+    """The same for another detector, which trains and scores in one."""
+    from cutswap.evaluation.anomalib_models import Stopped
+    from cutswap.evaluation.detectors import evaluate_detector
+
+    training = spec.tuning.training
+    backbone = load_backbone(training.backbone, training.weights, device=device, seed=spec.seed)
+    if say:
+        say(f"{backbone.name}: {backbone.report.sentence()}")
+    try:
+        summary = evaluate_detector(
+            checked, str(spec.detector), backbone, spec.detector_settings,
+            seed=spec.seed, notify=notify, stop=stop,
+        ).summary  # fmt: skip
+    except Stopped:
+        return None
+    kept = ("missed", "seconds", "seed", "n_train", "n_test", "settings", "weights", "detector")
+    return {
+        "metrics": {name: summary[name] for name in METRICS},
+        **{name: summary[name] for name in kept},
+        "training_seconds": None,  # in its seconds: there is no network that others share
+        "accuracy": None,
+        "run": None,
+        "left_out": len(checked.left_out),
+        "device": device,
+    }

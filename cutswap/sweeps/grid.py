@@ -1,0 +1,188 @@
+"""`--grid k=1..6 layers=4,16+30 augment=cutswap,nsa`: axes of a sweep, checked first.
+
+A value may be a number, a word, or several joined by `+` for settings that take several; `a..b` is
+every whole number from a to b. All problems of a grid are told at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cutswap.config import (
+    ClusterSettings,
+    NegativeSettings,
+    PatchCoreSettings,
+    SaliencySettings,
+    TrainingSettings,
+    WeakAugmentation,
+)
+from cutswap.errors import CutSwapError
+from cutswap.flags import read_value
+from cutswap.settings import Settings
+from cutswap.training.finetuning import FineTuningSettings
+
+MAX_CELLS = 100_000
+_SECTIONS: dict[str, type[Settings]] = {
+    "training": TrainingSettings,
+    "clusters": ClusterSettings,
+    "negatives": NegativeSettings,
+    "weak": WeakAugmentation,
+    "saliency": SaliencySettings,
+    "patchcore": PatchCoreSettings,
+}
+# What decides where, not what, is computed, or is common to a sweep.
+_NOT_SWEPT = {
+    "training": (
+        "backbone",
+        "weights",
+        "device",
+        "workers",
+        "checkpoint_every",
+        "levels",
+        "recipe",
+    ),
+    "negatives": ("method",),
+    "saliency": ("backbone", "weights", "layers", "image_size"),
+    "patchcore": ("image_size", "layers", "batch_size"),
+}
+
+
+def axes() -> dict[str, tuple[str, str]]:
+    """Every setting a grid may vary: name to section and field.
+
+    A name that two sections have belongs to the first; `weak_jitter` names the second's.
+    """
+    found = {"layers": ("training", "levels")}
+    for section, cls in _SECTIONS.items():
+        for name in cls.__dataclass_fields__:
+            if name not in _NOT_SWEPT.get(section, ()):
+                key = name if name not in found else f"{section}_{name}"
+                found[key] = (section, name)
+    return found
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of a grid.
+
+    Attributes:
+        label: `k=1, augment=nsa`.
+        values: name to value, as settings take them.
+    """
+
+    label: str
+    values: Mapping[str, Any]
+
+
+def read_grid(words: Sequence[str], levels: Sequence[str] = ()) -> tuple[Point, ...]:
+    """Every combination of the axes, the last one fastest; without axes one empty point.
+
+    Args:
+        words: `name=value,value` each.
+        levels: saliency layers there are; none: any name passes.
+
+    Raises:
+        CutSwapError: unknown settings, values out of range, too many; all of them listed.
+    """
+    known, problems = axes(), list[str]()
+    columns: dict[str, list[tuple[str, Any]]] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in known:
+            problems.append(f"{name}: no such setting; there are {', '.join(sorted(known))}")
+        elif not equals or not text.strip():
+            problems.append(f"{name}: no values; write {name}=a,b or {name}=1..6")
+        elif name in columns:
+            problems.append(f"{name}: named twice")
+        else:
+            columns[name] = []
+            for part in _parts(name, text, problems):
+                if (read := _value(name, part, known[name], levels, problems)) is not None:
+                    columns[name].append(read)
+    count = 1
+    for column in columns.values():
+        count *= max(1, len(column))
+    if count > MAX_CELLS:
+        problems.append(f"{count:,} combinations; at most {MAX_CELLS:,}")
+    if problems:
+        raise CutSwapError(
+            "--grid", expected="settings and values in their range",
+            found=f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:\n  "
+            + "\n  ".join(problems) + "\n",
+            fix="correct them all; nothing was started",
+        )  # fmt: skip
+    return tuple(
+        Point(
+            ", ".join(f"{n}={text}" for n, (text, _) in zip(columns, chosen, strict=True)),
+            {n: value for n, (_, value) in zip(columns, chosen, strict=True)},
+        )
+        for chosen in itertools.product(*columns.values())
+    )
+
+
+def _parts(name: str, text: str, problems: list[str]) -> list[str]:
+    """Values of an axis as texts, ranges spelt out."""
+    found: list[str] = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        low, dots, high = part.partition("..")
+        if not dots:
+            found.append(part)
+            continue
+        try:
+            first, last = int(low), int(high)
+        except ValueError:
+            problems.append(f"{name}={part}: a range is of whole numbers, as 1..6")
+            continue
+        if not first <= last < first + 1000:
+            problems.append(f"{name}={part}: a range goes up, by less than 1000")
+        else:
+            found += map(str, range(first, last + 1))
+    repeated = {p for p in found if found.count(p) > 1}
+    problems += [f"{name}={p}: twice" for p in sorted(repeated)]
+    return found
+
+
+def _value(
+    name: str, text: str, place: tuple[str, str], levels: Sequence[str], problems: list[str]
+) -> tuple[str, Any] | None:
+    section, field = place
+    try:
+        value = read_value(_SECTIONS[section], field, text.replace("+", ","))
+        value = getattr(_SECTIONS[section](**{field: value}), field)
+    except CutSwapError as error:
+        problems.append(f"{name}={text}: expected {error.expected}")
+        return None
+    if name == "layers" and levels and not set(value or ()) <= {*levels, "fused"}:
+        problems.append(f"{name}={text}: expected some of {', '.join(levels)}, fused")
+        return None
+    return text, value
+
+
+def applied(
+    point: Point, tuning: FineTuningSettings, patchcore: PatchCoreSettings
+) -> tuple[FineTuningSettings, PatchCoreSettings]:
+    """A point's settings over common ones.
+
+    Settings that a family without saliency never looks at go back to their defaults, so that
+    cells which differ in nothing else are one.
+
+    Raises:
+        CutSwapError: values that do not go together.
+    """
+    known = axes()
+    for name, value in point.values.items():
+        section, field = known[name]
+        if section == "patchcore":
+            patchcore = patchcore.replace(**{field: value})
+        else:
+            part: Settings = getattr(tuning, section)
+            tuning = tuning.replace(**{section: part.replace(**{field: value})})
+    if tuning.training.augment != "cutswap":
+        tuning = tuning.replace(
+            clusters=ClusterSettings(), training=tuning.training.replace(levels=None)
+        )
+    return tuning, patchcore.replace(image_size=tuning.training.image_size)

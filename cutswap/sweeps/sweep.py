@@ -1,0 +1,199 @@
+"""A sweep: settings x categories x seeds, each cell once in one store, whoever computes it.
+
+sweep.json        axes, settings, data and the list of cells, each with its identity
+cells/<id>.json   one finished or failed cell (see `result_store`)
+results.csv       lies only beside a folder store, written at each end
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cutswap.config import PatchCoreSettings
+from cutswap.data.datasets import open_dataset
+from cutswap.errors import CutSwapError
+from cutswap.studies.cells import Weights, data_identity, hashes, name_of_run, photos_root
+from cutswap.sweeps.cell import CellSpec
+from cutswap.sweeps.engines import Engine, is_done, settle, tasks_of
+from cutswap.sweeps.grid import Point, applied
+from cutswap.sweeps.store import CELLS, ResultStore
+from cutswap.training.finetuning import FineTuningSettings
+
+Notify = Callable[[str, int, int], None]
+SWEEP = "sweep"
+
+
+@dataclass(frozen=True)
+class PlannedSweep:
+    """What a sweep asks for.
+
+    Attributes:
+        specs: distinct cells, by identity, the first seed of all first.
+        rows: (label of the point, category, seed, identity) of every combination.
+        record: what sweep.json holds.
+    """
+
+    specs: dict[str, CellSpec]
+    rows: tuple[tuple[str, str, int, str], ...]
+    record: dict[str, Any]
+
+    def left(self, store: ResultStore) -> list[CellSpec]:
+        """Cells the store does not hold, the failed ones included."""
+        there = set(store.names(CELLS))
+        return [s for i, s in self.specs.items() if i not in there or not is_done(store, i)]
+
+
+def plan_sweep(
+    data: Path,
+    points: Sequence[Point],
+    tuning: FineTuningSettings,
+    patchcore: PatchCoreSettings,
+    weights: Weights,
+    *,
+    categories: Sequence[str] = (),
+    seeds: int = 3,
+    skip_bad: bool = False,
+    notify: Notify | None = None,
+) -> PlannedSweep:
+    """Lay out a sweep; nothing is written.
+
+    Args:
+        data: the data set's folder.
+        points: of the grid.
+        tuning: common settings of fine-tuning.
+        patchcore: common settings of scoring.
+        weights: by content.
+        categories: folder names; none: all there are.
+        seeds: how many, from 0 on.
+        skip_bad: leave out unusable files.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: no such data; unknown categories or combinations that do not go together,
+            all of them listed.
+    """
+    dataset = open_dataset(data)
+    names = tuple(categories) or dataset.categories
+    problems = [
+        f"{name}: no such category; there are {', '.join(dataset.categories)}"
+        for name in names if name not in dataset.categories
+    ]  # fmt: skip
+    settings = []
+    for point in points:
+        try:
+            settings.append((point, *applied(point, tuning, patchcore)))
+        except CutSwapError as error:
+            problems.append(f"{point.label}: {error}")
+    if problems:
+        raise CutSwapError(
+            "sweep", expected="categories and settings that exist",
+            found="\n  ".join([f"{len(problems)} problems:", *problems]) + "\n",
+            fix="correct them all; nothing was started",
+        )  # fmt: skip
+    known = {}
+    for done, name in enumerate(names):
+        if notify:
+            notify("hashing the data", done, len(names))
+        known[name] = data_identity(dataset.category(name))
+    specs: dict[str, CellSpec] = {}
+    rows = []
+    for seed in range(seeds):
+        for name in names:
+            for point, tuned, scored in settings:
+                identity, run = hashes(
+                    tuned, tuned.training.backbone, scored, weights, known[name], seed
+                )
+                label = ", ".join(filter(None, (name, point.label, f"seed {seed}")))
+                folder = name_of_run(name, tuned.training.augment, seed, run)
+                specs.setdefault(
+                    identity,
+                    CellSpec(
+                        identity, label, str(photos_root(data)), name, tuned, scored, seed, folder,
+                        skip_bad,
+                    ),
+                )  # fmt: skip
+                rows.append((point.label, name, seed, identity))
+    record = {
+        "kind": "sweep", "root": str(photos_root(data)), "data": known,
+        "tuning": tuning.to_dict(), "patchcore": patchcore.to_dict(),
+        "weights": {"phi": weights.phi, "saliency": weights.saliency},
+        "cells": [dict(zip(("setting", "category", "seed", "id"), r, strict=True)) for r in rows],
+    }  # fmt: skip
+    return PlannedSweep(specs, tuple(rows), record)
+
+
+def run_sweep(
+    plan: PlannedSweep,
+    store: ResultStore,
+    engine: Engine,
+    *,
+    runs: str = "",
+    threads: int = 1,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[CellSpec, dict[str, Any]]]:
+    """Compute what the store lacks.
+
+    Args:
+        plan: of `plan_sweep`.
+        store: of the results.
+        engine: who computes.
+        runs: folder that keeps tuned networks, seen by all workers; empty: none is kept.
+        threads: of torch, a worker.
+        stop: asked often; on yes cells in flight are lost.
+
+    Yields:
+        Each cell with its record, done or failed.
+
+    Raises:
+        CutSwapError: the store cannot be written.
+    """
+    store.write(SWEEP, plan.record)
+    tasks = tasks_of(plan.left(store), store.url, runs=runs, threads=threads)
+    for outcome in engine.run(tasks, stop):
+        for identity, record in settle(store, outcome).items():
+            yield plan.specs[identity], record
+
+
+def table_of(plan: PlannedSweep, store: ResultStore) -> list[dict[str, Any]]:
+    """One line a setting and category: means over the seeds that are done.
+
+    Returns:
+        setting, category, seeds done, image_auroc and its sample standard deviation (None of one
+        seed), pixel_auroc or None.
+    """
+    found = {i: store.read(f"{CELLS}/{i}") for i in plan.specs}
+    lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for label, category, _, identity in plan.rows:
+        record = found[identity]
+        done = isinstance(record, dict) and record.get("state") == "done"
+        lines.setdefault((label, category), []).extend([record["metrics"]] if done else [])
+    return [
+        {
+            "setting": label or "as given", "category": category, "seeds": len(metrics),
+            "image_auroc": _mean([m["image_auroc"] for m in metrics]),
+            "spread": statistics.stdev(m["image_auroc"] for m in metrics)
+            if len(metrics) > 1 else None,
+            "pixel_auroc": _mean([m["pixel_auroc"] for m in metrics]),
+        }
+        for (label, category), metrics in lines.items()
+    ]  # fmt: skip
+
+
+def to_csv(lines: Sequence[dict[str, Any]]) -> str:
+    """The table as CSV with a heading."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(lines[0]) if lines else ["setting"])
+    table.writeheader()
+    table.writerows(lines)
+    return text.getvalue()
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    there = [v for v in values if v is not None]
+    return statistics.fmean(there) if there else None

@@ -1,0 +1,262 @@
+"""Searching K, layers, patch size and learning rate on synthetic negatives, never on the test set.
+
+Settings chosen by test AUROC would be fitted to the very defects that it is to tell us about, and
+the figure would promise what new defects do not keep. So a fifth of the good photos is held
+out. A trial tunes on the rest with its own settings; its score is the AUROC by which PatchCore with
+a bank of the rest, tells held-out photos from negatives of them. These are of families that the
+training does not use and of default settings, the same for all trials: a trial cannot win by making
+its own negatives easy. Trials that are behind at a third or two thirds of the updates are pruned.
+
+trials/<n>.json   one ended trial, tune.json the space, the best and each setting's importance
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cutswap.config import FAMILIES, ClusterSettings, NegativeSettings, PatchCoreSettings
+from cutswap.data.images import to_image
+from cutswap.data.loading import CheckedCategory, load_photos
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.metrics import auroc
+from cutswap.negatives.draw import draw_negative
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.sweeps.store import ResultStore
+from cutswap.training.finetuner import FineTuner
+from cutswap.training.finetuning import FineTuningSettings, build_samples
+
+TUNE, TRIALS = "tune", "trials"
+HELD_OUT = 0.2  # of the good training photos
+RUNGS = 3  # times a trial is scored: at each third of its updates
+WARM_UP = 4  # trials before anything is pruned
+COMBINATIONS = ((0,), (2,), (4,), (0, 2), (2, 4), (0, 2, 4), (0, 1, 2, 3, 4))  # Table VII's
+COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where to search, ends included.
+
+    Attributes:
+        k: clusters.
+        patch: largest patch area, a share of the image.
+        rate: learning rate, searched on a logarithmic scale.
+        layers: sets of saliency layers, joined by `+`.
+    """
+
+    k: tuple[int, int] = (1, 8)
+    patch: tuple[float, float] = (0.05, 0.3)
+    rate: tuple[float, float] = (0.003, 0.1)
+    layers: tuple[str, ...] = ()
+
+    def distributions(self) -> dict[str, Any]:
+        """As Optuna wants them."""
+        from optuna.distributions import (
+            CategoricalDistribution,
+            FloatDistribution,
+            IntDistribution,
+        )
+
+        return {
+            "k": IntDistribution(*self.k),
+            "layers": CategoricalDistribution(self.layers),
+            "patch": FloatDistribution(*self.patch),
+            "learning_rate": FloatDistribution(*self.rate, log=True),
+        }
+
+    def applied(self, values: Mapping[str, Any], base: FineTuningSettings) -> FineTuningSettings:
+        """A trial's settings over the common ones.
+
+        Raises:
+            CutSwapError: out of range.
+        """
+        return base.replace(
+            clusters=base.clusters.replace(k=values["k"]),
+            negatives=base.negatives.replace(area=(base.negatives.area[0], values["patch"])),
+            training=base.training.replace(
+                learning_rate=values["learning_rate"],
+                levels=tuple(str(values["layers"]).split("+")),
+            ),
+        )
+
+
+class Validation:
+    """The held-out photos, their negatives, and the score of a network.
+
+    Args:
+        checked: the category; its test photos are not looked at.
+        settings: common ones: image size and family of negatives.
+        seed: of the split and of the negatives.
+
+    Raises:
+        CutSwapError: fewer than five good training photos.
+    """
+
+    def __init__(self, checked: CheckedCategory, settings: FineTuningSettings, seed: int) -> None:
+        records = checked.category.train
+        if len(records) < 5:
+            raise CutSwapError(
+                checked.category.name, expected="5 good training photos or more, to hold some out",
+                found=len(records), fix="add photos",
+            )  # fmt: skip
+        order = np.random.default_rng((seed, 17)).permutation(len(records))
+        count = max(2, round(HELD_OUT * len(records)))
+        held, kept = sorted(order[:count]), sorted(order[count:])
+        size = settings.training.image_size
+        category = replace(checked.category, train=tuple(records[i] for i in kept), test=())
+        self.training = CheckedCategory(category, checked.left_out)
+        self._size = size
+        self._train = load_photos(category.train, size)
+        self._good = load_photos([records[i] for i in held], size)
+        used = settings.training.augment
+        self.families = tuple(f for f in FAMILIES if f not in (used, "cutswap"))
+        self._bad = {
+            family: np.stack([
+                draw_negative(
+                    photo, None, NegativeSettings(method=family), ClusterSettings(),
+                    seed=(seed, 23, number),
+                ).photo
+                for number, photo in enumerate(self._good)
+            ])
+            for family in self.families
+        }  # fmt: skip
+
+    def score(self, backbone: Backbone) -> float:
+        """Mean over the families of the image AUROC, in [0, 1]."""
+        settings = PatchCoreSettings(image_size=self._size, coreset=0.01)
+        photos = (self._train[i : i + 16] for i in range(0, len(self._train), 16))
+        bank = MemoryBank.fit(backbone, map(to_image, photos), settings, count=len(self._train))
+        good = bank.score(to_image(self._good)).scores
+        found = []
+        for bad in self._bad.values():
+            scores = np.concatenate([good, bank.score(to_image(bad)).scores])
+            labels = np.arange(len(scores)) >= len(good)
+            found.append(auroc(scores, labels) or 0.0)
+        return float(np.mean(found))
+
+
+def run_tuning(
+    store: ResultStore,
+    checked: CheckedCategory,
+    base: FineTuningSettings,
+    space: Space,
+    *,
+    trials: int,
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[dict[str, Any]]:
+    """Try settings until the store holds so many ended trials.
+
+    Args:
+        store: of the trials; those it holds are learnt from, not repeated.
+        checked: the category.
+        base: common settings.
+        space: where to search.
+        trials: how many in all.
+        seed: of the search, the split and every draw.
+        stop: asked after every update; the trial at work is then lost.
+
+    Yields:
+        Each ended trial's record.
+
+    Raises:
+        CutSwapError: the store holds a search of other settings.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    validation = Validation(checked, base, seed)
+    about = {
+        "kind": "tune", "category": checked.category.name, "root": str(checked.category.root),
+        "seed": seed, "space": {n: list(v) for n, v in vars(space).items()},
+        "base": base.to_dict(), "validation": list(validation.families),
+    }  # fmt: skip
+    old = store.read(TUNE)
+    if isinstance(old, dict) and {n: old.get(n) for n in about} != about:
+        raise CutSwapError(
+            store.url, expected="a new store, or a search of the same settings to go on with",
+            found="a search of other settings", fix="choose another --out",
+        )  # fmt: skip
+    records = [r for n in store.names(TRIALS) if (r := store.read(f"{TRIALS}/{n}"))]
+    study = optuna.create_study(
+        direction="maximize",
+        # Another stream after each restart: the same one would propose the same again.
+        sampler=optuna.samplers.TPESampler(seed=seed + 1000 * len(records)),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=WARM_UP),
+    )
+    for record in records:
+        study.add_trial(_frozen(optuna, record, space))
+    store.write(TUNE, {**about, **_summary(optuna, study, records)})
+    while len(records) < trials and not stop():
+        trial = study.ask(space.distributions())
+        record = _try(trial, validation, space.applied(trial.params, base), seed, stop)
+        if record is None:
+            return
+        state = {COMPLETE: optuna.trial.TrialState.COMPLETE,
+                 PRUNED: optuna.trial.TrialState.PRUNED}  # fmt: skip
+        study.tell(
+            trial, record["value"] if record["state"] == COMPLETE else None,
+            state=state.get(record["state"], optuna.trial.TrialState.FAIL),
+        )  # fmt: skip
+        record = {"number": len(records), "values": dict(trial.params), **record}
+        store.write(f"{TRIALS}/{len(records):05d}", record)
+        records.append(record)
+        store.write(TUNE, {**about, **_summary(optuna, study, records)})
+        yield record
+
+
+def _try(
+    trial: Any, validation: Validation, settings: FineTuningSettings, seed: int,
+    stop: Callable[[], bool],
+) -> dict[str, Any] | None:  # fmt: skip
+    """One trial: its state, value and the scores on the way; None when it was stopped."""
+    steps: dict[str, float] = {}
+    try:
+        samples, _ = build_samples(validation.training, settings, seed)
+        training = settings.training
+        phi = load_backbone(training.backbone, training.weights, seed=seed)
+        tuner = FineTuner(phi, samples, training, seed)
+        rungs = {max(1, round(tuner.steps * r / RUNGS)): r for r in range(1, RUNGS + 1)}
+        for step in tuner.run(stop):
+            if stop():
+                return None
+            if step.step in rungs:
+                value = validation.score(Backbone.from_state(phi.name, tuner.tuned()))
+                steps[str(rungs[step.step])] = value
+                trial.report(value, rungs[step.step])
+                if step.step < tuner.steps and trial.should_prune():
+                    return {"state": PRUNED, "value": value, "steps": steps}
+    except CutSwapError as error:
+        return {"state": FAILED, "value": None, "steps": steps, "error": str(error)}
+    return {"state": COMPLETE, "value": value, "steps": steps}
+
+
+def _frozen(optuna: Any, record: dict[str, Any], space: Space) -> Any:
+    """A stored trial as Optuna knows it."""
+    states = optuna.trial.TrialState
+    state = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED}.get(record["state"], states.FAIL)
+    return optuna.trial.create_trial(
+        state=state, value=record["value"] if state == states.COMPLETE else None,
+        params=record["values"], distributions=space.distributions(),
+        intermediate_values={int(n): v for n, v in record["steps"].items()},
+    )  # fmt: skip
+
+
+def _summary(optuna: Any, study: Any, records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Best trial, importance of each setting, and all trials, for who looks without Optuna."""
+    complete = [r for r in records if r["state"] == COMPLETE]
+    importance: dict[str, float] = {}
+    if len({r["value"] for r in complete}) > 1 and len(complete) >= WARM_UP:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        importance = {name: float(value) for name, value in found.items()}
+    best = max(complete, key=lambda r: r["value"], default=None)
+    return {"best": best, "importance": importance, "trials": records}

@@ -1,0 +1,337 @@
+"""Fine-tuning phi to tell positives from negatives (equations 1 to 5 of the paper, 3-way).
+
+    g = phi(x)             (N, 512)  pooled features of the ResNet
+    y = psi(g)             (N, 2|3)  class scores: positive, patch negative, scar negative
+    L = mean CE(y, label)            over all samples, so that the rate does not depend on the batch
+
+psi is thrown away afterwards; PatchCore takes phi. The loop yields progress and knows nothing of
+screens; files are the run folder's business, except that state goes in and out as tensors.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from cutswap.config import TrainingSettings
+from cutswap.data.images import to_image
+from cutswap.errors import CutSwapError
+from cutswap.negatives.samples import TrainingSamples
+from cutswap.networks.backbone import Backbone
+from cutswap.training.distributed import Team
+from cutswap.training.kept_memory import kept_memory
+from cutswap.training.micro_batches import MicroBatches
+from cutswap.training.unit_gain import unit_gain
+from cutswap.utils.devices import autocast, memory_in_use
+
+CLASS_NAMES = ("positive", "patch", "scar")
+# Children of a torchvision ResNet before the last stage, shallow to deep; batch norm goes along.
+DEPTHS = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",))
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """One update done.
+
+    Attributes:
+        step: updates done so far, from 1.
+        steps: updates in all.
+        loss: mean cross entropy of this update.
+        accuracy: share of this update's samples classified rightly, in [0, 1].
+        class_accuracy: the same by class, in the order of `CLASS_NAMES`.
+        learning_rate: of layer4 and the head.
+        images_per_second: samples, all classes counted, this update.
+        waiting: share of this update spent waiting for data, in [0, 1].
+        seconds_left: from the median update so far.
+        memory: most that was ever in use, bytes: of the CUDA device, else of this process.
+        micro_batch: photos computed at once; below this process's share of the batch when memory
+            was short.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    class_accuracy: tuple[float, ...]
+    learning_rate: float
+    images_per_second: float
+    waiting: float
+    seconds_left: float
+    memory: int
+    micro_batch: int
+
+
+class Phi(nn.Module):
+    """Feature extractor and head in one module: image to class scores.
+
+    Args:
+        backbone: a ResNet; copied, the original stays as it is.
+        ways: number of classes.
+        hidden: widths of psi's hidden layers.
+        seed: of psi's random start.
+    """
+
+    def __init__(self, backbone: Backbone, ways: int, hidden: tuple[int, ...], seed: int) -> None:
+        super().__init__()
+        if not hasattr(backbone.module, "layer4"):
+            raise CutSwapError(
+                "backbone",
+                expected="a ResNet (resnet18, wide_resnet50_2)",
+                found=backbone.name,
+                fix="pass --backbone resnet18",
+            )
+        self.phi = copy.deepcopy(backbone.module)
+        head: Any = self.phi.fc
+        width = int(head.in_features)
+        self.phi.fc = nn.Identity()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            layers: list[nn.Module] = []
+            for size in hidden:
+                layers += [nn.Linear(width, size), nn.BatchNorm1d(size), nn.ReLU()]
+                width = size
+            self.psi = nn.Sequential(*layers, nn.Linear(width, ways))
+        for part in self.phi.modules():
+            if isinstance(part, nn.ReLU):
+                part.inplace = True  # no tap here needs what came before it
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) normalised image to (N, ways) scores."""
+        return self.psi(self.phi(image))
+
+
+class FineTuner:
+    """One fine-tuning run; `run` yields after every update.
+
+    Args:
+        backbone: where phi starts.
+        samples: what it sees.
+        settings: how it learns.
+        seed: of psi's start.
+        team: the processes that share the run; default: this one alone.
+
+    Attributes:
+        seen: photos (B, ways, H, W, 3) uint8 of the last update and their scores (B, ways, ways),
+            the own share of the batch; None before the first.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        samples: TrainingSamples,
+        settings: TrainingSettings,
+        seed: int,
+        team: Team | None = None,
+    ) -> None:
+        self.settings = settings
+        self.team = team or Team()
+        self._share = self.team.share(settings.batch_size)
+        self.samples = samples
+        self.steps = settings.epochs * (
+            settings.steps_per_epoch or math.ceil(len(samples.photos) / settings.batch_size)
+        )
+        samples.count = self.steps * settings.batch_size
+        self.device = self.team.device(settings.device)
+        model = Phi(backbone, settings.ways, settings.hidden, seed)
+        unit_gain(model.phi, settings.frozen)
+        model.to(self.device).to(memory_format=torch.channels_last)
+        self.model: nn.Module = self.team.synchronise(model, self.device)
+        self.base = backbone
+        self._groups = self._parameter_groups()
+        self.optimizer = torch.optim.SGD(
+            [{"params": list(p.values()), "lr": r} for r, p in self._groups],
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+        self._network = self.team.wrap(self.model, self.device)
+        self.pieces = MicroBatches(self._share[1] - self._share[0], may_halve=self.team.size == 1)
+        self.seen: tuple[Tensor, Tensor] | None = None
+        self.step = 0
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[TrainingStep]:
+        """Update until the last step; stop iterating at any time and the state is whole.
+
+        Args:
+            stop: asked after every update; once any process of the team says yes, all end there.
+        """
+        with kept_memory():
+            yield from self._run(stop)
+
+    def _run(self, stop: Callable[[], bool]) -> Iterator[TrainingStep]:
+        seconds: list[float] = []
+        batches = iter(self._loader())
+        while self.step < self.steps:
+            began = time.perf_counter()
+            photos = next(batches)
+            waited = time.perf_counter() - began
+            scores, labels, loss = self._update(photos)
+            self.step += 1
+            took = time.perf_counter() - began
+            seconds.append(took)
+            right = (scores.argmax(dim=1) == labels).double()
+            ways = self.settings.ways
+            by_class = [[float(right[labels == c].sum()), float((labels == c).sum())]
+                        for c in range(ways)]  # fmt: skip
+            # Told together, for one message between the processes is cheaper than four.
+            told = [loss, float(stop()), *(v for pair in by_class for v in pair)]
+            sums = self.team.total(torch.tensor(told, dtype=torch.float64))
+            hits, counts = sums[2::2], sums[3::2]
+            self.seen = (photos, scores.reshape(len(photos), ways, -1))
+            yield TrainingStep(
+                step=self.step,
+                steps=self.steps,
+                loss=float(sums[0]) / self.team.size,
+                accuracy=float(hits.sum() / counts.sum()),
+                class_accuracy=tuple(float(v) for v in hits / counts),
+                learning_rate=self.settings.learning_rate * self._factor(self.step - 1),
+                images_per_second=float(counts.sum()) / took,
+                waiting=waited / took,
+                seconds_left=float(np.median(seconds[-50:])) * (self.steps - self.step),
+                memory=memory_in_use(self.device),
+                micro_batch=self.pieces.size,
+            )
+            if sums[1] > 0:
+                return
+
+    def tuned(self) -> dict[str, Tensor]:
+        """Phi's state dict on the CPU, complete with the `fc` it started with."""
+        state = {
+            n: v.detach().cpu().contiguous()
+            for n, v in self.model.get_submodule("phi").state_dict().items()
+        }
+        head = {n: v for n, v in self.base.module.state_dict().items() if n.startswith("fc.")}
+        return {**state, **{n: v.cpu().contiguous() for n, v in head.items()}}
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs, as tensors: phi, psi, momentum and the step."""
+        tensors = {f"model.{n}": v for n, v in self.model.state_dict().items()}
+        for _, group in self._groups:
+            for name, parameter in group.items():
+                buffer = self.optimizer.state.get(parameter, {}).get("momentum_buffer")
+                if buffer is not None:
+                    tensors[f"momentum.{name}"] = buffer
+        tensors["step"] = torch.tensor(self.step)
+        return {n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Continue from `state`.
+
+        Raises:
+            CutSwapError: the state belongs to other settings.
+        """
+        model = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
+        try:
+            self.model.load_state_dict(model)
+        except RuntimeError as error:
+            raise CutSwapError(
+                "checkpoint",
+                expected="the tensors of this run's network",
+                found=str(error).splitlines()[-1].strip(),
+                fix="resume with the settings the run was started with",
+            ) from error
+        for _, group in self._groups:
+            for name, parameter in group.items():
+                buffer = tensors.get(f"momentum.{name}")
+                if buffer is not None:
+                    # copied into the parameter's own memory layout, as SGD would have made it
+                    own = torch.empty_like(parameter).copy_(buffer)
+                    self.optimizer.state[parameter]["momentum_buffer"] = own
+        self.step = int(tensors["step"])
+
+    def _loader(self) -> Iterator[Tensor]:
+        """Batches as (B, ways, H, W, 3) uint8 from the current step on, of each our share."""
+        s = self.settings
+        first, end = self._share
+        numbers = [
+            step * s.batch_size + place
+            for step in range(self.step, self.steps)
+            for place in range(first, end)
+        ]
+        loader: Any = DataLoader(
+            Subset(self.samples, numbers),
+            batch_size=end - first,
+            num_workers=s.workers,
+            persistent_workers=False,
+            multiprocessing_context="spawn" if s.workers else None,
+            worker_init_fn=_leave_signals if s.workers else None,
+        )
+        return iter(loader)
+
+    def _update(self, photos: Tensor) -> tuple[Tensor, Tensor, float]:
+        """One optimiser step on (B, ways, H, W, 3) uint8; scores, labels and loss, detached."""
+        for group, (rate, _) in zip(self.optimizer.param_groups, self._groups, strict=True):
+            group["lr"] = rate * self._factor(self.step)
+        self._train_mode()
+        self.optimizer.zero_grad(set_to_none=True)
+        scores, labels, loss = self.pieces.backward(self.model, photos, self._scores)
+        if not math.isfinite(loss):
+            raise CutSwapError(
+                f"loss at update {self.step + 1}",
+                expected="a finite number",
+                found=loss,
+                fix="lower --learning-rate, or use --recipe gentle",
+            )
+        self.optimizer.step()
+        return scores, labels, loss
+
+    def _scores(self, photos: Tensor) -> Tensor:
+        """From (b, ways, H, W, 3) uint8 to (b * ways, ways) scores, photo by photo."""
+        image = to_image(rearrange(photos, "b ways h w c -> (b ways) h w c").numpy())
+        image = image.to(self.device).contiguous(memory_format=torch.channels_last)
+        with autocast(self.device, self.settings.precision):
+            return self._network(image)
+
+    def _train_mode(self) -> None:
+        self._network.train()
+        for name, part in self.model.get_submodule("phi").named_children():
+            early = any(name in depth for depth in DEPTHS)
+            if name in self.settings.frozen or (early and self.settings.freeze_batch_norm):
+                part.eval()
+
+    def _factor(self, step: int) -> float:
+        """One cosine from 1 to 0 over the run."""
+        return 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+    def _parameter_groups(self) -> list[tuple[float, dict[str, nn.Parameter]]]:
+        """(initial rate, parameters by name) by depth; frozen layers are left out."""
+        s = self.settings
+        children = dict(self.model.get_submodule("phi").named_children())
+        unknown = [name for name in s.frozen if name not in children]
+        if unknown:
+            raise CutSwapError(
+                "frozen",
+                expected=f"some of {', '.join(children)}",
+                found=", ".join(unknown),
+                fix="name top-level layers",
+            )
+        rates = {
+            name: s.learning_rate * s.pretrained_factor * s.depth_decay ** (len(DEPTHS) - 1 - depth)
+            for depth, names in enumerate(DEPTHS)
+            for name in names
+        }
+        groups: dict[float, dict[str, nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            part = name.split(".")[1] if name.startswith("phi.") else "psi"
+            rate = rates.get(part, s.learning_rate)
+            trained = part not in s.frozen and rate > 0
+            parameter.requires_grad_(trained)
+            if trained:
+                groups.setdefault(rate, {})[name] = parameter
+        return sorted(groups.items(), key=lambda item: item[0])
+
+
+def _leave_signals(_worker: int) -> None:
+    """Ctrl-C reaches the whole group; the trainer alone decides, and asks for no more batches."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

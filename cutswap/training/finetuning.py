@@ -1,0 +1,245 @@
+"""From a category to a run folder: saliency, samples, updates, checkpoints, tuned weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cutswap.config import (
+    ClusterSettings,
+    NegativeSettings,
+    SaliencySettings,
+    TrainingSettings,
+    WeakAugmentation,
+)
+from cutswap.data.loading import CheckedCategory, load_photos
+from cutswap.negatives.samples import TrainingSamples
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.runs.folder import RunFolder, environment
+from cutswap.runs.heartbeat import STOPPED, Heart, alone, beating
+from cutswap.runs.seen import EVERY, write_seen
+from cutswap.saliency.cache import saliency_of
+from cutswap.settings import Settings, setting
+from cutswap.training.distributed import Team, join_team
+from cutswap.training.finetuner import FineTuner, TrainingStep
+from cutswap.utils.devices import describe_device
+from cutswap.utils.files import write_json
+
+Notify = Callable[[str, int, int], None]
+WINDOW = 20  # updates averaged for the result's accuracy
+
+
+@dataclass(frozen=True)
+class FineTuningSettings(Settings):
+    """Everything a fine-tuning run is decided by, except the data and the seed."""
+
+    training: TrainingSettings = setting(TrainingSettings(), "how phi learns")
+    saliency: SaliencySettings = setting(SaliencySettings(), "what guides the patches")
+    clusters: ClusterSettings = setting(ClusterSettings(), "where anchors may lie")
+    negatives: NegativeSettings = setting(NegativeSettings(), "patch geometry")
+    weak: WeakAugmentation = setting(WeakAugmentation(), "from image to positive")
+
+
+def build_samples(
+    checked: CheckedCategory,
+    settings: FineTuningSettings,
+    seed: int,
+    notify: Notify | None = None,
+) -> tuple[TrainingSamples, Backbone | None]:
+    """What the trainer will see, and the network whose saliency guided it (None for CutPaste)."""
+
+    def tick(stage: str) -> Callable[[int, int], None]:
+        return lambda done, total: notify(stage, done, total) if notify else None
+
+    size = settings.training.image_size
+    photos = load_photos(checked.category.train, size, tick("reading images"))
+    saliency, watcher = None, None
+    if settings.training.augment == "cutswap":
+        watcher = load_backbone(settings.saliency.backbone, settings.saliency.weights)
+        saliency = saliency_of(
+            watcher,
+            photos,
+            settings.saliency.layers,
+            target_class=settings.saliency.target_class,
+            fusion=settings.saliency.fusion,
+            progress=tick("saliency"),
+        )
+    samples = TrainingSamples(
+        photos,
+        saliency,
+        family=settings.training.augment,
+        ways=settings.training.ways,
+        negatives=settings.negatives,
+        clusters=settings.clusters,
+        weak=settings.weak,
+        seed=seed,
+        count=0,
+        levels=settings.training.levels,
+    )
+    return samples, watcher
+
+
+def finetune(
+    checked: CheckedCategory,
+    settings: FineTuningSettings,
+    out: Path,
+    *,
+    seed: int = 0,
+    notify: Notify | None = None,
+    say: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[TrainingStep]:
+    """Fine-tune one category into a run folder; started again, it goes on where it stopped.
+
+    Under torchrun every process calls this with the same arguments and yields the same progress;
+    the first alone writes files.
+
+    Args:
+        checked: the category; only its good training images are used.
+        settings: all stages' settings.
+        out: run folder, new or of the same run.
+        seed: of psi's start, the order of images and every draw.
+        notify: called with (stage, done, total) before training begins.
+        say: called once a network with a line on where its weights came from and what is random.
+        stop: asked after every update; on yes a checkpoint is written and the run ends there.
+
+    Yields:
+        Progress after every update.
+
+    Raises:
+        CutSwapError: the folder holds another run or somebody is at work on it, or anything the
+            stages refuse.
+    """
+    with join_team() as team:
+        if not team.is_first:
+            yield from _train(checked, settings, RunFolder(out), None, team, seed, None, None, stop)
+            return
+        with alone(out), beating(out) as heart:
+            yield from _train(
+                checked, settings, RunFolder(out), heart, team, seed, notify, say, stop
+            )
+
+
+def _train(
+    checked: CheckedCategory,
+    settings: FineTuningSettings,
+    run: RunFolder,
+    heart: Heart | None,
+    team: Team,
+    seed: int,
+    notify: Notify | None,
+    say: Callable[[str], None] | None,
+    stop: Callable[[], bool],
+) -> Iterator[TrainingStep]:
+    """One process's part; the one with a heart writes the files."""
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if heart:
+            heart.beat(stage, done, total)
+        if notify:
+            notify(stage, done, total)
+
+    base = load_backbone(settings.training.backbone, settings.training.weights, seed=seed)
+    record = run_record(checked, settings, seed)
+    if heart:
+        run.refuse_other(record)
+    with team.first_goes_first():
+        samples, watcher = build_samples(checked, settings, seed, tell)
+    for network in (base, watcher):
+        if say and network is not None:
+            say(f"{network.name}: {network.report.sentence()}")
+    tuner = FineTuner(base, samples, settings.training, seed, team)
+    if heart:
+        about = environment(
+            device=describe_device(tuner.device),
+            processes=team.size,
+            weights={
+                "phi": base.report.to_dict(),
+                "saliency": watcher.report.to_dict() if watcher else None,
+            },
+        )
+        run.begin(record, about)
+    with team.first_goes_first():
+        if run.checkpoint_file.exists():
+            tuner.load_state(run.read_checkpoint())
+    if heart:
+        run.rewind_metrics(tuner.step)
+    saved, looked = tuner.step, -math.inf
+    for progress in tuner.run(stop):
+        if heart:
+            run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})
+            if progress.step - saved >= settings.training.checkpoint_every:
+                run.write_checkpoint(tuner.state())
+                saved = progress.step
+            is_last = progress.step == progress.steps
+            if tuner.seen and (is_last or time.monotonic() - looked >= EVERY):
+                write_seen(run.path, progress.step, *tuner.seen)
+                looked = time.monotonic()
+            heart.beat("fine-tuning", progress.step, progress.steps)
+        yield progress
+    if not heart:
+        return
+    if saved != tuner.step or not run.checkpoint_file.exists():
+        run.write_checkpoint(tuner.state())
+    if tuner.step < tuner.steps:
+        heart.end(STOPPED, f"after update {tuner.step} of {tuner.steps}")
+        return
+    run.write_backbone(tuner.tuned(), base.name)
+    write_json(run.result_file, summarise_training(run.metrics()))
+
+
+def run_record(checked: CheckedCategory, settings: FineTuningSettings, seed: int) -> dict[str, Any]:
+    """What settings.json holds of a run."""
+    return {
+        "kind": "finetune",
+        "data": {"root": str(checked.category.root), **checked.to_dict()},
+        "seed": seed,
+        **settings.to_dict(),
+    }
+
+
+def tuned_backbone(run: RunFolder, device: str = "cpu") -> Backbone:
+    """The network a finished run has tuned.
+
+    Raises:
+        CutSwapError: see `RunFolder.read_backbone`.
+    """
+    name = run.settings().get("training", {}).get("backbone", "resnet18")
+    backbone = Backbone.from_state(str(name), run.read_backbone(), device)
+    backbone.report = type(backbone.report)(
+        source=f"fine-tuned run {run.path}", sha256=None, loaded=backbone.report.loaded
+    )
+    return backbone
+
+
+def summarise_training(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Accuracy and loss over the last updates, and the mean speed."""
+    last = lines[-WINDOW:]
+
+    def mean(key: str, among: list[dict[str, Any]]) -> float:
+        return round(sum(line[key] for line in among) / max(1, len(among)), 4)
+
+    return {
+        "updates": lines[-1]["step"],
+        "averaged_over_last_updates": len(last),
+        "accuracy": mean("accuracy", last),
+        "loss": mean("loss", last),
+        "first_loss": lines[0]["loss"],
+        "class_accuracy": [
+            round(sum(line["class_accuracy"][c] for line in last) / len(last), 4)
+            for c in range(len(last[0]["class_accuracy"]))
+        ],
+        "chance": round(1 / len(last[0]["class_accuracy"]), 4),
+        "images_per_second": mean("images_per_second", lines),
+        "waiting_for_data": mean("waiting", lines),
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_rounded(v) for v in value]
+    return round(value, 6) if isinstance(value, float) else value

@@ -1,0 +1,205 @@
+"""Files that are whole or absent: written to a temporary name, flushed, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from safetensors import SafetensorError
+
+from cutswap.errors import CutSwapError
+from cutswap.utils.leftovers import MARK, sweep_leftovers
+
+# Of any of our JSON files the largest has 1.5 MB (features.json of 1,200 points). What parses
+# takes up to 25 times its bytes: a list of empty objects of this size 250 MB.
+MAX_JSON = 10_000_000
+MAX_LINE = 1_000_000  # bytes of a line of metrics.jsonl; a real one has 300
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder; on success it takes the place of `path`.
+
+    Either the old file or the complete new one is ever seen under `path`, also after a crash.
+
+    Raises:
+        CutSwapError: the folder cannot be written, or the disk is full; the old file is intact.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep_leftovers(path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.{MARK}", suffix=".tmp", dir=path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:  # save_file wraps a full disk in its own
+        raise _unwritable(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def need_out(out: Path) -> None:
+    """Refuse an output folder that is a file, before hours of work.
+
+    Raises:
+        CutSwapError: it is one.
+    """
+    if out.exists() and not out.is_dir():
+        raise CutSwapError(
+            out, expected="a folder to write into", found="a file", fix="choose another --out"
+        )
+
+
+def write_with(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file whole through a callback that receives the open binary file."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        write(file)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a binary file whole."""
+    write_with(path, lambda file: file.write(data))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole, indented, keys in the given order; NaN and infinities are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of at most `MAX_JSON` bytes.
+
+    Raises:
+        CutSwapError: it is missing, unreadable, too large or not JSON; the message names the file.
+    """
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for, a device never ends
+            raise ValueError("a folder" if stat.S_ISDIR(about.st_mode) else "a device or a pipe")
+        if about.st_size > MAX_JSON:
+            raise ValueError(f"{about.st_size:,} bytes, at most {MAX_JSON:,}")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CutSwapError(
+            path, expected="a JSON file", found="no file", fix="check the path"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CutSwapError(
+            path, expected="a readable JSON file", found=error, fix="restore or delete the file"
+        ) from error
+    except RecursionError:
+        raise CutSwapError(
+            path, expected="a readable JSON file", found="too deep a nesting",
+            fix="restore or delete the file",
+        ) from None  # fmt: skip
+
+
+def append_json_line(path: Path, value: dict[str, Any]) -> None:
+    """Append one JSON object as one line, in one write, flushed to disk.
+
+    A half-written last line is cut off first, so that nothing is glued to it.
+
+    Raises:
+        CutSwapError: the file cannot be written; the lines before are intact.
+    """
+    line = json.dumps(value, allow_nan=False) + "\n"
+    try:
+        if _is_cut_short(path):
+            kept = read_json_lines(path)
+            write_text(path, "".join(json.dumps(v) + "\n" for v in kept))
+        with path.open("ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """All complete lines of a JSON-lines file; a half-written last line is left out.
+
+    Raises:
+        CutSwapError: a line that is no JSON or longer than `MAX_LINE`, or an unreadable file.
+    """
+    values: list[dict[str, Any]] = []
+    bad: tuple[int, str] | None = None
+    try:
+        if not path.exists():
+            return []
+        if not path.is_file():
+            raise OSError("not a file, but a folder, a device or a pipe")
+        with path.open("rb") as file:  # bytes end lines at \n alone; JSON text may hold U+2028
+            for number in itertools.count(1):
+                raw = file.readline(MAX_LINE + 1)
+                if not raw:
+                    break
+                line = raw.decode("utf-8", errors="replace").rstrip("\n")
+                if bad is not None and not line:
+                    continue
+                if bad is not None:
+                    raise _bad_line(path, *bad)
+                if len(raw) > MAX_LINE:
+                    raise _bad_line(path, number, line)
+                try:
+                    values.append(json.loads(line))
+                except (ValueError, RecursionError):
+                    bad = number, line  # forgiven where it is the last one: cut short
+    except OSError as error:
+        raise CutSwapError(
+            path, expected="a readable file", found=error.strerror or error,
+            fix="check its permissions, restore or delete it",
+        ) from error  # fmt: skip
+    return values
+
+
+def _bad_line(path: Path, number: int, line: str) -> CutSwapError:
+    return CutSwapError(
+        f"{path}, line {number}",
+        expected="one JSON object a line",
+        found=line[:80],
+        fix="remove that line or restore the file",
+    )
+
+
+def _is_cut_short(path: Path) -> bool:
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def _unwritable(path: Path, error: Exception) -> CutSwapError:
+    return CutSwapError(
+        path,
+        expected="to be able to write this file",
+        found=getattr(error, "strerror", None) or str(error),
+        fix="free disk space or choose another folder; nothing that was there was changed",
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
