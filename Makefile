@@ -47,24 +47,24 @@ bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 
 	$(BIN)/python benchmarks/bench_ui.py
 
 test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, and of a sweep (6 minutes)
-	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_kills.py \
-	  tests/test_sweep.py
+	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_kills.py \
+	  tests/sweeps/test_sweep.py
 
 test-ray: $(VENV)/ready-dev  ## sweeps on a Ray cluster of two nodes here, one killed (3 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"
-	CUTSWAP_RAY=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_sweep_ray.py
+	CUTSWAP_RAY=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/sweeps/test_ray_engine.py
 
 fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris where it is there (15 minutes)
-	CUTSWAP_FUZZ=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_hostile.py
+	CUTSWAP_FUZZ=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_hostile.py
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
-	$(BIN)/python -m tests.fuzz --seconds 60
+	$(BIN)/python -m tests.robustness.fuzz --seconds 60
 
 crash: $(VENV)/ready-dev  ## kill -9 at fifty moments of each writer (5 minutes)
-	CUTSWAP_CRASHES=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_crashes.py
+	CUTSWAP_CRASHES=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_crashes.py
 
 MINUTES ?= 10
 soak: $(VENV)/ready-dev  ## twenty sessions on the app over sockets (10 minutes; MINUTES=2 for less)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak --minutes $(MINUTES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --minutes $(MINUTES)
 
 # Environments of their own, 6 GB each with CUDA's libraries; tests that need no browser.
 test-lowest:  ## the tests with the lowest versions that requirements.txt allows

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from cutswap.data.images import to_image
 from cutswap.networks.backbone import Backbone, load_backbone
-from tests.small_photos import photo_of
-from tests.tiny_networks import slim_backbone
+from tests.helpers.small_photos import photo_of
+from tests.helpers.tiny_networks import slim_backbone
 
 # The same examples in every run, and no clock: the machine may be busy.
 settings.register_profile(

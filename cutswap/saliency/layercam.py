@@ -1,6 +1,6 @@
 """LayerCAM saliency (Jiang et al., IEEE TIP 2021): what the network looks at, level by level.
 
-The mathematics is pytorch-grad-cam's `LayerCAM`, the reference in `tests/test_saliency.py`; its
+The mathematics is pytorch-grad-cam's `LayerCAM`, the reference of `tests/saliency`; its
 hooks and `.grad` buffers are shared between calls, so here all levels of a batch come from one
 forward and one backward pass that leave nothing behind, and threads cannot disturb each other.
 """

@@ -1,0 +1,199 @@
+"""Journeys of a visitor in a real browser; skipped where Chromium or Playwright is missing."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cutswap.data.images import resize_photo, save_png
+from cutswap.evaluation.thresholds import Tally
+from tests.helpers.small_photos import photo_of
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+pytest.importorskip("playwright")
+if not CHROMIUM.is_file():
+    pytest.skip(f"needs Chromium at {CHROMIUM}", allow_module_level=True)
+
+from tests.screenshots import running_app, settle  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """The app on a small category of its own; the demo renders beside."""
+    root = tmp_path_factory.mktemp("journey")
+    for index in range(4):
+        save_png(root / "mine/part/train/good" / f"{index:03d}.png", photo_of(index, (96, 96)))
+    save_png(root / "mine/part/test/good/000.png", photo_of(10, (96, 96)))
+    save_png(root / "mine/part/test/crack/000.png", photo_of(11, (96, 96)))
+    kept = {k: os.environ.get(k) for k in ("CUTSWAP_CACHE", "CUTSWAP_DATA", "CUTSWAP_RUNS")}
+    os.environ["CUTSWAP_CACHE"] = str(root / "cache")
+    os.environ["CUTSWAP_DATA"] = str(root / "mine")
+    os.environ["CUTSWAP_RUNS"] = str(root / "runs")
+    try:
+        with running_app() as found:
+            yield found
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+def opened(browser: Any, url: str) -> Any:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(60_000)
+    page.goto(url)
+    settle(page)
+    return page
+
+
+def shown(page: Any, which: int = 0, layer: str = "heat") -> str:
+    """The data URL of a viewer's picture."""
+    return str(page.locator(f".stage img.{layer}").nth(which).get_attribute("src"))
+
+
+def test_k_and_layer_change_the_picture_and_a_link_shows_the_same(address, browser):
+    page = opened(browser, address + "saliency?cat=part+%C2%B7+mine")
+    assert page.get_by_role("combobox").first.input_value() == "part · mine"
+    saliency, clusters = shown(page), shown(page, 1)
+    page.get_by_role("slider", name="Clusters K").press("ArrowRight")
+    settle(page)
+    assert shown(page) == saliency
+    assert shown(page, 1) != clusters
+    page.get_by_role("radio", name="23").or_(page.get_by_role("button", name="23")).first.click()
+    settle(page)
+    assert shown(page) != saliency
+    assert "k=5" in page.url
+    assert "layer=23" in page.url
+    other = opened(browser, page.url)
+    assert (shown(other), shown(other, 1)) == (shown(page), shown(page, 1))
+    other.context.close()
+    page.context.close()
+
+
+def test_from_the_first_start_to_a_downloaded_negative(address, browser):
+    page = opened(browser, address + "?cat=part+%C2%B7+mine")
+    page.get_by_role("link", name="Make a fake defect").click(delay=100)
+    page.get_by_text("Twelve epochs").wait_for()
+    settle(page)
+    assert page.get_by_role("combobox").first.input_value() == "part · mine"
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download the twelve").click()
+    data = Path(waiting.value.path()).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(data)) as store:
+        names = store.namelist()
+    assert names.count("record.json") == 1
+    assert sum(n.startswith("mask_") for n in names) == 12
+    page.context.close()
+
+
+def test_back_and_forward_keep_the_selection(address, browser):
+    page = opened(browser, address + "saliency?cat=part+%C2%B7+mine")
+    image = page.get_by_role("combobox").nth(1)
+    first = image.input_value()
+    page.get_by_role("button", name="Next").click(delay=100)
+    settle(page)
+    second = image.input_value()
+    assert second != first
+    page.get_by_role("slider", name="Clusters K").press("ArrowRight")
+    settle(page)
+    page.get_by_role("link", name="Negatives").first.click(delay=100)
+    settle(page)
+    assert page.get_by_role("combobox").nth(1).input_value() == second
+    presses = 0
+    while "saliency" not in page.url:  # Streamlit keeps an entry for each parameter it writes
+        page.go_back()
+        settle(page)
+        presses += 1
+        assert page.get_by_role("combobox").first.input_value() == "part · mine"
+        assert page.get_by_role("combobox").nth(1).input_value() == second
+        assert presses <= 3
+    page.go_forward()
+    settle(page)
+    assert page.get_by_role("combobox").nth(1).input_value() == second
+    page.go_back()
+    settle(page)
+    assert page.get_by_role("heading", name="Saliency and clusters").count() == 1
+    assert page.get_by_role("slider", name="Clusters K").input_value() == "5"
+    page.context.close()
+
+
+def test_a_phone_photo_is_uploaded_upright(address, browser, tmp_path):
+    photo = photo_of(3, (60, 90))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees, as phones write portraits
+    Image.fromarray(photo).save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    page = opened(browser, address + "data?cat=part+%C2%B7+mine")
+    page.locator('input[type="file"]').first.set_input_files(tmp_path / "phone.jpg")
+    settle(page)
+    page.get_by_role("button", name="Use these pictures").click(delay=100)
+    settle(page)
+    page.get_by_role("button", name="Saliency").or_(
+        page.get_by_role("link", name="Saliency")
+    ).last.click(delay=100)
+    settle(page)
+    assert "uploads" in page.get_by_role("combobox").first.input_value().lower()
+    data = base64.b64decode(shown(page, 0, "base").split(",", 1)[1])
+    seen = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float)
+    upright = resize_photo(np.rot90(photo, -1).copy(), seen.shape[:2])
+    lying = resize_photo(photo, seen.shape[:2])
+    assert np.abs(seen - upright).mean() < 6 < np.abs(seen - lying).mean()
+    page.context.close()
+
+
+def test_the_worst_mistake_and_a_threshold_that_moves(address, browser):
+    page = opened(browser, address + "inspect?cat=part+%C2%B7+mine")
+    page.get_by_text("Threshold, mistakes and their price").wait_for()
+    settle(page)
+    page.get_by_role("button", name="Worst mistake", exact=True).click(delay=100)
+    settle(page)
+    slider = page.get_by_role("slider", name="Image threshold")
+    folder = next(Path(os.environ["CUTSWAP_CACHE"]).glob("evaluations/*/scores.csv"))
+    rows = list(csv.DictReader(folder.read_text().splitlines()))
+    scores = np.array([np.float32(r["score"]) for r in rows])
+    labels = np.array([r["is_defective"] == "1" for r in rows])
+    seen = set()
+    for key in ("Home", "End"):
+        slider.press(key)
+        settle(page)
+        threshold = float(slider.input_value())
+        # The browser tells 15 digits: rounded up, a score would lie below its own threshold.
+        threshold = next((float(v) for v in scores if abs(v - threshold) < 1e-9), threshold)
+        called = Tally.of_images(scores, labels).at(threshold)
+        words = page.locator('[data-testid="stMain"]').inner_text()
+        assert f"{called.hits} found" in words
+        assert f"{called.missed} missed" in words
+        assert f"{called.alarms} false alarm" in words
+        seen.add((called.hits, called.alarms))
+    assert seen == {(1, 1), (0, 0)}
+    page.context.close()
+
+
+def test_two_visitors_never_see_each_other_s_pictures(address, browser):
+    first = opened(browser, address + "negatives?cat=part+%C2%B7+mine&seed=1")
+    second = opened(browser, address + "negatives?cat=part+%C2%B7+mine&seed=2")
+    mine, theirs = shown(first, 0, "after"), shown(second, 0, "after")
+    assert mine != theirs
+    first.reload()
+    settle(first)
+    assert shown(first, 0, "after") == mine
+    first.context.close()
+    second.context.close()
