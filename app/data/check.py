@@ -7,7 +7,8 @@ import streamlit as st
 from app.shared import workspace
 from app.shared.page_parts import command_line, data_flags
 from app.shared.selection import Selection
-from cutswap.data.problems import KINDS, Problem, find_problems
+from cutswap.data.problems import KINDS, find_problems
+from cutswap.data.records import Problem
 
 QUICK = 3000  # files whose headers are read without asking: a second or two
 _FOUND = "data.problems"  # session: category key -> problems of the thorough look

@@ -22,12 +22,12 @@ from cutswap.analysis.feature_projection import Projection, project
 from cutswap.analysis.feature_separation import FeatureFigures, figures
 from cutswap.analysis.feature_set import ABOUT, FeatureSet, read_features, write_features
 from cutswap.analysis.feature_settings import FeatureSettings
-from cutswap.data.datasets import Category
 from cutswap.data.loading import CheckedCategory
 from cutswap.data.problems import find_problems, usable
+from cutswap.data.records import Category
 from cutswap.errors import CutSwapError
 from cutswap.runs.folder import RunFolder
-from cutswap.saliency.cache import cache_folder
+from cutswap.utils.files import cache_folder
 
 KEPT = 12  # sets in the cache folder; each is 4 to 10 MB
 

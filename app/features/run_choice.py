@@ -9,7 +9,7 @@ import streamlit as st
 from app.shared import workspace
 from app.shared.selection import PRETRAINED, Selection, found_runs, select
 from cutswap.errors import CutSwapError
-from cutswap.runs.find import DONE, FoundRun
+from cutswap.runs.states import DONE, FoundRun
 
 SHOWN = 6  # runs offered as buttons
 

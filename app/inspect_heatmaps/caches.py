@@ -16,7 +16,7 @@ from app.shared import caches
 from app.shared.caches import PhotoKey, changed
 from app.shared.picture_memory import kept
 from app.shared.workspace import is_inside
-from cutswap.data.datasets import Category, Record
+from cutswap.data.records import Category, Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet, read_scored
 from cutswap.evaluation.thresholds import Tally

@@ -14,7 +14,7 @@ from app.shared.selection import Selection, found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import SALIENCY_LEVELS
-from cutswap.runs.find import DONE, FoundEvaluation
+from cutswap.runs.states import DONE, FoundEvaluation
 
 ALL, THIS = "all images", "this image"
 NOTHING = "nothing"

@@ -25,7 +25,7 @@ from app.shared.background import Work
 from app.shared.selection import Selection
 from app.shared.uploads import uploads_folder
 from cutswap.config import PatchCoreSettings
-from cutswap.data.datasets import Category
+from cutswap.data.records import Category
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import evaluation_key
 from cutswap.evaluation.unlabelled import is_labelled

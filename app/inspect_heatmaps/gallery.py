@@ -10,8 +10,8 @@ import streamlit as st
 from app.shared.caches import PhotoKey
 from app.shared.selection import select
 from app.viewer.pictures import jpeg_url
-from cutswap.data.datasets import Record
 from cutswap.data.images import read_photo, resize_photo
+from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 
 THUMBNAIL = 72

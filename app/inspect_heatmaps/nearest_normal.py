@@ -11,7 +11,7 @@ from app.inspect_heatmaps.caches import BankKey
 from app.inspect_heatmaps.picture import boxed
 from app.shared.caches import PhotoKey
 from app.viewer.pictures import jpeg
-from cutswap.data.datasets import Record
+from cutswap.data.records import Record
 from cutswap.patchcore.nearest_normal import Crop, NearestNormal, patch_at
 
 CROP = 360  # pixels, about as wide as it is shown

@@ -10,7 +10,7 @@ import numpy as np
 from app.shared import caches
 from app.shared.caches import PhotoKey
 from app.viewer.viewer import Box, Legend, Picture
-from cutswap.data.datasets import Record
+from cutswap.data.records import Record
 from cutswap.utils.overlays import colourise
 
 SHARP = 512  # pixels of the photo below; heat and outline are as fine as they were scored

@@ -13,14 +13,15 @@ from typing import Any
 import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
-from app.inspect_heatmaps.controls import HERE, Asked
+from app.inspect_heatmaps.choices import HERE
+from app.inspect_heatmaps.controls import Asked
 from app.inspect_heatmaps.evaluations import SMALL, Wanted, estimate, shown_seconds, workshop
 from app.shared.background import Work
 from app.shared.knobs import set_knob
 from app.shared.page_parts import show_error
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet
-from cutswap.runs.find import BROKEN
+from cutswap.runs.states import BROKEN
 
 _LAST = "inspect.last"  # session: what was shown last, by category and weights
 

@@ -30,7 +30,7 @@ from app.shared.caches import PhotoKey
 from app.shared.page_parts import plain_errors
 from app.shared.selection import Selection, select
 from app.viewer.viewer import Picture, viewer
-from cutswap.data.datasets import Record
+from cutswap.data.records import Record
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.evaluation.thresholds import Tally
 from cutswap.evaluation.unlabelled import is_labelled

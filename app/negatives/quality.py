@@ -17,8 +17,8 @@ from cutswap.analysis.negative_quality import Quality, measure_quality
 from cutswap.analysis.quality_distances import DEFECTS, GOOD
 from cutswap.analysis.quality_settings import RANDOM_SWAP, QualitySettings
 from cutswap.analysis.quality_table import Figure, digits
-from cutswap.data.datasets import Category
 from cutswap.data.loading import CheckedCategory
+from cutswap.data.records import Category
 
 KEPT = 16
 _ASKED = "quality.asked"  # session: what this visitor wants measured

@@ -14,7 +14,8 @@ from app.shared.selection import Selection
 from app.viewer.pictures import jpeg
 from app.viewer.viewer import Box, Legend, Picture, Point, viewer
 from cutswap.errors import CutSwapError
-from cutswap.negatives.record import NegativeRecord, rotated_size
+from cutswap.negatives.geometry import rotated_size
+from cutswap.negatives.record import NegativeRecord
 from cutswap.saliency.clusters import anchor_region
 from cutswap.saliency.fusion import FUSED
 from cutswap.utils.overlays import colourise, sheet

@@ -23,7 +23,8 @@ from cutswap.results.table import (
     Row,
     build_table,
 )
-from cutswap.runs.find import BROKEN, FoundEvaluation, FoundRuns
+from cutswap.runs.find import FoundRuns
+from cutswap.runs.states import BROKEN, FoundEvaluation
 
 NOTHING = "nothing"
 SHOWN = 5  # commands listed

@@ -25,7 +25,7 @@ from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.viewer.pictures import CLUSTER_COLOURS
 from app.viewer.viewer import Legend, Picture, Point, viewer
-from cutswap.data.datasets import Record
+from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.saliency.clusters import Clusters
 from cutswap.saliency.fusion import FUSED

@@ -13,9 +13,9 @@ from pathlib import Path
 from app.shared import public, workspace
 from app.shared.selection import found_runs
 from cutswap.runs.devices import device_for
-from cutswap.runs.find import FoundRun, read_run
 from cutswap.runs.heartbeat import read_beat
 from cutswap.runs.queue import Job, JobQueue
+from cutswap.runs.states import FoundRun, read_run
 from cutswap.runs.status import Standing, has_ended, jobs_ahead, standing, standings
 from cutswap.runs.worker import wake
 

@@ -14,9 +14,11 @@ import streamlit as st
 from app.shared import public, workspace
 from app.shared.page_parts import plain_text
 from app.shared.workspace import Source
-from cutswap.data.datasets import Category, Dataset, Record
+from cutswap.data.datasets import Dataset
+from cutswap.data.records import Category, Record
 from cutswap.errors import CutSwapError
-from cutswap.runs.find import DONE, FoundRuns, find_runs
+from cutswap.runs.find import FoundRuns, find_runs
+from cutswap.runs.states import DONE
 
 DEFAULT_CATEGORY = "demo/hex_nut"
 PRETRAINED = {

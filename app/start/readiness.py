@@ -10,7 +10,7 @@ from app.shared import workspace
 from app.shared.selection import found_runs
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
-from cutswap.runs.find import DONE
+from cutswap.runs.states import DONE
 
 EMBEDDED = ("vgg16", "resnet18")
 

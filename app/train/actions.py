@@ -11,7 +11,8 @@ from app.shared.page_parts import go_to
 from app.shared.selection import select
 from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
-from cutswap.runs.find import DONE, FoundRun, study_of
+from cutswap.runs.find import study_of
+from cutswap.runs.states import DONE, FoundRun
 from cutswap.runs.status import Standing
 from cutswap.studies.flags import resume_command
 from cutswap.training.flags import repeat_arguments

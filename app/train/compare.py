@@ -23,8 +23,9 @@ from cutswap.errors import CutSwapError
 from cutswap.results.scores import ScoreRow, scores_of_runs
 from cutswap.results.table import METRICS
 from cutswap.runs.differences import flat_settings, settings_differences
-from cutswap.runs.find import BROKEN, DONE, FoundEvaluation, FoundRun, FoundRuns
+from cutswap.runs.find import FoundRuns
 from cutswap.runs.metrics_log import RunSeries
+from cutswap.runs.states import BROKEN, DONE, FoundEvaluation, FoundRun
 
 WINDOW = 20  # updates averaged for accuracy and loss, as in a run's result
 SHADE = "background-color: rgba(230, 159, 0, 0.25)"

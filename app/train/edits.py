@@ -14,8 +14,8 @@ from app.train.compare import CHOSEN, kept_by_inspect
 from app.train.form import SHOWN
 from cutswap.errors import CutSwapError
 from cutswap.runs.edits import IsBusy, contents, delete_run, rename_run
-from cutswap.runs.find import DONE, FoundEvaluation, FoundRun
 from cutswap.runs.references import evaluations_of
+from cutswap.runs.states import DONE, FoundEvaluation, FoundRun
 
 _REFUSED = "train.edit.refused"  # session: why the last edit was refused
 _DONE = "train.edit.done"  # session: what the last edit did; a dialog's callback may draw nothing

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cutswap.config import TrainingSettings
-from cutswap.runs.find import DONE, FoundRun
+from cutswap.runs.states import DONE, FoundRun
 
 # Measured on two cores at 256 pixels, ResNet18, 3-way, updates of 18 samples: with early layers
 # frozen 54 a second alone and 31 to 34 with this page open, with all layers trained 33 alone.

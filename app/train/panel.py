@@ -18,8 +18,8 @@ from app.train.estimate import duration
 from app.train.seen import seen
 from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
-from cutswap.runs.find import BROKEN, DONE, FoundRun, mark_of
-from cutswap.runs.states import log_tail
+from cutswap.runs.find import mark_of
+from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail
 from cutswap.runs.status import Standing
 
 EVERY = 2.0  # seconds between looks at a run at work; an update takes about as long on a CPU

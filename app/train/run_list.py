@@ -17,7 +17,8 @@ from app.train import edits as run_edits_view
 from app.train.actions import command_of
 from app.train.form import SHOWN
 from app.train.panel import ago, panel, words
-from cutswap.runs.find import FoundRun, mark_of
+from cutswap.runs.find import mark_of
+from cutswap.runs.states import FoundRun
 from cutswap.runs.status import Standing
 
 EVERY = 4.0  # seconds between looks at the list; the chosen run is looked at more often

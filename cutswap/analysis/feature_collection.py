@@ -40,8 +40,8 @@ from cutswap.training.finetuning import build_samples, tuned_backbone
 from cutswap.training.flags import recorded_data
 from cutswap.utils.devices import choose_device
 from cutswap.utils.files import read_json
+from cutswap.utils.progress import Notify
 
-Notify = Callable[[str, int, int], None]
 Drawn = Iterator[tuple[FeaturePoint, np.ndarray]]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cutswap.analysis.feature_collection import Notify, collect_features, recorded_category
+from cutswap.analysis.feature_collection import collect_features, recorded_category
 from cutswap.analysis.feature_projection import points_csv, project
 from cutswap.analysis.feature_separation import FeatureFigures, figures
 from cutswap.analysis.feature_set import write_features
@@ -13,6 +13,7 @@ from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.data.loading import check_category
 from cutswap.runs.folder import RunFolder
 from cutswap.utils.files import write_json, write_text
+from cutswap.utils.progress import Notify
 
 POINTS, FIGURES = "points.csv", "figures.json"
 

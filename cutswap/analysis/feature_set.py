@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.data.images import MIN_SIDE, read_mask, read_photo, resize_mask, resize_photo
+from cutswap.data.decoding import MIN_SIDE
+from cutswap.data.images import read_mask, read_photo, resize_mask, resize_photo
 from cutswap.errors import CutSwapError
 from cutswap.negatives.color_jitter import Jitter, apply_jitter
 from cutswap.negatives.draw import redraw

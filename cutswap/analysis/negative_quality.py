@@ -29,8 +29,7 @@ from cutswap.errors import CutSwapError
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.saliency.cache import SaliencyMaps, saliency_of
-
-Notify = Callable[[str, int, int], None]
+from cutswap.utils.progress import Notify, tick
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,6 @@ def measure_quality(
     Raises:
         CutSwapError: fewer than four training photos, weights that are missing.
     """
-
-    def tick(stage: str) -> Callable[[int, int], None]:
-        return lambda done, total: notify(stage, done, total) if notify else None
-
     train = checked.category.train
     if len(train) < 4:
         raise CutSwapError(
@@ -93,16 +88,16 @@ def measure_quality(
     # Every other photo, so that both halves are alike where a series drifts.
     made_of = train[::2][: settings.photos]
     others = train[1::2][: settings.bank_photos]
-    photos = load_photos(made_of, settings.image_size, tick("reading photos"))
+    photos = load_photos(made_of, settings.image_size, tick(notify, "reading photos"))
     judge = load_backbone(settings.judge, settings.judge_weights)
-    fronts = _fronts(judge, photos, tick("foreground"))
-    guide_maps = _guide_maps(photos, settings, tick("saliency"))
+    fronts = _fronts(judge, photos, tick(notify, "foreground"))
+    guide_maps = _guide_maps(photos, settings, tick(notify, "saliency"))
     patches = Patches(judge, settings.feature_layer)
     normal = patches.of(
-        load_photos(others, settings.image_size), tick("normal patches")
+        load_photos(others, settings.image_size), tick(notify, "normal patches")
     )  # (n, h, w, D)
     real = RealPhotos.of(
-        checked, settings.image_size, patches, settings.test_photos, tick("real defects")
+        checked, settings.image_size, patches, settings.test_photos, tick(notify, "real defects")
     )
     distances = Distances(normal, real)
     rows: dict[str, Row] = {}
@@ -113,7 +108,7 @@ def measure_quality(
             samples = _samples(method, photos, guide_maps, settings, seed)
             values.append(_judged(samples, fronts, patches, distances, settings))
             done += 1
-            tick("judging negatives")(done, total)
+            tick(notify, "judging negatives")(done, total)
         rows[method] = figures_of(
             np.stack(values), settings.resamples
         )  # (seeds, P, draws, figures)

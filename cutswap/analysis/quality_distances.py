@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from cutswap.analysis.quality_measures import cell_shares
-from cutswap.data.datasets import Record
 from cutswap.data.images import to_image
 from cutswap.data.loading import CheckedCategory, load_masks, load_photos
+from cutswap.data.records import Record
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.embeddings import embed
 

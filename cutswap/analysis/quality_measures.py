@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cutswap.errors import CutSwapError
-from cutswap.negatives.draw import NegativeRecord
+from cutswap.negatives.record import NegativeRecord
 from cutswap.saliency.clusters import cluster_saliency
 
 EDITS = ("background_to_background", "background_to_foreground", "from_foreground")

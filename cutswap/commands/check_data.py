@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cutswap.commands.common import add_data, record_of, say_problem, tick
-from cutswap.utils.progress import Bars
+from cutswap.commands.common import add_data, record_of, say_problem
+from cutswap.utils.progress import Bars, tick
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from cutswap.config import SaliencySettings, TrainingSettings
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.data.records import Problem
 from cutswap.flags import SALIENCY_NAMES, add_flags
-from cutswap.utils.progress import Bars
+from cutswap.utils.progress import Bars, tick
 
 
 def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
@@ -93,7 +92,7 @@ def checked_category(
     """
     checked = check_category(
         options.data, options.category, skip_bad=options.skip_bad,
-        progress=lambda done, total: bars("checking images", done, total),
+        progress=tick(bars, "checking images"),
     )  # fmt: skip
     if is_told:
         say_left_out(len(checked.left_out))
@@ -155,8 +154,3 @@ def say_left_out(count: int) -> None:
     """How many files were not used, where there are any."""
     if count:
         print(f"left out {count} unusable files; the result lists them", file=sys.stderr)
-
-
-def tick(bars: Bars, stage: str) -> Callable[[int, int], None]:
-    """A progress callback that moves a stage's bar."""
-    return lambda done, total: bars(stage, done, total)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,7 @@ from cutswap.training.finetuning import build_samples, finetune, tuned_backbone
 from cutswap.utils.devices import choose_device, describe_device
 from cutswap.utils.files import read_json, write_json
 from cutswap.utils.overlays import blend, colour_regions, colourise, outline, sheet
-
-Notify = Callable[[str, int, int], None]
+from cutswap.utils.progress import Notify
 
 SHOWN = 6  # pictures a row of the report
 # Measured on two cores: one update of 6 x 3 images of 256 pixels takes 1.5 to 2 seconds.

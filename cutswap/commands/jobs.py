@@ -11,9 +11,9 @@ from typing import Any
 from cutswap.commands.parser import parse
 from cutswap.errors import CutSwapError
 from cutswap.runs.devices import device_for
-from cutswap.runs.find import BROKEN, DONE, is_study, mark_of, read_run, runs_folder, study_of
+from cutswap.runs.find import is_study, mark_of, runs_folder, study_of
 from cutswap.runs.queue import Job, JobQueue
-from cutswap.runs.states import FoundRun, log_tail
+from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail, read_run
 from cutswap.runs.status import FAILED, RESUMABLE, jobs_ahead, standing, standings
 from cutswap.runs.worker import wake
 from cutswap.studies.flags import resume_command, study_as_run

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cutswap.data.layouts import LayoutReader
-from cutswap.data.records import GOOD, Category, Problem, Record
+from cutswap.data.records import GOOD, Category, Problem
 from cutswap.data.visa_split import parse_visa_split
 from cutswap.errors import CutSwapError
-
-__all__ = ["GOOD", "LAYOUTS", "Category", "Dataset", "Problem", "Record", "open_dataset"]
 
 LAYOUTS = ("mvtec", "visa", "category", "images")
 VISA_SPLIT = Path("split_csv") / "1cls.csv"

@@ -14,9 +14,6 @@ import numpy as np
 from PIL import Image
 
 from cutswap.data.decoding import (
-    MAX_PIXELS,
-    MAX_SIDE,
-    MIN_SIDE,
     Decoded,
     decode,
     from_file,
@@ -28,25 +25,6 @@ from cutswap.utils.files import write_with
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "MAX_PIXELS",
-    "MAX_SIDE",
-    "MEAN",
-    "MIN_SIDE",
-    "STD",
-    "is_constant",
-    "is_image_name",
-    "photo_size",
-    "read_mask",
-    "read_photo",
-    "read_photo_bytes",
-    "resize_mask",
-    "resize_photo",
-    "save_png",
-    "to_image",
-    "to_photo",
-]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # ImageNet statistics of RGB in 0..1, as torchvision's weights were trained with.

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.data.datasets import Category, Record, open_dataset
+from cutswap.data.datasets import open_dataset
 from cutswap.data.images import read_mask, read_photo, resize_mask, resize_photo
-from cutswap.data.problems import Problem, find_problems, usable
+from cutswap.data.problems import find_problems, usable
+from cutswap.data.records import Category, Problem, Record
 from cutswap.errors import CutSwapError
 
 Ticker = Callable[[int, int], None]

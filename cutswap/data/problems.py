@@ -14,8 +14,6 @@ from cutswap.data.images import is_constant, photo_size, read_mask, read_photo
 from cutswap.data.records import Category, Problem, Record
 from cutswap.errors import CutSwapError
 
-__all__ = ["KINDS", "Problem", "find_problems", "usable"]
-
 KINDS = {
     "unreadable": "the photo or mask is missing, damaged, cut short, huge or no image",
     "constant": "all pixels of the photo are alike; fatal among the training photos",

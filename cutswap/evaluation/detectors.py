@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.data.datasets import Record
 from cutswap.data.images import photo_size
 from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.data.records import Record
 from cutswap.evaluation.anomalib_models import Detector
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.evaluation.metrics import summarise
@@ -30,8 +30,7 @@ from cutswap.evaluation.tiff_maps import MAPS, enlarged, write_map
 from cutswap.networks.backbone import Backbone
 from cutswap.utils.csv_text import guarded
 from cutswap.utils.files import write_json, write_text
-
-Notify = Callable[[str, int, int], None]
+from cutswap.utils.progress import Notify
 
 
 @dataclass(frozen=True)

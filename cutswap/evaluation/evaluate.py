@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ import numpy as np
 from torch import Tensor
 
 from cutswap.config import PatchCoreSettings
-from cutswap.data.datasets import Record
 from cutswap.data.images import save_png, to_image
 from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.data.records import Record
 from cutswap.evaluation.metrics import Metrics, summarise
 from cutswap.evaluation.missed import missed_defects
 from cutswap.networks.backbone import Backbone
@@ -33,8 +33,7 @@ from cutswap.utils.csv_text import guarded
 from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json, write_text, write_with
 from cutswap.utils.overlays import blend, colourise, outline
-
-Notify = Callable[[str, int, int], None]
+from cutswap.utils.progress import Notify, tick
 
 
 @dataclass(frozen=True)
@@ -85,16 +84,13 @@ def evaluate(
     began = time.perf_counter()
     train, test = checked.category.train, checked.category.test
 
-    def tick(stage: str) -> Callable[[int, int], None]:
-        return lambda done, total: notify(stage, done, total) if notify else None
-
     bank = MemoryBank.fit(
         backbone,
         batches(train, settings),
         settings,
         seed=seed,
         count=len(train),
-        progress=tick("memory bank"),
+        progress=tick(notify, "memory bank"),
     )
     size = settings.image_size
     scores = np.empty(len(test), dtype=np.float32)
@@ -105,7 +101,7 @@ def evaluate(
         stop = done + len(found.scores)
         scores[done:stop], heatmaps[done:stop] = found.scores, found.heatmaps
         done = stop
-        tick("scoring")(done, len(test))
+        tick(notify, "scoring")(done, len(test))
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
     metrics = summarise(scores, labels, heatmaps, masks)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,11 @@ import numpy as np
 from cutswap.config import PatchCoreSettings
 from cutswap.data.records import Category, Record
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.evaluate import Notify, batches
+from cutswap.evaluation.evaluate import batches
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.files import read_json, write_json
+from cutswap.utils.progress import Notify, tick
 
 BANK, RESULT = "bank.safetensors", "unlabelled.json"
 
@@ -86,12 +86,9 @@ def score_unlabelled(
     """
     began = time.perf_counter()
 
-    def tick(stage: str) -> Callable[[int, int], None]:
-        return lambda done, total: notify(stage, done, total) if notify else None
-
     bank = MemoryBank.fit(
         backbone, batches(category.train, settings), settings,
-        seed=seed, count=len(category.train), progress=tick("memory bank"),
+        seed=seed, count=len(category.train), progress=tick(notify, "memory bank"),
     )  # fmt: skip
     photos = _scored_photos(category)
     scores: dict[str, float] = {}
@@ -103,7 +100,7 @@ def score_unlabelled(
             scores[record.name] = float(score)
         low, high = min(low, float(found.heatmaps.min())), max(high, float(found.heatmaps.max()))
         done += len(found.scores)
-        tick("scoring")(done, len(photos))
+        tick(notify, "scoring")(done, len(photos))
     bank.save(out / BANK)
     seconds = round(time.perf_counter() - began, 2)
     write_json(

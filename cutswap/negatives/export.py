@@ -28,8 +28,7 @@ from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import load_backbone
 from cutswap.saliency.cache import SaliencyMaps, saliency_of
 from cutswap.utils.files import write_json
-
-Notify = Callable[[str, int, int], None]
+from cutswap.utils.progress import Notify, tick
 
 
 def export_negatives(
@@ -78,13 +77,13 @@ def export_negatives(
             fix="delete it or pass another --out: old images would mix with new ones",
         )  # fmt: skip
     train, made_of = share_out(len(checked.category.train), hold_out)
-    photos = load_photos(checked.category.train, saliency.image_size, _tick(notify, "reading"))
+    photos = load_photos(checked.category.train, saliency.image_size, tick(notify, "reading"))
     maps = None
     if any(m.startswith("cutswap") for m in known):
         guide = load_backbone(saliency.backbone, saliency.weights)
         maps = saliency_of(
             guide, photos[made_of], saliency.layers, target_class=saliency.target_class,
-            progress=_tick(notify, "saliency"),
+            progress=tick(notify, "saliency"),
         )  # fmt: skip
     for place, index in enumerate(train):
         save_png(folder / f"train/{GOOD}/{place:04d}.png", photos[index])
@@ -96,7 +95,7 @@ def export_negatives(
     drawn = {
         method: _write(
             folder, method, _samples(method, photos[made_of], maps, negatives, clusters, seed),
-            total, sources, _tick(notify, f"drawing {method}"),
+            total, sources, tick(notify, f"drawing {method}"),
         )
         for method in known
     }  # fmt: skip
@@ -183,7 +182,3 @@ def _write(
         records.append({"photo": sources[sample.index], **negative.record.to_dict()})
         progress(number + 1, total)
     return records
-
-
-def _tick(notify: Notify | None, stage: str) -> Callable[[int, int], None]:
-    return lambda done, total: notify(stage, done, total) if notify else None

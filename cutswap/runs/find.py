@@ -13,37 +13,17 @@ from pathlib import Path
 from cutswap.data.records import natural_key
 from cutswap.errors import CutSwapError
 from cutswap.runs.states import (
-    BROKEN,
-    DONE,
     EVALUATION_FILES,
     METRICS,
     RUNS,
     SETTINGS,
-    STATES,
     STUDY,
-    UNFINISHED,
     FoundEvaluation,
     FoundRun,
     read_evaluation,
     read_run,
-    training_curve,
 )
 from cutswap.utils.files import is_own_file
-
-__all__ = [
-    "BROKEN",
-    "DONE",
-    "STATES",
-    "UNFINISHED",
-    "FoundEvaluation",
-    "FoundRun",
-    "FoundRuns",
-    "find_runs",
-    "read_evaluation",
-    "read_run",
-    "runs_folder",
-    "training_curve",
-]
 
 MAX_DEPTH = 4  # runs/demo/run is 2; people sort by project and date above that
 MAX_FOLDERS = 5000  # a home folder given by mistake must not hang a page

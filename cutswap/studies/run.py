@@ -41,8 +41,7 @@ from cutswap.sweeps.cell import CellSpec, compute_cell
 from cutswap.sweeps.engines import Engine, settle, tasks_of, words_of
 from cutswap.sweeps.identity import Weights, data_identity, photos_root, weights_of
 from cutswap.sweeps.store import FolderStore
-
-Notify = Callable[[str, int, int], None]
+from cutswap.utils.progress import Notify
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from cutswap.runs.folder import RunFolder
 from cutswap.training.finetuning import finetune, run_record, tuned_backbone
 from cutswap.utils.devices import choose_device
 from cutswap.utils.files import read_json
+from cutswap.utils.progress import Notify
 
-Notify = Callable[[str, int, int], None]
 METRICS = ("image_auroc", "pixel_auroc", "aupro", "f1_max")
 
 

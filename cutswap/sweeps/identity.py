@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.config import FineTuningSettings, PatchCoreSettings, SaliencySettings, TrainingSettings
-from cutswap.data.datasets import Category
+from cutswap.data.records import Category
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import BACKBONES, load_backbone
 from cutswap.networks.weights import find_state

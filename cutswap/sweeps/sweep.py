@@ -23,8 +23,8 @@ from cutswap.sweeps.engines import Engine, is_done, settle, tasks_of
 from cutswap.sweeps.grid import Point, applied
 from cutswap.sweeps.identity import Weights, data_identity, hashes, name_of_run, photos_root
 from cutswap.sweeps.store import CELLS, ResultStore
+from cutswap.utils.progress import Notify
 
-Notify = Callable[[str, int, int], None]
 SWEEP = "sweep"
 
 

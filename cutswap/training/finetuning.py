@@ -22,8 +22,8 @@ from cutswap.training.finetuner import FineTuner, TrainingStep
 from cutswap.utils.devices import describe_device
 from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json
+from cutswap.utils.progress import Notify, tick
 
-Notify = Callable[[str, int, int], None]
 WINDOW = 20  # updates averaged for the result's accuracy
 
 
@@ -34,12 +34,8 @@ def build_samples(
     notify: Notify | None = None,
 ) -> tuple[TrainingSamples, Backbone | None]:
     """What the trainer will see, and the network whose saliency guided it (None for CutPaste)."""
-
-    def tick(stage: str) -> Callable[[int, int], None]:
-        return lambda done, total: notify(stage, done, total) if notify else None
-
     size = settings.training.image_size
-    photos = load_photos(checked.category.train, size, tick("reading images"))
+    photos = load_photos(checked.category.train, size, tick(notify, "reading images"))
     saliency, watcher = None, None
     if settings.training.augment == "cutswap":
         watcher = load_backbone(settings.saliency.backbone, settings.saliency.weights)
@@ -49,7 +45,7 @@ def build_samples(
             settings.saliency.layers,
             target_class=settings.saliency.target_class,
             fusion=settings.saliency.fusion,
-            progress=tick("saliency"),
+            progress=tick(notify, "saliency"),
         )
     samples = TrainingSamples(
         photos,

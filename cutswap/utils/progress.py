@@ -1,12 +1,20 @@
-"""Progress bars with time left, on stderr, one a stage."""
+"""Progress: what long work calls, and bars with time left on standard error, one a stage."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
+
+Notify = Callable[[str, int, int], None]  # called with (stage, done, total)
+
+
+def tick(notify: Notify | None, stage: str) -> Callable[[int, int], None]:
+    """What a stage calls with (done, total); does nothing where nobody listens."""
+    return lambda done, total: notify(stage, done, total) if notify else None
 
 
 class Bars:

@@ -29,7 +29,8 @@ from cutswap.config import ClusterSettings, NegativeSettings
 from cutswap.data.images import save_png
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
-from cutswap.negatives.draw import Move, NegativeRecord, draw_negative
+from cutswap.negatives.draw import draw_negative
+from cutswap.negatives.record import Move, NegativeRecord
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.small_photos import disc, noise_photo, photo_of
 

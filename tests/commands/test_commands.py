@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from cutswap.commands.parser import main, parse
 from cutswap.config import FAMILIES, METHODS
 from cutswap.data.images import read_mask, read_photo
-from cutswap.negatives.draw import NegativeRecord, redraw
+from cutswap.negatives.draw import redraw
+from cutswap.negatives.record import NegativeRecord
 from tests.helpers.datasets import build_category
 
 SIDE = 64

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap.data.datasets import Category, Dataset, Record, open_dataset
-from cutswap.data.records import natural_order
+from cutswap.data.datasets import Dataset, open_dataset
+from cutswap.data.records import Category, Record, natural_order
 from cutswap.data.visa_split import VisaRow, parse_visa_split
 from cutswap.errors import CutSwapError
 from tests.helpers.datasets import (

@@ -17,9 +17,9 @@ from hypothesis.extra import numpy as st_np
 from PIL import Image
 
 from cutswap.data import images
+from cutswap.data.decoding import MAX_PIXELS
 from cutswap.data.images import (
     IMAGE_SUFFIXES,
-    MAX_PIXELS,
     is_constant,
     is_image_name,
     photo_size,

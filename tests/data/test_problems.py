@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cutswap.data.datasets import Category, Problem, open_dataset
+from cutswap.data.datasets import open_dataset
 from cutswap.data.problems import KINDS, find_problems, usable
+from cutswap.data.records import Category, Problem
 from cutswap.errors import CutSwapError
 from tests.helpers.datasets import (
     SIZE,

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from cutswap.config import FAMILIES, METHODS, ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError
-from cutswap.negatives.draw import Move, Negative, NegativeRecord, draw_negative, paint, redraw
+from cutswap.negatives.draw import Negative, draw_negative, redraw
 from cutswap.negatives.foreground import part_mask
-from cutswap.negatives.painting import _fade
-from cutswap.negatives.record import POISSON, SMOOTH
+from cutswap.negatives.painting import _fade, paint
+from cutswap.negatives.record import POISSON, SMOOTH, Move, NegativeRecord
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.negatives.single_image import draw_many
 from cutswap.negatives.textures import Texture, paint_texture, perlin_noise

@@ -16,15 +16,10 @@ from PIL import Image
 from cutswap.config import ANCHORS, METHODS, ClusterSettings, NegativeSettings
 from cutswap.errors import CutSwapError
 from cutswap.negatives.color_jitter import Jitter, draw_jitter
-from cutswap.negatives.draw import (
-    Move,
-    Negative,
-    NegativeRecord,
-    draw_negative,
-    paint,
-    redraw,
-    rotated_size,
-)
+from cutswap.negatives.draw import Negative, draw_negative, redraw
+from cutswap.negatives.geometry import rotated_size
+from cutswap.negatives.painting import paint
+from cutswap.negatives.record import Move, NegativeRecord
 from cutswap.saliency.clusters import cluster_saliency
 from tests.helpers.small_photos import disc, noise_photo, smooth_map
 

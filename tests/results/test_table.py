@@ -17,8 +17,9 @@ from cutswap.config import PatchCoreSettings
 from cutswap.results.export import protocol_differences, signed, to_csv, to_markdown
 from cutswap.results.setups import run_in_words, setup_of
 from cutswap.results.table import METRICS, PaperColumn, ResultsTable, build_table, is_demo
-from cutswap.runs.find import BROKEN, FoundEvaluation, find_runs
+from cutswap.runs.find import find_runs
 from cutswap.runs.references import run_of
+from cutswap.runs.states import BROKEN, FoundEvaluation
 from tests.helpers.runs import write_evaluation, write_run
 
 

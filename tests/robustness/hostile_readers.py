@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from app.shared.uploads import Upload, store_images
+from app.shared.upload_photos import Upload
+from app.shared.uploads import store_images
 from cutswap.analysis.feature_set import read_features
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, TrainingSettings
 from cutswap.data.datasets import open_dataset
-from cutswap.data.images import MAX_PIXELS, MAX_SIDE, MIN_SIDE, photo_size, read_mask, read_photo
+from cutswap.data.decoding import MAX_PIXELS, MAX_SIDE, MIN_SIDE
+from cutswap.data.images import photo_size, read_mask, read_photo
 from cutswap.data.problems import find_problems
 from cutswap.data.visa_split import parse_visa_split
 from cutswap.errors import CutSwapError
@@ -23,12 +25,13 @@ from cutswap.negatives.record import NegativeRecord
 from cutswap.networks.backbone import load_backbone
 from cutswap.networks.weights import read_state
 from cutswap.patchcore.memory_bank import MemoryBank
-from cutswap.runs.find import BROKEN, find_runs, read_evaluation, read_run, training_curve
+from cutswap.runs.find import find_runs
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import read_beat
 from cutswap.runs.metrics_log import MetricsTail, run_series
 from cutswap.runs.queue import JobQueue
 from cutswap.runs.seen import read_seen
+from cutswap.runs.states import BROKEN, read_evaluation, read_run, training_curve
 from cutswap.saliency import cache as saliency_cache
 from cutswap.training.flags import repeat_arguments
 from cutswap.utils.files import read_json

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from cutswap.errors import CutSwapError
 from cutswap.runs import edits as module
 from cutswap.runs.edits import contents, delete_run, rename_run
-from cutswap.runs.find import DONE, find_runs, read_evaluation
+from cutswap.runs.find import find_runs
 from cutswap.runs.references import run_of
-from cutswap.runs.states import log_file
+from cutswap.runs.states import DONE, log_file, read_evaluation
 from cutswap.utils.files import write_json
 from tests.helpers.runs import write_evaluation, write_run
 from tests.helpers.studies import write_small_study

@@ -12,15 +12,8 @@ import pytest
 from cutswap.errors import CutSwapError
 from cutswap.runs import find as module
 from cutswap.runs import states as run_states
-from cutswap.runs.find import (
-    BROKEN,
-    DONE,
-    UNFINISHED,
-    find_runs,
-    read_evaluation,
-    read_run,
-    training_curve,
-)
+from cutswap.runs.find import find_runs
+from cutswap.runs.states import BROKEN, DONE, UNFINISHED, read_evaluation, read_run, training_curve
 from tests.helpers.runs import lines, write_evaluation, write_run
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from cutswap.errors import CutSwapError
 from cutswap.runs import metrics_log as module
-from cutswap.runs.find import training_curve
 from cutswap.runs.metrics_log import MetricsTail
+from cutswap.runs.states import training_curve
 from cutswap.utils.files import write_text
 from tests.helpers.runs import lines
 

@@ -14,9 +14,9 @@ from app.results.grid import BETTER, WORSE
 from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.results.table import build_table
-from cutswap.runs.find import FoundEvaluation, find_runs, read_evaluation
+from cutswap.runs.find import find_runs
 from cutswap.runs.queue import JobQueue
-from cutswap.runs.states import log_tail
+from cutswap.runs.states import FoundEvaluation, log_tail, read_evaluation
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.runs import write_evaluation, write_run
 from tests.helpers.waiting import until
