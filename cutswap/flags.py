@@ -1,4 +1,8 @@
-"""Command-line flags made from settings classes, so that every knob keeps its one home."""
+"""Command-line flags made from settings classes, and back: every knob keeps its one home.
+
+`add_flags` gives a parser the flags of a class, `settings_from` builds the settings from what was
+typed, and `flags_from` is its inverse: the words that, typed, give the same settings again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cutswap.errors import CutSwapError
@@ -14,43 +19,54 @@ from cutswap.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 
-# Flags of the saliency settings beside those of a network that is trained or evaluated.
-SALIENCY_NAMES = {"layers": "layers", "target_class": "target-class"}
+
+@dataclass(frozen=True)
+class FlagNames:
+    """How the fields of a settings class are called on a command line.
+
+    Attributes:
+        prefix: put before each name, for example `saliency-`.
+        skip: fields without a flag.
+        names: other names for some fields, without the prefix.
+    """
+
+    prefix: str = ""
+    skip: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def flag(self, name: str) -> str:
+        """`--prefix-name` of a field."""
+        return "--" + self.names.get(name, self.prefix + name.replace("_", "-"))
+
+
+PLAIN = FlagNames()
 
 
 def add_flags(
-    parser: argparse.ArgumentParser,
-    cls: type[Settings],
-    *,
-    skip: tuple[str, ...] = (),
-    prefix: str = "",
-    names: Mapping[str, str] | None = None,
+    parser: argparse.ArgumentParser, cls: type[Settings], naming: FlagNames = PLAIN
 ) -> None:
     """Add one flag a field; values stay text until `settings_from` reads them.
 
     Args:
         parser: receives the flags in a group named after the class.
         cls: settings class.
-        skip: fields without a flag.
-        prefix: put before each name, for example `saliency-`.
-        names: other names for some fields.
+        naming: what the flags are called.
     """
     title = cls.__name__.removesuffix("Settings").lower() or cls.__name__
     group = parser.add_argument_group(f"{title} settings")
-    for field in dataclasses.fields(cls):
-        if field.name in skip:
+    for one in dataclasses.fields(cls):
+        if one.name in naming.skip:
             continue
-        flag = (names or {}).get(field.name, prefix + field.name.replace("_", "-"))
-        default = _shown(field.default)
-        help_text = field.metadata["help"].replace("%", "%%")
-        if field.metadata["choices"]:
-            help_text += f"; one of {', '.join(field.metadata['choices'])}"
+        default = _shown(one.default)
+        help_text = one.metadata["help"].replace("%", "%%")
+        if one.metadata["choices"]:
+            help_text += f"; one of {', '.join(one.metadata['choices'])}"
         if default:
             help_text += f" [{default}]"
         group.add_argument(
-            f"--{flag}",
-            dest=f"{cls.__name__}.{field.name}",
-            metavar=_metavar(field.name),
+            naming.flag(one.name),
+            dest=f"{cls.__name__}.{one.name}",
+            metavar=_metavar(one.name),
             help=help_text,
         )
 
@@ -70,6 +86,27 @@ def settings_from(
         if text is not None:
             values[name] = _read(name, text, hint)
     return cls(**values)
+
+
+def flags_from(
+    settings: Settings, base: Mapping[str, Any] | None = None, naming: FlagNames = PLAIN
+) -> list[str]:
+    """The flags that give these settings over a base: the inverse of `settings_from`.
+
+    Args:
+        settings: wanted.
+        base: what the command begins with, as `to_dict` gives it; missing: the defaults.
+        naming: as the parser's flags were added with; what it skips is the caller's to say.
+
+    Returns:
+        One word a field that differs, `--name=value`, since a value may begin with a minus sign.
+    """
+    start = {**type(settings)().to_dict(), **(base or {})}
+    return [
+        f"{naming.flag(name)}={_text(value)}"
+        for name, value in settings.to_dict().items()
+        if name not in naming.skip and value != start[name]
+    ]
 
 
 def read_value(cls: type[Settings], name: str, text: str) -> Any:
@@ -114,6 +151,15 @@ def _scalar(name: str, text: str, hint: Any) -> Any:
             found=repr(text),
             fix="see --help",
         ) from None
+
+
+def _text(value: Any) -> str:
+    """A setting's value as `_read` reads it; `str` gives a float's every digit."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return "none" if value is None else str(value)
 
 
 def _shown(default: Any) -> str:

@@ -9,10 +9,9 @@ from app.shared.page_parts import command_line, how_it_works
 from app.shared.selection import Selection
 from cutswap.analysis.feature_separation import Estimate, FeatureFigures, Share
 from cutswap.analysis.feature_set import FeatureSet
-from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.data.records import GOOD
+from cutswap.flags import flags_from
 
-_FLAGS = ("samples", "projection", "perplexity", "folds", "resamples")
 _HEAD_ROWS = {"positive": "positives", "patch": "patch negatives", "scar": "scars"}
 
 
@@ -43,11 +42,8 @@ fulfilled; if they all lie with the positives, the network has learnt the fakes 
 
 def command(selected: Selection, wanted: WantedFeatures, seed: int) -> None:
     """The command that gives the very numbers on this page."""
-    default, settings = FeatureSettings().to_dict(), wanted.settings.to_dict()
     flags: list[object] = ["--run", wanted.run, "--data", selected.dataset.root]
-    for name in _FLAGS:
-        if settings[name] != default[name]:
-            flags += [f"--{name}", settings[name]]
+    flags += flags_from(wanted.settings)
     if seed:
         flags += ["--seed", seed]
     command_line(

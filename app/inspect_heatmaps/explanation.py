@@ -10,13 +10,10 @@ from app.inspect_heatmaps.controls import Asked
 from app.shared.page_parts import command_line, data_flags, how_it_works
 from app.shared.selection import PRETRAINED
 from cutswap.config import PatchCoreSettings
+from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.flags import flags_from
 
-FLAGS = {
-    "layers": "--layers", "image_size": "--image-size", "coreset": "--coreset",
-    "projection": "--projection", "neighbours": "--neighbours", "reweight": "--reweight",
-    "sigma": "--sigma", "shards": "--shards",
-}  # fmt: skip
 FIGURES = (
     ("image_auroc", "image AUROC"),
     ("pixel_auroc", "pixel AUROC"),
@@ -64,7 +61,7 @@ def commands(asked: Asked) -> None:
     selected, wanted = asked.selected, asked.wanted
     flags: list[object] = data_flags(selected.dataset.root, selected.category.name)  # type: ignore[assignment]
     flags += weights_flags(wanted.weights)
-    flags += settings_flags(wanted.settings.to_dict(), wanted.seed)
+    flags += settings_flags(wanted.settings, wanted.seed)
     command_line(
         ["evaluate", *flags, "--skip-bad", "--out", "runs/inspected"],
         note="Writes scores.csv, raw and coloured heatmaps and the memory bank; below the runs"
@@ -79,16 +76,9 @@ def weights_flags(weights: str) -> list[object]:
     return ["--weights", weights] if weights in PRETRAINED else ["--run", weights]
 
 
-def settings_flags(settings: dict[str, Any], seed: int) -> list[object]:
-    """Flags of the settings that are not at their default."""
-    default = PatchCoreSettings().to_dict()
-    flags: list[object] = []
-    for name, flag in FLAGS.items():
-        value = settings.get(name, default[name])  # older records lack newer settings
-        if value != default[name]:
-            shown = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-            flags += [flag, "none" if shown is None else shown]
-    return flags + (["--seed", seed] if seed else [])
+def settings_flags(settings: PatchCoreSettings, seed: int) -> list[object]:
+    """Flags of the settings that are not at their default, and of the seed."""
+    return [*flags_from(settings), *(["--seed", seed] if seed else [])]
 
 
 def saved_command(summary: dict[str, Any]) -> list[object] | None:
@@ -100,8 +90,10 @@ def saved_command(summary: dict[str, Any]) -> list[object] | None:
         else:
             weights = [] if source == "embedded" else ["--weights", source]
         root = str(summary["data"]["root"])
-        settings = settings_flags(dict(summary["patchcore"]), int(summary["seed"]))
-    except (LookupError, TypeError, ValueError):
+        # An older record lacks newer settings; they are at their default.
+        patchcore = PatchCoreSettings.from_dict(summary["patchcore"])
+        settings = settings_flags(patchcore, int(summary["seed"]))
+    except (LookupError, TypeError, ValueError, CutSwapError):
         return None
     return ["evaluate", "--data", root, *weights, *settings, "--out", "runs/again"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from app.negatives.controls import DEFAULTS, controls
+from app.negatives.controls import controls
 from app.negatives.draws import METHODS, Drawing, Drawn, archive, draw, tally
 from app.negatives.quality import quality_section
 from app.shared.networks import Looking, fusion_flags
@@ -14,6 +14,7 @@ from app.shared.selection import Selection
 from app.viewer.pictures import jpeg
 from app.viewer.viewer import Box, Legend, Picture, Point, viewer
 from cutswap.errors import CutSwapError
+from cutswap.flags import FlagNames, flags_from
 from cutswap.negatives.geometry import rotated_size
 from cutswap.negatives.record import NegativeRecord
 from cutswap.saliency.clusters import anchor_region
@@ -24,7 +25,6 @@ SHEET = 12
 SMALL = 122  # pixels; six levels fit beside each other
 DIFFERENCE_GAIN = 4
 COLOURS = ("#ffd500", "#00c8ff")
-RANGES = ("area", "aspect", "scar_width", "scar_height", "angle", "softness", "zoom", "opacity")
 
 
 def show(selected: Selection) -> None:
@@ -262,15 +262,8 @@ def _commands(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
         flags += ["--backbone", looking.name, "--weights", looking.weights]
         if record.layer == FUSED:
             flags += fusion_flags(looking, drawing.key.fusion)
-        flags += ["--layer", record.layer, "--k", clusters.k, "--anchors", clusters.anchors]
-        if clusters.anchors == "top-n":
-            flags += ["--top-n", clusters.top_n]
-    for name in RANGES:
-        low, high = getattr(negatives, name)
-        if (low, high) != getattr(DEFAULTS, name):
-            flags.append(f"--{name.replace('_', '-')}={low:g},{high:g}")
-    if negatives.jitter is not None:
-        flags += ["--jitter", negatives.jitter]
+        flags += ["--layer", record.layer, *flags_from(clusters)]
+    flags += flags_from(negatives, naming=FlagNames(skip=("method",)))
     flags += ["--image-size", drawing.key.photo.size, "--weak-jitter", drawing.weak.jitter]
     flags += ["--seed", drawing.seed, "--first", drawn.number, "--count", 1]
     is_trained = drawing.index is not None

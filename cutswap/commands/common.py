@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import SaliencySettings, TrainingSettings
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.data.records import Problem
-from cutswap.flags import SALIENCY_NAMES, add_flags
+from cutswap.flags import add_flags
 from cutswap.utils.progress import Bars, tick
 
 
@@ -67,14 +66,10 @@ def add_skip_bad(parser: argparse.ArgumentParser) -> None:
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     """Fine-tuning settings of `reproduce`, `sweep` and `tune`; what they vary has no flag."""
-    add_flags(parser, TrainingSettings, skip=("augment", "levels"))
-    add_flags(
-        parser, SaliencySettings, skip=("image_size", "fusion"), prefix="saliency-",
-        names=SALIENCY_NAMES,
-    )  # fmt: skip
-    from cutswap.evaluation.detector_settings import DetectorSettings
+    from cutswap.studies.flags import STUDY_FLAGS
 
-    add_flags(parser, DetectorSettings, skip=("image_size",), prefix="detector-")
+    for settings, naming in STUDY_FLAGS.values():
+        add_flags(parser, settings, naming)
 
 
 def checked_category(

@@ -11,7 +11,7 @@ from typing import Any
 from cutswap.commands.common import add_common, add_data, add_skip_bad, count, seed
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings
 from cutswap.errors import CutSwapError
-from cutswap.flags import add_flags, settings_from
+from cutswap.flags import FlagNames, add_flags, settings_from
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 
@@ -37,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            help="share of the photos that negatives are made of and train/good"
                            " lacks; 0: all photos for both [0.5]")  # fmt: skip
     negatives.add_argument("--seed", type=seed, default=0, help="seed of every draw [0]")
-    add_flags(negatives, NegativeSettings, skip=("method",))
+    add_flags(negatives, NegativeSettings, FlagNames(skip=("method",)))
     add_flags(negatives, ClusterSettings)
-    add_flags(negatives, SaliencySettings, skip=("fusion",))
+    add_flags(negatives, SaliencySettings, FlagNames(skip=("fusion",)))
     model = actions.add_parser("model", help="phi as TorchScript and ONNX, checked")
     model.add_argument("--run", dest="run_folder", type=Path, metavar="RUN",
                        help="folder of a finished finetune run")  # fmt: skip

@@ -7,14 +7,8 @@ import os
 from typing import Any
 
 from cutswap.commands.common import add_data, add_seed_and_out, add_skip_bad, say
-from cutswap.config import (
-    ClusterSettings,
-    NegativeSettings,
-    SaliencySettings,
-    TrainingSettings,
-    WeakAugmentation,
-)
-from cutswap.flags import SALIENCY_NAMES, add_flags
+from cutswap.flags import add_flags
+from cutswap.training.flags import FINETUNE_FLAGS, finetuning_settings
 from cutswap.utils.files import need_out, read_json
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
@@ -27,13 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_skip_bad(parser)
     add_seed_and_out(parser, "run folder; the same command resumes a stopped run")
-    add_flags(parser, TrainingSettings)
-    add_flags(
-        parser, SaliencySettings, skip=("image_size",), prefix="saliency-", names=SALIENCY_NAMES
-    )
-    add_flags(parser, ClusterSettings)
-    add_flags(parser, NegativeSettings, skip=("method",))
-    add_flags(parser, WeakAugmentation, prefix="weak-")
+    for settings, naming in FINETUNE_FLAGS.values():
+        add_flags(parser, settings, naming)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -41,7 +30,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.commands.common import checked_category
     from cutswap.runs.folder import RunFolder
     from cutswap.training.finetuning import finetune as run_finetuning
-    from cutswap.training.flags import finetuning_settings
 
     need_out(options.out)
     settings = finetuning_settings(options)

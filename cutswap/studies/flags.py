@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cutswap.config import RECIPES, SaliencySettings, TrainingSettings
 from cutswap.evaluation.detector_settings import DetectorSettings
-from cutswap.flags import settings_from
+from cutswap.flags import FlagNames, flags_from, settings_from
 from cutswap.results.paper_tables import PAPER_TABLES
 from cutswap.runs.states import BROKEN, DONE, UNFINISHED, FoundRun
+from cutswap.settings import Settings
 from cutswap.studies.folder import DONE as CELL_DONE
 from cutswap.studies.folder import FINISHED, Study, read_study
 from cutswap.studies.plan import StudySettings, need_preset
-from cutswap.training.flags import flag_text
+from cutswap.training.flags import SALIENCY_FLAGS
 
+# What the tables vary, or have no meaning in, has no flag; everything else of the recipe does.
+STUDY_FLAGS: dict[str, tuple[type[Settings], FlagNames]] = {
+    "training": (TrainingSettings, FlagNames(skip=("augment", "levels"))),
+    "saliency": (SaliencySettings, replace(SALIENCY_FLAGS, skip=("image_size", "fusion"))),
+    "detector": (DetectorSettings, FlagNames(prefix="detector-", skip=("image_size",))),
+}
 RESUME = "the same reproduce command goes on with it"
 
 
@@ -78,24 +86,13 @@ def study_arguments(
     words += ["--seeds", str(seeds), "--preset", settings.preset, "--out", str(out)]
     if skip_bad:
         words.append("--skip-bad")
-    training, base = settings.training.to_dict(), need_preset(settings.preset).training.to_dict()
-    if training["recipe"] != base["recipe"]:
-        base |= RECIPES[training["recipe"]]
-    for name, value in training.items():
-        if name not in ("augment", "levels") and value != base[name]:
-            words.append(f"--{name.replace('_', '-')}={flag_text(value)}")
-    looking, plain = settings.saliency.to_dict(), SaliencySettings().to_dict()
-    for name, value in looking.items():
-        if name not in ("image_size", "fusion") and value != plain[name]:
-            prefix = "" if name in ("layers", "target_class") else "saliency-"
-            words.append(f"--{prefix}{name.replace('_', '-')}={flag_text(value)}")
-    others, usual = settings.detector.to_dict(), DetectorSettings().to_dict()
+    base = need_preset(settings.preset).training.to_dict()
+    if settings.training.recipe != base["recipe"]:
+        base |= RECIPES[settings.training.recipe]
+    words += flags_from(settings.training, base, STUDY_FLAGS["training"][1])
+    words += flags_from(settings.saliency, None, STUDY_FLAGS["saliency"][1])
     words += ["--detectors", ",".join(detectors)] if detectors else []
-    words += [
-        f"--detector-{name.replace('_', '-')}={flag_text(value)}"
-        for name, value in others.items()
-        if name != "image_size" and value != usual[name]
-    ]
+    words += flags_from(settings.detector, None, STUDY_FLAGS["detector"][1])
     return words
 
 

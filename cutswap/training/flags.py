@@ -22,18 +22,23 @@ from cutswap.config import (
 )
 from cutswap.data.datasets import VISA_SPLIT
 from cutswap.errors import CutSwapError
-from cutswap.flags import settings_from
+from cutswap.flags import PLAIN, FlagNames, flags_from, settings_from
 from cutswap.settings import Settings
 
-# Section of the record: its class, the flags' prefix, and fields the command line has no flag for.
-_SECTIONS: dict[str, tuple[type[Settings], str, tuple[str, ...]]] = {
-    "training": (TrainingSettings, "", ()),
-    "saliency": (SaliencySettings, "saliency-", ("image_size",)),
-    "clusters": (ClusterSettings, "", ()),
-    "negatives": (NegativeSettings, "", ("method",)),
-    "weak": (WeakAugmentation, "weak-", ()),
+# Flags of the saliency settings beside those of a network that is trained or evaluated.
+SALIENCY_FLAGS = FlagNames(
+    prefix="saliency-",
+    skip=("image_size",),
+    names={"layers": "layers", "target_class": "target-class"},
+)
+# Section of a run's record: its class, and the names of its flags.
+FINETUNE_FLAGS: dict[str, tuple[type[Settings], FlagNames]] = {
+    "training": (TrainingSettings, PLAIN),
+    "saliency": (SaliencySettings, SALIENCY_FLAGS),
+    "clusters": (ClusterSettings, PLAIN),
+    "negatives": (NegativeSettings, FlagNames(skip=("method",))),
+    "weak": (WeakAugmentation, FlagNames(prefix="weak-")),
 }
-_PLAIN = ("layers", "target_class")  # of the saliency settings, without prefix
 
 
 def finetune_arguments(
@@ -55,17 +60,11 @@ def finetune_arguments(
     words += ["--seed", str(record.get("seed", 0)), "--out", str(out)]
     if skip_bad:
         words.append("--skip-bad")
-    for section, (cls, prefix, skip) in _SECTIONS.items():
-        values = cls.from_dict(record.get(section) or {}).to_dict()
-        base = cls().to_dict()
-        if section == "training":  # the recipe's own values come with its name
-            base |= RECIPES[values["recipe"]]
-        for name, value in values.items():
-            if name in skip or value == base[name]:
-                continue
-            flag = name if name in _PLAIN and prefix == "saliency-" else prefix + name
-            # One word, since a value may begin with a minus sign.
-            words.append(f"--{flag.replace('_', '-')}={flag_text(value)}")
+    for section, (cls, naming) in FINETUNE_FLAGS.items():
+        settings = cls.from_dict(record.get(section) or {})
+        # The recipe's own values come with its name.
+        base = RECIPES[settings.recipe] if isinstance(settings, TrainingSettings) else None
+        words += flags_from(settings, base, naming)
     return words
 
 
@@ -109,15 +108,6 @@ def recorded_data(settings: Mapping[str, Any], out: Path) -> tuple[Path, str, bo
     if (root.parent / VISA_SPLIT).is_file():
         root = root.parent
     return root, str(data["name"]), bool(data.get("left_out"))
-
-
-def flag_text(value: Any) -> str:
-    """A setting's value as `flags.settings_from` reads it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ",".join(flag_text(v) for v in value)
-    return "none" if value is None else str(value)
 
 
 def finetuning_settings(options: argparse.Namespace) -> FineTuningSettings:

@@ -523,11 +523,16 @@ class TestPieces:
 
     @pytest.mark.parametrize(
         "changes",
-        [{}, {"layers": ("layer1", "layer3"), "coreset": 0.1}, {"projection": None, "sigma": 0.0}],
+        [
+            {},
+            {"layers": ("layer1", "layer3"), "coreset": 0.1},
+            {"projection": None, "sigma": 0.0},
+            {"search": "ivf"},
+        ],
     )
     def test_the_command_s_settings_are_the_page_s(self, changes):
         settings = PatchCoreSettings().replace(**changes)
-        flags = [str(f) for f in settings_flags(settings.to_dict(), 3)]
+        flags = [str(f) for f in settings_flags(settings, 3)]
         line = ["evaluate", "--data", "d", "--out", "o", *flags]
         options = parse(line)
         assert settings_from(options, PatchCoreSettings) == settings
