@@ -220,3 +220,14 @@ class PatchCoreSettings(Settings):
     def deciding(self) -> dict[str, Any]:
         """`to_dict` for identities; one shard is left out, as older identities have none."""
         return {n: v for n, v in self.to_dict().items() if (n, v) != ("shards", 1)}
+
+
+@dataclass(frozen=True)
+class FineTuningSettings(Settings):
+    """Everything a fine-tuning run is decided by, except the data and the seed."""
+
+    training: TrainingSettings = setting(TrainingSettings(), "how phi learns")
+    saliency: SaliencySettings = setting(SaliencySettings(), "what guides the patches")
+    clusters: ClusterSettings = setting(ClusterSettings(), "where anchors may lie")
+    negatives: NegativeSettings = setting(NegativeSettings(), "patch geometry")
+    weak: WeakAugmentation = setting(WeakAugmentation(), "from image to positive")

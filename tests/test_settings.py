@@ -19,6 +19,7 @@ from cutswap import config
 from cutswap.config import (
     RECIPES,
     ClusterSettings,
+    FineTuningSettings,
     NegativeSettings,
     PatchCoreSettings,
     SaliencySettings,
@@ -27,7 +28,6 @@ from cutswap.config import (
 )
 from cutswap.errors import CutSwapError
 from cutswap.settings import Settings
-from cutswap.training.finetuning import FineTuningSettings
 
 CLASSES = [
     value

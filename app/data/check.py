@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.shared import workspace
-from app.shared.howto import command_line, data_flags
+from app.shared.page_parts import command_line, data_flags
 from app.shared.selection import Selection
 from cutswap.data.problems import KINDS, Problem, find_problems
 

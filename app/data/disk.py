@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.shared import public, workspace
 from cutswap.data.demo.render import DEMO_CATEGORIES
-from cutswap.utils.cache_folder import cache_folder
+from cutswap.utils.files import cache_folder
 
 
 @dataclass(frozen=True)

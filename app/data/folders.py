@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.shared import public, workspace
 from app.shared.page_parts import show_error
-from app.shared.roots import need_allowed
+from app.shared.workspace import need_allowed
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
 

@@ -11,8 +11,7 @@ from app.data.check import forget
 from app.data.upload_end import hold
 from app.shared import caches, public, workspace
 from app.shared.caches import PhotoKey
-from app.shared.page_links import go_to
-from app.shared.page_parts import show_error
+from app.shared.page_parts import go_to, show_error
 from app.shared.selection import select
 from app.shared.upload_photos import MAX_FILE_BYTES, MAX_PIXELS, Upload
 from app.shared.uploads import (

@@ -8,8 +8,7 @@ from app.data import folders as data_folders
 from app.data import glossary as data_glossary
 from app.data import own_photos as data_uploads
 from app.shared import public
-from app.shared.howto import how_it_works
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import how_it_works, plain_errors
 from app.shared.selection import Selection
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.inspect_heatmaps.caches import changed
-from app.inspect_heatmaps.evaluations import Work
+from app.shared.background import Work
+from app.shared.caches import changed
 from cutswap.analysis.feature_collection import collect_features, features_key
 from cutswap.analysis.feature_projection import Projection, project
 from cutswap.analysis.feature_separation import FeatureFigures, figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.features.collecting import WantedFeatures
-from app.shared.howto import command_line, how_it_works
+from app.shared.page_parts import command_line, how_it_works
 from app.shared.selection import Selection
 from cutswap.analysis.feature_separation import Estimate, FeatureFigures, Share
 from cutswap.analysis.feature_set import FeatureSet

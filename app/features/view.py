@@ -22,8 +22,7 @@ from app.features.collecting import (
 from app.features.point import WORDS, facts, hover_texts, nearest
 from app.features.run_choice import need_run
 from app.shared import knobs
-from app.shared.page_links import go_to
-from app.shared.page_parts import plain_errors, show_error
+from app.shared.page_parts import go_to, plain_errors, show_error
 from app.shared.selection import Selection, select
 from app.viewer.hover import hover_thumbnails
 from app.viewer.viewer import Picture, viewer

@@ -13,9 +13,9 @@ import numpy as np
 import streamlit as st
 
 from app.shared import caches
-from app.shared.caches import PhotoKey
+from app.shared.caches import PhotoKey, changed
 from app.shared.picture_memory import kept
-from app.shared.roots import is_inside
+from app.shared.workspace import is_inside
 from cutswap.data.datasets import Category, Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet, read_scored
@@ -72,14 +72,6 @@ class Scoring:
     neighbours: int
     reweight: int
     sigma: float
-
-
-def changed(path: Path) -> int:
-    """Time of change of a file, nanoseconds; 0 where it is gone."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def scored(folder: Path, category: Category) -> ScoredSet:

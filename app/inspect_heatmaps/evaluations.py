@@ -21,6 +21,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import caches, public
+from app.shared.background import Work
 from app.shared.selection import Selection
 from app.shared.uploads import uploads_folder
 from cutswap.config import PatchCoreSettings
@@ -29,8 +30,7 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import evaluation_key
 from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.networks.backbone import Backbone
-from cutswap.utils.cache_folder import cache_folder
-from cutswap.utils.files import read_json
+from cutswap.utils.files import cache_folder, read_json
 
 SMALL = 120  # images of a category that is evaluated without asking: under half a minute
 KEPT = 12  # evaluations in the cache folder; each is 50 to 100 MB with its network
@@ -100,33 +100,6 @@ def network_of(selected: Selection) -> str:
         return str(training["backbone"])
     except (CutSwapError, LookupError, TypeError):  # loading the weights will say what is wrong
         return "resnet18"
-
-
-@dataclass
-class Work:
-    """An evaluation on its way.
-
-    Attributes:
-        stage: what it is doing.
-        done: of `total` steps of the stage.
-        total: 0 where unknown.
-        error: why it failed.
-    """
-
-    stage: str = "waiting for another evaluation to finish"
-    done: int = 0
-    total: int = 0
-    error: CutSwapError | None = None
-    thread: threading.Thread | None = None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its thread is at work."""
-        return self.thread is not None and self.thread.is_alive()
-
-    def notify(self, stage: str, done: int, total: int) -> None:
-        """Keep what the library reports."""
-        self.stage, self.done, self.total = stage, done, total
 
 
 def _is_upload(category: Category) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app.inspect_heatmaps.controls import Asked
-from app.shared.howto import command_line, data_flags, how_it_works
+from app.shared.page_parts import command_line, data_flags, how_it_works
 from app.shared.selection import PRETRAINED
 from cutswap.config import PatchCoreSettings
 from cutswap.evaluation.scored_set import ScoredSet

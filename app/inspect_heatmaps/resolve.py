@@ -14,7 +14,8 @@ import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.controls import HERE, Asked
-from app.inspect_heatmaps.evaluations import SMALL, Wanted, Work, estimate, shown_seconds, workshop
+from app.inspect_heatmaps.evaluations import SMALL, Wanted, estimate, shown_seconds, workshop
+from app.shared.background import Work
 from app.shared.knobs import set_knob
 from app.shared.page_parts import show_error
 from cutswap.errors import CutSwapError

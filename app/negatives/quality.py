@@ -11,8 +11,7 @@ import streamlit as st
 from app.negatives.draws import METHODS
 from app.shared import public
 from app.shared.caches import SaliencyKey
-from app.shared.howto import data_flags
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import data_flags, plain_errors
 from app.shared.selection import Selection
 from cutswap.analysis.negative_quality import Quality, measure_quality
 from cutswap.analysis.quality_distances import DEFECTS, GOOD

@@ -8,9 +8,8 @@ import streamlit as st
 from app.negatives.controls import DEFAULTS, controls
 from app.negatives.draws import METHODS, Drawing, Drawn, archive, draw, tally
 from app.negatives.quality import quality_section
-from app.shared.howto import command_line, how_it_works
 from app.shared.networks import Looking, fusion_flags
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.viewer.pictures import jpeg
 from app.viewer.viewer import Box, Legend, Picture, Point, viewer

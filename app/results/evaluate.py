@@ -11,13 +11,11 @@ from app.inspect_heatmaps.choices import CORESETS
 from app.inspect_heatmaps.evaluations import Wanted, estimate, network_of, shown_seconds
 from app.inspect_heatmaps.explanation import weights_flags
 from app.shared import jobs, knobs, workspace
-from app.shared.howto import data_flags
-from app.shared.page_parts import show_error
+from app.shared.page_parts import data_flags, show_error
 from app.shared.selection import Selection, found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.runs.job_log import log_tail
-from cutswap.runs.states import DONE, read_evaluation
+from cutswap.runs.states import DONE, log_tail, read_evaluation
 from cutswap.runs.status import jobs_ahead
 
 _STARTED = "results.evaluating"  # session: the folder this visitor asked for last

@@ -10,9 +10,9 @@ from app.shared import public, workspace
 from app.shared.knobs import set_knob
 from app.shared.selection import PRETRAINED, select
 from cutswap.config import PatchCoreSettings
-from cutswap.results.setups import run_of
 from cutswap.runs.find import DONE, FoundEvaluation, FoundRun, find_runs
-from cutswap.utils.cache_folder import cache_folder
+from cutswap.runs.references import run_of
+from cutswap.utils.files import cache_folder
 
 CACHED = "Inspect: "  # before the names of evaluations that lie in the cache
 

@@ -11,9 +11,7 @@ from app.results import grid as results_grid
 from app.results import open_in_inspect as results_open
 from app.results import paper as results_paper
 from app.shared import knobs, public, workspace
-from app.shared.howto import command_line, data_flags, how_it_works
-from app.shared.page_links import go_to
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import command_line, data_flags, go_to, how_it_works, plain_errors
 from app.shared.selection import current, found_runs
 from cutswap.results.export import protocol_differences, to_csv, to_markdown
 from cutswap.results.table import (

@@ -14,7 +14,6 @@ import streamlit as st
 from app.saliency import histogram as charts
 from app.shared import caches, knobs, public
 from app.shared.caches import Explained, PhotoKey, SaliencyKey
-from app.shared.howto import command_line, how_it_works
 from app.shared.networks import (
     Looking,
     class_label,
@@ -22,7 +21,7 @@ from app.shared.networks import (
     fusion_flags,
     network_controls,
 )
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.viewer.pictures import CLUSTER_COLOURS
 from app.viewer.viewer import Legend, Picture, Point, viewer

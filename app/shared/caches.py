@@ -174,3 +174,11 @@ def clusters(key: SaliencyKey, level: int, k: int) -> Clusters:
 def heat(key: SaliencyKey, level: int) -> np.ndarray:
     """(S, S, 3) uint8 of one level in the colours of the legend."""
     return colourise(explained(key).maps[level])
+
+
+def changed(path: Path) -> int:
+    """Time of change of a file, nanoseconds; 0 where it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import streamlit as st
 
+from app.shared import public
 from cutswap.errors import CutSwapError
 from cutswap.utils.missing import missing_package
 
@@ -66,3 +69,40 @@ def show_error(error: CutSwapError) -> None:
 def plain_text(text: str) -> str:
     """File names and the like may hold Markdown; they are shown as they are."""
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|$~:" else c for c in text)
+
+
+def how_it_works(text: str) -> None:
+    """Markdown with the paper's symbols and equation, folded away."""
+    with st.expander("How this works", icon=":material/school:"):
+        st.markdown(text)
+
+
+def command_line(*commands: Sequence[object], note: str = "") -> None:
+    """The exact commands that give the same numbers and pictures; they name paths of the host."""
+    if public.is_public():
+        return
+    with st.expander("Do this from the command line", icon=":material/terminal:"):
+        lines = [shlex.join(["python", "-m", "cutswap", *map(str, c)]) for c in commands]
+        st.code("\n".join(lines), language="bash", wrap_lines=True)
+        if note:
+            st.caption(note)
+
+
+def data_flags(root: Path, category: str) -> list[str]:
+    """`--data ROOT --category NAME`."""
+    return ["--data", str(root), "--category", category]
+
+
+def go_to(name: str) -> None:
+    """Open a page of `main.PAGES`; nothing happens where it is not there.
+
+    Streamlit refuses to clear parameters that are bound to the sidebar's widgets, which is what a
+    plain switch begins with; an empty set of new ones replaces them, and the widgets write theirs
+    anew.
+
+    Args:
+        name: key of the page.
+    """
+    page = st.session_state["pages"].get(name)
+    if page is not None:
+        st.switch_page(page, query_params={})

@@ -105,7 +105,7 @@ def uploads_folder(cache: Path | None = None) -> Path:
         cache: default: the user's cache folder, `saliency_cache.cache_folder()`.
     """
     if cache is None:
-        from cutswap.utils.cache_folder import cache_folder
+        from cutswap.utils.files import cache_folder
 
         cache = cache_folder()
     return cache / "uploads"

@@ -15,13 +15,14 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import public
-from app.shared.roots import is_allowed, need_allowed
 from cutswap.data.datasets import Dataset, open_dataset
 from cutswap.data.demo.render import DEMO_CATEGORIES, demo_root
 from cutswap.errors import CutSwapError
 from cutswap.runs.find import runs_folder as runs_folder  # pages ask one module where things are
-from cutswap.utils.cache_folder import cache_folder
-from cutswap.utils.files import read_json, write_json
+from cutswap.utils.files import cache_folder, read_json, write_json
+
+VARIABLE = "CUTSWAP_ROOTS"
+
 
 UPLOAD = "upload"
 DEMO = "demo"
@@ -196,3 +197,44 @@ def _safe(name: str) -> str:
     """A folder name as part of a URL key; `/` separates source and category."""
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
     return kept or "data"
+
+
+def allowed_roots() -> tuple[Path, ...] | None:
+    """The folders, or None where there is no limit."""
+    text = os.environ.get(VARIABLE, "")
+    return tuple(Path(p).expanduser().absolute() for p in text.split(os.pathsep) if p) or None
+
+
+def is_allowed(path: Path) -> bool:
+    """Whether a path lies in one of them, wherever its links lead."""
+    roots = allowed_roots()
+    return roots is None or any(is_inside(path, root) for root in roots)
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether a path is a folder or lies in it, links of both followed."""
+    try:
+        real = os.path.realpath(path)
+    except (OSError, ValueError):  # a NUL, a name too long
+        return False
+    return Path(real).is_relative_to(os.path.realpath(root))
+
+
+def need_allowed(path: Path) -> Path:
+    """The path itself.
+
+    Raises:
+        CutSwapError: it lies, or its links lead, outside the allowed roots.
+    """
+    try:
+        full = path.expanduser()
+    except RuntimeError:  # ~name of nobody here
+        full = path
+    if not is_allowed(full):
+        raise CutSwapError(
+            path.name or "the folder",
+            expected=f"a folder in one of those that {VARIABLE} names",
+            found="one outside",
+            fix="choose another, or let whoever runs the app add it",
+        )
+    return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cutswap.studies.folder import Study
-from cutswap.studies.study_missed import MissedTable, missed_tables
+from cutswap.studies.tables import MissedTable, missed_tables
 
 
 def section(study: Study, number: str) -> None:

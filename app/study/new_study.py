@@ -15,8 +15,7 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, EXTRA
 from cutswap.results.paper_tables import PAPER_TABLES
 from cutswap.studies.flags import study_arguments
-from cutswap.studies.plan import plan
-from cutswap.studies.study_settings import MAX_SEEDS, PRESETS, StudySettings
+from cutswap.studies.plan import MAX_SEEDS, PRESETS, StudySettings, plan
 
 
 def form(taken: Collection[str]) -> None:

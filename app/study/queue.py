@@ -10,8 +10,8 @@ from app.shared import jobs, workspace
 from cutswap.errors import CutSwapError
 from cutswap.runs import heartbeat
 from cutswap.runs.heartbeat import read_beat
-from cutswap.runs.job_log import log_tail
 from cutswap.runs.queue import QUEUED, Job
+from cutswap.runs.states import log_tail
 from cutswap.runs.status import jobs_ahead
 from cutswap.runs.worker import wake
 from cutswap.studies.flags import repeat_study

@@ -7,8 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import knobs, public, workspace
-from app.shared.howto import command_line, how_it_works
-from app.shared.page_parts import plain_errors, plain_text
+from app.shared.page_parts import command_line, how_it_works, plain_errors, plain_text
 from app.shared.selection import current
 from app.study import missed as study_missed_view
 from app.study import new_study as study_new

@@ -7,13 +7,13 @@ import time
 import streamlit as st
 
 from app.shared import jobs
-from app.shared.page_links import go_to
+from app.shared.page_parts import go_to
 from app.shared.selection import select
 from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
-from cutswap.runs.find import DONE, FoundRun
+from cutswap.runs.find import DONE, FoundRun, study_of
 from cutswap.runs.status import Standing
-from cutswap.studies.study_runs import resume_command, study_of
+from cutswap.studies.flags import resume_command
 from cutswap.training.flags import repeat_arguments
 
 PATIENCE = 15.0  # seconds a process gets to end after its update before force is offered

@@ -6,22 +6,30 @@ Nothing here is about a process: runs are read from their folders, finished or n
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd  # type: ignore[import-untyped] # Streamlit's own: shading needs its Styler
 import streamlit as st
 
+from app.results import open_in_inspect as results_open
 from app.shared import workspace
 from app.shared.page_parts import plain_errors, plain_text
 from app.shared.selection import found_runs
 from app.train import compare_chart as run_compare_chart
 from app.train import metrics as run_metrics
-from app.train import run_compare_table
 from cutswap.errors import CutSwapError
-from cutswap.runs.differences import flat_settings
-from cutswap.runs.find import BROKEN, DONE, FoundRun, FoundRuns
-from cutswap.runs.run_series import RunSeries
+from cutswap.results.scores import ScoreRow, scores_of_runs
+from cutswap.results.table import METRICS
+from cutswap.runs.differences import flat_settings, settings_differences
+from cutswap.runs.find import BROKEN, DONE, FoundEvaluation, FoundRun, FoundRuns
+from cutswap.runs.metrics_log import RunSeries
+
+WINDOW = 20  # updates averaged for accuracy and loss, as in a run's result
+SHADE = "background-color: rgba(230, 159, 0, 0.25)"
+_WHAT = " "  # heading of the first column
+
 
 CHOSEN = "compare.runs"  # session: names of the runs compared
 MOST = len(run_compare_chart.COLOURS)
@@ -137,7 +145,7 @@ def _draw(
         )  # fmt: skip
     _say(width, ways, by_seconds, [name for name in curves if name not in timed])
     with plain_errors("the table"):
-        run_compare_table.table(runs, curves, records, found)
+        table(runs, curves, records, found)
 
 
 def _controls(curves: Mapping[str, RunSeries]) -> tuple[int, bool]:
@@ -201,3 +209,99 @@ def _ways(record: Mapping[str, Any]) -> int:
 def _whole(value: object) -> int:
     """A count from a file that may have been edited; 0 where it is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def table(
+    runs: Sequence[FoundRun],
+    curves: Mapping[str, RunSeries],
+    records: Mapping[str, dict[str, Any]],
+    found: FoundRuns,
+) -> None:
+    """Runs as columns; above what differs, below what came out.
+
+    Args:
+        runs: at least one; the first is what the others are held against.
+        curves: by the run's name, at least one update each.
+        records: their settings.json.
+        found: everything in the runs folder, for the evaluations.
+    """
+    names = [run.name for run in runs]
+    differences = settings_differences([records[name] for name in names])
+    texts = [[d.label, *d.texts] for d in differences]
+    shades = [["", *(SHADE if t != d.texts[0] else "" for t in d.texts)] for d in differences]
+    scores = scores_of_runs(runs, (*found.evaluations, *kept_by_inspect()), found.runs)
+    results = _results(runs, curves, scores)
+    texts += results
+    shades += [[""] * (len(names) + 1) for _ in results]
+    columns = [_WHAT, *names]
+    frame = pd.DataFrame(texts, columns=columns)
+    shading = pd.DataFrame(shades, columns=columns)
+    if differences:
+        st.caption(
+            f"{_counted(len(differences))}; shaded is what is not as in {plain_text(names[0])}."
+            " Below, what came out."
+        )
+    else:
+        st.caption("The runs have the very same settings. What came out:")
+    st.dataframe(
+        frame.style.apply(lambda _: shading, axis=None), hide_index=True, width="stretch",
+        height="content",
+        column_config={
+            _WHAT: st.column_config.TextColumn(_WHAT, pinned=True, width=140),
+            **{name: st.column_config.TextColumn(name, width=115) for name in names},
+        },
+        alt=f"{len(differences)} settings that differ and {len(results)} results of"
+        f" {len(names)} runs",
+    )  # fmt: skip
+    _say_scores(scores)
+
+
+def _results(
+    runs: Sequence[FoundRun], curves: Mapping[str, RunSeries], scores: Sequence[ScoreRow]
+) -> list[list[str]]:
+    def row(label: str, cell: Callable[[FoundRun, RunSeries], str]) -> list[str]:
+        return [label, *(cell(run, curves[run.name]) for run in runs)]
+
+    rows = [
+        row("updates", lambda run, c: f"{c.steps[-1]} of {run.steps or '?'}"),
+        row(f"accuracy, last {WINDOW}", lambda _, c: f"{c.accuracy[-WINDOW:].mean():.3f}"),
+        row(f"loss, last {WINDOW}", lambda _, c: f"{c.loss[-WINDOW:].mean():.3f}"),
+        row("samples a second", lambda _, c: "–" if c.seconds is None else f"{c.speed.mean():.1f}"),
+    ]
+    for score in scores:
+        figures = score.figures
+        mark = f" ({score.number})" if _are_several(scores) else ""
+        cells = [figures[run.name].text() if run.name in figures else "–" for run in runs]
+        rows.append([METRICS[score.metric] + mark, *cells])
+    return rows
+
+
+def _are_several(scores: Sequence[ScoreRow]) -> bool:
+    return len({score.number for score in scores}) > 1
+
+
+def _say_scores(scores: Sequence[ScoreRow]) -> None:
+    """How the figures of the table were measured: too long for its first column."""
+    if not scores:
+        return
+    said = scores[0].about
+    if _are_several(scores):
+        every = {s.number: f"({s.number}) {s.about}, {s.root}" for s in scores}
+        said = "; ".join(every.values())
+    spread = any(f.std is not None for score in scores for f in score.figures.values())
+    st.caption(
+        f"AUROC on real defects, {plain_text(said)}."
+        + (" Several seeds: mean ± sample standard deviation." if spread else "")
+    )
+
+
+def _counted(count: int) -> str:
+    return "1 setting differs" if count == 1 else f"{count} settings differ"
+
+
+def kept_by_inspect() -> tuple[FoundEvaluation, ...]:
+    """Evaluations in the cache; none where that cannot be listed, which other pages say."""
+    try:
+        return results_open.cached_evaluations()
+    except CutSwapError:
+        return ()

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from cutswap.runs.run_series import RunSeries, centred_mean, outline_of
+from cutswap.runs.metrics_log import RunSeries, centred_mean, outline_of
 
 # Okabe and Ito's without yellow, which white swallows; a dash tells runs apart without colour.
 COLOURS = (

@@ -8,12 +8,10 @@ import streamlit as st
 
 from app.results import open_in_inspect as results_open
 from app.shared import jobs, public, workspace
-from app.shared.page_links import go_to
-from app.shared.page_parts import plain_text, show_error
+from app.shared.page_parts import go_to, plain_text, show_error
 from app.shared.selection import found_runs
-from app.train.compare import CHOSEN
+from app.train.compare import CHOSEN, kept_by_inspect
 from app.train.form import SHOWN
-from app.train.run_compare_table import kept_by_inspect
 from cutswap.errors import CutSwapError
 from cutswap.runs.edits import IsBusy, contents, delete_run, rename_run
 from cutswap.runs.find import DONE, FoundEvaluation, FoundRun

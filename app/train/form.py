@@ -10,8 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app.shared import jobs, workspace
-from app.shared.howto import command_line
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import command_line, plain_errors
 from app.shared.selection import Selection, found_runs
 from app.train import estimate as run_estimate
 from cutswap.config import (
@@ -26,7 +25,7 @@ from cutswap.data.problems import find_problems
 from cutswap.errors import CutSwapError
 from cutswap.runs.devices import device_choices
 from cutswap.runs.edits import NAME
-from cutswap.runs.job_log import log_file
+from cutswap.runs.states import log_file
 from cutswap.training.flags import finetune_arguments
 
 SHOWN = "train.shown"  # session: the run whose progress is on the screen

@@ -18,10 +18,9 @@ from app.train.estimate import duration
 from app.train.seen import seen
 from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
-from cutswap.runs.find import BROKEN, DONE, FoundRun
-from cutswap.runs.job_log import log_tail
+from cutswap.runs.find import BROKEN, DONE, FoundRun, mark_of
+from cutswap.runs.states import log_tail
 from cutswap.runs.status import Standing
-from cutswap.studies.study_runs import mark_of
 
 EVERY = 2.0  # seconds between looks at a run at work; an update takes about as long on a CPU
 ICONS = {

@@ -10,17 +10,15 @@ from __future__ import annotations
 import streamlit as st
 
 from app.shared import jobs, workspace
-from app.shared.howto import command_line
 from app.shared.memory import freeze_modules
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import command_line, plain_errors
 from app.shared.selection import found_runs
 from app.train import edits as run_edits_view
 from app.train.actions import command_of
 from app.train.form import SHOWN
 from app.train.panel import ago, panel, words
-from cutswap.runs.find import FoundRun
+from cutswap.runs.find import FoundRun, mark_of
 from cutswap.runs.status import Standing
-from cutswap.studies.study_runs import mark_of
 
 EVERY = 4.0  # seconds between looks at the list; the chosen run is looked at more often
 _WORDS = "train.words"  # session: the states that the page as it stands was drawn for

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from app.shared import jobs, public
-from app.shared.howto import how_it_works
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.train import compare as run_compare
 from app.train.form import form

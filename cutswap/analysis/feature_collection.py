@@ -27,6 +27,7 @@ from cutswap.analysis.feature_set import (
     FeatureSet,
 )
 from cutswap.analysis.feature_settings import FeatureSettings
+from cutswap.config import FineTuningSettings
 from cutswap.data.images import read_photo, resize_photo, to_image
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.data.records import Category, Record
@@ -35,7 +36,7 @@ from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.runs.folder import START_AGAIN, RunFolder
 from cutswap.training.finetuner import Phi
-from cutswap.training.finetuning import FineTuningSettings, build_samples, tuned_backbone
+from cutswap.training.finetuning import build_samples, tuned_backbone
 from cutswap.training.flags import recorded_data
 from cutswap.utils.devices import choose_device
 from cutswap.utils.files import read_json

@@ -1,10 +1,21 @@
-"""Flags that several commands share, and the numbers they take; torch is not needed for them."""
+"""What several commands share: flags, the numbers they take, and what is printed.
+
+Figures go to standard output, remarks to standard error. Nothing here loads torch.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from cutswap.config import SaliencySettings, TrainingSettings
+from cutswap.data.loading import CheckedCategory, check_category
+from cutswap.data.records import Problem
+from cutswap.flags import SALIENCY_NAMES, add_flags
+from cutswap.utils.progress import Bars
 
 
 def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
@@ -53,3 +64,99 @@ def add_skip_bad(parser: argparse.ArgumentParser) -> None:
         "--skip-bad", action="store_true",
         help="go on without unusable files and record which (default: refuse)",
     )  # fmt: skip
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Fine-tuning settings of `reproduce`, `sweep` and `tune`; what they vary has no flag."""
+    add_flags(parser, TrainingSettings, skip=("augment", "levels"))
+    add_flags(
+        parser, SaliencySettings, skip=("image_size", "fusion"), prefix="saliency-",
+        names=SALIENCY_NAMES,
+    )  # fmt: skip
+    from cutswap.evaluation.detector_settings import DetectorSettings
+
+    add_flags(parser, DetectorSettings, skip=("image_size",), prefix="detector-")
+
+
+def checked_category(
+    options: argparse.Namespace, bars: Bars, *, is_told: bool = True
+) -> CheckedCategory:
+    """Open and check it.
+
+    Args:
+        options: with data, category and skip_bad.
+        bars: one of them moves.
+        is_told: say how many files were left out; of several processes one does.
+
+    Raises:
+        CutSwapError: no such data, or unusable files.
+    """
+    checked = check_category(
+        options.data, options.category, skip_bad=options.skip_bad,
+        progress=lambda done, total: bars("checking images", done, total),
+    )  # fmt: skip
+    if is_told:
+        say_left_out(len(checked.left_out))
+    return checked
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """One line of figures for the screen; `-` for what the data cannot tell."""
+
+    def shown(name: str) -> str:
+        value = summary[name]
+        return "-" if value is None else f"{value:.3f}"
+
+    return (
+        f"image AUROC {shown('image_auroc')}, pixel AUROC {shown('pixel_auroc')},"
+        f" AUPRO {shown('aupro')}, F1-max {shown('f1_max')} at {summary['threshold']:.4g};"
+        + (f" bank {summary['bank_size']}," if "bank_size" in summary else "")
+        + f" {summary['seconds']:.1f} s"
+    )
+
+
+def say_missed(missed: dict[str, Any]) -> None:
+    """Recall by type and by area, below the figures."""
+    from cutswap.evaluation.missed import over_seeds
+
+    print("defects found at that threshold, 95% intervals:")
+    kinds = [r for kind in ("by_type", "by_area", "alarms") for r in over_seeds([missed], kind)]
+    width = max(len(r.name) for r in kinds)
+    for one in kinds:
+        print(f"  {one.name:<{width}}  {one.text()}")
+
+
+def record_of(problem: Problem) -> dict[str, Any]:
+    """A problem as JSON values."""
+    return {
+        "path": str(problem.path),
+        "kind": problem.kind,
+        "message": problem.message,
+        "fatal": problem.fatal,
+    }
+
+
+def say_problem(problem: Problem) -> None:
+    """One line of it."""
+    print(f"  {'BAD ' if problem.fatal else 'note'} {problem.path}: {problem.message}")
+
+
+def say(text: str) -> None:
+    """A remark, beside the figures."""
+    print(text, file=sys.stderr)
+
+
+def say_weights(sentence: str, name: str) -> None:
+    """Where a network's weights come from."""
+    say(f"{name}: {sentence}")
+
+
+def say_left_out(count: int) -> None:
+    """How many files were not used, where there are any."""
+    if count:
+        print(f"left out {count} unusable files; the result lists them", file=sys.stderr)
+
+
+def tick(bars: Bars, stage: str) -> Callable[[int, int], None]:
+    """A progress callback that moves a stage's bar."""
+    return lambda done, total: bars(stage, done, total)

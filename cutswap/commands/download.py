@@ -26,7 +26,20 @@ from cutswap.utils.files import sha256_of
 from cutswap.utils.progress import Bars
 
 
-def download(options: argparse.Namespace) -> dict[str, Any]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `download`."""
+    parser.add_argument("name", choices=("visa", "mvtec"), help="which data set")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to unpack into")
+    parser.add_argument("--accept-licence", action="store_true",
+                        help="you have read the licence that the command shows")  # fmt: skip
+    parser.add_argument("--archive", type=Path, metavar="PATH",
+                        help="an archive fetched by hand; of mvtec also its folder")  # fmt: skip
+    parser.add_argument("--sha256", metavar="HEX", help="what its archive must hash to [the pin]")
+    parser.add_argument("--url", help="another address of VisA's archive [the publisher's]")
+    parser.add_argument("--keep-archive", action="store_true", help="do not delete it afterwards")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """Do what was asked; exit status 1 where counts are not the published ones."""
     if options.sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", options.sha256):
         raise CutSwapError(

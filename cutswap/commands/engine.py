@@ -50,4 +50,52 @@ def _wants_workers(options: argparse.Namespace) -> bool:
     """A study with one process computes in its own."""
     if getattr(options, "engine", None) != "local" or options.plan:
         return False
-    return options.run == "sweep" or options.processes > 1
+    return options.command == "sweep" or options.processes > 1
+
+
+def add_engine_flags(parser: argparse.ArgumentParser) -> None:
+    """Who computes: of `sweep` and `reproduce`."""
+    group = parser.add_argument_group("engine")
+    group.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="processes of this machine, or a Ray cluster (pip install 'cutswap[ray]') [local]",
+    )
+    group.add_argument(
+        "--processes",
+        type=int,
+        choices=range(1, 257),
+        default=1,
+        metavar="N",
+        help="processes of local at once, 1 to 256 [1]",
+    )
+    group.add_argument(
+        "--threads",
+        type=int,
+        choices=range(1, 257),
+        default=1,
+        metavar="N",
+        help="torch's, a worker; results agree to the last bit only for equal numbers [1]",
+    )
+    group.add_argument(
+        "--retries",
+        type=int,
+        choices=range(11),
+        default=2,
+        metavar="N",
+        help="further attempts of a failed cell, 0 to 10 [2]",
+    )
+    group.add_argument(
+        "--address",
+        default="auto",
+        metavar="WHERE",
+        help="of the Ray cluster: auto, host:port or ray://host:port [auto]",
+    )
+    group.add_argument("--cpus", type=float, default=1.0, help="cores a cell takes of Ray [1]")
+    group.add_argument(
+        "--gpus",
+        type=float,
+        default=0.0,
+        help="GPUs a cell takes of Ray; 0.25 lets four share one [0]",
+    )

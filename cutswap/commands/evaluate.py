@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from cutswap.commands.command_data import checked_category
-from cutswap.commands.command_words import describe, say_missed, say_weights
+from cutswap.commands.common import (
+    add_data,
+    add_seed_and_out,
+    add_skip_bad,
+    checked_category,
+    describe,
+    say_missed,
+    say_weights,
+)
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.flags import settings_from
+from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 
 
-def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `evaluate`."""
+    add_data(parser)
+    add_skip_bad(parser)
+    parser.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
+    parser.add_argument("--weights", help="its weights, without --run [embedded]")
+    parser.add_argument("--run", dest="run_folder", type=Path, metavar="RUN",
+                        help="folder of a finished finetune run")  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
+    add_seed_and_out(parser, "folder to write")
+    add_flags(parser, PatchCoreSettings)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """PatchCore on a category, with a network or a run's tuned one."""
     from cutswap.evaluation.evaluate import evaluate as run_evaluation
     from cutswap.evaluation.evaluate import write_evaluation
@@ -43,31 +64,6 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         checked = checked_category(options, bars)
         found = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
         write_evaluation(found, options.out, notify=bars)
-    print(describe(found.summary))
-    say_missed(found.summary["missed"])
-    return {**found.summary, "out": str(options.out)}
-
-
-def evaluate_anomalib(options: argparse.Namespace) -> dict[str, Any]:
-    """Another detector on a category, by anomalib's networks and our figures."""
-    from cutswap.evaluation.anomalib_models import need_anomalib
-    from cutswap.evaluation.detector_settings import DetectorSettings
-    from cutswap.evaluation.detectors import evaluate_detector, write_detector
-    from cutswap.networks.backbone import load_backbone
-    from cutswap.utils.devices import choose_device
-
-    need_out(options.out)
-    need_anomalib()
-    settings = settings_from(options, DetectorSettings)
-    device = str(choose_device(options.device))
-    backbone = load_backbone(options.backbone, options.weights, device=device, seed=options.seed)
-    say_weights(backbone.report.sentence(), backbone.name)
-    with Bars(options.quiet) as bars:
-        checked = checked_category(options, bars)
-        found = evaluate_detector(
-            checked, options.detector, backbone, settings, seed=options.seed, notify=bars
-        )
-        write_detector(found, options.out)
     print(describe(found.summary))
     say_missed(found.summary["missed"])
     return {**found.summary, "out": str(options.out)}

@@ -1,86 +1,43 @@
-"""The features command: points, figures and the features themselves into a folder."""
+"""`python -m cutswap features`: what a finished run has learnt, before and after."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
-from cutswap.analysis.feature_collection import Notify, collect_features, recorded_category
-from cutswap.analysis.feature_projection import points_csv, project
-from cutswap.analysis.feature_separation import FeatureFigures, figures
-from cutswap.analysis.feature_set import write_features
-from cutswap.analysis.feature_settings import FeatureSettings
-from cutswap.data.loading import check_category
-from cutswap.runs.folder import RunFolder
-from cutswap.utils.files import write_json, write_text
-
-POINTS, FIGURES = "points.csv", "figures.json"
+from cutswap.commands.common import add_seed_and_out
+from cutswap.flags import add_flags, settings_from
+from cutswap.utils.files import need_out
+from cutswap.utils.progress import Bars
 
 
-def write_feature_report(
-    run: RunFolder,
-    settings: FeatureSettings,
-    out: Path,
-    *,
-    data: Path | None = None,
-    seed: int = 0,
-    notify: Notify | None = None,
-) -> dict[str, Any]:
-    """Look at a finished run's features and write points.csv, figures.json and the features.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `features`."""
+    parser.add_argument("--run", dest="run_folder", type=Path, required=True, metavar="RUN",
+                        help="folder of a finished finetune run")  # fmt: skip
+    parser.add_argument("--data", type=Path, metavar="ROOT",
+                        help="its data set, if that has moved [as recorded]")  # fmt: skip
+    add_seed_and_out(parser, "folder to write")
+    from cutswap.analysis.feature_settings import FeatureSettings
 
-    Args:
-        run: a finished fine-tuning run.
-        settings: draws, projection, folds and resamples.
-        out: folder to write.
-        data: where its data set lies now; default: where the run found it.
-        seed: of folds, resamples and t-SNE; the draws have the run's own.
-        notify: called with (stage, done, total).
-
-    Returns:
-        What figures.json holds.
-
-    Raises:
-        CutSwapError: anything about the run, its photos or the folder that stands in the way.
-    """
-    if data is None:
-        checked = recorded_category(run, notify)
-    else:
-        name = run.settings().get("data", {}).get("name")
-        checked = check_category(data, name, skip_bad=False)
-    features = collect_features(run, checked, settings, notify)
-    projection = project(features, settings, seed)
-    found = figures(features, settings, seed)
-    result = {
-        "settings": settings.to_dict(),
-        "seed": seed,
-        "about": features.about,
-        "points": {kind: int(features.where(kind).sum()) for kind in _kinds(features.points)},
-        "fitted_on": projection.fitted_on,
-        "axes": {"before": projection.axes_before, "after": projection.axes_after},
-        "figures": found.to_dict(),
-        "answer": found.answer(),
-        "doubt": found.doubt,
-    }
-    write_features(features, out)
-    write_text(out / POINTS, points_csv(features, projection))
-    write_json(out / FIGURES, result)
-    return {**result, "summary": summary(found)}
+    add_flags(parser, FeatureSettings)
 
 
-def summary(found: FeatureFigures) -> str:
-    """One line of figures for the screen; `-` for what cannot be told."""
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Features of a finished run before and after tuning: points, figures, one line."""
+    from cutswap.analysis.feature_report import write_feature_report
+    from cutswap.analysis.feature_settings import FeatureSettings
+    from cutswap.runs.folder import RunFolder
 
-    def shown(name: str) -> str:
-        value = getattr(found, name)
-        return "-" if value is None else value.text()
-
-    called = ", ".join(f"{name} {share.text()}" for name, share in found.called.items()) or "-"
-    return (
-        f"fakes told apart {shown('fakes_before')} before, {shown('fakes_after')} after;"
-        f" real defects by that line, AUROC {shown('real_before')} before,"
-        f" {shown('real_after')} after; by the head {shown('head')}; called defective: {called}"
-    )
-
-
-def _kinds(points: Any) -> list[str]:
-    return list(dict.fromkeys(p.kind for p in points))
+    need_out(options.out)
+    with Bars(options.quiet) as bars:
+        result = write_feature_report(
+            RunFolder(options.run_folder), settings_from(options, FeatureSettings), options.out,
+            data=options.data, seed=options.seed, notify=bars,
+        )  # fmt: skip
+    print(result["summary"])
+    print(f"{result['answer']} Points and figures in {options.out}")
+    for note in filter(None, [*result["about"]["notes"], result["about"]["head"], result["doubt"]]):
+        print(f"  note: {note}")
+    return {**result, "out": str(options.out)}

@@ -5,33 +5,54 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cutswap.commands.parser import parse
 from cutswap.errors import CutSwapError
 from cutswap.runs.devices import device_for
-from cutswap.runs.find import BROKEN, DONE, read_run, runs_folder
-from cutswap.runs.job_log import log_tail
+from cutswap.runs.find import BROKEN, DONE, is_study, mark_of, read_run, runs_folder, study_of
 from cutswap.runs.queue import Job, JobQueue
-from cutswap.runs.states import FoundRun
+from cutswap.runs.states import FoundRun, log_tail
 from cutswap.runs.status import FAILED, RESUMABLE, jobs_ahead, standing, standings
 from cutswap.runs.worker import wake
+from cutswap.studies.flags import resume_command, study_as_run
 from cutswap.studies.folder import find_studies
-from cutswap.studies.study_runs import is_study, mark_of, resume_command, study_as_run, study_of
 from cutswap.training.flags import repeat_arguments
 
 QUEUEABLE = ("finetune", "evaluate", "reproduce")  # commands with an --out
 _EVERY = 1.0  # seconds between looks while following
 
 
-def jobs(options: argparse.Namespace) -> dict[str, Any]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`list`, `add`, `follow`, `stop` and `resume`, each with its own."""
+    # A command to queue brings flags of its own, which only REMAINDER leaves alone.
+    actions = parser.add_subparsers(metavar="ACTION", dest="action")
+    _runs(parser)
+    parser.set_defaults(action="list", runs=None)
+    listed = actions.add_parser("list", help="all runs and how they stand (the default)")
+    add = actions.add_parser("add", help="queue a finetune, evaluate or reproduce command")
+    add.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
+    _runs(listed)
+    for name, about in (
+        ("follow", "say how a run goes until it is at rest"),
+        ("stop", "take a run out of the queue, or end it after its update"),
+        ("resume", "queue a stopped or interrupted run again"),
+    ):
+        action = actions.add_parser(name, help=about)
+        action.add_argument("name", metavar="RUN", help="its name in the runs folder")
+        _runs(action)
+        if name == "stop":
+            action.add_argument("--force", action="store_true", help="kill it at once")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """Do what was asked of the queue."""
     folder = runs_folder(options.runs)
     queue = JobQueue(folder)
     result: dict[str, Any]
     if options.action == "add":
-        result = _add(queue, options.words, options.parse)
+        result = _add(queue, options.words)
     elif options.action == "resume":
         result = resume(queue, _run(folder, options.name))
     elif options.action == "stop":
@@ -91,9 +112,7 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
     return _queued(queue, run, command, device)
 
 
-def _add(
-    queue: JobQueue, words: list[str], parse: Callable[[list[str]], argparse.Namespace]
-) -> dict[str, Any]:
+def _add(queue: JobQueue, words: list[str]) -> dict[str, Any]:
     words = words[1:] if words[:1] == ["--"] else words
     if not words or words[0] not in QUEUEABLE:
         raise CutSwapError(
@@ -104,7 +123,7 @@ def _add(
         )
     options = parse(words)  # refuses unknown flags now, not at night
     if words[0] == "finetune":
-        from cutswap.training.finetuning_flags import finetuning_settings
+        from cutswap.training.flags import finetuning_settings
 
         device = finetuning_settings(options).training.device
     elif words[0] == "reproduce":
@@ -204,3 +223,9 @@ def _run(folder: Path, name: str) -> Path:
         name, expected=f"a run in {folder}", found="none of that name",
         fix="see the list: python -m cutswap jobs",
     )  # fmt: skip
+
+
+def _runs(parser: argparse.ArgumentParser) -> None:
+    # Suppressed: an action's default must not undo what stands before it.
+    parser.add_argument("--runs", type=Path, metavar="DIR", default=argparse.SUPPRESS,
+                        help="runs folder [$CUTSWAP_RUNS, or runs]")  # fmt: skip

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from cutswap.commands.command_data import checked_category
-from cutswap.flags import settings_from
+from cutswap.commands.common import add_data, add_skip_bad, checked_category
+from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 
 
-def quality(options: argparse.Namespace) -> dict[str, Any]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `quality`."""
+    add_data(parser)
+    add_skip_bad(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    from cutswap.analysis.quality_settings import QualitySettings
+
+    add_flags(parser, QualitySettings)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure a category's negatives; a table, CSV and JSON."""
     from cutswap.analysis.negative_quality import measure_quality
     from cutswap.analysis.quality_settings import QualitySettings

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
+from cutswap.commands.common import add_recipe, add_skip_bad, count
 from cutswap.commands.engine import engine_of
-from cutswap.evaluation.detector_settings import detector_names
 from cutswap.studies.estimate import plan_text, time_left
-from cutswap.studies.flags import study_settings
 from cutswap.studies.folder import DONE, FAILED, PlannedCell, Study, read_study
-from cutswap.studies.plan import table_numbers
-from cutswap.studies.report import write_reports
-from cutswap.studies.run import prepare, run_study, run_study_on
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
@@ -21,8 +18,42 @@ from cutswap.utils.signals import stop_on_signals
 STOPPED = 130  # exit status of a study that was asked to stop
 
 
-def reproduce(options: argparse.Namespace) -> dict[str, Any]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `reproduce`: what to repeat, where, by whom, and the recipe."""
+    from cutswap.commands.engine import add_engine_flags
+    from cutswap.studies.plan import PRESETS
+
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="ROOT",
+        help="MVTec AD or VisA folder, or one category's folder",
+    )  # fmt: skip
+    parser.add_argument("--table", required=True, metavar="N",
+                        help="1 to 8, several with commas, or all")  # fmt: skip
+    parser.add_argument("--categories", default="", metavar="C,C,...",
+                        help="categories, with commas [all of ROOT]")  # fmt: skip
+    parser.add_argument("--seeds", type=count, default=3, help="seeds a cell, from 0 on [3]")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
+                        help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values())
+                        + "; the flags below change it [laptop]")  # fmt: skip
+    parser.add_argument("--detectors", nargs="+", default=[], metavar="D",
+                        help="others beside ours in Tables 1 to 4: stfpm, padim, draem; by the"
+                        " optional extra cutswap[anomalib]")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="print the plan and end")
+    add_skip_bad(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="study folder; the same command goes on where it ended")  # fmt: skip
+    add_engine_flags(parser)
+    add_recipe(parser)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """Compute what is missing; exit status 1 where a cell failed, 130 where it was stopped."""
+    from cutswap.evaluation.detector_settings import detector_names
+    from cutswap.studies.flags import study_settings
+    from cutswap.studies.plan import table_numbers
+    from cutswap.studies.report import write_reports
+    from cutswap.studies.run import prepare, run_study, run_study_on
+
     need_out(options.out)
     tables = table_numbers(options.table)
     categories = [name.strip() for name in options.categories.split(",") if name.strip()]

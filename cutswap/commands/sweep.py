@@ -1,21 +1,20 @@
-"""`python -m cutswap sweep`: refuse what is wrong, say the plan, compute, say what came out."""
+"""`python -m cutswap sweep`: refuse what is wrong, say the plan, compute, say what came out.
+
+The sweep's modules load torch, which takes two seconds; they are imported once the flags are read,
+while the workers load it too.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
-from cutswap.commands.engine import engine_of
-from cutswap.config import PatchCoreSettings
+from cutswap.commands.common import add_recipe, add_skip_bad, count
+from cutswap.commands.engine import add_engine_flags, engine_of
+from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.studies.cells import weights_of
-from cutswap.studies.flags import study_settings
-from cutswap.studies.study_settings import MAX_SEEDS
-from cutswap.sweeps.grid import read_grid
-from cutswap.sweeps.store import FolderStore, need_store, open_store
-from cutswap.sweeps.sweep import plan_sweep, run_sweep, table_of, to_csv
-from cutswap.training.finetuning import FineTuningSettings
 from cutswap.utils.files import need_out, write_text
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
@@ -23,10 +22,37 @@ from cutswap.utils.signals import stop_on_signals
 STOPPED = 130  # exit status of a sweep that was asked to stop
 
 
-def sweep(options: argparse.Namespace) -> dict[str, Any]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `sweep`: the grid, where its results go, by whom, and the recipe."""
+    from cutswap.commands.sweep import add_sweep_flags
+    from cutswap.studies.plan import PRESETS
+
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="ROOT",
+        help="MVTec AD or VisA folder, or one category's folder",
+    )  # fmt: skip
+    parser.add_argument("--categories", default="", metavar="C,C,...",
+                        help="categories, with commas [all of ROOT]")  # fmt: skip
+    parser.add_argument("--seeds", type=count, default=3, help="seeds a cell, from 0 on [3]")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
+                        help="recipe that grid and flags change [laptop]")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="print the plan and end")
+    add_skip_bad(parser)
+    add_sweep_flags(parser)
+    add_recipe(parser)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """Compute what is missing; exit status 1 where a cell failed, 130 where it was stopped."""
+    from cutswap.studies.flags import study_settings
+    from cutswap.studies.plan import MAX_SEEDS
+    from cutswap.sweeps.grid import read_grid
+    from cutswap.sweeps.identity import weights_of
+    from cutswap.sweeps.store import FolderStore, need_store, open_store
+    from cutswap.sweeps.sweep import plan_sweep, run_sweep, to_csv
+
     settings = study_settings(options)
-    weights = weights_of(settings)
+    weights = weights_of(settings.training, settings.saliency)
     points = read_grid(options.grid, weights.levels)
     if options.seeds > MAX_SEEDS:
         raise CutSwapError(
@@ -91,6 +117,8 @@ def _figures(line: dict[str, Any]) -> str:
 
 
 def _result(plan: Any, store: Any, computed: int) -> dict[str, Any]:
+    from cutswap.sweeps.sweep import table_of
+
     records = {i: store.read(f"cells/{i}") or {} for i in plan.specs}
     failed = [r for r in records.values() if r.get("state") == "failed"]
     return {
@@ -100,3 +128,36 @@ def _result(plan: Any, store: Any, computed: int) -> dict[str, Any]:
         "table": table_of(plan, store),
         "exit_status": int(bool(failed)),
     }  # fmt: skip
+
+
+def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
+    """What `sweep` has beside the recipe's flags."""
+    parser.add_argument(
+        "--grid",
+        nargs="*",
+        default=[],
+        metavar="NAME=VALUES",
+        help="axes, for example k=1..6 layers=4,16+30 augment=cutswap,nsa;"
+        " several values of one setting are joined by +",
+    )
+    parser.add_argument(
+        "--coreset",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="share of patches kept in the bank, where the grid does not say [0.01]",
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="STORE",
+        help="folder or URL (s3://bucket/name) of the results; the same command"
+        " goes on where it ended",
+    )
+    parser.add_argument(
+        "--keep-runs",
+        type=Path,
+        metavar="DIR",
+        help="keep tuned networks here, a folder all workers see [none is kept]",
+    )
+    add_engine_flags(parser)

@@ -5,22 +5,53 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from cutswap.commands.tune_space import read_space
+from cutswap.commands.common import add_data, add_recipe, add_skip_bad, count, seed
+from cutswap.config import FineTuningSettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
-from cutswap.studies.cells import weights_of
 from cutswap.studies.flags import study_settings
+from cutswap.sweeps.identity import weights_of
 from cutswap.sweeps.store import need_store, open_store
-from cutswap.sweeps.tuning import FAILED, TUNE, run_tuning
-from cutswap.training.finetuning import FineTuningSettings
+from cutswap.sweeps.tuning import COMBINATIONS, FAILED, TUNE, Space, run_tuning
 from cutswap.utils.signals import stop_on_signals
 
 STOPPED = 130
 
 
-def tune(options: argparse.Namespace) -> dict[str, Any]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `tune`: how long and where to search, and the recipe."""
+    from cutswap.studies.plan import PRESETS
+
+    parser.description = (
+        "Search K, layers, patch size and learning rate with Optuna. The score of a trial is the"
+        " AUROC on synthetic negatives of good photos held out from training, never the test"
+        " AUROC: settings chosen by that would be fitted to the test set's own defects, and its"
+        " figure would promise what new defects do not keep."
+    )
+    add_data(parser)
+    add_skip_bad(parser)
+    parser.add_argument("--trials", type=count, default=30, help="in all, earlier ones too [30]")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
+                        help="recipe that the flags change [laptop]")  # fmt: skip
+    parser.add_argument("--seed", type=seed, default=0, help="of search, split and draws [0]")
+    parser.add_argument("--out", required=True, metavar="STORE",
+                        help="folder or URL of the trials; the same command goes on")  # fmt: skip
+    group = parser.add_argument_group("where to search, ends included")
+    group.add_argument("--search-k", metavar="LOW,HIGH", help="clusters [1,8]")
+    group.add_argument("--search-layers", metavar="SET,SET,...",
+                       help="sets of saliency levels, as 4,16+30 [Table VII's]")  # fmt: skip
+    group.add_argument("--search-area", metavar="LOW,HIGH",
+                       help="largest patch area, a share of the image [0.05,0.3]")  # fmt: skip
+    group.add_argument("--search-rate", metavar="LOW,HIGH",
+                       help="learning rate, on a logarithmic scale [0.003,0.1]")  # fmt: skip
+    add_recipe(parser)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """Search for settings; exit status 130 where it was stopped."""
     if importlib.util.find_spec("optuna") is None:
         raise CutSwapError(
@@ -28,7 +59,7 @@ def tune(options: argparse.Namespace) -> dict[str, Any]:
             fix="pip install 'cutswap[tune]'",
         )  # fmt: skip
     settings = study_settings(options)
-    levels = weights_of(settings).levels
+    levels = weights_of(settings.training, settings.saliency).levels
     base = FineTuningSettings(settings.training, settings.saliency)
     space = read_space(
         base, levels, k=options.search_k, layers=options.search_layers,
@@ -66,3 +97,83 @@ def tune(options: argparse.Namespace) -> dict[str, Any]:
         print("stopped; the same command goes on from here", file=sys.stderr)
         result["exit_status"] = STOPPED
     return result
+
+
+def read_space(
+    base: FineTuningSettings,
+    levels: Sequence[str],
+    *,
+    k: str | None = None,
+    layers: str | None = None,
+    area: str | None = None,
+    rate: str | None = None,
+) -> Space:
+    """The default space, with what was typed in its place.
+
+    Args:
+        base: common settings, which tell what is in range.
+        levels: names of the saliency levels there are.
+        k: `low,high` of the clusters, ends included.
+        layers: sets of levels, with commas; levels of a set are joined by `+`.
+        area: `low,high` of the largest patch area, a share of the image.
+        rate: `low,high` of the learning rate.
+
+    Raises:
+        CutSwapError: values out of range, all of them listed.
+    """
+    problems = list[str]()
+    sets = tuple("+".join(levels[i] for i in c if i < len(levels)) for c in COMBINATIONS)
+    if layers is not None:
+        sets = tuple(part.strip() for part in layers.split(","))
+        known = {*levels, "fused"}
+        for part in sets:
+            names = part.split("+")
+            if not set(names) <= known or len(set(names)) < len(names):
+                problems.append(
+                    f"--search-layers {part!r}: expected some of {', '.join([*levels, 'fused'])},"
+                    " each once, joined by +"
+                )
+    default = Space(layers=tuple(dict.fromkeys(filter(None, sets))))
+    ends: dict[str, Any] = {}
+    for flag, name, text, kind in (
+        ("k", "k", k, int), ("area", "patch", area, float), ("rate", "rate", rate, float)
+    ):  # fmt: skip
+        if text is None:
+            continue
+        try:
+            low, high = map(kind, text.split(","))
+        except (ValueError, OverflowError):
+            noun = "whole numbers" if kind is int else "numbers"
+            problems.append(f"--search-{flag} {text}: expected two {noun}, low,high")
+            continue
+        if not low <= high:
+            problems.append(f"--search-{flag} {text}: expected the lower one first")
+            continue
+        ends[name] = (low, high)
+        for end in (low, high):
+            try:
+                _checked(base, default, name, end)
+            except CutSwapError as error:
+                problems.append(f"--search-{flag} {text}: expected {error.expected}")
+                break
+    if problems:
+        raise CutSwapError(
+            "tune", expected="ranges that settings allow",
+            found="\n  ".join([f"{len(problems)} problem{'s' * (len(problems) > 1)}:", *problems])
+            + "\n",
+            fix="correct them all; nothing was started",
+        )  # fmt: skip
+    return replace(default, **ends)
+
+
+def _checked(base: FineTuningSettings, space: Space, name: str, end: float) -> None:
+    """Refuse a value no trial could have; the other settings decide nothing here.
+
+    Raises:
+        CutSwapError: out of range.
+    """
+    values = {
+        "k": space.k[0], "patch": max(space.patch[1], base.negatives.area[0]),
+        "learning_rate": space.rate[0], "layers": "4",
+    }  # fmt: skip
+    space.applied({**values, {"rate": "learning_rate"}.get(name, name): end}, base)

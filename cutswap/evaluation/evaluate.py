@@ -29,8 +29,8 @@ from cutswap.evaluation.metrics import Metrics, summarise
 from cutswap.evaluation.missed import missed_defects
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
-from cutswap.runs.folder import environment
 from cutswap.utils.csv_text import guarded
+from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json, write_text, write_with
 from cutswap.utils.overlays import blend, colourise, outline
 

@@ -21,9 +21,8 @@ from cutswap.config import PatchCoreSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.records import GOOD, Category, Record
 from cutswap.errors import CutSwapError
-from cutswap.runs.states import is_own_file
 from cutswap.utils.csv_text import unguarded
-from cutswap.utils.files import read_json
+from cutswap.utils.files import is_own_file, read_json
 
 RESULT, SCORES, HEATMAPS, BANK = "result.json", "scores.csv", "heatmaps.npy", "bank.safetensors"
 COLUMNS = ("image", "defect", "is_defective", "score")

@@ -17,11 +17,10 @@ from cutswap.errors import CutSwapError
 from cutswap.negatives.anchors import Point, Size, Tally, draw_corner, draw_pair
 from cutswap.negatives.color_jitter import draw_jitter
 from cutswap.negatives.foreground import draw_places
-from cutswap.negatives.geometry import clipped, patch_size, scar_size
+from cutswap.negatives.geometry import clipped, fitting_angle, patch_size, scar_size
 from cutswap.negatives.painting import paint
 from cutswap.negatives.record import POISSON, SMOOTH, Move, NegativeRecord, rotated_size
 from cutswap.negatives.textures import Texture, draw_texture, paint_texture
-from cutswap.negatives.turning import fitting_angle
 from cutswap.saliency.clusters import Clusters, anchor_region
 
 __all__ = ["Move", "Negative", "NegativeRecord", "draw_negative", "paint", "redraw", "rotated_size"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from cutswap.config import NegativeSettings
 from cutswap.negatives.anchors import Size
@@ -32,3 +33,20 @@ def clipped(height: float, width: float, limit: Size) -> Size:
         int(np.clip(round(float(height)), 1, limit[0])),
         int(np.clip(round(float(width)), 1, limit[1])),
     )
+
+
+def rotated_size(size: tuple[int, ...], angle: float) -> Size:
+    """(height, width) of the box around a patch rotated by `angle` degrees, as Pillow expands."""
+    if angle == 0:
+        return size[0], size[1]
+    width, height = Image.new("1", (size[1], size[0])).rotate(angle, expand=True).size
+    return height, width
+
+
+def fitting_angle(size: Size, angle: float, image_size: Size) -> float:
+    """The angle, or 0 where a patch turned by it is larger than the image.
+
+    In an image of one or two rows even one pixel, turned, does not fit.
+    """
+    turned = rotated_size(size, angle)
+    return 0.0 if any(t > s for t, s in zip(turned, image_size, strict=True)) else angle

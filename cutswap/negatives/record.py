@@ -9,8 +9,8 @@ from cutswap.config import METHODS
 from cutswap.errors import CutSwapError
 from cutswap.negatives.anchors import Point, Size
 from cutswap.negatives.color_jitter import Jitter
+from cutswap.negatives.geometry import rotated_size
 from cutswap.negatives.textures import MAX_CELLS, Texture
-from cutswap.negatives.turning import rotated_size
 
 REPLACE, SMOOTH, POISSON = BLENDS = ("replace", "smooth", "poisson")
 MAX_SOFTNESS = 0.3

@@ -8,74 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, WeakAugmentation
-from cutswap.data.images import read_photo, resize_photo, save_png, to_image
-from cutswap.errors import CutSwapError
+from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
+from cutswap.data.images import save_png
 from cutswap.negatives.draw import Negative
 from cutswap.negatives.samples import draw_sample
-from cutswap.networks.backbone import Backbone
-from cutswap.saliency.fusion import FUSED, fuse
-from cutswap.saliency.layercam import explain
-from cutswap.utils.files import sha256_of, write_json, write_with
-from cutswap.utils.overlays import blend, colourise
-
-
-@dataclass(frozen=True)
-class ImageSaliency:
-    """One image and its maps.
-
-    Attributes:
-        photo: (H, W, 3) uint8, squashed to the settings' size.
-        maps: (L, H, W) float32 in [0, 1], each level scaled by itself.
-        fused: (H, W) float32 in [0, 1], their weighted mean, see `fusion.fuse`.
-        layers: names, in the order of `maps`.
-        target_class: class that was explained.
-        score: its score before any softmax.
-    """
-
-    photo: np.ndarray
-    maps: np.ndarray
-    fused: np.ndarray
-    layers: tuple[str, ...]
-    target_class: int
-    score: float
-
-
-def image_saliency(path: Path, backbone: Backbone, settings: SaliencySettings) -> ImageSaliency:
-    """Read an image and explain it.
-
-    Raises:
-        CutSwapError: an unreadable image, a layer or class that does not exist, or fusion weights
-            that do not fit the layers.
-    """
-    photo = resize_photo(read_photo(path), (settings.image_size, settings.image_size))
-    found = explain(
-        backbone, to_image(photo[None]), settings.layers, target_class=settings.target_class
-    )
-    maps = found.upsampled(photo.shape[:2])[0].numpy()
-    return ImageSaliency(
-        photo, maps, fuse(maps, settings.fusion), found.layers, int(found.classes[0]),
-        float(found.scores[0]),
-    )  # fmt: skip
-
-
-def write_saliency(found: ImageSaliency, out: Path) -> None:
-    """Write `saliency.npz` (maps, layers, fused), the resized input and one overlay a level.
-
-    Raises:
-        CutSwapError: the folder cannot be written.
-    """
-    layers = np.array(found.layers)
-    write_with(
-        out / "saliency.npz",
-        lambda f: np.savez_compressed(
-            f, allow_pickle=False, maps=found.maps, layers=layers, fused=found.fused
-        ),
-    )
-    save_png(out / "input.png", found.photo)
-    levels = zip((*found.layers, FUSED), (*found.maps, found.fused), strict=True)
-    for name, level in levels:
-        save_png(out / f"overlay_{name}.png", blend(found.photo, colourise(level)))
+from cutswap.utils.files import sha256_of, write_json
 
 
 @dataclass(frozen=True)
@@ -163,25 +100,3 @@ def write_negatives(
     }
     write_json(out / "record.json", record)
     return record
-
-
-def middle_level(backbone: Backbone) -> str:
-    """The level that guides patches when nobody chooses: the third of five (vgg16: 16)."""
-    return backbone.levels[len(backbone.levels) // 2]
-
-
-def one_layer(layers: str | None, backbone: Backbone) -> str:
-    """A single layer name, or `fused`, checked.
-
-    Raises:
-        CutSwapError: several names, or one that does not exist.
-    """
-    if layers is None:
-        return middle_level(backbone)
-    if "," in layers:
-        raise CutSwapError(
-            "--layer", expected="one layer", found=layers, fix="run augment once a layer"
-        )
-    if layers != FUSED:
-        backbone.resolve([layers])
-    return layers

@@ -18,8 +18,7 @@ from PIL import Image
 
 from cutswap.config import NegativeSettings
 from cutswap.negatives.anchors import Size, draw_corner
-from cutswap.negatives.geometry import scar_size
-from cutswap.negatives.turning import fitting_angle, rotated_size
+from cutswap.negatives.geometry import fitting_angle, rotated_size, scar_size
 
 MAX_CELLS = 32  # DRAEM: 1, 2, 4, ... 32 cells an axis
 OCTAVES = 4

@@ -21,11 +21,11 @@ from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
 from cutswap.networks.weights import state_fingerprint
-from cutswap.patchcore.bank_shards import choose_by_shards
 from cutswap.patchcore.coreset import greedy_k_center
 from cutswap.patchcore.embeddings import collect_patches, embed
 from cutswap.patchcore.heatmaps import to_heatmap
 from cutswap.patchcore.index import BankIndex
+from cutswap.patchcore.sharded_coreset import choose_by_shards
 from cutswap.utils.devices import cache_sized
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cutswap.data.published import PUBLISHED_COUNTS
 from cutswap.errors import CutSwapError
 
 TABLES_FILE = Path(__file__).resolve().parents[2] / "assets" / "paper_tables.csv"
@@ -65,21 +66,6 @@ PAPER_TABLES: dict[str, PaperTable] = {
     )
 }
 
-# (training, test) images of the published sets, by folder name: a smaller set is another task.
-PUBLISHED_COUNTS: dict[str, dict[str, tuple[int, int]]] = {
-    "MVTec AD": {
-        "bottle": (209, 83), "cable": (224, 150), "capsule": (219, 132), "carpet": (280, 117),
-        "grid": (264, 78), "hazelnut": (391, 110), "leather": (245, 124), "metal_nut": (220, 115),
-        "pill": (267, 167), "screw": (320, 160), "tile": (230, 117), "toothbrush": (60, 42),
-        "transistor": (213, 100), "wood": (247, 79), "zipper": (240, 151),
-    },
-    "VisA": {
-        "candle": (900, 200), "capsules": (542, 160), "cashew": (450, 150),
-        "chewinggum": (453, 150), "fryum": (450, 150), "macaroni1": (900, 200),
-        "macaroni2": (900, 200), "pcb1": (904, 200), "pcb2": (901, 200), "pcb3": (905, 201),
-        "pcb4": (904, 201), "pipe_fryum": (450, 150),
-    },
-}  # fmt: skip
 _PRINTED_OTHERWISE = {"candle": "Candles"}
 
 

@@ -21,9 +21,9 @@ from cutswap.config import (
     TrainingSettings,
     WeakAugmentation,
 )
-from cutswap.runs.states import WEIGHTS, FoundEvaluation, FoundRun
+from cutswap.runs.references import TUNED, _part, _run_named, _run_path, _source
+from cutswap.runs.states import FoundEvaluation, FoundRun
 
-TUNED = "fine-tuned run "  # how `tuned_backbone` begins the source of its weights
 # Settings of a run that change where or how fast it computes, but not what.
 _OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every")
 _NAMED_APART = ("recipe", "weights")
@@ -85,15 +85,6 @@ def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
     )
 
 
-def run_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> FoundRun | None:
-    """The run whose network was evaluated; None where it is not in this runs folder.
-
-    The path was recorded as it was typed, perhaps relative to another folder: if it is not the
-    very folder, its last parts must be one run's name.
-    """
-    return _run_named(_source(evaluation.summary), runs)
-
-
 def scoring_in_words(evaluation: FoundEvaluation) -> str:
     """How a sound evaluation was scored: `coreset 0.01, layer2+layer3`, and what is unusual."""
     scoring = PatchCoreSettings.from_dict(evaluation.summary["patchcore"])
@@ -140,38 +131,6 @@ def _network(summary: dict[str, Any], runs: Sequence[FoundRun]) -> tuple[str, li
     known = source in ("embedded", "imagenet", "random")
     words = f"{source} weights" if known else Path(source).name
     return f"{name}, {words}", [name, source, weights.get("sha256")]
-
-
-def _run_named(source: str, runs: Sequence[FoundRun]) -> FoundRun | None:
-    path = _run_path(source)
-    if path is None:
-        return None
-    for run in runs:
-        if path.is_absolute() and path == run.path.absolute():
-            return run
-    alike = [r for r in runs if path.parts[-len(Path(r.name).parts) :] == Path(r.name).parts]
-    # runs/bolt and runs/demo/bolt both end in bolt: the longest name is meant.
-    return max(alike, key=lambda r: len(Path(r.name).parts), default=None)
-
-
-def _run_path(source: str) -> Path | None:
-    """The run folder a source speaks of, in either of two ways; None for other weights.
-
-    `evaluate --run` records the run, a page that loads the run as weights its file.
-    """
-    if source.startswith(TUNED):
-        return Path(source.removeprefix(TUNED))
-    path = Path(source)
-    return path.parent if path.name == WEIGHTS else None
-
-
-def _source(summary: dict[str, Any]) -> str:
-    return str(_part(summary, "weights").get("source", "weights of unknown source"))
-
-
-def _part(values: dict[str, Any], name: str) -> dict[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, dict) else {}
 
 
 def _changes(values: dict[str, Any], base: dict[str, Any], skip: tuple[str, ...]) -> str:

@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.errors import CutSwapError
-from cutswap.runs.find import find_runs
+from cutswap.runs.find import find_runs, mark_of, study_of
 from cutswap.runs.heartbeat import HEARTBEAT, LOCK
-from cutswap.runs.job_log import LOG, log_file
 from cutswap.runs.references import evaluations_of, rename_in
-from cutswap.runs.states import RESULT, RUN_FILES, SEEN, SETTINGS, FoundEvaluation, is_own_file
-from cutswap.studies.study_runs import mark_of, study_of
-from cutswap.utils.files import read_json
+from cutswap.runs.states import LOG, RESULT, RUN_FILES, SEEN, SETTINGS, FoundEvaluation, log_file
+from cutswap.utils.files import is_own_file, read_json
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
 # `.Trash-1000` is a desktop's own bin: ours must not be taken for it on a disk without case.

@@ -17,16 +17,18 @@ from cutswap.runs.states import (
     DONE,
     EVALUATION_FILES,
     METRICS,
+    RUNS,
     SETTINGS,
     STATES,
+    STUDY,
     UNFINISHED,
     FoundEvaluation,
     FoundRun,
-    is_own_file,
     read_evaluation,
     read_run,
     training_curve,
 )
+from cutswap.utils.files import is_own_file
 
 __all__ = [
     "BROKEN",
@@ -151,3 +153,20 @@ def _need_listing(folder: Path) -> None:
             found="a file" if folder.is_file() else error.strerror or error,
             fix="choose another runs folder, or check its permissions",
         ) from error
+
+
+def is_study(path: Path) -> bool:
+    """Whether a folder is a study's."""
+    return is_own_file(path / STUDY)
+
+
+def study_of(run: Path) -> Path | None:
+    """The study that a run folder belongs to; None for a run of its own."""
+    owner = run.parent.parent
+    return owner if run.parent.name == RUNS and is_study(owner) else None
+
+
+def mark_of(run: Path) -> str:
+    """`study NAME` for a study's run; empty for a run of its own."""
+    owner = study_of(run)
+    return f"study {owner.name}" if owner is not None else ""

@@ -12,10 +12,7 @@ result.json             written last: a run without it is not finished
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,19 +23,12 @@ from cutswap.errors import CutSwapError
 from cutswap.networks.weights import RUN_WEIGHTS
 from cutswap.runs.heartbeat import HEARTBEAT, LOCK
 from cutswap.runs.states import need_update
-from cutswap.utils.files import (
-    append_json_line,
-    read_json,
-    read_json_lines,
-    write_json,
-    write_text,
-)
+from cutswap.utils.files import append_json_line, read_json, read_json_lines, write_json, write_text
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 # What may lie in a folder before its settings: left by a process that was killed early.
 BEFORE = (HEARTBEAT, LOCK, "environment.json")
 START_AGAIN = "delete the run folder and start the run again"
-PACKAGES = ("cutswap", "torch", "torchvision", "numpy", "scikit-learn", "faiss-cpu", "pillow")
 
 
 @dataclass(frozen=True)
@@ -204,23 +194,6 @@ def _is_foreign(path: Path) -> bool:
     """Neither left by a process that was killed early, nor half of what it was just writing."""
     is_half = path.name.startswith(".") and path.name.endswith(".tmp")
     return path.name not in BEFORE and not is_half
-
-
-def environment(**extra: Any) -> dict[str, Any]:
-    """Versions of what computed, the machine, and what the caller adds."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed as a package"
-    return {
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "processor": platform.machine(),
-        "versions": versions,
-        **extra,
-    }
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:

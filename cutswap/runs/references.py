@@ -10,11 +10,13 @@ import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from cutswap.errors import CutSwapError
-from cutswap.results.setups import TUNED, run_of
 from cutswap.runs.states import RESULT, WEIGHTS, FoundEvaluation, FoundRun
 from cutswap.utils.files import read_json, write_json
+
+TUNED = "fine-tuned run "  # how `tuned_backbone` begins the source of its weights
 
 
 def evaluations_of(
@@ -68,3 +70,44 @@ def _renamed(source: str, name: str) -> str:
     if path.name != WEIGHTS:
         raise ValueError(source)
     return str(path.parent.with_name(name) / WEIGHTS)
+
+
+def run_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> FoundRun | None:
+    """The run whose network was evaluated; None where it is not in this runs folder.
+
+    The path was recorded as it was typed, perhaps relative to another folder: if it is not the
+    very folder, its last parts must be one run's name.
+    """
+    return _run_named(_source(evaluation.summary), runs)
+
+
+def _run_named(source: str, runs: Sequence[FoundRun]) -> FoundRun | None:
+    path = _run_path(source)
+    if path is None:
+        return None
+    for run in runs:
+        if path.is_absolute() and path == run.path.absolute():
+            return run
+    alike = [r for r in runs if path.parts[-len(Path(r.name).parts) :] == Path(r.name).parts]
+    # runs/bolt and runs/demo/bolt both end in bolt: the longest name is meant.
+    return max(alike, key=lambda r: len(Path(r.name).parts), default=None)
+
+
+def _run_path(source: str) -> Path | None:
+    """The run folder a source speaks of, in either of two ways; None for other weights.
+
+    `evaluate --run` records the run, a page that loads the run as weights its file.
+    """
+    if source.startswith(TUNED):
+        return Path(source.removeprefix(TUNED))
+    path = Path(source)
+    return path.parent if path.name == WEIGHTS else None
+
+
+def _source(summary: dict[str, Any]) -> str:
+    return str(_part(summary, "weights").get("source", "weights of unknown source"))
+
+
+def _part(values: dict[str, Any], name: str) -> dict[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}

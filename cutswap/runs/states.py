@@ -16,7 +16,14 @@ from typing import Any
 
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.utils.files import MAX_JSON, read_json, read_json_lines
+from cutswap.utils.files import MAX_JSON, is_own_file, read_json, read_json_lines, unreadable
+
+STUDY, CELLS, RUNS = "study.json", "cells", "runs"
+
+
+LOG = ".log"
+_BYTES = 40_000  # of the log's end that are read: progress bars fill it
+
 
 DONE, UNFINISHED, BROKEN = "done", "unfinished", "broken"
 STATES = (DONE, UNFINISHED, BROKEN)
@@ -174,14 +181,6 @@ def training_curve(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def is_own_file(path: Path) -> bool:
-    """Whether it is a file of this folder; a link may lead anywhere and does not count."""
-    try:
-        return path.is_file() and not path.is_symlink()
-    except OSError:
-        return False
-
-
 def _object(path: Path, fix: str) -> dict[str, Any]:
     """A JSON object from a file of sensible size."""
     if not is_own_file(path):
@@ -297,11 +296,23 @@ def _reason(error: CutSwapError) -> str:
     return f"{Path(error.subject).name}: expected {error.expected}, found {error.found}"
 
 
-def unreadable(path: Path, error: OSError) -> CutSwapError:
-    """What to raise for a file that the system refuses to give out."""
-    return CutSwapError(
-        path,
-        expected="a readable file",
-        found=error.strerror or error,
-        fix="check its permissions, or delete the folder",
-    )
+def log_file(run: Path) -> Path:
+    """Where a run's process writes what it has to say."""
+    return run.with_name(run.name + LOG)
+
+
+def log_tail(run: Path, lines: int = 20) -> list[str]:
+    """The log's last lines; of a progress bar, drawn over itself, its last state. None: none."""
+    try:
+        with log_file(run).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    kept = []
+    for line in text.split("\n"):
+        pieces = [piece for piece in line.split("\r") if piece.strip()]
+        if pieces:
+            kept.append("".join(c for c in pieces[-1] if c.isprintable()).rstrip())
+    return kept[-lines:]

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cutswap.errors import CutSwapError
-from cutswap.runs.job_log import log_file
 from cutswap.runs.queue import QUEUED, Job, JobQueue
+from cutswap.runs.states import log_file
 from cutswap.utils.processes import this_process
 
 _ROOT = Path(__file__).resolve().parents[2]  # so that -m finds the package in a bare clone

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from cutswap.config import TrainingSettings
-from cutswap.studies.folder import CELLS, DONE, RUNS, PlannedCell, Study
-from cutswap.studies.study_settings import StudySettings
+from cutswap.runs.states import CELLS, RUNS
+from cutswap.studies.folder import DONE, PlannedCell, Study
+from cutswap.studies.plan import StudySettings
 
 # Two cores of an AMD EPYC (Zen 2), torch 2.14: 256 pixels, ResNet18, one image forward and
 # backward, and one image scored. Rough: only until the first cells of a study are done.

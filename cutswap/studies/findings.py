@@ -15,7 +15,7 @@ from cutswap.results.paper_tables import (
 )
 from cutswap.results.table import Figure
 from cutswap.studies.folder import FAILED, MISSING, Study
-from cutswap.studies.study_settings import PRESETS, StudySettings
+from cutswap.studies.plan import PRESETS, StudySettings
 from cutswap.studies.tables import SPREADS, Entry, all_entries, entries
 
 _WORDS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC"}

@@ -10,9 +10,13 @@ from cutswap.config import RECIPES, SaliencySettings, TrainingSettings
 from cutswap.evaluation.detector_settings import DetectorSettings
 from cutswap.flags import settings_from
 from cutswap.results.paper_tables import PAPER_TABLES
-from cutswap.studies.folder import Study
-from cutswap.studies.study_settings import StudySettings, need_preset
+from cutswap.runs.states import BROKEN, DONE, UNFINISHED, FoundRun
+from cutswap.studies.folder import DONE as CELL_DONE
+from cutswap.studies.folder import FINISHED, Study, read_study
+from cutswap.studies.plan import StudySettings, need_preset
 from cutswap.training.flags import flag_text
+
+RESUME = "the same reproduce command goes on with it"
 
 
 def study_settings(options: argparse.Namespace) -> StudySettings:
@@ -106,3 +110,30 @@ def repeat_study(study: Study) -> list[str]:
         tables=study.tables, categories=study.categories, seeds=study.seeds,
         skip_bad=study.skip_bad, detectors=study.detectors,
     )  # fmt: skip
+
+
+def study_as_run(path: Path, name: str) -> FoundRun:
+    """A study in the words of a run, its cells for updates; nothing is raised.
+
+    Args:
+        path: its folder, perhaps not there yet.
+        name: what to call it.
+    """
+    study = read_study(path, name)
+    if study.reason:
+        return FoundRun(path, name, BROKEN, study.reason)
+    state = DONE if study.state == FINISHED else UNFINISHED
+    why = "" if state == DONE else RESUME
+    return FoundRun(path, name, state, why, step=study.count(CELL_DONE), steps=len(study.distinct))
+
+
+def resume_command(path: Path) -> tuple[list[str], str]:
+    """What goes on with a study, after `python -m cutswap`, and its device.
+
+    Raises:
+        CutSwapError: its settings, perhaps edited by hand, would be refused.
+    """
+    study = read_study(path)
+    training = study.settings.get("training")
+    device = training.get("device", "auto") if isinstance(training, dict) else "auto"
+    return repeat_study(study), str(device)

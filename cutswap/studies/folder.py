@@ -21,9 +21,9 @@ from cutswap.data.records import natural_key
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS
 from cutswap.results.paper_tables import PAPER_TABLES
+from cutswap.runs.states import CELLS, STUDY
 from cutswap.utils.files import read_json, write_json
 
-STUDY, CELLS, RUNS = "study.json", "cells", "runs"
 DONE, FAILED, MISSING = "done", "failed", "missing"
 FINISHED, UNFINISHED, BROKEN = "finished", "unfinished", "broken"
 _MAX_JSON = 50_000_000  # bytes; a study of all tables has 2,000,000

@@ -12,27 +12,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cutswap.config import FineTuningSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.errors import CutSwapError
 from cutswap.runs.heartbeat import STOPPED, Heart, alone, beating
+from cutswap.runs.states import RUNS, STUDY
 from cutswap.studies.cells import (
-    Weights,
-    data_identity,
     detector_name,
     detector_of,
     finetuning_of,
     identities,
     patchcore_of,
-    photos_root,
     run_name,
-    weights_of,
 )
 from cutswap.studies.folder import (
     DONE,
     FAILED,
-    RUNS,
-    STUDY,
     PlannedCell,
     Study,
     read_cell,
@@ -40,12 +36,11 @@ from cutswap.studies.folder import (
     write_cell,
     write_study,
 )
-from cutswap.studies.plan import Cell, plan
-from cutswap.studies.study_settings import StudySettings
+from cutswap.studies.plan import Cell, StudySettings, plan
 from cutswap.sweeps.cell import CellSpec, compute_cell
 from cutswap.sweeps.engines import Engine, settle, tasks_of, words_of
+from cutswap.sweeps.identity import Weights, data_identity, photos_root, weights_of
 from cutswap.sweeps.store import FolderStore
-from cutswap.training.finetuning import FineTuningSettings
 
 Notify = Callable[[str, int, int], None]
 
@@ -119,7 +114,7 @@ def prepare(
     names = tuple(categories) or dataset.categories
     cells = plan(tables, names, seeds, detectors)
     _need_detectors(detectors)
-    weights = weights_of(settings)
+    weights = weights_of(settings.training, settings.saliency)
     known: dict[str, Any] = {}
     for done, name in enumerate(names):
         if notify:

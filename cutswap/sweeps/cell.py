@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.evaluation.detector_settings import DetectorSettings
 from cutswap.evaluation.evaluate import evaluate
 from cutswap.networks.backbone import load_backbone
 from cutswap.runs.folder import RunFolder
-from cutswap.training.finetuning import FineTuningSettings, finetune, run_record, tuned_backbone
+from cutswap.training.finetuning import finetune, run_record, tuned_backbone
 from cutswap.utils.devices import choose_device
 from cutswap.utils.files import read_json
 

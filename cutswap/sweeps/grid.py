@@ -13,6 +13,7 @@ from typing import Any
 
 from cutswap.config import (
     ClusterSettings,
+    FineTuningSettings,
     NegativeSettings,
     PatchCoreSettings,
     SaliencySettings,
@@ -22,7 +23,6 @@ from cutswap.config import (
 from cutswap.errors import CutSwapError
 from cutswap.flags import read_value
 from cutswap.settings import Settings
-from cutswap.training.finetuning import FineTuningSettings
 
 MAX_CELLS = 100_000
 _SECTIONS: dict[str, type[Settings]] = {

@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
-from cutswap.studies.cells import Weights, data_identity, hashes, name_of_run, photos_root
 from cutswap.sweeps.cell import CellSpec
 from cutswap.sweeps.engines import Engine, is_done, settle, tasks_of
 from cutswap.sweeps.grid import Point, applied
+from cutswap.sweeps.identity import Weights, data_identity, hashes, name_of_run, photos_root
 from cutswap.sweeps.store import CELLS, ResultStore
-from cutswap.training.finetuning import FineTuningSettings
 
 Notify = Callable[[str, int, int], None]
 SWEEP = "sweep"

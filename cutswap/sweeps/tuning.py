@@ -19,7 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.config import FAMILIES, ClusterSettings, NegativeSettings, PatchCoreSettings
+from cutswap.config import (
+    FAMILIES,
+    ClusterSettings,
+    FineTuningSettings,
+    NegativeSettings,
+    PatchCoreSettings,
+)
 from cutswap.data.images import to_image
 from cutswap.data.loading import CheckedCategory, load_photos
 from cutswap.errors import CutSwapError
@@ -29,7 +35,7 @@ from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.sweeps.store import ResultStore
 from cutswap.training.finetuner import FineTuner
-from cutswap.training.finetuning import FineTuningSettings, build_samples
+from cutswap.training.finetuning import build_samples
 
 TUNE, TRIALS = "tune", "trials"
 HELD_OUT = 0.2  # of the good training photos
@@ -57,11 +63,7 @@ class Space:
 
     def distributions(self) -> dict[str, Any]:
         """As Optuna wants them."""
-        from optuna.distributions import (
-            CategoricalDistribution,
-            FloatDistribution,
-            IntDistribution,
-        )
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         return {
             "k": IntDistribution(*self.k),

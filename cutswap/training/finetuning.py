@@ -5,43 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import (
-    ClusterSettings,
-    NegativeSettings,
-    SaliencySettings,
-    TrainingSettings,
-    WeakAugmentation,
-)
+from cutswap.config import FineTuningSettings
 from cutswap.data.loading import CheckedCategory, load_photos
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
-from cutswap.runs.folder import RunFolder, environment
+from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import STOPPED, Heart, alone, beating
 from cutswap.runs.seen import EVERY, write_seen
 from cutswap.saliency.cache import saliency_of
-from cutswap.settings import Settings, setting
 from cutswap.training.distributed import Team, join_team
 from cutswap.training.finetuner import FineTuner, TrainingStep
 from cutswap.utils.devices import describe_device
+from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json
 
 Notify = Callable[[str, int, int], None]
 WINDOW = 20  # updates averaged for the result's accuracy
-
-
-@dataclass(frozen=True)
-class FineTuningSettings(Settings):
-    """Everything a fine-tuning run is decided by, except the data and the seed."""
-
-    training: TrainingSettings = setting(TrainingSettings(), "how phi learns")
-    saliency: SaliencySettings = setting(SaliencySettings(), "what guides the patches")
-    clusters: ClusterSettings = setting(ClusterSettings(), "where anchors may lie")
-    negatives: NegativeSettings = setting(NegativeSettings(), "patch geometry")
-    weak: WeakAugmentation = setting(WeakAugmentation(), "from image to positive")
 
 
 def build_samples(

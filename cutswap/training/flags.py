@@ -6,6 +6,7 @@ named, so the line stays readable; reading it back gives the same settings (a te
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from cutswap.config import (
     RECIPES,
     ClusterSettings,
+    FineTuningSettings,
     NegativeSettings,
     SaliencySettings,
     TrainingSettings,
@@ -20,6 +22,7 @@ from cutswap.config import (
 )
 from cutswap.data.datasets import VISA_SPLIT
 from cutswap.errors import CutSwapError
+from cutswap.flags import settings_from
 from cutswap.settings import Settings
 
 # Section of the record: its class, the flags' prefix, and fields the command line has no flag for.
@@ -115,3 +118,17 @@ def flag_text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(flag_text(v) for v in value)
     return "none" if value is None else str(value)
+
+
+def finetuning_settings(options: argparse.Namespace) -> FineTuningSettings:
+    """All stages' settings of a finetune command: flags over the recipe over the defaults."""
+    recipe = getattr(options, "TrainingSettings.recipe") or TrainingSettings().recipe
+    training = settings_from(options, TrainingSettings, RECIPES.get(recipe, {}))
+    looking = settings_from(options, SaliencySettings, {"image_size": training.image_size})
+    return FineTuningSettings(
+        training=training,
+        saliency=looking,
+        clusters=settings_from(options, ClusterSettings),
+        negatives=settings_from(options, NegativeSettings),
+        weak=settings_from(options, WeakAugmentation),
+    )

@@ -1,4 +1,8 @@
-"""Files that are whole or absent: written to a temporary name, flushed, then renamed."""
+"""Files that are whole or absent: written to a temporary name, flushed, then renamed.
+
+A process that was killed between the two leaves its temporary file; the next writing into that
+folder deletes those that are older than six hours.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,31 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import stat
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import platformdirs
 from safetensors import SafetensorError
 
 from cutswap.errors import CutSwapError
-from cutswap.utils.leftovers import MARK, sweep_leftovers
 
 # Of any of our JSON files the largest has 1.5 MB (features.json of 1,200 points). What parses
 # takes up to 25 times its bytes: a list of empty objects of this size 250 MB.
 MAX_JSON = 10_000_000
 MAX_LINE = 1_000_000  # bytes of a line of metrics.jsonl; a real one has 300
+
+# What a killed writing leaves behind.
+MARK = "cutswap_"  # in the name: a folder may hold temporary files of other programs
+MAX_AGE = 6 * 3600.0  # seconds
+_OURS = re.compile(rf"\..+\.{MARK}\w{{8}}\.tmp", re.DOTALL)
+_swept: set[Path] = set()
+_sweeping = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -203,3 +217,65 @@ def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep_leftovers(
+    folder: Path, *, now: float | None = None, max_age: float = MAX_AGE, again: bool = False
+) -> int:
+    """Delete what killed writings left in one folder, not below it; once a process.
+
+    Args:
+        folder: about to be written into.
+        now: seconds since 1970; default: the clock.
+        max_age: seconds since the last change, beyond which it is left over.
+        again: also where this process has already swept.
+
+    Returns:
+        Number of files deleted; folders that cannot be read have none.
+    """
+    with _sweeping:
+        if folder in _swept and not again:
+            return 0
+        _swept.add(folder)
+    limit = (time.time() if now is None else now) - max_age
+    swept = 0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _OURS.fullmatch(entry.name) and _is_left(entry, limit):
+                with contextlib.suppress(OSError):  # another process was first
+                    os.unlink(entry.path)  # noqa: PTH108 - the entry's own path, links not followed
+                    swept += 1
+    return swept
+
+
+def _is_left(entry: os.DirEntry[str], limit: float) -> bool:
+    """Whether it is a plain file of this user that has long not changed."""
+    try:
+        about = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    own = not hasattr(os, "getuid") or about.st_uid == os.getuid()
+    return stat.S_ISREG(about.st_mode) and own and about.st_mtime < limit
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this project; the variable CUTSWAP_CACHE overrides it."""
+    return Path(os.environ.get("CUTSWAP_CACHE") or platformdirs.user_cache_dir("cutswap"))
+
+
+def is_own_file(path: Path) -> bool:
+    """Whether it is a file of this folder; a link may lead anywhere and does not count."""
+    try:
+        return path.is_file() and not path.is_symlink()
+    except OSError:
+        return False
+
+
+def unreadable(path: Path, error: OSError) -> CutSwapError:
+    """What to raise for a file that the system refuses to give out."""
+    return CutSwapError(
+        path,
+        expected="a readable file",
+        found=error.strerror or error,
+        fix="check its permissions, or delete the folder",
+    )

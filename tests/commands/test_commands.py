@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from cutswap.commands.parser import build_parser, main
+from cutswap.commands.parser import main, parse
 from cutswap.config import FAMILIES, METHODS
 from cutswap.data.images import read_mask, read_photo
 from cutswap.negatives.draw import NegativeRecord, redraw
@@ -246,9 +246,9 @@ class TestChain:
         assert {n.split(".")[0] for n in record["not_loaded"]} == {"fc", "layer4"}
 
     def test_recipe_paper_and_a_flag_over_it(self):
-        from cutswap.training.finetuning_flags import finetuning_settings
+        from cutswap.training.flags import finetuning_settings
 
-        options = build_parser().parse_args(
+        options = parse(
             [
                 "finetune",
                 "--data",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cutswap.commands.parser import build_parser, main
+from cutswap.commands.parser import main, parse
 from cutswap.config import SaliencySettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
@@ -19,13 +19,13 @@ from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings, de
 from cutswap.evaluation.detectors import evaluate_detector
 from cutswap.networks.backbone import load_backbone
 from cutswap.results.paper_tables import CUTSWAP
-from cutswap.studies.cells import Weights, detector_of, identities
+from cutswap.studies.cells import detector_of, identities
 from cutswap.studies.findings import statements
 from cutswap.studies.flags import repeat_study, study_settings
 from cutswap.studies.folder import read_study, write_study
-from cutswap.studies.plan import plan
-from cutswap.studies.study_settings import PRESETS, StudySettings
+from cutswap.studies.plan import PRESETS, StudySettings, plan
 from cutswap.studies.tables import entries
+from cutswap.sweeps.identity import Weights
 from tests.helpers.scored import build_parts
 from tests.helpers.studies import write_small_study
 
@@ -90,7 +90,7 @@ class TestPlans:
         )
         words = repeat_study(study)
         assert words[words.index("--detectors") + 1] == "stfpm"
-        again = study_settings(build_parser().parse_args(words))
+        again = study_settings(parse(words))
         assert again.detector.replace(image_size=64) == SMALL
         write_study(study)
         assert read_study(study.path).detectors == ("stfpm",)

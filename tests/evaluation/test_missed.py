@@ -9,7 +9,7 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.missed import Recall, missed_defects, over_seeds, wilson
 from cutswap.studies.folder import read_study, write_cell
 from cutswap.studies.report import to_html
-from cutswap.studies.study_missed import missed_tables
+from cutswap.studies.tables import missed_tables
 from tests.helpers.studies import done, write_small_study
 
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from cutswap.analysis import feature_collection
-from cutswap.config import TrainingSettings
+from cutswap.config import FineTuningSettings, TrainingSettings
 from cutswap.data.loading import check_category
 from cutswap.networks.backbone import Backbone
 from cutswap.runs.folder import RunFolder
 from cutswap.training import finetuning
-from cutswap.training.finetuning import FineTuningSettings, finetune
+from cutswap.training.finetuning import finetune
 from tests.helpers.scored import SIZE, build_parts
 from tests.helpers.tiny_networks import tiny_backbone
 

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import PatchCoreSettings
-from cutswap.training.finetuning import FineTuningSettings
+from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.utils.files import write_json
 
 

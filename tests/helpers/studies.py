@@ -8,8 +8,7 @@ from typing import Any
 
 from cutswap.config import SaliencySettings
 from cutswap.studies.folder import PlannedCell, Study, read_study, write_cell, write_study
-from cutswap.studies.plan import Cell, plan
-from cutswap.studies.study_settings import PRESETS, StudySettings
+from cutswap.studies.plan import PRESETS, Cell, StudySettings, plan
 
 Value = Callable[[Cell], float | str | None]  # image AUROC, an error, or nothing yet
 LAPTOP = StudySettings("laptop", PRESETS["laptop"].training, SaliencySettings())

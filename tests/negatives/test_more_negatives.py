@@ -12,13 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cutswap.config import (
-    FAMILIES,
-    METHODS,
-    ClusterSettings,
-    NegativeSettings,
-    WeakAugmentation,
-)
+from cutswap.config import FAMILIES, METHODS, ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError
 from cutswap.negatives.draw import Move, Negative, NegativeRecord, draw_negative, paint, redraw
 from cutswap.negatives.foreground import part_mask

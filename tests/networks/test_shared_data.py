@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cutswap.commands.bodies import check_data
+from cutswap.commands.check_data import check_data
 from cutswap.data.loading import check_category
 from cutswap.networks.backbone import load_backbone
 from tests.shared_figures import SHARED, figures

@@ -11,15 +11,14 @@ import pytest
 import torch
 
 from cutswap.commands.parser import main
-from cutswap.config import PatchCoreSettings
+from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.patchcore import memory_bank
-from cutswap.patchcore.bank_shards import shard_sizes
 from cutswap.patchcore.coreset import coverage_radius
 from cutswap.patchcore.embeddings import collect_patches
 from cutswap.patchcore.memory_bank import MemoryBank
-from cutswap.studies.cells import Weights, hashes
-from cutswap.training.finetuning import FineTuningSettings
+from cutswap.patchcore.sharded_coreset import shard_sizes
+from cutswap.sweeps.identity import Weights, hashes
 from tests.helpers.datasets import build_category
 from tests.helpers.tiny_networks import tiny_backbone
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from cutswap.data.published import PUBLISHED_COUNTS
 from cutswap.errors import CutSwapError
 from cutswap.results.paper_tables import (
     AVERAGE,
     CUTSWAP,
     METRICS,
     PAPER_TABLES,
-    PUBLISHED_COUNTS,
     PaperValue,
     average_mismatches,
     paper_category,

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from cutswap.config import PatchCoreSettings
 from cutswap.results.export import protocol_differences, signed, to_csv, to_markdown
-from cutswap.results.setups import run_in_words, run_of, setup_of
+from cutswap.results.setups import run_in_words, setup_of
 from cutswap.results.table import METRICS, PaperColumn, ResultsTable, build_table, is_demo
 from cutswap.runs.find import BROKEN, FoundEvaluation, find_runs
+from cutswap.runs.references import run_of
 from tests.helpers.runs import write_evaluation, write_run
 
 

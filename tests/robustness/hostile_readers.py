@@ -26,9 +26,8 @@ from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.runs.find import BROKEN, find_runs, read_evaluation, read_run, training_curve
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import read_beat
-from cutswap.runs.metrics_log import MetricsTail
+from cutswap.runs.metrics_log import MetricsTail, run_series
 from cutswap.runs.queue import JobQueue
-from cutswap.runs.run_series import run_series
 from cutswap.runs.seen import read_seen
 from cutswap.saliency import cache as saliency_cache
 from cutswap.training.flags import repeat_arguments

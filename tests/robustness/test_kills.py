@@ -14,13 +14,13 @@ import sys
 import time
 from pathlib import Path
 
-from cutswap.commands.parser import build_parser
+from cutswap.commands.parser import parse
 from cutswap.data.loading import check_category
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.states import read_run
 from cutswap.runs.status import FAILED, INTERRUPTED, STOPPED, standing
 from cutswap.training.finetuning import finetune
-from cutswap.training.finetuning_flags import finetuning_settings
+from cutswap.training.flags import finetuning_settings
 from tests.helpers.datasets import build_category
 from tests.helpers.waiting import until
 
@@ -84,7 +84,7 @@ def test_killed_and_resumed_is_the_unbroken_run(tmp_path: Path):
 def test_updates_after_the_last_checkpoint_are_made_again_and_told_once(tmp_path, monkeypatch):
     monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
     build_category(tmp_path / "bolt", train=4)
-    options = build_parser().parse_args(command(tmp_path / "bolt", tmp_path / "run")[3:])
+    options = parse(command(tmp_path / "bolt", tmp_path / "run")[3:])
     checked = check_category(options.data, None, skip_bad=False)
     for stop in (7, STEPS):
         steps = finetune(checked, finetuning_settings(options), tmp_path / "run")

@@ -10,7 +10,7 @@ import pytest
 from app.data import disk as data_cache
 from app.data import folders as data_folders
 from app.shared.selection import found_runs
-from cutswap.utils.cache_folder import cache_folder
+from cutswap.utils.files import cache_folder
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.robustness.hostile import corpus
 from tests.robustness.hostile_pictures import FOREIGN

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cutswap.config import FineTuningSettings
 from cutswap.errors import CutSwapError
 from cutswap.runs.differences import SECTIONS, flat_settings, settings_differences
-from cutswap.training.finetuning import FineTuningSettings
 
 
 def record(category: str = "bolt", seed: int = 0, **sections: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def test_the_order_of_runs_only_moves_columns(records, random):
 
 
 @pytest.mark.parametrize(
-    "name", ["runs.differences", "runs.edits", "results.scores", "runs.run_series", "runs.metrics_log"]
+    "name", ["runs.differences", "runs.edits", "results.scores", "runs.metrics_log"]
 )
 def test_comparing_runs_does_not_wait_for_torch(name: str):
     code = f"import sys, cutswap.{name}; print('torch' in sys.modules)"

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cutswap.errors import CutSwapError
-from cutswap.results.setups import run_of
 from cutswap.runs import edits as module
 from cutswap.runs.edits import contents, delete_run, rename_run
 from cutswap.runs.find import DONE, find_runs, read_evaluation
-from cutswap.runs.job_log import log_file
+from cutswap.runs.references import run_of
+from cutswap.runs.states import log_file
 from cutswap.utils.files import write_json
 from tests.helpers.runs import write_evaluation, write_run
 from tests.helpers.studies import write_small_study

@@ -17,8 +17,8 @@ import pytest
 from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError
 from cutswap.runs import worker as job_worker
-from cutswap.runs.job_log import log_file, log_tail
 from cutswap.runs.queue import CLAIMED, DATABASE, ENDED, QUEUED, RUNNING, SLOTS, JobQueue
+from cutswap.runs.states import log_file, log_tail
 from cutswap.utils.processes import Process, mark, process, this_process
 from tests.helpers.small_photos import photo_of
 from tests.helpers.waiting import until

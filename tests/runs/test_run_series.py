@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from cutswap.config import PatchCoreSettings
 from cutswap.results.scores import scores_of_runs
 from cutswap.runs.find import find_runs
-from cutswap.runs.run_series import centred_mean, outline_of, run_series
+from cutswap.runs.metrics_log import centred_mean, outline_of, run_series
 from tests.helpers.runs import write_evaluation, write_run
 
 FLOATS = arrays(np.float64, st.integers(1, 60), elements=st.floats(-100, 100))

@@ -9,22 +9,24 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cutswap.commands.parser import build_parser
+from cutswap.commands.parser import parse
 from cutswap.config import ClusterSettings, SaliencySettings
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
 from cutswap.results.paper_tables import METRICS, PAPER_TABLES, table_values
-from cutswap.studies.cells import (
-    Weights,
-    data_identity,
-    finetuning_of,
-    identities,
-    patchcore_of,
-    weights_of,
-)
+from cutswap.studies.cells import finetuning_of, identities, patchcore_of
 from cutswap.studies.flags import study_arguments, study_settings
-from cutswap.studies.plan import Cell, Variant, coresets, plan, table_numbers, variants
-from cutswap.studies.study_settings import PRESETS, StudySettings
+from cutswap.studies.plan import (
+    PRESETS,
+    Cell,
+    StudySettings,
+    Variant,
+    coresets,
+    plan,
+    table_numbers,
+    variants,
+)
+from cutswap.sweeps.identity import Weights, data_identity, weights_of
 from tests.helpers.datasets import build_category
 from tests.helpers.studies import LAPTOP
 
@@ -202,7 +204,7 @@ def test_weights_are_told_by_their_content(tmp_path: Path, resnet, monkeypatch):
 
     def of(name: str) -> Weights:
         training = LAPTOP.training.replace(weights=str(tmp_path / name))
-        return weights_of(StudySettings("laptop", training, look))
+        return weights_of(training, look)
 
     assert of("a.safetensors") == of("b.safetensors") != of("c.safetensors")
     assert len(of("a.safetensors").levels) == 5
@@ -235,9 +237,9 @@ def test_presets_say_what_they_are():
 def test_the_command_of_a_study_read_back_gives_the_study(flags):
     words = ["reproduce", "--table", "5,6", "--data", "/d", "--categories", "a,b", "--seeds", "2",
              "--out", "/o", *flags]  # fmt: skip
-    asked = build_parser().parse_args(words)
+    asked = parse(words)
     wanted = study_settings(asked)
-    again = build_parser().parse_args(
+    again = parse(
         study_arguments(
             wanted, Path("/d"), Path("/o"), tables=("V", "VI"), categories=("a", "b"), seeds=2,
             skip_bad=asked.skip_bad,

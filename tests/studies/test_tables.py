@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cutswap.results.paper_tables import METRICS, PUBLISHED_COUNTS
+from cutswap.data.published import PUBLISHED_COUNTS
+from cutswap.results.paper_tables import METRICS
 from cutswap.studies.estimate import duration, time_left
 from cutswap.studies.export import HEADER, escape, to_csv, to_latex
 from cutswap.studies.findings import average_checks, differing, settings_sentence, statements
-from cutswap.studies.report import to_html, write_reports
-from cutswap.studies.study_chart import HEIGHT, chart
-from cutswap.studies.study_settings import PRESETS, StudySettings
+from cutswap.studies.plan import PRESETS, StudySettings
+from cutswap.studies.report import HEIGHT, chart, to_html, write_reports
 from cutswap.studies.tables import Entry, entries, pairs
 from tests.helpers.studies import LAPTOP, write_small_study
 

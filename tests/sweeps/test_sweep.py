@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from cutswap.commands import engine as engine_choice
-from cutswap.commands.parser import build_parser, main
-from cutswap.config import PatchCoreSettings
+from cutswap.commands.parser import main, parse
+from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DetectorSettings
 from cutswap.sweeps import local_engine as engine_local
@@ -26,7 +26,6 @@ from cutswap.sweeps.grid import applied, read_grid
 from cutswap.sweeps.local_engine import LocalEngine
 from cutswap.sweeps.store import FolderStore, need_store, open_store, within
 from cutswap.sweeps.sweep import PlannedSweep
-from cutswap.training.finetuning import FineTuningSettings
 from tests.helpers.sweeps import CELLS, GRID, IS_LONG, SEEDS, SameProcess, demo, figures, words
 from tests.helpers.waiting import until
 from tests.robustness.dying_worker import dying_work
@@ -181,7 +180,7 @@ def test_only_commands_that_will_want_workers_start_them(monkeypatch, line, coun
     started = []
     monkeypatch.setattr(engine_local, "early_workers", lambda n: started.append(n) or nullcontext())
     monkeypatch.setattr(engine_choice.os, "cpu_count", lambda: 8)
-    with engine_choice.early_start(build_parser().parse_args(line)):
+    with engine_choice.early_start(parse(line)):
         assert sum(started) == count
 
 

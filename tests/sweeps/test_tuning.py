@@ -8,13 +8,12 @@ import pytest
 
 from app.study import tuning as study_tuning
 from cutswap.commands.parser import main
-from cutswap.commands.tune_space import read_space
-from cutswap.config import TrainingSettings
+from cutswap.commands.tune import read_space
+from cutswap.config import FineTuningSettings, TrainingSettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
 from cutswap.sweeps.store import FolderStore
 from cutswap.sweeps.tuning import Space, Validation
-from cutswap.training.finetuning import FineTuningSettings
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.sweeps import TINY, demo
 

@@ -9,20 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap.commands.parser import build_parser
+from cutswap.commands.parser import parse
 from cutswap.config import (
     FAMILIES,
     RECIPES,
     ClusterSettings,
+    FineTuningSettings,
     NegativeSettings,
     SaliencySettings,
     TrainingSettings,
     WeakAugmentation,
 )
 from cutswap.errors import CutSwapError
-from cutswap.training.finetuning import FineTuningSettings
-from cutswap.training.finetuning_flags import finetuning_settings
-from cutswap.training.flags import finetune_arguments, repeat_arguments
+from cutswap.training.flags import finetune_arguments, finetuning_settings, repeat_arguments
 from tests.helpers.datasets import build_category, build_visa, visa_rows
 
 HERE = (Path("/data"), "bolt", Path("/runs/a"))
@@ -70,7 +69,7 @@ def settings(draw: Any) -> FineTuningSettings:
 @given(settings(), st.integers(0, 2**31 - 1))
 def test_the_command_read_back_gives_the_settings(wanted: FineTuningSettings, seed: int):
     words = finetune_arguments({"seed": seed, **wanted.to_dict()}, *HERE)
-    options = build_parser().parse_args(words)
+    options = parse(words)
     assert finetuning_settings(options).to_dict() == wanted.to_dict()
     assert options.seed == seed
     assert (options.data, options.category, options.out) == HERE
@@ -102,7 +101,7 @@ def test_a_run_repeats_on_the_category_s_own_folder(tmp_path: Path):
     root = build_category(tmp_path / "set" / "bolt")
     category = open_dataset(tmp_path / "set").category("bolt")
     record = {"data": {"root": str(category.root), "name": "bolt", "left_out": []}, "seed": 3}
-    options = build_parser().parse_args(repeat_arguments(record, tmp_path / "run"))
+    options = parse(repeat_arguments(record, tmp_path / "run"))
     again = open_dataset(options.data).category(options.category)
     assert (again.root, again.name) == (category.root, category.name)
     assert again.train == category.train
@@ -117,7 +116,7 @@ def test_a_run_on_visa_repeats_on_the_whole_set(tmp_path: Path):
     root = build_visa(tmp_path / "visa", visa_rows())
     category = open_dataset(root).category("candle")
     record = {"data": {"root": str(category.root), "name": "candle"}}
-    options = build_parser().parse_args(repeat_arguments(record, tmp_path / "run"))
+    options = parse(repeat_arguments(record, tmp_path / "run"))
     assert open_dataset(options.data).category(options.category).train == category.train
 
 

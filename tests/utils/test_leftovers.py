@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cutswap.utils import leftovers
-from cutswap.utils.files import write_text
-from cutswap.utils.leftovers import MAX_AGE, sweep_leftovers
+from cutswap.utils import files as leftovers
+from cutswap.utils.files import MAX_AGE, sweep_leftovers, write_text
 
 KILLED = """
 import os, signal, sys

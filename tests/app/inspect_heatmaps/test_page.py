@@ -25,7 +25,7 @@ from app.inspect_heatmaps.picture import Heat, alt_text, boxed, picture
 from app.inspect_heatmaps.thresholds import first_value
 from app.shared import caches, workspace
 from app.shared.caches import PhotoKey
-from cutswap.commands.parser import build_parser
+from cutswap.commands.parser import parse
 from cutswap.config import PatchCoreSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
@@ -529,7 +529,7 @@ class TestPieces:
         settings = PatchCoreSettings().replace(**changes)
         flags = [str(f) for f in settings_flags(settings.to_dict(), 3)]
         line = ["evaluate", "--data", "d", "--out", "o", *flags]
-        options = build_parser().parse_args(line)
+        options = parse(line)
         assert settings_from(options, PatchCoreSettings) == settings
         assert options.seed == 3
 
@@ -541,7 +541,7 @@ class TestPieces:
     def test_the_command_of_a_saved_one(self, saved):
         summary = read_scored(saved / "first").summary
         line = [str(part) for part in saved_command(summary)]
-        options = build_parser().parse_args(line)
+        options = parse(line)
         assert settings_from(options, PatchCoreSettings).layers == SETTINGS.layers
         assert str(options.data) == summary["data"]["root"]
         assert saved_command({}) is None

@@ -15,8 +15,8 @@ from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.results.table import build_table
 from cutswap.runs.find import FoundEvaluation, find_runs, read_evaluation
-from cutswap.runs.job_log import log_tail
 from cutswap.runs.queue import JobQueue
+from cutswap.runs.states import log_tail
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.runs import write_evaluation, write_run
 from tests.helpers.waiting import until

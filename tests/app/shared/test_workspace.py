@@ -16,15 +16,15 @@ import pytest
 from app.data import disk as data_cache
 from app.data import folders as data_folders
 from app.inspect_heatmaps import caches as inspect_caches
-from app.shared import roots, workspace
+from app.shared import workspace
+from app.shared import workspace as roots
 from app.shared.selection import found_runs
 from app.shared.upload_photos import Upload
 from app.shared.uploads import store_images, sweep_uploads, uploads_folder
 from cutswap.data.datasets import open_dataset
 from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError
-from cutswap.utils.cache_folder import cache_folder
-from cutswap.utils.files import write_json
+from cutswap.utils.files import cache_folder, write_json
 from cutswap.utils.processes import Process, this_process
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.scored import build_parts, score_parts

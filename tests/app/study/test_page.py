@@ -14,13 +14,13 @@ from app.study import table as study_table
 from app.study import view as study_view
 from app.study.chart import ablation
 from cutswap.config import SaliencySettings
+from cutswap.data.published import PUBLISHED_COUNTS
 from cutswap.evaluation.missed import missed_defects
-from cutswap.results.paper_tables import PUBLISHED_COUNTS
 from cutswap.runs.heartbeat import Heart
-from cutswap.runs.job_log import log_tail
 from cutswap.runs.queue import JobQueue
+from cutswap.runs.states import log_tail
 from cutswap.studies.folder import FINISHED, read_study, write_cell
-from cutswap.studies.study_settings import PRESETS, StudySettings
+from cutswap.studies.plan import PRESETS, StudySettings
 from cutswap.studies.tables import entries
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.studies import done, write_small_study

@@ -15,8 +15,8 @@ from app.train import form as run_form
 from cutswap.config import RECIPES, TrainingSettings
 from cutswap.runs.find import FoundRun, find_runs, read_run
 from cutswap.runs.heartbeat import STOPPED, Heart
-from cutswap.runs.job_log import log_file, log_tail
 from cutswap.runs.queue import JobQueue
+from cutswap.runs.states import log_file, log_tail
 from cutswap.utils.processes import Process, this_process
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.runs import write_run

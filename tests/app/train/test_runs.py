@@ -17,8 +17,8 @@ from app.train import compare_chart as run_compare_chart
 from app.train import form as run_form
 from app.train import metrics as run_metrics
 from cutswap.runs.heartbeat import STOPPED, Heart
-from cutswap.runs.job_log import log_file
-from cutswap.runs.run_series import run_series
+from cutswap.runs.metrics_log import run_series
+from cutswap.runs.states import log_file
 from cutswap.utils.files import write_json
 from tests.app.train.test_page import at_work, button, queue  # noqa: F401 - a fixture
 from tests.helpers.app import assert_alive, open_page, small_app, texts

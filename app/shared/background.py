@@ -1,0 +1,35 @@
+"""Work that goes on in a thread while the page is drawn again and again."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from cutswap.errors import CutSwapError
+
+
+@dataclass
+class Work:
+    """An evaluation on its way.
+
+    Attributes:
+        stage: what it is doing.
+        done: of `total` steps of the stage.
+        total: 0 where unknown.
+        error: why it failed.
+    """
+
+    stage: str = "waiting for another evaluation to finish"
+    done: int = 0
+    total: int = 0
+    error: CutSwapError | None = None
+    thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread is at work."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def notify(self, stage: str, done: int, total: int) -> None:
+        """Keep what the library reports."""
+        self.stage, self.done, self.total = stage, done, total

@@ -1,0 +1,86 @@
+"""`python -m cutswap augment`: negatives of one image into a folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cutswap.commands.common import add_seed_and_out, count, say_weights, seed
+from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, WeakAugmentation
+from cutswap.errors import CutSwapError
+from cutswap.flags import add_flags, settings_from
+from cutswap.utils.files import need_out
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `augment`."""
+    parser.add_argument("image", type=Path, metavar="IMAGE")
+    parser.add_argument(
+        "--layer", help="saliency layer that guides the patches, or fused [the middle one]"
+    )
+    parser.add_argument("--count", type=count, default=8, help="negatives to draw [8]")
+    parser.add_argument(
+        "--first", type=seed, default=0, metavar="NUMBER",
+        help="running number of the first sample, as the trainer counts them [0]",
+    )  # fmt: skip
+    add_seed_and_out(parser, "folder to write")
+    add_flags(parser, NegativeSettings)
+    add_flags(parser, ClusterSettings)
+    add_flags(parser, SaliencySettings)
+    parser.add_argument(
+        "--weak-jitter", default="0", metavar="AMOUNT",
+        help="colour jitter that makes a positive of the image first; the trainer uses 0.1 [0]",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Negatives of one image into a folder."""
+    from cutswap.data.images import read_photo, resize_photo
+    from cutswap.negatives.single_image import draw_many, write_negatives
+    from cutswap.networks.backbone import load_backbone
+    from cutswap.saliency.fusion import FUSED
+    from cutswap.saliency.single_image import image_saliency, one_layer
+
+    need_out(options.out)
+    negatives = settings_from(options, NegativeSettings)
+    clusters = settings_from(options, ClusterSettings)
+    looking = settings_from(options, SaliencySettings)
+    weak = WeakAugmentation(jitter=_number("--weak-jitter", options.weak_jitter))
+    settings: dict[str, Any] = {"negative_settings": negatives.to_dict(), "weak": weak.to_dict()}
+    size = (looking.image_size, looking.image_size)
+    level, layer = None, None
+    if negatives.method.startswith("cutswap"):
+        backbone = load_backbone(looking.backbone, looking.weights)
+        say_weights(backbone.report.sentence(), backbone.name)
+        layer = one_layer(options.layer, backbone)
+        if layer != FUSED:
+            looking = looking.replace(layers=(layer,), fusion=None)
+        found = image_saliency(options.image, backbone, looking)
+        photo, level = found.photo, found.fused if layer == FUSED else found.maps[0]
+        settings |= {
+            "cluster_settings": clusters.to_dict(),
+            "saliency_settings": looking.to_dict(),
+            "weights": backbone.report.to_dict(),
+            "target_class": found.target_class,
+        }
+    else:
+        photo = resize_photo(read_photo(options.image), size)
+        settings |= {"image_size": looking.image_size}
+    drawn = draw_many(
+        photo, level, negatives, clusters, weak,
+        count=options.count, seed=options.seed, layer=layer, first=options.first,
+    )  # fmt: skip
+    record = write_negatives(drawn, options.out, options.image, settings)
+    departures = sorted({f for n in record["negatives"] for f in n["fallbacks"]})
+    print(f"{options.count} negatives in {options.out}")
+    for text in departures:
+        print(f"  note: {text}")
+    return record
+
+
+def _number(flag: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise CutSwapError(flag, expected="a number", found=repr(text), fix="see --help") from None

@@ -1,0 +1,42 @@
+"""`python -m cutswap saliency`: LayerCAM maps of one image into a folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cutswap.commands.common import say_weights
+from cutswap.config import SaliencySettings
+from cutswap.flags import add_flags, settings_from
+from cutswap.utils.files import need_out
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `saliency`."""
+    parser.add_argument("image", type=Path, metavar="IMAGE")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add_flags(parser, SaliencySettings)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Maps of one image into a folder."""
+    from cutswap.networks.backbone import load_backbone
+    from cutswap.saliency.single_image import image_saliency, write_saliency
+
+    need_out(options.out)
+    settings = settings_from(options, SaliencySettings)
+    backbone = load_backbone(settings.backbone, settings.weights)
+    say_weights(backbone.report.sentence(), backbone.name)
+    found = image_saliency(options.image, backbone, settings)
+    write_saliency(found, options.out)
+    print(
+        f"{len(found.layers)} maps and their fusion, of class {found.target_class} in {options.out}"
+    )
+    return {
+        "layers": list(found.layers),
+        "target_class": found.target_class,
+        "score": found.score,
+        "settings": settings.to_dict(),
+        "weights": backbone.report.to_dict(),
+    }

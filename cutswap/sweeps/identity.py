@@ -1,0 +1,149 @@
+"""What decides a cell: hashes of photos, weights and settings, and the names made from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cutswap.config import FineTuningSettings, PatchCoreSettings, SaliencySettings, TrainingSettings
+from cutswap.data.datasets import Category
+from cutswap.errors import CutSwapError
+from cutswap.networks.backbone import BACKBONES, load_backbone
+from cutswap.networks.weights import find_state
+from cutswap.utils.files import sha256_of
+
+VERSION = 1  # raised when the same settings come to compute something else
+_LENGTH = 16  # hex digits: 64 bits, far beyond the number of cells anybody computes
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The two networks' weights by content.
+
+    Attributes:
+        phi: SHA-256 of the file, or `random`.
+        saliency: likewise.
+        levels: names of the saliency network's levels that `LEVELS` stands for.
+    """
+
+    phi: str
+    saliency: str
+    levels: tuple[str, ...]
+
+
+def weights_of(training: TrainingSettings, saliency: SaliencySettings) -> Weights:
+    """Read both networks' weights, which also refuses wrong ones before the first cell.
+
+    Args:
+        training: names phi's backbone and weights.
+        saliency: names the saliency network's.
+
+    Raises:
+        CutSwapError: see `weights.find_state`; an unknown network.
+    """
+    hashes = []
+    for name, weights in (
+        (training.backbone, training.weights),
+        (saliency.backbone, saliency.weights),
+    ):
+        if name not in BACKBONES:
+            raise CutSwapError(
+                "backbone", expected=f"one of {', '.join(BACKBONES)}", found=name,
+                fix="pass one of these",
+            )  # fmt: skip
+        load_backbone(name, weights)  # a state dict of another network is found out now
+        state = find_state(name, weights)
+        hashes.append("random" if state is None else str(state.sha256))
+    layers = saliency.layers
+    levels = tuple(layers or load_backbone(saliency.backbone, "random").levels)
+    return Weights(hashes[0], hashes[1], tuple(str(level) for level in levels))
+
+
+def data_identity(category: Category) -> dict[str, Any]:
+    """Counts, and the hash of every photo and mask with its place.
+
+    Returns:
+        `n_train`, `n_test`, `train` and `test` (hex SHA-256 of the split).
+    """
+    values: dict[str, Any] = {"n_train": len(category.train), "n_test": len(category.test)}
+    for split, records in (("train", category.train), ("test", category.test)):
+        digest = hashlib.sha256()
+        for record in records:
+            mask = sha256_of(record.mask) if record.mask is not None else "-"
+            digest.update(f"{record.name}|{sha256_of(record.image)}|{mask}\n".encode())
+        values[split] = digest.hexdigest()
+    return values
+
+
+def hashes(
+    tuning: FineTuningSettings | None,
+    backbone: str,
+    patchcore: PatchCoreSettings,
+    weights: Weights,
+    data: dict[str, Any],
+    seed: int,
+) -> tuple[str, str]:
+    """The hash of a cell, and of its tuned network; empty for the untuned one.
+
+    Args:
+        tuning: settings of fine-tuning; None for the untuned network.
+        backbone: its name.
+        patchcore: settings of scoring.
+        weights: by content.
+        data: of the category, see `data_identity`.
+        seed: of every draw.
+    """
+    if tuning is None:
+        network: dict[str, Any] = {"backbone": backbone, "phi": weights.phi}
+        run = ""
+    else:
+        values = tuning.to_dict()
+        # A path says nothing of what lies there; the hashes do.
+        values["training"].pop("weights")
+        values["saliency"].pop("weights")
+        network = {
+            "settings": values,
+            "phi": weights.phi,
+            "saliency": weights.saliency,
+            "levels": weights.levels,
+            "train": data["train"],
+            "seed": seed,
+        }
+        run = _hash({"version": VERSION, **network})
+    whole = {
+        "version": VERSION,
+        "network": network,
+        "patchcore": patchcore.deciding(),
+        "train": data["train"],
+        "test": data["test"],
+        "seed": seed,
+    }
+    return _hash(whole), run
+
+
+def _hash(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+def name_of_run(category: str, method: str, seed: int, run: str) -> str:
+    """The same by its parts.
+
+    Args:
+        category: folder name.
+        method: family of negatives.
+        seed: of every draw.
+        run: hash of the network; empty for the untuned one.
+    """
+    if not run:
+        return ""
+    plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in category)
+    return f"{plain[:40]}-{method}-seed{seed}-{run}"
+
+
+def photos_root(root: Path) -> Path:
+    """A data set's folder as it is recorded."""
+    return Path(root).expanduser().absolute()
