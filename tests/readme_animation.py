@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cutswap.commands.demo import run_demo
+from cutswap.commands.demo_chain import run_demo
 from cutswap.config import ClusterSettings, NegativeSettings
 from cutswap.data.demo.render import demo_root
 from cutswap.data.images import read_photo, resize_photo, to_image
