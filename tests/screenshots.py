@@ -22,7 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("", "saliency", "negatives", "train", "inspect", "features", "results", "study", "data")
-README = {"saliency": 1100, "negatives": 1100, "inspect": 1500}  # page: pixels kept from the top
+README = {"saliency": 1100, "negatives": 1100, "inspect": 1100}  # page: pixels kept from the top
 
 
 @contextlib.contextmanager
