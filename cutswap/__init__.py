@@ -4,14 +4,16 @@ The names below are the pipeline in order. Each is imported when first used, so 
 `import cutswap` costs milliseconds and torch is loaded only by what needs it.
 
     from pathlib import Path
-    from cutswap import load_backbone, explain, draw_negative, NegativeSettings, ClusterSettings
-    from cutswap.data.images import read_photo, resize_photo, to_image
 
-    photo = resize_photo(read_photo(Path("part.png")), (256, 256))      # (256, 256, 3) uint8
-    saliency = explain(load_backbone("vgg16"), to_image(photo[None]))   # five raw maps
-    level = saliency.upsampled((256, 256))[0, 2].numpy()                # (256, 256) in [0, 1]
-    negative = draw_negative(photo, level, NegativeSettings(), ClusterSettings(), seed=(0,))
-    negative.photo, negative.mask, negative.record                      # redrawable bit for bit
+    import cutswap as cs
+
+    photo = cs.resize_photo(cs.read_photo(Path("part.png")), (256, 256))  # (256, 256, 3) uint8
+    saliency = cs.explain(cs.load_backbone("vgg16"), cs.to_image(photo[None]))  # five raw maps
+    level = saliency.upsampled((256, 256))[0, 2].numpy()  # (256, 256) in [0, 1]
+    negative = cs.draw_negative(
+        photo, level, cs.NegativeSettings(), cs.ClusterSettings(), seed=(0,)
+    )
+    again = cs.redraw(photo, negative.record)  # bit for bit the same photo and mask
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "CutSwapError": "errors",
@@ -29,6 +31,9 @@ _HOMES = {
     "TrainingSettings": "config",
     "PatchCoreSettings": "config",
     "open_dataset": "data.datasets",
+    "read_photo": "data.images",
+    "resize_photo": "data.images",
+    "to_image": "data.images",
     "demo_root": "data.demo.render",
     "load_backbone": "networks.backbone",
     "explain": "saliency.layercam",

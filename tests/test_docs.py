@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import cutswap
 from cutswap.commands.parser import COMMANDS, parse
 from cutswap.data.images import save_png
 from tests.helpers.small_photos import photo_of
@@ -157,7 +156,6 @@ def test_readme_lists_every_command():
     assert sorted(listed) == sorted(COMMANDS)
 
 
-@pytest.mark.skipif("read_photo" not in cutswap.__all__, reason="not yet in the front door")
 @pytest.mark.parametrize("name", ["README.md", "docs/usage.md"])
 def test_the_python_of_a_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (code,) = [c for language, c in blocks((ROOT / name).read_text()) if language == "python"]
