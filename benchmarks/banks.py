@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ RATIOS = (0.001, 0.01)
 SEEDS = (0, 1, 2)
 COUNTS = (1, 3, 5, 10, 20, 30, 50, 100)
 FAMILIES = ("cutpaste", "smoothblend", "nsa", "perlin", "cutswap")
+MADE_ON = 24  # held-out photos that defects are made on, at most
 # Name to whiten and shrinkage.
 WHITENINGS = {
     "none": ("none", 0.07), "pca": ("pca", 0.07), "channels": ("channels", 0.07),
@@ -99,14 +101,15 @@ def look(
     photos = load_photos(category.train, settings.image_size)
     out = np.arange(len(photos)) % 5 == 0
     held, kept = photos[out], photos[~out]
-    maps = saliency_of(watcher, held)
+    changed = held[:: max(1, -(-len(held) // MADE_ON))]
+    maps = saliency_of(watcher, changed)
     made = [
         draw_negative(
             photo, maps.at(number, len(maps.layers)), NegativeSettings(method=family),
             ClusterSettings(), seed=(9, place, number),
         )
         for place, family in enumerate(FAMILIES)
-        for number, photo in enumerate(held)
+        for number, photo in enumerate(changed)
     ]  # fmt: skip
     test = load_photos(category.test, settings.image_size)
     made_photos = np.stack([negative.photo for negative in made])
@@ -141,7 +144,7 @@ def banks(
             inside = (salient >= np.median(salient, axis=1, keepdims=True)).ravel()
             allowed = allowed[torch.from_numpy(inside)]
         whiten, shrinkage = WHITENINGS[name]
-        settings = PatchCoreSettings(whiten=whiten, shrinkage=shrinkage, image_patches=1)
+        settings = PatchCoreSettings(whiten=whiten, shrinkage=shrinkage, sigma=0.0)
         whitening = whitening_of(looks.train, settings)
         patches = looks.train if whitening is None else whitening.apply(looks.train)
         patches = patches[allowed] if len(allowed) < len(patches) else patches
@@ -167,7 +170,7 @@ def figures(bank: MemoryBank, looks: Looks, foreground: str) -> dict[str, Any]:
     """AUROC by how many of the highest patches are averaged, and of pixels."""
     distances = {}
     for part in ("held", "made", "test"):
-        found = bank.score_patches(getattr(looks, part), looks.size).distances
+        found = bank.score_patches(getattr(looks, part), looks.grid).distances
         if foreground == "scores":
             found = found * (0.5 + 0.5 * looks.saliency[part])
         elif foreground == "both":
@@ -184,7 +187,7 @@ def figures(bank: MemoryBank, looks: Looks, foreground: str) -> dict[str, Any]:
             image_auroc(held, family) for family in np.split(bad, len(FAMILIES))
         ])  # fmt: skip
         test.append(auroc(tested, looks.labels))
-    sigma = bank.settings.sigma
+    sigma = PatchCoreSettings().sigma
     maps = to_heatmap(distances["made"], looks.size, sigma)[:, 2::4, 2::4]  # a 16th of the pixels
     result = {
         "counts": list(COUNTS), "made_up": made, "test_image": test,
@@ -205,6 +208,40 @@ def image_auroc(good: np.ndarray, bad: np.ndarray) -> float:
     return found
 
 
+def tables(lines: list[dict[str, Any]]) -> str:
+    """Markdown: what decides, then what is told after; mean +- standard deviation over seeds."""
+    by_bank: dict[tuple[str, float, str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        key = line["category"], line["ratio"], line["foreground"], line["whitening"]
+        by_bank.setdefault(key, []).append(line)
+    places = sorted({(category, ratio) for category, ratio, _, _ in by_bank})
+    forms = sorted({key[2:] for key in by_bank}, key=lambda f: (f[0] != "all", f))
+    parts = []
+    for title, image, pixel in (
+        ("made up", lambda line, at: float(np.mean(line["made_up"][at])), "made_up_pixel"),
+        ("test", lambda line, at: line["test_image"][at], "test_pixel"),
+    ):
+        columns = [(f"{' '.join(form)}, {COUNTS[at]}", form, at)
+                   for form in forms for at in range(len(COUNTS))]  # fmt: skip
+        names = "".join(f" {name} |" for name, _, _ in columns)
+        rule = "|---" * (len(columns) + 2) + "|"
+        parts += [f"\n{title}\n", f"| category | coreset |{names}", rule]
+        for category, ratio in places:
+            cells = [
+                _cell(by_bank.get((category, ratio, form[0], form[1]), []), image, at, pixel)
+                for _, form, at in columns
+            ]
+            parts.append(f"| {category} | {ratio} | " + " | ".join(cells) + " |")
+    return "\n".join(parts)
+
+
+def _cell(lines: list[dict[str, Any]], image: Any, at: int, pixel: str) -> str:
+    if not lines:
+        return "-"
+    scores, maps = [image(line, at) for line in lines], [line[pixel] for line in lines]
+    return f"{np.mean(scores):.3f} +- {np.std(scores, ddof=1):.3f} / {np.mean(maps):.3f}"
+
+
 def main() -> None:
     """Write one line a bank; what is in the file is left out."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -217,14 +254,21 @@ def main() -> None:
         "--whitening", nargs="+", default=list(WHITENINGS), choices=list(WHITENINGS)
     )
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tables", action="store_true", help="print what --out holds, and end")
     args = parser.parse_args()
+    if args.tables:
+        print(tables([json.loads(line) for line in args.out.read_text().splitlines()]))
+        return
     root = args.data
     if args.demo:
         root = args.demo if args.demo.exists() else make_demo(args.demo)
     done = set()
     if args.out.exists():
         lines = [json.loads(line) for line in args.out.read_text().splitlines()]
-        done = {(line["category"], line["foreground"], line["whitening"]) for line in lines}
+        count = Counter((line["category"], line["foreground"], line["whitening"]) for line in lines)
+        done = {key for key, found in count.items() if found == len(SEEDS) * len(RATIOS)}
+        lines = [x for x in lines if (x["category"], x["foreground"], x["whitening"]) in done]
+        args.out.write_text("".join(json.dumps(line) + "\n" for line in lines))
     backbone = load_backbone("resnet18", args.weights)
     watcher = load_backbone("vgg16", "embedded")
     with args.out.open("a") as file:

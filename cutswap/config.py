@@ -176,6 +176,12 @@ RECIPES: dict[str, dict[str, object]] = {
 
 # The paper's plain form of a bank, and what records without these settings were scored with.
 PLAIN: dict[str, Any] = {"image_patches": 1, "whiten": "none"}
+# Presets; when to use which: docs/bank.md. Values as JSON has them.
+BANKS: dict[str, dict[str, Any]] = {
+    "plain": PLAIN,
+    "calm": {"image_patches": 10, "whiten": "none"},
+    "whitened": {"image_patches": 10, "whiten": "pca"},
+}
 
 
 @dataclass(frozen=True)
@@ -217,7 +223,7 @@ class PatchCoreSettings(Settings):
         low=1,
     )
     image_patches: int = setting(
-        1, "highest patch distances averaged for the image score (paper of PatchCore: 1)", low=1
+        10, "highest patch distances averaged for the image score (paper of PatchCore: 1)", low=1
     )
     whiten: str = setting(
         "none",

@@ -7,7 +7,7 @@ from typing import Any
 
 from cutswap.commands.command_data import checked_category
 from cutswap.commands.command_words import describe, say_missed, say_weights
-from cutswap.config import PatchCoreSettings
+from cutswap.config import BANKS, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.flags import settings_from
 from cutswap.utils.files import need_out
@@ -24,7 +24,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.utils.devices import choose_device
 
     need_out(options.out)
-    settings = settings_from(options, PatchCoreSettings)
+    settings = settings_from(options, PatchCoreSettings, BANKS.get(options.preset, {}))
     if options.run_folder and options.weights:
         raise CutSwapError(
             "--run and --weights",

@@ -21,6 +21,7 @@ from cutswap.commands.export_flags import add_export
 from cutswap.commands.job_flags import add_jobs
 from cutswap.commands.study_command_flags import add_reproduce, add_sweep, add_tune
 from cutswap.config import (
+    BANKS,
     ClusterSettings,
     NegativeSettings,
     PatchCoreSettings,
@@ -163,6 +164,9 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
                         help="folder of a finished finetune run")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
     add_seed_and_out(parser, "folder to write")
+    parser.add_argument("--preset", choices=tuple(BANKS),
+                        help="what a photo's score is and whether patches are whitened, which the"
+                        " flags below change; plain is the paper's [the defaults]")  # fmt: skip
     add_flags(parser, PatchCoreSettings)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PLAIN, PatchCoreSettings
 from cutswap.data.datasets import Category
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
@@ -108,8 +108,9 @@ def finetuning_of(cell: Cell, settings: StudySettings, weights: Weights) -> Fine
 
 
 def patchcore_of(cell: Cell, settings: StudySettings) -> PatchCoreSettings:
-    """A cell's settings of scoring: the training's image size, PatchCore's defaults."""
-    return PatchCoreSettings(image_size=settings.training.image_size, coreset=cell.coreset)
+    """A cell's settings of scoring: the training's image size, the paper's plain form."""
+    size = settings.training.image_size
+    return PatchCoreSettings(image_size=size, coreset=cell.coreset, **PLAIN)
 
 
 def detector_name(cell: Cell) -> str | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from cutswap.config import PatchCoreSettings
+from cutswap.commands.parser import main
+from cutswap.config import BANKS, PLAIN, PatchCoreSettings
 from cutswap.errors import CutSwapError
+from cutswap.evaluation.scored_set import read_scored
 from cutswap.patchcore.memory_bank import MemoryBank, whitening_of
 from cutswap.patchcore.whitening import KEPT, ROWS, Moments, Whitening, measured
+from tests.helpers.datasets import build_category
 from tests.helpers.tiny_networks import tiny_backbone
 
 KINDS = ("pca", "channels")
@@ -191,3 +196,28 @@ def collect(network, images):
     from cutswap.patchcore.embeddings import collect_patches
 
     return collect_patches(network, [images], ("layer2", "layer3"), None, None)
+
+
+def test_the_command_line_has_it_and_a_preset(tmp_path, capsys):
+    root = tmp_path / "bolt"
+    build_category(root, train=4)
+    line = ["evaluate", "--data", str(root), "--weights", "random", "--image-size", "64",
+            "--device", "cpu", "--quiet", "--json", str(tmp_path / "r.json")]  # fmt: skip
+
+    def recorded(out: str, *flags: str) -> dict[str, object]:
+        assert main([*line, "--out", str(tmp_path / out), *flags]) == 0
+        capsys.readouterr()
+        assert read_scored(tmp_path / out).settings.to_dict() == json.loads(
+            (tmp_path / out / "result.json").read_text()
+        )["patchcore"]  # fmt: skip
+        return json.loads((tmp_path / "r.json").read_text())["patchcore"]
+
+    typed = recorded("a", "--whiten", "channels", "--shrinkage", "0.2", "--image-patches", "7")
+    assert (typed["whiten"], typed["shrinkage"], typed["image_patches"]) == ("channels", 0.2, 7)
+    for name, values in BANKS.items():
+        assert values.items() <= recorded(name, "--preset", name).items()
+    over = recorded("b", "--preset", "whitened", "--image-patches", "3", "--shards", "2")
+    assert (over["whiten"], over["image_patches"], over["shards"]) == ("pca", 3, 2)
+    assert recorded("c", "--preset", "plain").items() >= PLAIN.items()
+    assert main([*line, "--out", str(tmp_path / "d"), "--whiten", "zca"]) == 2
+    assert "one of none, pca, channels" in capsys.readouterr().err
