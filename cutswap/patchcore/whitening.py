@@ -109,11 +109,11 @@ class Whitening:
         return cls(mean.float().numpy(), (axes * scale).float().numpy())
 
     def apply(self, patches: Tensor) -> Tensor:
-        """(..., D) to (..., K) float32 on the CPU."""
-        rows = patches.detach().to("cpu", torch.float32).flatten(0, -2)
+        """(..., D) to (..., K) float32 on the CPU; a single (D,) too."""
+        rows = patches.detach().to("cpu", torch.float32).reshape(-1, patches.shape[-1])
         found = torch.empty(len(rows), self.matrix.shape[1])
         self._apply(rows, found)
-        return found.unflatten(0, patches.shape[:-1])
+        return found.view(*patches.shape[:-1], -1)
 
     def apply_in_place(self, patches: Tensor) -> Tensor:
         """The same for contiguous (P, D), into their own memory, which then holds nothing else."""

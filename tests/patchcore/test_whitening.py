@@ -108,6 +108,7 @@ def test_in_place_is_the_same(kind):
     patches = correlated(count=ROWS + 300, width=6) * torch.tensor([1.0, 1, 1, 1, 0.01, 0.01])
     found = whitening(patches, kind, 0.07)
     expected = found.apply(patches)
+    assert torch.allclose(found.apply(patches[0]), expected[0], atol=1e-5)
     assert torch.equal(found.apply_in_place(patches), expected)
 
 
