@@ -48,7 +48,10 @@ from cutswap.saliency.cache import saliency_of
 RATIOS = (0.001, 0.01)
 SEEDS = (0, 1, 2)
 COUNTS = (1, 3, 5, 10, 20, 30, 50, 100)
+TOLD = (1, 10)  # of these, in the tables of all forms
 FAMILIES = ("cutpaste", "smoothblend", "nsa", "perlin", "cutswap")
+# What is appended to a family's name: patches cover 2 to 15% of the photo, scars 0.03 to 0.6%.
+DEFECTS = {"patches": "", "scars": "-scar"}
 MADE_ON = 24  # held-out photos that defects are made on, at most
 # Name to whiten and shrinkage.
 WHITENINGS = {
@@ -93,7 +96,13 @@ def embedded(backbone: Backbone, photos: np.ndarray, layers: tuple[str, ...]) ->
 
 
 def look(
-    root: Path, name: str, backbone: Backbone, watcher: Backbone, *, with_saliency: bool
+    root: Path,
+    name: str,
+    backbone: Backbone,
+    watcher: Backbone,
+    *,
+    defects: str,
+    with_saliency: bool,
 ) -> Looks:
     """Read a category, hold out every fifth good photo, make five defects on each of those."""
     settings = PatchCoreSettings()
@@ -105,8 +114,9 @@ def look(
     maps = saliency_of(watcher, changed)
     made = [
         draw_negative(
-            photo, maps.at(number, len(maps.layers)), NegativeSettings(method=family),
-            ClusterSettings(), seed=(9, place, number),
+            photo, maps.at(number, len(maps.layers)),
+            NegativeSettings(method=family + DEFECTS[defects]), ClusterSettings(),
+            seed=(9, place, number),
         )
         for place, family in enumerate(FAMILIES)
         for number, photo in enumerate(changed)
@@ -200,6 +210,11 @@ def figures(bank: MemoryBank, looks: Looks, foreground: str) -> dict[str, Any]:
     return result
 
 
+def bank_key(line: dict[str, Any]) -> tuple[str, str, str, str]:
+    """What a line is about, but for seed and ratio."""
+    return line["defects"], line["category"], line["foreground"], line["whitening"]
+
+
 def image_auroc(good: np.ndarray, bad: np.ndarray) -> float:
     """AUROC of two sets of scores."""
     labels = np.r_[np.zeros(len(good), bool), np.ones(len(bad), bool)]
@@ -212,7 +227,8 @@ def tables(lines: list[dict[str, Any]]) -> str:
     """Markdown: what decides, then what is told after; mean +- standard deviation over seeds."""
     by_bank: dict[tuple[str, float, str, str], list[dict[str, Any]]] = {}
     for line in lines:
-        key = line["category"], line["ratio"], line["foreground"], line["whitening"]
+        defects, category, *form = bank_key(line)
+        key = f"{category}, {defects}", line["ratio"], form[0], form[1]
         by_bank.setdefault(key, []).append(line)
     places = sorted({(category, ratio) for category, ratio, _, _ in by_bank})
     forms = sorted({key[2:] for key in by_bank}, key=lambda f: (f[0] != "all", f))
@@ -221,8 +237,10 @@ def tables(lines: list[dict[str, Any]]) -> str:
         ("made up", lambda line, at: float(np.mean(line["made_up"][at])), "made_up_pixel"),
         ("test", lambda line, at: line["test_image"][at], "test_pixel"),
     ):
-        columns = [(f"{' '.join(form)}, {COUNTS[at]}", form, at)
-                   for form in forms for at in range(len(COUNTS))]  # fmt: skip
+        columns = [(f"{' '.join(form)}, {count}", form, COUNTS.index(count))
+                   for form in forms for count in TOLD]  # fmt: skip
+        if title == "made up":
+            columns += [(f"{count}", ("all", "none"), at) for at, count in enumerate(COUNTS)]
         names = "".join(f" {name} |" for name, _, _ in columns)
         rule = "|---" * (len(columns) + 2) + "|"
         parts += [f"\n{title}\n", f"| category | coreset |{names}", rule]
@@ -253,6 +271,7 @@ def main() -> None:
     parser.add_argument(
         "--whitening", nargs="+", default=list(WHITENINGS), choices=list(WHITENINGS)
     )
+    parser.add_argument("--defects", default="patches", choices=list(DEFECTS))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tables", action="store_true", help="print what --out holds, and end")
     args = parser.parse_args()
@@ -265,9 +284,9 @@ def main() -> None:
     done = set()
     if args.out.exists():
         lines = [json.loads(line) for line in args.out.read_text().splitlines()]
-        count = Counter((line["category"], line["foreground"], line["whitening"]) for line in lines)
+        count = Counter(bank_key(line) for line in lines)
         done = {key for key, found in count.items() if found == len(SEEDS) * len(RATIOS)}
-        lines = [x for x in lines if (x["category"], x["foreground"], x["whitening"]) in done]
+        lines = [line for line in lines if bank_key(line) in done]
         args.out.write_text("".join(json.dumps(line) + "\n" for line in lines))
     backbone = load_backbone("resnet18", args.weights)
     watcher = load_backbone("vgg16", "embedded")
@@ -277,15 +296,21 @@ def main() -> None:
                 (foreground, whitening)
                 for foreground in args.foreground
                 for whitening in args.whitening
-                if (name, foreground, whitening) not in done
+                if (args.defects, name, foreground, whitening) not in done
             ]
             if not wanted:
                 continue
             with_saliency = any(foreground != "all" for foreground, _ in wanted)
-            looks = look(root, name, backbone, watcher, with_saliency=with_saliency)
+            looks = look(
+                root, name, backbone, watcher, defects=args.defects, with_saliency=with_saliency
+            )
             print(f"{name}: {len(looks.train)} patches, {len(looks.made)} made-up", flush=True)
             for line in banks(looks, backbone, wanted):
-                print(json.dumps({"category": name, **line}), file=file, flush=True)
+                print(
+                    json.dumps({"defects": args.defects, "category": name, **line}),
+                    file=file,
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
