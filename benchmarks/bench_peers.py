@@ -31,7 +31,7 @@ from cutswap.benchmark.measurement import Measurement, in_turns, times_faster  #
 from cutswap.benchmark.memory import extra_memory  # noqa: E402
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos  # noqa: E402
 from cutswap.benchmark.table import table  # noqa: E402
-from cutswap.config import PatchCoreSettings  # noqa: E402
+from cutswap.config import PLAIN, PatchCoreSettings  # noqa: E402
 from cutswap.data.images import to_image  # noqa: E402
 from cutswap.networks.backbone import Backbone, load_backbone  # noqa: E402
 from cutswap.patchcore.coreset import coverage_radius, greedy_k_center  # noqa: E402
@@ -56,7 +56,7 @@ def peer_inference(backbone: Backbone, count: int, bank_size: int, options: Any)
     patches = demo_patches(backbone, photos[count:], LAYERS)
     items = patches[torch.linspace(0, len(patches) - 1, bank_size).long()].contiguous()
     origin = np.zeros((len(items), 3), np.int32)
-    bank = MemoryBank(backbone, PatchCoreSettings(), items.numpy(), origin, 0)
+    bank = MemoryBank(backbone, PatchCoreSettings(**PLAIN), items.numpy(), origin, 0)
     model, image = peer_model(backbone, items), to_image(photos[:count])
 
     def theirs() -> Any:

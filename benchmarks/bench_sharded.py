@@ -16,7 +16,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cutswap.config import PatchCoreSettings  # noqa: E402
+from cutswap.config import PLAIN, PatchCoreSettings  # noqa: E402
 from cutswap.data.demo.render import demo_root  # noqa: E402
 from cutswap.data.loading import check_category  # noqa: E402
 from cutswap.evaluation.evaluate import batches  # noqa: E402
@@ -37,7 +37,7 @@ def main() -> None:
         category = check_category(demo_root(), name, skip_bad=False).category
         labels = np.array([not r.is_good for r in category.test])
         for ratio in (0.01, 0.001):
-            settings = PatchCoreSettings(coreset=ratio)
+            settings = PatchCoreSettings(coreset=ratio, **PLAIN)
             patches, _ = collect_patches(
                 backbone, batches(category.train, settings), settings.layers, None, None
             )

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from cutswap.config import (
     EARLY,
+    PLAIN,
     ClusterSettings,
     NegativeSettings,
     PatchCoreSettings,
@@ -157,7 +158,7 @@ def features(backbone: Backbone, photos: np.ndarray, settings: PatchCoreSettings
 
 def judge(backbone: Backbone, looks: Looks, start: Tensor | None) -> tuple[dict[str, Any], Tensor]:
     """All figures of one network; `start` holds the untuned features of the held-out images."""
-    base = PatchCoreSettings()
+    base = PatchCoreSettings(**PLAIN)
     size = looks.train.shape[1:3]
     batches = (to_image(looks.train[i : i + 8]) for i in range(0, len(looks.train), 8))
     patches, grid = collect_patches(backbone, batches, base.layers, len(looks.train), None)

@@ -7,7 +7,7 @@ settings are recorded with every result. Sizes are (height, width); ranges are (
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from cutswap.settings import Settings, setting
 
@@ -174,6 +174,15 @@ RECIPES: dict[str, dict[str, object]] = {
 }
 
 
+# The paper's plain form of a bank, and what records without these settings were scored with.
+PLAIN: dict[str, Any] = {"image_patches": 1, "whiten": "none"}
+# Presets beside the defaults; when to use which: docs/bank.md. Values as JSON has them.
+BANKS: dict[str, dict[str, Any]] = {
+    "plain": PLAIN,
+    "whitened": {"image_patches": 10, "whiten": "pca"},
+}
+
+
 @dataclass(frozen=True)
 class PatchCoreSettings(Settings):
     """Memory bank and scoring, as in Roth et al. 2022 with amazon's and anomalib's choices."""
@@ -212,14 +221,41 @@ class PatchCoreSettings(Settings):
         "bank neighbours b in the image-score re-weighting; 1 is off (paper of PatchCore: 9)",
         low=1,
     )
+    image_patches: int = setting(
+        10, "highest patch distances averaged for the image score (paper of PatchCore: 1)", low=1
+    )
+    whiten: str = setting(
+        "none",
+        "patches divided by what normal ones vary by, before coreset and distances; pca: along"
+        " principal axes (0.99 of the variance), channels: in each channel",
+        choices=("none", "pca", "channels"),
+    )
+    shrinkage: float = setting(
+        0.07, "whitening: share of the mean variance mixed into each one", low=0.0, high=1.0
+    )
     sigma: float = setting(
         4.0, "gaussian smoothing of the heatmap, pixels; 0 is off", low=0.0, high=64.0
     )
     batch_size: int = setting(16, "images a forward pass", low=1, high=1024)
 
     def deciding(self) -> dict[str, Any]:
-        """`to_dict` for identities; one shard is left out, as older identities have none."""
-        return {n: v for n, v in self.to_dict().items() if (n, v) != ("shards", 1)}
+        """`to_dict` for identities, without what older identities lack while it is as it was."""
+        before = {"shards": 1, **PLAIN}
+        unused = {"shrinkage"} if self.whiten == "none" else set()
+        return {
+            name: value
+            for name, value in self.to_dict().items()
+            if name not in unused and (name not in before or value != before[name])
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild from `to_dict` output; what an older record lacks is as it was then.
+
+        Raises:
+            CutSwapError: a key that is not a setting, or a value out of range.
+        """
+        return super().from_dict({**PLAIN, **values} if isinstance(values, dict) else values)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PLAIN, PatchCoreSettings
 from cutswap.data.loading import check_category, load_masks
 from cutswap.evaluation.evaluate import batches
 from cutswap.evaluation.metrics import auroc, pixel_auroc
@@ -32,7 +32,7 @@ def figures(
 ) -> dict[float, tuple[list[float], list[float]]]:
     """Image and pixel AUROC of every seed, by coreset ratio; every image is embedded once."""
     category = check_category(root, None, skip_bad=False).category
-    settings = PatchCoreSettings()
+    settings = PatchCoreSettings(**PLAIN)
     with Bars() as bars:
         patches, grid = collect_patches(
             backbone, batches(category.train, settings), settings.layers, len(category.train),

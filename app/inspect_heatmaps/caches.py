@@ -66,11 +66,13 @@ class Scoring:
     Attributes:
         neighbours: bank items averaged.
         reweight: neighbours in the image score.
+        image_patches: highest patches averaged in the image score.
         sigma: smoothing, pixels.
     """
 
     neighbours: int
     reweight: int
+    image_patches: int
     sigma: float
 
 
@@ -164,10 +166,10 @@ def prediction(key: BankKey, photo: PhotoKey, scoring: Scoring | None = None) ->
 
     whole = bank(key)
     if scoring is not None:
-        settings = whole.settings.replace(
-            neighbours=scoring.neighbours, reweight=scoring.reweight, sigma=scoring.sigma
-        )
-        whole = MemoryBank(whole.backbone, settings, whole.items, whole.origin, whole.seed)
+        whole = MemoryBank(
+            whole.backbone, whole.settings.replace(**vars(scoring)), whole.items, whole.origin,
+            whole.seed, whole.whitening,
+        )  # fmt: skip
     return whole.score(to_image(caches.photo(photo)[None]))
 
 

@@ -19,6 +19,7 @@ from cutswap.runs.states import DONE, FoundEvaluation
 ALL, THIS = "all images", "this image"
 NOTHING = "nothing"
 DEFAULTS = PatchCoreSettings()
+WHITENINGS: tuple[str, ...] = PatchCoreSettings.__dataclass_fields__["whiten"].metadata["choices"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,11 @@ def _settings(network: str) -> tuple[PatchCoreSettings, int]:
                 help="Patches of good parts that are remembered: fewer are faster and forget rare"
                 " normal looks. The paper keeps 0.1% and 1%.",
             )  # fmt: skip
+            whiten = knobs.choice(
+                "whiten", "Whitening", WHITENINGS, DEFAULTS.whiten,
+                help="Patches divided by what normal ones vary by, along principal axes (pca) or"
+                " in each channel, before they are compared.",
+            )  # fmt: skip
             seed = knobs.number(
                 "pcseed", "Seed", 0, 2**31 - 1, 0,
                 help="Of the first patch picked: a tiny bank depends on it, so try several.",
@@ -140,16 +146,22 @@ def _settings(network: str) -> tuple[PatchCoreSettings, int]:
                 "nn", "Neighbours", 1, 9, DEFAULTS.neighbours,
                 help="Nearest normal patches averaged: more are calmer and less sharp.",
             )  # fmt: skip
+            patches = knobs.slider(
+                "highest", "Highest patches averaged", 1, 100, DEFAULTS.image_patches,
+                help="In the photo's score. One alone, as published, is the luck of one patch; a"
+                " defect covers several. The heatmap does not change.",
+            )  # fmt: skip
             sigma = knobs.slider(
                 "sigma", "Smoothing, pixels", 0.0, 16.0, DEFAULTS.sigma, step=0.5,
                 help="Gaussian blur of the heatmap: none shows the patches, much drowns small"
                 " defects. Image scores are taken before it.",
             )  # fmt: skip
         st.caption(
-            "Neighbours and smoothing change this image's heatmap at once; the numbers of the"
-            " whole test set follow when they are computed again."
+            "Neighbours, highest patches and smoothing change this image's heatmap and score at"
+            " once; the numbers of the whole test set follow when they are computed again."
         )
     settings = DEFAULTS.replace(
-        layers=layers, image_size=size, coreset=coreset, neighbours=neighbours, sigma=sigma
-    )
+        layers=layers, image_size=size, coreset=coreset, neighbours=neighbours, sigma=sigma,
+        image_patches=patches, whiten=whiten,
+    )  # fmt: skip
     return settings, seed or 0

@@ -31,16 +31,18 @@ def explanation() -> None:
 PatchCore remembers what normal looks like. The network's features of all good photos, averaged
 over 3 x 3 neighbours, are patches; a **coreset** of them, spread as far apart as possible, is the
 memory bank $\mathcal{M}$. A patch $p$ of a new photo is as suspicious as it is far from everything
-in the bank, and a photo is as suspicious as its worst patch:
+in the bank, and a photo is as suspicious as its $k$ worst patches $\mathcal{P}_k(x)$ on average
+(published: the worst alone, $k = 1$):
 
 $$d(p) = \min_{m \in \mathcal{M}} \lVert p - m \rVert_2, \qquad
-s^* = \max_{p \in \mathcal{P}(x)} d(p).$$
+s^* = \frac{1}{k} \sum_{p \in \mathcal{P}_k(x)} d(p).$$
 
-With several neighbours $d$ is the mean of the nearest distances. All $d(p)$, enlarged to the photo
-and smoothed, are the heatmap. Nothing here has seen a defect: the network $\phi$ is either
-pretrained or tuned on CutSwap negatives. A distance is no probability, so somebody has to draw the
-line: the **threshold**. The image threshold decides which parts are sorted out, the pixel
-threshold how large a defect is drawn.
+With several neighbours $d$ is the mean of the nearest distances. **Whitening** divides patches by
+what normal ones vary by before they are compared, so that rare directions count like common ones.
+All $d(p)$, enlarged to the photo and smoothed, are the heatmap. Nothing here has seen a defect: the
+network $\phi$ is either pretrained or tuned on CutSwap negatives. A distance is no probability, so
+somebody has to draw the line: the **threshold**. The image threshold decides which parts are sorted
+out, the pixel threshold how large a defect is drawn.
 """
     )
 
@@ -109,10 +111,14 @@ def figures(found: ScoredSet) -> None:
     left_out = summary["data"].get("left_out") or []
     more = f" {len(left_out)} unusable files were left out." if left_out else ""
     st.markdown(" · ".join(shown))
-    layers = "+".join(found.settings.layers)
+    own = found.settings
+    layers = "+".join(own.layers)
+    scored = f"score of the {own.image_patches} highest patches" if own.image_patches > 1 else ""
+    whitened = f"whitened ({own.whiten})" if own.whiten != "none" else ""
+    unlike = "".join(f" {part}," for part in (whitened, scored) if part)
     st.caption(
         f"{summary['n_train']} good photos learnt from, {len(found.names)} test photos"
         f" ({int(found.labels.sum())} defective), bank of {summary.get('bank_size', '?')} patches,"
-        f" {layers}, coreset {found.settings.coreset:g}, seed {summary['seed']},"
+        f" {layers}, coreset {own.coreset:g},{unlike} seed {summary['seed']},"
         f" {summary.get('seconds', '?')} s.{more}"
     )

@@ -151,10 +151,11 @@ class _Screen:
         size = found.size
         live = None
         own = found.settings
-        is_other_scoring = (wanted.neighbours, wanted.sigma) != (own.neighbours, own.sigma)
-        is_preview = self.asked.saved is None and is_other_scoring
+        asked = Scoring(wanted.neighbours, own.reweight, wanted.image_patches, wanted.sigma)
+        evaluated = Scoring(own.neighbours, own.reweight, own.image_patches, own.sigma)
+        is_preview = self.asked.saved is None and asked != evaluated
         if self.index is None or is_preview:
-            scoring = Scoring(wanted.neighbours, own.reweight, wanted.sigma) if is_preview else None
+            scoring = asked if is_preview else None
             live = inspect_caches.prediction(
                 self.bank, PhotoKey.of(self.record.image, size), scoring
             )

@@ -63,6 +63,8 @@ def inspect(evaluation: FoundEvaluation, key: str, runs: tuple[FoundRun, ...]) -
     set_knob("pclayers", list(settings.layers))
     set_knob("pcseed", evaluation.summary["seed"])
     set_knob("nn", settings.neighbours)
+    set_knob("highest", settings.image_patches)
+    set_knob("whiten", settings.whiten)
     set_knob("sigma", settings.sigma)
     if settings.coreset in CORESETS:
         set_knob("coreset", settings.coreset)

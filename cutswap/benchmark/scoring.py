@@ -19,7 +19,7 @@ from cutswap.benchmark.measurement import Measurement, in_turns, times_faster
 from cutswap.benchmark.memory import extra_memory
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos
 from cutswap.benchmark.sizes import Sizes
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PLAIN, PatchCoreSettings
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone, load_backbone
@@ -101,7 +101,11 @@ def measure_patchcore(sizes: Sizes) -> list[Measurement]:
     keep = torch.linspace(0, len(patches) - 1, min(sizes.bank, len(patches))).long()
     items = patches[keep].contiguous()
     bank = MemoryBank(
-        backbone, PatchCoreSettings(), items.numpy(), np.zeros((len(items), 3), np.int32), 0
+        backbone,
+        PatchCoreSettings(**PLAIN),
+        items.numpy(),
+        np.zeros((len(items), 3), np.int32),
+        0,
     )
     del patches
     image = to_image(photos[: sizes.scored])

@@ -15,7 +15,7 @@ from cutswap.commands.common import (
     say_missed,
     say_weights,
 )
-from cutswap.config import PatchCoreSettings
+from cutswap.config import BANKS, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder of a finished finetune run")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
     add_seed_and_out(parser, "folder to write")
+    parser.add_argument("--preset", choices=tuple(BANKS),
+                        help="what a photo's score is and whether patches are whitened, which the"
+                        " flags below change; plain is the paper's [the defaults]")  # fmt: skip
     add_flags(parser, PatchCoreSettings)
 
 
@@ -45,7 +48,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.utils.devices import choose_device
 
     need_out(options.out)
-    settings = settings_from(options, PatchCoreSettings)
+    settings = settings_from(options, PatchCoreSettings, BANKS.get(options.preset, {}))
     if options.run_folder and options.weights:
         raise CutSwapError(
             "--run and --weights",

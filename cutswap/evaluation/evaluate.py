@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,8 +164,18 @@ def _scores_table(evaluation: Evaluation) -> str:
     return text.getvalue()
 
 
-def batches(records: tuple[Record, ...], settings: PatchCoreSettings) -> Iterator[Tensor]:
-    """Images of records as (n, 3, S, S) normalised batches, read as they are asked for."""
-    for start in range(0, len(records), settings.batch_size):
-        chunk = records[start : start + settings.batch_size]
-        yield to_image(load_photos(chunk, settings.image_size))
+def batches(records: tuple[Record, ...], settings: PatchCoreSettings) -> Iterable[Tensor]:
+    """Images of records as (n, 3, S, S) normalised batches, read anew whenever asked for."""
+    return _Batches(records, settings)
+
+
+@dataclass(frozen=True)
+class _Batches:
+    records: tuple[Record, ...]
+    settings: PatchCoreSettings
+
+    def __iter__(self) -> Iterator[Tensor]:
+        size = self.settings.batch_size
+        for start in range(0, len(self.records), size):
+            chunk = self.records[start : start + size]
+            yield to_image(load_photos(chunk, self.settings.image_size))

@@ -24,12 +24,16 @@ from cutswap.networks.weights import state_fingerprint
 from cutswap.patchcore.coreset import greedy_k_center
 from cutswap.patchcore.embeddings import collect_patches, embed
 from cutswap.patchcore.heatmaps import to_heatmap
+from cutswap.patchcore.image_score import mean_of_highest, reweighted_mean
 from cutswap.patchcore.index import BankIndex
 from cutswap.patchcore.sharded_coreset import choose_by_shards
+from cutswap.patchcore.whitening import Whitening, measured
 from cutswap.utils.devices import cache_sized
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 FORMAT = "cutswap memory bank 1"
+WHITENED_FORMAT = "cutswap memory bank 2"  # with a whitening, which readers of 1 would leave out
+_WHITENING = ("whitening.mean", "whitening.matrix")
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class Prediction:
     Attributes:
         scores: (N,) float32, image anomaly scores, >= 0.
         heatmaps: (N, H, W) float32, smoothed distances at the image's size.
-        distances: (N, h, w) float32, Euclidean distance of every patch to the bank.
+        distances: (N, h, w) float32, Euclidean distance of every patch to the bank; between
+            whitened patches where the bank is.
         nearest: (N, h, w) int64, the bank item nearest to every patch.
     """
 
@@ -55,9 +60,13 @@ class MemoryBank:
     Attributes:
         backbone: the network whose features it holds.
         settings: PatchCore's.
-        items: (M, D) float32, in the order they were picked.
+        items: (M, K) float32, in the order they were picked; whitened where the settings say so.
         origin: (M, 3) int32, training image, patch row and column each item came from.
         seed: of the coreset.
+        whitening: of D-dimensional embeddings to the items' K; None: as they are, K = D.
+
+    Raises:
+        CutSwapError: settings that whiten without a whitening, or the other way round.
     """
 
     def __init__(
@@ -67,12 +76,22 @@ class MemoryBank:
         items: np.ndarray,
         origin: np.ndarray,
         seed: int,
+        whitening: Whitening | None = None,
     ) -> None:
+        if (settings.whiten != "none") != (whitening is not None):
+            raise CutSwapError(
+                "memory bank",
+                expected=f"{'a' if whitening is None else 'no'} whitening, as its settings say"
+                f" whiten {settings.whiten}",
+                found="none" if whitening is None else "one",
+                fix="fit the bank again, or change --whiten",
+            )
         self.backbone = backbone
         self.settings = settings
         self.items = np.ascontiguousarray(items, dtype=np.float32)
         self.origin = origin
         self.seed = seed
+        self.whitening = whitening
         self._index = BankIndex(self.items, settings.search)
 
     @property
@@ -95,29 +114,36 @@ class MemoryBank:
 
         Args:
             backbone: whose features are used as they are.
-            images: batches (n, 3, H, W) float, ImageNet-normalised, all of one size.
-            settings: layers, coreset ratio, projection, shards.
+            images: batches (n, 3, H, W) float, ImageNet-normalised, all of one size. Whitening in
+                several shards reads them twice, so that they must not be an iterator.
+            settings: layers, coreset ratio, projection, shards, whitening.
             seed: of the projection and the first pick.
             count: number of images in all, where known: patches are then stored once only.
                 Several shards need it.
             progress: called with (images done, count).
 
         Raises:
-            CutSwapError: no image at all; see `bank_shards.choose_by_shards`.
+            CutSwapError: no image at all; see `bank_shards.choose_by_shards` and `Whitening.of`.
         """
         if settings.shards > 1:
+            whitening = _whitening_of_images(backbone, images, settings)
 
             def collect(part: Iterable[Tensor], size: int, before: int) -> tuple[Tensor, Any]:
                 def tick(done: int, _: int) -> None:
                     if progress:
                         progress(before + done, count or 0)
 
-                return collect_patches(backbone, part, settings.layers, size, tick)
+                found, grid = collect_patches(backbone, part, settings.layers, size, tick)
+                return (whitening.apply_in_place(found) if whitening else found), grid
 
             items, picks, grid = choose_by_shards(images, collect, settings, count, seed)
-            return cls(backbone, settings, items.numpy(), _origin(picks.numpy(), grid), seed)
+            origin = _origin(picks.numpy(), grid)
+            return cls(backbone, settings, items.numpy(), origin, seed, whitening)
         patches, grid = collect_patches(backbone, images, settings.layers, count, progress)
-        return cls.choose(backbone, patches, grid, settings, seed=seed)
+        whitening = whitening_of(patches, settings)
+        if whitening:
+            patches = whitening.apply_in_place(patches)
+        return cls._chosen(backbone, patches, grid, settings, seed, whitening)
 
     @classmethod
     def choose(
@@ -135,13 +161,34 @@ class MemoryBank:
             backbone: whose features they are.
             patches: (P, D) float32, image by image, row by row.
             grid: (h, w) patches an image.
-            settings: coreset ratio and projection; shards do not count, as all is in memory.
+            settings: coreset ratio, projection and whitening; shards do not count, as all is in
+                memory.
             seed: of the projection and the first pick.
+
+        Raises:
+            CutSwapError: see `Whitening.of`.
         """
+        whitening = whitening_of(patches, settings)
+        if whitening:
+            patches = whitening.apply(patches)
+        return cls._chosen(backbone, patches, grid, settings, seed, whitening)
+
+    @classmethod
+    def _chosen(
+        cls,
+        backbone: Backbone,
+        patches: Tensor,
+        grid: tuple[int, int],
+        settings: PatchCoreSettings,
+        seed: int,
+        whitening: Whitening | None,
+    ) -> MemoryBank:
+        """A coreset of patches that are whitened already."""
         keep = max(1, int(settings.coreset * len(patches)))
         picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed).numpy()
         items = patches[torch.from_numpy(picks)].numpy()
-        return cls(backbone, settings.replace(shards=1), items, _origin(picks, grid), seed)
+        origin = _origin(picks, grid)
+        return cls(backbone, settings.replace(shards=1), items, origin, seed, whitening)
 
     def score(self, image: Tensor) -> Prediction:
         """Score a batch of (N, 3, H, W) float, ImageNet-normalised images.
@@ -164,15 +211,16 @@ class MemoryBank:
         Raises:
             CutSwapError: another D than the bank's.
         """
-        patches = embedded.cpu().numpy()
-        count, h, w, dimensions = patches.shape
-        if dimensions != self.items.shape[1]:
+        count, h, w, dimensions = embedded.shape
+        wanted = self.items.shape[1] if self.whitening is None else len(self.whitening.mean)
+        if dimensions != wanted:
             raise CutSwapError(
                 "memory bank",
-                expected=f"patches of {self.items.shape[1]} numbers, as in the bank",
+                expected=f"patches of {wanted} numbers, as in the bank",
                 found=f"{dimensions}",
                 fix="fit the bank again with this network and these layers",
             )
+        patches = self.comparable(embedded)
         flat = np.ascontiguousarray(rearrange(patches, "n h w d -> (n h w) d"))
         distances, neighbours = self._search(flat, self.settings.neighbours)
         of_patch = rearrange(distances.mean(axis=1), "(n h w) -> n h w", n=count, h=h, w=w)
@@ -188,8 +236,14 @@ class MemoryBank:
             scores, to_heatmap(of_patch, size, self.settings.sigma), of_patch, nearest
         )
 
+    def comparable(self, embedded: Tensor) -> np.ndarray:
+        """Embeddings (..., D) as the items are, (..., K) float32: whitened where they are."""
+        if self.whitening is None:
+            return embedded.cpu().numpy()
+        return self.whitening.apply(embedded).numpy()
+
     def save(self, path: Path) -> None:
-        """One safetensors file: bank, origins, the network's exact weights, all settings.
+        """One safetensors file: bank, whitening, origins, the network's weights, all settings.
 
         Raises:
             CutSwapError: the file cannot be written.
@@ -198,14 +252,19 @@ class MemoryBank:
         tensors = {f"backbone.{name}": value for name, value in state.items()}
         tensors["bank"] = torch.from_numpy(self.items)
         tensors["origin"] = torch.from_numpy(self.origin)
+        held = ["bank", "origin"]
+        if self.whitening is not None:
+            held += _WHITENING
+            tensors[_WHITENING[0]] = torch.from_numpy(self.whitening.mean)
+            tensors[_WHITENING[1]] = torch.from_numpy(self.whitening.matrix)
         about = {
-            "format": FORMAT,
+            "format": FORMAT if self.whitening is None else WHITENED_FORMAT,
             "backbone": self.backbone.name,
             "fingerprint": self.backbone.fingerprint,
             "weights": self.backbone.report.to_dict(),
             "settings": self.settings.to_dict(),
             "seed": self.seed,
-            "content": state_fingerprint({n: tensors[n] for n in ("bank", "origin")}),
+            "content": state_fingerprint({n: tensors[n] for n in held}),
         }
         write_tensors(path, tensors, about)
 
@@ -225,18 +284,25 @@ class MemoryBank:
         """
         fix = "fit the bank again with evaluate"
         tensors, about = read_tensors(path, fix=fix)
-        if about.get("format") != FORMAT or not {"bank", "origin"} <= set(tensors):
+        is_whitened = about.get("format") == WHITENED_FORMAT
+        held = ("bank", "origin", *(_WHITENING if is_whitened else ()))
+        if about.get("format") not in (FORMAT, WHITENED_FORMAT) or not set(held) <= set(tensors):
             raise CutSwapError(
                 path,
-                expected=f"a file of the format '{FORMAT}'",
+                expected=f"a file of the format '{FORMAT}' or '{WHITENED_FORMAT}', with its"
+                f" {', '.join(held)}",
                 found=about.get("format", "a safetensors file of another kind"),
                 fix=fix,
             )
-        items, origin = tensors.pop("bank"), tensors.pop("origin")
+        own = {name: tensors.pop(name) for name in held}
+        items, origin = own["bank"], own["origin"]
         missing = {"settings", "seed", "backbone", "fingerprint", "content"} - set(about)
         if not missing:
             _need_sound(path, items, origin, about, fix)
-        content = state_fingerprint({"bank": items, "origin": origin})
+            if is_whitened:
+                mean, matrix = (own[name] for name in _WHITENING)
+                _need_sound_whitening(path, mean, matrix, items, fix)
+        content = state_fingerprint(own)
         if missing or content != about["content"]:
             raise CutSwapError(
                 path,
@@ -260,7 +326,11 @@ class MemoryBank:
                 found=f"{backbone.name}, fingerprint {backbone.fingerprint[:12]}",
                 fix="load it without a network, or fit a bank for this one",
             )
-        return cls(backbone, settings, items.numpy(), origin.numpy(), int(about["seed"]))
+        whitening = None
+        if is_whitened:
+            whitening = Whitening(*(own[name].numpy() for name in _WHITENING))
+        seed = int(about["seed"])
+        return cls(backbone, settings, items.numpy(), origin.numpy(), seed, whitening)
 
     def _search(self, patches: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """(P, D) to Euclidean distances of the items found (P, k), rising, and bank indices (P, k).
@@ -278,27 +348,44 @@ class MemoryBank:
     def _image_score(
         self, patches: np.ndarray, distances: np.ndarray, nearest: np.ndarray
     ) -> float:
-        """Image score s of one image (PatchCore, equations 6 and 7).
-
-        1. m_test* is the patch farthest from the bank, m* its nearest item, s* their distance.
-        2. N_b(m*) are the b bank items nearest to m*, m* itself first.
-        3. w = 1 - exp(s*) / sum over m in N_b of exp(||m_test* - m||);  s = w s*.
-
-        b = 1 means no re-weighting: s = s*.
-        """
-        worst = np.unravel_index(int(distances.argmax()), distances.shape)
-        farthest = float(distances[worst])
-        b = min(self.settings.reweight, self.size)
+        """Image score of one image: (h, w, K) patches, (h, w) distances and nearest items."""
+        own, flat, count = self.settings, distances.ravel(), self.settings.image_patches
+        b = min(own.reweight, self.size)
         if b == 1:
-            return farthest
-        item = self.items[nearest[worst]][None]
-        neighbours = self._index.search(item, b)
-        around = np.linalg.norm(self.items[neighbours[0]] - patches[worst], axis=1)
-        own = float(np.linalg.norm(item[0] - patches[worst]))
-        # exp(own) / sum(exp(around)), shifted by the largest so that nothing overflows
-        top = around.max()
-        share = float(np.exp(own - top) / np.exp(around - top).sum())
-        return (1.0 - share) * farthest
+            return mean_of_highest(flat, count)
+        rows = patches.reshape(-1, patches.shape[-1])
+
+        def around(centres: np.ndarray) -> np.ndarray:
+            return self._index.search(centres, b)
+
+        return reweighted_mean(flat, rows, nearest.ravel(), self.items, around, count)
+
+
+def whitening_of(patches: Tensor, settings: PatchCoreSettings) -> Whitening | None:
+    """What the settings ask for, measured on all training patches (P, D); None for none.
+
+    Raises:
+        CutSwapError: see `Whitening.of`.
+    """
+    if settings.whiten == "none":
+        return None
+    return Whitening.of(measured([patches]), settings.whiten, settings.shrinkage)
+
+
+def _whitening_of_images(
+    backbone: Backbone, images: Iterable[Tensor], settings: PatchCoreSettings
+) -> Whitening | None:
+    """The same, of images that are embedded for that alone: their patches need not fit memory."""
+    if settings.whiten == "none":
+        return None
+    if iter(images) is images:
+        raise CutSwapError(
+            "--whiten with --shards", expected="images that can be read twice",
+            found="an iterator, which ends after the first time",
+            fix="pass a list, or an object whose __iter__ begins anew",
+        )  # fmt: skip
+    parts = (embed(backbone, image, settings.layers).cpu().flatten(0, 2) for image in images)
+    return Whitening.of(measured(parts), settings.whiten, settings.shrinkage)
 
 
 def _origin(picks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -330,3 +417,25 @@ def _need_sound(path: Path, items: Tensor, origin: Tensor, about: dict[str, Any]
         raise CutSwapError(
             path, expected="a bank as it was saved: (M, D) finite float32", found=found, fix=fix
         )
+
+
+def _need_sound_whitening(
+    path: Path, mean: Tensor, matrix: Tensor, items: Tensor, fix: str
+) -> None:
+    """Refuse a whitening that cannot belong to the bank.
+
+    Raises:
+        CutSwapError: anything but finite float32 (D,) and (D, K), K the items' width.
+    """
+    shapes = tuple(mean.shape), tuple(matrix.shape)
+    is_sound = (
+        mean.ndim == 1
+        and shapes[1] == (len(mean), items.shape[1])
+        and mean.dtype == matrix.dtype == torch.float32
+        and bool(mean.isfinite().all() and matrix.isfinite().all())
+    )
+    if not is_sound:
+        raise CutSwapError(
+            path, expected=f"a whitening to {items.shape[1]} dimensions, finite float32",
+            found=f"shapes {shapes[0]} and {shapes[1]}, {mean.dtype} and {matrix.dtype}", fix=fix,
+        )  # fmt: skip

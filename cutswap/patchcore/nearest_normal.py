@@ -66,7 +66,7 @@ class NearestNormal:
 
 
 def hottest_patch(prediction: Prediction, index: int = 0) -> tuple[int, int]:
-    """(row, column) of the patch farthest from the bank: the one the image's score is about."""
+    """(row, column) of the patch farthest from the bank, the first that the score is about."""
     distances = prediction.distances[index]
     row, column = np.unravel_index(int(distances.argmax()), distances.shape)
     return int(row), int(column)
@@ -149,7 +149,7 @@ def nearest_normal(
     normal = load_photos([record], photo.shape[0])[0]
     found = embed(bank.backbone, to_image(normal[None]), bank.settings.layers)[0, row, column]
     stored = bank.items[item]
-    gap = float(np.linalg.norm(found.cpu().numpy() - stored))
+    gap = float(np.linalg.norm(bank.comparable(found) - stored))
     if gap > SAME * max(float(np.linalg.norm(stored)), 1e-6):
         raise _another(f"{record.name} as the bank was fitted on it", "a photo that differs")
     return NearestNormal(

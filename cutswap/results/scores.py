@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cutswap.config import PatchCoreSettings
 from cutswap.results.setups import scoring_in_words
 from cutswap.results.table import Figure, figure_of
 from cutswap.runs.references import evaluations_of
@@ -83,5 +84,5 @@ def scores_of_runs(
 
 
 def _settings(evaluation: FoundEvaluation) -> str:
-    values = {k: v for k, v in evaluation.summary["patchcore"].items() if k != "batch_size"}
-    return json.dumps(values, sort_keys=True)
+    values = PatchCoreSettings.from_dict(evaluation.summary["patchcore"]).deciding()
+    return json.dumps({k: v for k, v in values.items() if k != "batch_size"}, sort_keys=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cutswap.config import FineTuningSettings, PatchCoreSettings
+from cutswap.config import PLAIN, FineTuningSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.results.paper_tables import CUTPASTE, UNTUNED
@@ -41,8 +41,9 @@ def finetuning_of(cell: Cell, settings: StudySettings, weights: Weights) -> Fine
 
 
 def patchcore_of(cell: Cell, settings: StudySettings) -> PatchCoreSettings:
-    """A cell's settings of scoring: the training's image size, PatchCore's defaults."""
-    return PatchCoreSettings(image_size=settings.training.image_size, coreset=cell.coreset)
+    """A cell's settings of scoring: the training's image size, the paper's plain form."""
+    size = settings.training.image_size
+    return PatchCoreSettings(image_size=size, coreset=cell.coreset, **PLAIN)
 
 
 def detector_name(cell: Cell) -> str | None:

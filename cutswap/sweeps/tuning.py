@@ -21,6 +21,7 @@ import numpy as np
 
 from cutswap.config import (
     FAMILIES,
+    PLAIN,
     ClusterSettings,
     FineTuningSettings,
     NegativeSettings,
@@ -131,7 +132,7 @@ class Validation:
 
     def score(self, backbone: Backbone) -> float:
         """Mean over the families of the image AUROC, in [0, 1]."""
-        settings = PatchCoreSettings(image_size=self._size, coreset=0.01)
+        settings = PatchCoreSettings(image_size=self._size, coreset=0.01, **PLAIN)
         photos = (self._train[i : i + 16] for i in range(0, len(self._train), 16))
         bank = MemoryBank.fit(backbone, map(to_image, photos), settings, count=len(self._train))
         good = bank.score(to_image(self._good)).scores

@@ -33,7 +33,7 @@ from cutswap.benchmark.sizes import TINY
 from cutswap.benchmark.suite import PARTS, run_benchmark
 from cutswap.benchmark.table import markdown, table
 from cutswap.commands.parser import main
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PLAIN, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.patchcore import index as bank_index
 from cutswap.patchcore.coreset import greedy_k_center
@@ -218,7 +218,7 @@ def resnet_bank(search: str = "exact") -> tuple[MemoryBank, torch.Tensor]:
     image = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     items = torch.randn(40, 384, generator=torch.Generator().manual_seed(2)).abs().numpy()
     origin = np.zeros((40, 3), dtype=np.int32)
-    return MemoryBank(backbone, PatchCoreSettings(search=search), items, origin, 0), image
+    return MemoryBank(backbone, PatchCoreSettings(search=search, **PLAIN), items, origin, 0), image
 
 
 def test_scores_that_differ_are_refused():

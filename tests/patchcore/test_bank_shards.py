@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cutswap.commands.parser import main
-from cutswap.config import FineTuningSettings, PatchCoreSettings
+from cutswap.config import PLAIN, FineTuningSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.patchcore import memory_bank
 from cutswap.patchcore.coreset import coverage_radius
@@ -23,7 +23,7 @@ from tests.helpers.datasets import build_category
 from tests.helpers.tiny_networks import tiny_backbone
 
 LAYERS = ("layer2", "layer3")
-EXACT = PatchCoreSettings(layers=LAYERS, coreset=0.05, image_size=64)
+EXACT = PatchCoreSettings(layers=LAYERS, coreset=0.05, image_size=64, **PLAIN)
 PHOTOS = 7
 
 
@@ -129,9 +129,14 @@ def test_a_number_out_of_range_is_refused(shards):
 
 
 def test_records_from_before_shards_are_the_same(network, images, tmp_path):
-    old = {n: v for n, v in EXACT.to_dict().items() if n != "shards"}
+    newer = ("shards", "image_patches", "whiten", "shrinkage")
+    old = {n: v for n, v in EXACT.to_dict().items() if n not in newer}
     assert PatchCoreSettings.from_dict(old) == EXACT
     assert EXACT.deciding() == old
+    others = ({"image_patches": 2}, {"whiten": "pca"}, {"whiten": "pca", "shrinkage": 0.5})
+    ids = [json.dumps(EXACT.replace(**changes).deciding()) for changes in ({}, *others)]
+    assert len(set(ids)) == 4
+    assert EXACT.replace(shrinkage=0.5).deciding() == old  # without whitening it decides nothing
     about = (FineTuningSettings(), "resnet18")
     weights, data = Weights("a", "b", ("4",)), {"train": "c", "test": "d"}
     ids = [hashes(*about, EXACT.replace(shards=n), weights, data, 0)[0] for n in (1, 2, 3)]

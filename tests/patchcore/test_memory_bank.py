@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PLAIN, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.embeddings import embed
@@ -16,7 +16,7 @@ from cutswap.utils.tensor_files import read_tensors, write_tensors
 from tests.helpers.tiny_networks import tiny_backbone
 
 LAYERS = ("layer2", "layer3")
-WHOLE = PatchCoreSettings(layers=LAYERS, coreset=1.0, image_size=64, sigma=0.0)
+WHOLE = PatchCoreSettings(layers=LAYERS, coreset=1.0, image_size=64, sigma=0.0, **PLAIN)
 
 
 @pytest.fixture(scope="module")

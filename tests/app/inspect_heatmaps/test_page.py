@@ -25,8 +25,8 @@ from app.inspect_heatmaps.picture import Heat, alt_text, boxed, picture
 from app.inspect_heatmaps.thresholds import first_value
 from app.shared import caches, workspace
 from app.shared.caches import PhotoKey
-from cutswap.commands.parser import parse
-from cutswap.config import PatchCoreSettings
+from cutswap.commands.parser import build_parser, parse
+from cutswap.config import PLAIN, PatchCoreSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.metrics import f1_max
@@ -384,6 +384,25 @@ class TestSettings:
         stored = dict(zip(read_scored(folder).names, read_scored(folder).scores, strict=True))
         assert float(before) > stored[name]  # the mean of three is farther than the nearest
 
+    def test_the_highest_patches_change_the_score_at_once_and_whitening_when_computed(self, world):
+        at = settled(open_page(**SMALL_SETTINGS, highest="1"))
+        at = at.slider(key="knob.highest").set_value(40).run()
+        no_trace(at)
+        assert "outdated: image patches 1, now 40" in words(at)
+        (folder,) = (world / "cache/evaluations").iterdir()
+        name = at.sidebar.selectbox(key="img").value
+        stored = dict(zip(read_scored(folder).names, read_scored(folder).scores, strict=True))
+        now = float(re.search(r"score \*\*([\d.]+)\*\*", words(at)).group(1))
+        assert 0 < now < stored[name]  # the mean of forty is below the highest
+        at = at.selectbox(key="knob.whiten").set_value("pca").run()
+        assert "whiten none, now pca" in words(at)
+        at = settled(button(at, "Recompute (about").click().run())
+        no_trace(at)
+        assert "whitened (pca), score of the 40 highest patches" in words(at)
+        command = "\n".join(code.value for code in at.code)
+        assert "--image-patches 40" in command
+        assert "--whiten pca" in command
+
     @pytest.mark.usefixtures("world")
     def test_two_weights_side_by_side(self):
         at = settled(open_page(**SMALL_SETTINGS))
@@ -528,6 +547,8 @@ class TestPieces:
             {"layers": ("layer1", "layer3"), "coreset": 0.1},
             {"projection": None, "sigma": 0.0},
             {"search": "ivf"},
+            PLAIN,
+            {"image_patches": 3, "whiten": "pca", "shrinkage": 0.2},
         ],
     )
     def test_the_command_s_settings_are_the_page_s(self, changes):
@@ -550,6 +571,10 @@ class TestPieces:
         assert settings_from(options, PatchCoreSettings).layers == SETTINGS.layers
         assert str(options.data) == summary["data"]["root"]
         assert saved_command({}) is None
+        old = {n: v for n, v in summary["patchcore"].items() if n not in {*PLAIN, "shrinkage"}}
+        line = [str(part) for part in saved_command({**summary, "patchcore": old})]
+        again = settings_from(build_parser().parse_args(line), PatchCoreSettings)
+        assert PLAIN.items() <= again.to_dict().items()  # what it was scored with
 
     def test_a_live_image_equals_the_evaluated_one(self, saved):
         found = read_scored(saved / "first")
