@@ -1,6 +1,6 @@
 """What several commands share: flags, the numbers they take, and what is printed.
 
-Figures go to standard output, remarks to standard error. Nothing here loads torch.
+Figures go to standard output, remarks to standard error. No package is needed to read this module.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cutswap.data.loading import CheckedCategory, check_category
-from cutswap.data.records import Problem
 from cutswap.flags import add_flags
-from cutswap.utils.progress import Bars, tick
+
+if TYPE_CHECKING:  # --help needs no package
+    from cutswap.data.loading import CheckedCategory
+    from cutswap.data.records import Problem
+    from cutswap.utils.progress import Bars
 
 
 def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
@@ -85,6 +87,9 @@ def checked_category(
     Raises:
         CutSwapError: no such data, or unusable files.
     """
+    from cutswap.data.loading import check_category
+    from cutswap.utils.progress import tick
+
     checked = check_category(
         options.data, options.category, skip_bad=options.skip_bad,
         progress=tick(bars, "checking images"),

@@ -41,8 +41,10 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 problems found, 2 refused."""
-    options = parse(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    is_debug = "--debug" in words
     try:
+        options = parse(words)
         with early_start(options):
             result: dict[str, Any] = _module(options.command).run(options)
         if options.json is not None:
@@ -51,20 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_json(options.json, result)
         return int(result.get("exit_status", 0))
     except CutSwapError as error:
-        if options.debug:
+        if is_debug:
             raise
         print(f"cutswap: {error}", file=sys.stderr)
         return 2
     except ImportError as error:
         said = missing_package(error)
-        if options.debug or said is None:
+        if is_debug or said is None:
             raise
         print(f"cutswap: {said}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk or a lost folder, wherever it strikes
-        if options.debug:
+        if is_debug:
             raise
-        place = error.filename or options.command
+        place = error.filename or words[0]
         print(
             f"cutswap: {place}: {error.strerror or error}; what was there is kept", file=sys.stderr
         )
