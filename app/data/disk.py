@@ -15,7 +15,7 @@ from cutswap.utils.files import cache_folder
 
 
 @dataclass(frozen=True)
-class Kept:
+class CacheKind:
     """One kind of thing in the cache folder.
 
     Attributes:
@@ -29,12 +29,12 @@ class Kept:
     about: str
 
 
-DEMO = Kept("Demo pictures", ("demo-v*",), "rendered anew at once: about ten seconds")
+DEMO = CacheKind("Demo pictures", ("demo-v*",), "rendered anew at once: about ten seconds")
 KINDS = (
-    Kept("Saliency maps", ("saliency",), "made anew when needed: a quarter second a photo"),
-    Kept("Evaluations of Inspect", ("evaluations", "unlabelled"), "made anew when looked at"),
+    CacheKind("Saliency maps", ("saliency",), "made anew when needed: a quarter second a photo"),
+    CacheKind("Evaluations of Inspect", ("evaluations", "unlabelled"), "made anew when looked at"),
     DEMO,
-    Kept(
+    CacheKind(
         "Uploads", ("uploads",), "your pictures, and those of every other open tab: gone for good"
     ),
 )
@@ -54,13 +54,13 @@ def sizes(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def places(folder: Path, kind: Kept) -> list[Path]:
+def places(folder: Path, kind: CacheKind) -> list[Path]:
     """The kind's folders that are there; links are not among them."""
     found = [path for pattern in kind.patterns for path in sorted(folder.glob(pattern))]
     return [path for path in found if path.is_dir() and not path.is_symlink()]
 
 
-def clear(kind: Kept) -> None:
+def clear(kind: CacheKind) -> None:
     """Delete a kind, as far as the system lets us.
 
     Raises:

@@ -19,7 +19,7 @@ from app.shared.background import Work
 from app.shared.caches import changed
 from cutswap.analysis.feature_collection import collect_features, features_key
 from cutswap.analysis.feature_projection import Projection, project
-from cutswap.analysis.feature_separation import FeatureFigures, figures
+from cutswap.analysis.feature_separation import SeparationMetrics, figures
 from cutswap.analysis.feature_set import ABOUT, FeatureSet, read_features, write_features
 from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.data.loading import CheckedCategory
@@ -141,13 +141,15 @@ def _projection(folder: Path, modified: int, settings: FeatureSettings, seed: in
     return project(_features(folder, modified), settings, seed)
 
 
-def figures_of(folder: Path, settings: FeatureSettings, seed: int) -> FeatureFigures:
+def figures_of(folder: Path, settings: FeatureSettings, seed: int) -> SeparationMetrics:
     """The numbers, which no projection changes."""
     return _figures(folder, changed(folder / ABOUT), settings.folds, settings.resamples, seed)
 
 
 @st.cache_resource(max_entries=12, show_spinner="Counting")
-def _figures(folder: Path, modified: int, folds: int, resamples: int, seed: int) -> FeatureFigures:
+def _figures(
+    folder: Path, modified: int, folds: int, resamples: int, seed: int
+) -> SeparationMetrics:
     settings = FeatureSettings(folds=folds, resamples=resamples)
     return figures(_features(folder, modified), settings, seed)
 

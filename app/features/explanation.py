@@ -7,7 +7,7 @@ import streamlit as st
 from app.features.collecting import WantedFeatures
 from app.shared.page_parts import command_line, how_it_works
 from app.shared.selection import Selection
-from cutswap.analysis.feature_separation import Estimate, FeatureFigures, Share
+from cutswap.analysis.feature_separation import Estimate, SeparationMetrics, Share
 from cutswap.analysis.feature_set import FeatureSet
 from cutswap.data.records import GOOD
 from cutswap.flags import flags_from
@@ -52,7 +52,7 @@ def command(selected: Selection, wanted: WantedFeatures, seed: int) -> None:
     )
 
 
-def numbers(found: FeatureFigures, features: FeatureSet) -> None:
+def numbers(found: SeparationMetrics, features: FeatureSet) -> None:
     """Figures with their intervals, and the head's own decisions by type of defect."""
     st.subheader("The numbers behind the picture", anchor=False)
     rows = [

@@ -19,7 +19,7 @@ from app.shared.workspace import is_inside
 from cutswap.data.records import Category, Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet, read_scored
-from cutswap.evaluation.thresholds import Tally
+from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import UnlabelledSet, read_unlabelled
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
@@ -38,7 +38,7 @@ class Truth:
     """
 
     masks: np.ndarray | None
-    tally: Tally | None
+    tally: ThresholdCounts | None
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,15 @@ def _unlabelled(folder: Path, modified: int) -> UnlabelledSet:
     return read_unlabelled(folder)
 
 
-def image_tally(found: ScoredSet) -> Tally:
+def image_tally(found: ScoredSet) -> ThresholdCounts:
     """Counts of image verdicts."""
     return _image_tally(found.folder, changed(found.folder / "result.json"), found)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _image_tally(folder: Path, modified: int, _found: ScoredSet) -> Tally:
+def _image_tally(folder: Path, modified: int, _found: ScoredSet) -> ThresholdCounts:
     del folder, modified
-    return Tally.of_images(_found.scores, _found.labels)
+    return ThresholdCounts.of_images(_found.scores, _found.labels)
 
 
 def truth(found: ScoredSet) -> Truth:
@@ -142,7 +142,7 @@ def _truth(folder: Path, modified: int, _found: ScoredSet) -> Truth:
     masks = _found.masks()
     if masks is None or not masks.any() or masks.all():
         return Truth(masks, None)
-    return Truth(masks, Tally.of_pixels(_found.heatmaps, masks))
+    return Truth(masks, ThresholdCounts.of_pixels(_found.heatmaps, masks))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the memory bank")

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
-from app.inspect_heatmaps.controls import NOTHING, Asked, saved_evaluations
+from app.inspect_heatmaps.controls import NOTHING, InspectRequest, saved_evaluations
 from app.inspect_heatmaps.evaluations import Wanted, estimate, network_of, shown_seconds, workshop
 from app.inspect_heatmaps.picture import Heat, picture
 from app.inspect_heatmaps.resolve import read_or_offer_repair, wait_for
@@ -35,7 +35,7 @@ FIGURES = (
 
 
 def beside(
-    asked: Asked, found: ScoredSet, index: int | None, heat: Heat, drawn: Picture
+    asked: InspectRequest, found: ScoredSet, index: int | None, heat: Heat, drawn: Picture
 ) -> tuple[float, float] | None:
     """Draw the picture, and the other evaluation's next to it where one is asked for.
 
@@ -60,7 +60,7 @@ def beside(
     return _pair(asked, found, other, heat, drawn)
 
 
-def wait(asked: Asked, slot: Any) -> None:
+def wait(asked: InspectRequest, slot: Any) -> None:
     """Show the progress of the second evaluation where it is on its way; called last."""
     if asked.versus == NOTHING or asked.versus.startswith("saved:"):
         return
@@ -72,7 +72,7 @@ def wait(asked: Asked, slot: Any) -> None:
 
 
 def _pair(
-    asked: Asked, found: ScoredSet, other: ScoredSet, heat: Heat, drawn: Picture
+    asked: InspectRequest, found: ScoredSet, other: ScoredSet, heat: Heat, drawn: Picture
 ) -> tuple[float, float] | None:
     at = other.names.index(heat.record.name)
     values = other.heatmaps[at]
@@ -101,7 +101,7 @@ def _pair(
     return place
 
 
-def _other(asked: Asked) -> ScoredSet | None:
+def _other(asked: InspectRequest) -> ScoredSet | None:
     """The second evaluation; None until it is there, with a button to get it.
 
     Raises:
@@ -127,7 +127,7 @@ def _other(asked: Asked) -> ScoredSet | None:
     return None
 
 
-def wanted_of(asked: Asked) -> Wanted:
+def wanted_of(asked: InspectRequest) -> Wanted:
     """The evaluation by the other weights.
 
     Raises:
@@ -146,7 +146,9 @@ def wanted_of(asked: Asked) -> Wanted:
     return replace(asked.wanted, weights=weights, network=network_of(other))
 
 
-def _table(asked: Asked, found: ScoredSet, other: ScoredSet, heat: Heat, second: Heat) -> str:
+def _table(
+    asked: InspectRequest, found: ScoredSet, other: ScoredSet, heat: Heat, second: Heat
+) -> str:
     """Figures of both as a Markdown table."""
     lines = [f"| | {_name(asked, found)} | {_short(asked.versus)} |", "|---|---|---|"]
     lines.append(f"| score of this image | {heat.score:.3f} | {second.score:.3f} |")
@@ -162,7 +164,7 @@ def _table(asked: Asked, found: ScoredSet, other: ScoredSet, heat: Heat, second:
     return "\n".join(lines)
 
 
-def _name(asked: Asked, found: ScoredSet) -> str:
+def _name(asked: InspectRequest, found: ScoredSet) -> str:
     return asked.selected.run if asked.saved is None else Path(found.folder).name
 
 

@@ -23,7 +23,7 @@ WHITENINGS: tuple[str, ...] = PatchCoreSettings.__dataclass_fields__["whiten"].m
 
 
 @dataclass(frozen=True)
-class Asked:
+class InspectRequest:
     """What the visitor wants to see.
 
     Attributes:
@@ -44,7 +44,7 @@ class Asked:
     versus: str
 
 
-def controls(selected: Selection) -> Asked:
+def controls(selected: Selection) -> InspectRequest:
     """Draw the row and the settings, and read them."""
     saved = saved_evaluations(selected)
     first, second, third, fourth = st.columns([6, 5, 5, 3], vertical_alignment="bottom")
@@ -65,7 +65,7 @@ def controls(selected: Selection) -> Asked:
         )  # fmt: skip
     settings, seed = _settings(network_of(selected))
     wanted = Wanted(selected.category, network_of(selected), selected.weights, settings, seed)
-    return Asked(selected, wanted, saved.get(shown), colours == THIS, contour, versus)
+    return InspectRequest(selected, wanted, saved.get(shown), colours == THIS, contour, versus)
 
 
 def saved_evaluations(selected: Selection) -> dict[str, FoundEvaluation]:

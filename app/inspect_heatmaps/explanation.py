@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.inspect_heatmaps.controls import Asked
+from app.inspect_heatmaps.controls import InspectRequest
 from app.shared.page_parts import command_line, data_flags, how_it_works
 from app.shared.selection import PRETRAINED
 from cutswap.config import PatchCoreSettings
@@ -47,7 +47,7 @@ out, the pixel threshold how large a defect is drawn.
     )
 
 
-def commands(asked: Asked) -> None:
+def commands(asked: InspectRequest) -> None:
     """The command that gives the very numbers on this page."""
     if asked.saved is not None:
         summary = asked.saved.summary

@@ -14,7 +14,7 @@ import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.choices import HERE
-from app.inspect_heatmaps.controls import Asked
+from app.inspect_heatmaps.controls import InspectRequest
 from app.inspect_heatmaps.evaluations import SMALL, Wanted, estimate, shown_seconds, workshop
 from app.shared.background import Work
 from app.shared.knobs import set_knob
@@ -41,7 +41,7 @@ class Resolved:
     is_waiting: bool = False
 
 
-def resolve(asked: Asked) -> Resolved:
+def resolve(asked: InspectRequest) -> Resolved:
     """What can be shown now, with reasons and buttons drawn for what cannot.
 
     Raises:
@@ -114,7 +114,7 @@ def read_or_offer_repair(wanted: Wanted) -> ScoredSet | None:
         return None
 
 
-def _saved(asked: Asked) -> Resolved:
+def _saved(asked: InspectRequest) -> Resolved:
     saved = asked.saved
     assert saved is not None  # noqa: S101 - for the type checker
     try:

@@ -11,7 +11,7 @@ from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps.caches import Truth
 from app.shared import knobs
 from cutswap.evaluation.scored_set import ScoredSet
-from cutswap.evaluation.thresholds import Confusion, CurvePoint, Tally
+from cutswap.evaluation.thresholds import Confusion, CurvePoint, ThresholdCounts
 
 IMAGE, PIXEL = "thr", "pthr"  # names in the URL
 STEPS = 500  # of a slider
@@ -30,7 +30,7 @@ class Verdicts:
     pixel: float | None
 
 
-def controls(found: ScoredSet, images: Tally, pixels: Tally | None) -> Verdicts:
+def controls(found: ScoredSet, images: ThresholdCounts, pixels: ThresholdCounts | None) -> Verdicts:
     """Prices, both sliders and their buttons; both columns end where the figures go on."""
     first, second, _ = st.columns([1, 1, 2], vertical_alignment="bottom")
     with first:
@@ -67,7 +67,7 @@ def controls(found: ScoredSet, images: Tally, pixels: Tally | None) -> Verdicts:
     return Verdicts(image, pixel)
 
 
-def curves(verdicts: Verdicts, images: Tally, pixels: Tally | None) -> None:
+def curves(verdicts: Verdicts, images: ThresholdCounts, pixels: ThresholdCounts | None) -> None:
     """ROC and precision-recall of both; a click on a point sets the threshold."""
     st.subheader("Every threshold at once", anchor=False)
     st.caption(
@@ -102,9 +102,15 @@ def keep_in_range(name: str, low: float, high: float, default: float, owner: str
 
 
 def _one(
-    name: str, label: str, tally: Tally, run: float, found: ScoredSet, miss: int, alarm: int,
+    name: str,
+    label: str,
+    tally: ThresholdCounts,
+    run: float,
+    found: ScoredSet,
+    miss: int,
+    alarm: int,
     help: str,
-) -> float:  # fmt: skip
+) -> float:
     low, high = tally.low, tally.beyond
     run = min(max(run, low), high)
     keep_in_range(name, low, high, run, str(found.folder))
@@ -122,7 +128,7 @@ def _one(
     return value
 
 
-def _figures(tally: Tally, threshold: float, miss: int, alarm: int, what: str) -> None:
+def _figures(tally: ThresholdCounts, threshold: float, miss: int, alarm: int, what: str) -> None:
     counts = tally.at(threshold)
     st.markdown(counts_table(counts))
     st.markdown(
@@ -143,7 +149,7 @@ def counts_table(counts: Confusion) -> str:
     )
 
 
-def _curve_pair(tally: Tally, threshold: float, name: str, what: str) -> None:
+def _curve_pair(tally: ThresholdCounts, threshold: float, name: str, what: str) -> None:
     counts = tally.at(threshold)
     rates = (counts.alarm_rate, counts.recall, counts.precision)
     pairs = (
@@ -202,6 +208,6 @@ def _why_no_pixels(found: ScoredSet) -> str:
     )
 
 
-def tally_of(truth: Truth | None) -> Tally | None:
+def tally_of(truth: Truth | None) -> ThresholdCounts | None:
     """Counts of pixels, where there is a truth to count against."""
     return None if truth is None else truth.tally

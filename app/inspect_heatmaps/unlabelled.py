@@ -9,7 +9,7 @@ from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import nearest_normal as inspect_nearest
 from app.inspect_heatmaps.caches import BankKey
-from app.inspect_heatmaps.controls import Asked
+from app.inspect_heatmaps.controls import InspectRequest
 from app.inspect_heatmaps.evaluations import SMALL, estimate, shown_seconds, workshop
 from app.inspect_heatmaps.gallery import gallery
 from app.inspect_heatmaps.picture import Heat, picture
@@ -30,7 +30,7 @@ LEARNT = (
 )
 
 
-def show(asked: Asked) -> None:
+def show(asked: InspectRequest) -> None:
     """The page for such a category.
 
     Raises:
@@ -85,7 +85,7 @@ def show(asked: Asked) -> None:
         inspect_nearest.section(compared, heat.record)
 
 
-def _heat(asked: Asked, found: UnlabelledSet) -> Heat:
+def _heat(asked: InspectRequest, found: UnlabelledSet) -> Heat:
     record, settings = asked.selected.record, asked.wanted.settings
     live = inspect_caches.prediction(
         BankKey.of(found.bank_file), PhotoKey.of(record.image, settings.image_size)
@@ -98,7 +98,7 @@ def _heat(asked: Asked, found: UnlabelledSet) -> Heat:
     return Heat(record, values, float(live.scores[0]), None, span, says)
 
 
-def _list(asked: Asked, found: UnlabelledSet) -> None:
+def _list(asked: InspectRequest, found: UnlabelledSet) -> None:
     category = asked.selected.category
     by_name = {r.name: r for r in (*category.test, *category.train)}
     names = [name for name in found.names if name in by_name]
@@ -109,7 +109,7 @@ def _list(asked: Asked, found: UnlabelledSet) -> None:
     gallery(names, records, scores, [""] * len(names), order, shown, first="Most unusual")
 
 
-def _start(asked: Asked, text: str) -> None:
+def _start(asked: InspectRequest, text: str) -> None:
     wanted = asked.wanted
     st.button(
         f"{text} ({shown_seconds(estimate(wanted))})", on_click=workshop().start, args=(wanted,),

@@ -20,7 +20,7 @@ from app.inspect_heatmaps import nearest_normal as inspect_nearest
 from app.inspect_heatmaps import thresholds as inspect_thresholds
 from app.inspect_heatmaps import unlabelled as inspect_unlabelled
 from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
-from app.inspect_heatmaps.controls import NOTHING, Asked, controls
+from app.inspect_heatmaps.controls import NOTHING, InspectRequest, controls
 from app.inspect_heatmaps.gallery import gallery, verdict, worst_first
 from app.inspect_heatmaps.picture import Heat, picture
 from app.inspect_heatmaps.resolve import resolve, wait_for
@@ -32,7 +32,7 @@ from app.shared.selection import Selection, select
 from app.viewer.viewer import Picture, viewer
 from cutswap.data.records import Record
 from cutswap.evaluation.scored_set import ScoredSet
-from cutswap.evaluation.thresholds import Tally
+from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.patchcore.nearest_normal import NearestNormal
 
@@ -78,14 +78,14 @@ def _photo_alone(selected: Selection) -> None:
 class _Screen:
     """Everything that one rerun draws."""
 
-    asked: Asked
+    asked: InspectRequest
     found: ScoredSet
-    images: Tally
+    images: ThresholdCounts
     truth: Truth | None
     index: int | None  # of the selected image in the test set; None for a training photo
 
     @classmethod
-    def of(cls, asked: Asked, found: ScoredSet) -> _Screen:
+    def of(cls, asked: InspectRequest, found: ScoredSet) -> _Screen:
         truth = None
         if found.records is None and found.lost is not None:
             st.warning(

@@ -16,7 +16,7 @@ from app.shared.selection import Selection
 from cutswap.analysis.negative_quality import Quality, measure_quality
 from cutswap.analysis.quality_distances import DEFECTS, GOOD
 from cutswap.analysis.quality_settings import RANDOM_SWAP, QualitySettings
-from cutswap.analysis.quality_table import Figure, digits
+from cutswap.analysis.quality_table import MeanWithInterval, digits
 from cutswap.data.loading import CheckedCategory
 from cutswap.data.records import Category
 
@@ -124,7 +124,7 @@ def _table(found: Quality) -> None:
     )
 
 
-def _cell(figure: Figure | None) -> str:
+def _cell(figure: MeanWithInterval | None) -> str:
     if figure is None:
         return "–"
     if figure.interval is None:

@@ -16,7 +16,7 @@ from cutswap.runs.devices import device_for
 from cutswap.runs.heartbeat import read_beat
 from cutswap.runs.queue import Job, JobQueue
 from cutswap.runs.states import FoundRun, read_run
-from cutswap.runs.status import Standing, has_ended, jobs_ahead, standing, standings
+from cutswap.runs.status import RunStatus, has_ended, jobs_ahead, status_of, statuses
 from cutswap.runs.worker import wake
 
 LEAVING = 10.0  # seconds that a process which has said its last word may take to go
@@ -56,7 +56,7 @@ def enqueue(run: Path, command: Sequence[str], device: str) -> Job:
     return job
 
 
-def everything() -> list[tuple[FoundRun, Standing]]:
+def everything() -> list[tuple[FoundRun, RunStatus]]:
     """All runs, those at work and waiting first; a queue without a worker gets one.
 
     Raises:
@@ -64,14 +64,14 @@ def everything() -> list[tuple[FoundRun, Standing]]:
     """
     folder = workspace.runs_folder()
     wake(queue())
-    return standings(folder, found_runs(folder).runs)
+    return statuses(folder, found_runs(folder).runs)
 
 
-def look(path: Path, name: str) -> tuple[FoundRun, Standing]:
+def look(path: Path, name: str) -> tuple[FoundRun, RunStatus]:
     """One run as it is now."""
     line = queue()
     run, job = read_run(path, name), line.of(path)
-    return run, standing(run, job, jobs_ahead(job, line.active()) if job else 0)
+    return run, status_of(run, job, jobs_ahead(job, line.active()) if job else 0)
 
 
 def is_busy(path: Path) -> bool:

@@ -58,7 +58,7 @@ Ticker = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredUpload:
     """A picture that is in the data set now.
 
     Attributes:
@@ -94,7 +94,7 @@ class Uploaded:
     """
 
     root: Path | None
-    kept: tuple[Kept, ...]
+    kept: tuple[StoredUpload, ...]
     refused: tuple[Refused, ...]
 
 
@@ -261,8 +261,8 @@ def _fill(
     files: Sequence[tuple[Upload, str]],
     progress: Ticker | None,
     limits: Limits,
-) -> tuple[tuple[Kept, ...], tuple[Refused, ...]]:
-    kept: list[Kept] = []
+) -> tuple[tuple[StoredUpload, ...], tuple[Refused, ...]]:
+    kept: list[StoredUpload] = []
     refused: list[Refused] = []
     seen: dict[tuple[str, bytes], str] = {}
     total = 0
@@ -286,7 +286,7 @@ def _fill(
                 small = shrunk(photo)
                 write_with(folder / path, png_of(small))
                 seen[digest] = name
-                kept.append(Kept(name, path.as_posix(), _size(photo), _size(small)))
+                kept.append(StoredUpload(name, path.as_posix(), _size(photo), _size(small)))
         except UnusableError as error:
             refused.append(Refused(name, str(error)))
         if progress:

@@ -13,7 +13,7 @@ from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
 from cutswap.runs.find import study_of
 from cutswap.runs.states import DONE, FoundRun
-from cutswap.runs.status import Standing
+from cutswap.runs.status import RunStatus
 from cutswap.studies.flags import resume_command
 from cutswap.training.flags import repeat_arguments
 
@@ -21,7 +21,7 @@ PATIENCE = 15.0  # seconds a process gets to end after its update before force i
 _STOPPING = "train.stopping"  # session: run name -> when it was asked to stop
 
 
-def action(run: FoundRun, stands: Standing) -> None:
+def action(run: FoundRun, stands: RunStatus) -> None:
     """Draw its button."""
     if stands.word == js.WAITING:
         st.button(
@@ -52,7 +52,7 @@ def action(run: FoundRun, stands: Standing) -> None:
             go_to("inspect_heatmaps")
 
 
-def command_of(run: FoundRun, stands: Standing) -> list[str] | None:
+def command_of(run: FoundRun, stands: RunStatus) -> list[str] | None:
     """What resumes or repeats a run, after `python -m cutswap`; None where nothing tells it."""
     owner = study_of(run.path)
     if owner is not None:
@@ -75,7 +75,7 @@ def settings_error(run: FoundRun) -> CutSwapError | None:
     return None
 
 
-def _stop_button(run: FoundRun, stands: Standing) -> None:
+def _stop_button(run: FoundRun, stands: RunStatus) -> None:
     asked = st.session_state.get(_STOPPING, {}).get(run.name)
     if asked is not None and stands.job is not None and asked < (stands.job.began or asked):
         asked = None  # that was another life of this run
@@ -98,7 +98,7 @@ def _stop(run: FoundRun, by_force: bool) -> None:
     st.session_state.setdefault(_STOPPING, {})[run.name] = time.time()
 
 
-def _resume(run: FoundRun, stands: Standing) -> bool:
+def _resume(run: FoundRun, stands: RunStatus) -> bool:
     """Whether it waits for its turn now."""
     command = command_of(run, stands)
     if command is None:

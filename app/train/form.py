@@ -66,7 +66,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrainingRequest:
     """What the form says.
 
     Attributes:
@@ -143,7 +143,7 @@ def _apply_preset() -> None:
     st.session_state["train.batch"] = preset.batch
 
 
-def _asked(selected: Selection) -> Asked:
+def _asked(selected: Selection) -> TrainingRequest:
     """The fields.
 
     Raises:
@@ -215,7 +215,7 @@ def _asked(selected: Selection) -> Asked:
         "saliency": SaliencySettings(image_size=size).to_dict(),
         "clusters": ClusterSettings(k=k, anchors=anchors).to_dict(),
     }
-    return Asked(record, training, name, skip_bad)
+    return TrainingRequest(record, training, name, skip_bad)
 
 
 def _more() -> tuple[int, str, int, int, bool]:
@@ -245,7 +245,7 @@ def _more() -> tuple[int, str, int, int, bool]:
     return k, anchors, size, ways, skip_bad
 
 
-def _start(selected: Selection, asked: Asked, run: Path, arguments: list[str]) -> None:
+def _start(selected: Selection, asked: TrainingRequest, run: Path, arguments: list[str]) -> None:
     """Look at the files' headers, then start.
 
     Raises:

@@ -20,7 +20,7 @@ from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
 from cutswap.runs.find import mark_of
 from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail
-from cutswap.runs.status import Standing
+from cutswap.runs.status import RunStatus
 
 EVERY = 2.0  # seconds between looks at a run at work; an update takes about as long on a CPU
 ICONS = {
@@ -38,14 +38,14 @@ ICONS = {
 LOADING = "Loading weights, checking photos, computing saliency: the first update follows."
 
 
-def words(stands: Standing) -> str:
+def words(stands: RunStatus) -> str:
     """A state as people say it."""
     resumable = ", can be resumed" if stands.word in (js.STOPPED, js.INTERRUPTED) else ""
     more = f" {stands.why}" if stands.word == js.WAITING else ""
     return f"{stands.word}{more}{resumable}"
 
 
-def panel(run: FoundRun, stands: Standing) -> None:
+def panel(run: FoundRun, stands: RunStatus) -> None:
     """Draw it, and again every other second while it is active."""
     every = EVERY if stands.is_active else None
     st.fragment(_panel, run_every=every)(run.path, run.name)
@@ -75,7 +75,7 @@ def _panel(path: Path, name: str) -> None:
         _log(run, stands)
 
 
-def _head(run: FoundRun, stands: Standing) -> None:
+def _head(run: FoundRun, stands: RunStatus) -> None:
     said, button = st.columns([5, 2], vertical_alignment="center")
     when = f" · {ago(run.changed)}" if run.changed else ""
     of = f" on {plain_text(run.category)}" if run.category else ""
@@ -108,7 +108,7 @@ def _head(run: FoundRun, stands: Standing) -> None:
         st.caption(LOADING)
 
 
-def _figures(run: FoundRun, stands: Standing, lines: list[dict[str, Any]]) -> None:
+def _figures(run: FoundRun, stands: RunStatus, lines: list[dict[str, Any]]) -> None:
     last, window = lines[-1], lines[-20:]
     mean = sum(line["accuracy"] for line in window) / len(window)
     ways = len(last.get("class_accuracy", [])) or 3
@@ -146,7 +146,7 @@ def _figures(run: FoundRun, stands: Standing, lines: list[dict[str, Any]]) -> No
         )
 
 
-def _log(run: FoundRun, stands: Standing) -> None:
+def _log(run: FoundRun, stands: RunStatus) -> None:
     tail = log_tail(run.path, 20)
     if not tail:
         return

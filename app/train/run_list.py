@@ -19,11 +19,11 @@ from app.train.form import SHOWN
 from app.train.panel import ago, panel, words
 from cutswap.runs.find import mark_of
 from cutswap.runs.states import FoundRun
-from cutswap.runs.status import Standing
+from cutswap.runs.status import RunStatus
 
 EVERY = 4.0  # seconds between looks at the list; the chosen run is looked at more often
 _WORDS = "train.words"  # session: the states that the page as it stands was drawn for
-Listed = list[tuple[FoundRun, Standing]]
+Listed = list[tuple[FoundRun, RunStatus]]
 
 
 def runs(every: Listed | Exception) -> None:
@@ -88,7 +88,7 @@ def _table(every: Listed, alt: str) -> None:
     st.dataframe([_line(*one) for one in every], hide_index=True, width="stretch", alt=alt)
 
 
-def _line(run: FoundRun, stands: Standing) -> dict[str, str]:
+def _line(run: FoundRun, stands: RunStatus) -> dict[str, str]:
     accuracy = run.result.get("accuracy")
     return {
         "run": run.name,

@@ -7,7 +7,7 @@ from typing import Any
 
 from cutswap.analysis.feature_collection import collect_features, recorded_category
 from cutswap.analysis.feature_projection import points_csv, project
-from cutswap.analysis.feature_separation import FeatureFigures, figures
+from cutswap.analysis.feature_separation import SeparationMetrics, figures
 from cutswap.analysis.feature_set import write_features
 from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.data.loading import check_category
@@ -68,7 +68,7 @@ def write_feature_report(
     return {**result, "summary": summary(found)}
 
 
-def summary(found: FeatureFigures) -> str:
+def summary(found: SeparationMetrics) -> str:
     """One line of figures for the screen; `-` for what cannot be told."""
 
     def shown(name: str) -> str:

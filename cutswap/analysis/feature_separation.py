@@ -55,7 +55,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class FeatureFigures:
+class SeparationMetrics:
     """What was measured; None where the data or the head are not there.
 
     Attributes:
@@ -132,7 +132,7 @@ class FeatureFigures:
         )
 
 
-def figures(features: FeatureSet, settings: FeatureSettings, seed: int = 0) -> FeatureFigures:
+def figures(features: FeatureSet, settings: FeatureSettings, seed: int = 0) -> SeparationMetrics:
     """Everything at once.
 
     Args:
@@ -144,7 +144,7 @@ def figures(features: FeatureSet, settings: FeatureSettings, seed: int = 0) -> F
     before, after = _Line.of(features, features.before), _Line.of(features, features.after)
     real = [line.real_scores() for line in (before, after)]
     estimates = _auroc_estimates([*real, _head_scores(features)], defective, settings, seed)
-    return FeatureFigures(
+    return SeparationMetrics(
         fakes_before=before.on_fakes(settings, seed),
         fakes_after=after.on_fakes(settings, seed),
         real_before=estimates[0],

@@ -38,7 +38,7 @@ HEADS = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class MeanWithInterval:
     """One mean.
 
     Attributes:
@@ -65,7 +65,7 @@ class Figure:
         }
 
 
-Row = dict[str, Figure | None]
+Row = dict[str, MeanWithInterval | None]
 
 
 def figures_of(values: np.ndarray, resamples: int) -> Row:
@@ -83,7 +83,7 @@ def figures_of(values: np.ndarray, resamples: int) -> Row:
             row[name] = None
             continue
         by_photo = one[:, known].mean(axis=2)  # (seeds, P)
-        row[name] = Figure(
+        row[name] = MeanWithInterval(
             float(by_photo.mean()),
             photo_interval(by_photo.mean(axis=0), resamples),
             tuple(float(s) for s in by_photo.mean(axis=1)),
@@ -124,11 +124,11 @@ def digits(value: float) -> str:
     return f"{value:.{places}f}"
 
 
-def _shown(figure: Figure | None) -> str:
+def _shown(figure: MeanWithInterval | None) -> str:
     return "-" if figure is None else digits(figure.mean)
 
 
-def _between(figure: Figure | None) -> str:
+def _between(figure: MeanWithInterval | None) -> str:
     if figure is None or figure.interval is None:
         return ""
     return f"[{digits(figure.interval[0])}, {digits(figure.interval[1])}]"

@@ -14,7 +14,7 @@ from cutswap.runs.devices import device_for
 from cutswap.runs.find import is_study, mark_of, runs_folder, study_of
 from cutswap.runs.queue import Job, JobQueue
 from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail, read_run
-from cutswap.runs.status import FAILED, RESUMABLE, jobs_ahead, standing, standings
+from cutswap.runs.status import FAILED, RESUMABLE, jobs_ahead, status_of, statuses
 from cutswap.runs.worker import wake
 from cutswap.studies.flags import resume_command, study_as_run
 from cutswap.studies.folder import find_studies
@@ -89,7 +89,7 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
         run = owner
     job = queue.of(run)
     found = _read(run, run.name, job)
-    stands = standing(found, job)
+    stands = status_of(found, job)
     if stands.word not in RESUMABLE:
         raise CutSwapError(
             run.name,
@@ -169,8 +169,8 @@ def _list(folder: Path) -> dict[str, Any]:
         if job.command and job.command[0] == "reproduce":
             studies.setdefault(job.run, _name(folder, job.run))
     listed = [(study_as_run(path, name), "a study") for path, name in studies.items()]
-    pairs = [(run, standing(run, queue.of(run.path)), mark) for run, mark in listed]
-    pairs += [(run, stands, mark_of(run.path)) for run, stands in standings(folder)]
+    pairs = [(run, status_of(run, queue.of(run.path)), mark) for run, mark in listed]
+    pairs += [(run, stands, mark_of(run.path)) for run, stands in statuses(folder)]
     for run, stands, mark in pairs:
         steps = f"{run.step}/{run.steps}" if run.steps else "-"
         why = "; ".join(filter(None, (mark, stands.why)))
@@ -191,7 +191,7 @@ def _follow(queue: JobQueue, path: Path, name: str) -> dict[str, Any]:
         wake(queue)  # a job whose worker was killed must not wait for ever
         job = queue.of(path)
         run, owner = _read(path, name, job), study_of(path)
-        stands = standing(run, job, jobs_ahead(job, queue.active()) if job else 0)
+        stands = status_of(run, job, jobs_ahead(job, queue.active()) if job else 0)
         updates = f" {run.step}/{run.steps}" if run.steps else ""
         mark = f" ({mark_of(path)})" if owner else " (a study)" if is_study(path) else ""
         line = f"{name}{mark}: {stands.word}{updates} {stands.why}".rstrip()

@@ -16,7 +16,7 @@ from cutswap.errors import CutSwapError
 from cutswap.studies.flags import study_settings
 from cutswap.sweeps.identity import weights_of
 from cutswap.sweeps.store import need_store, open_store
-from cutswap.sweeps.tuning import COMBINATIONS, FAILED, TUNE, Space, run_tuning
+from cutswap.sweeps.tuning import COMBINATIONS, FAILED, TUNE, SearchSpace, run_tuning
 from cutswap.utils.signals import stop_on_signals
 
 STOPPED = 130
@@ -107,7 +107,7 @@ def read_space(
     layers: str | None = None,
     area: str | None = None,
     rate: str | None = None,
-) -> Space:
+) -> SearchSpace:
     """The default space, with what was typed in its place.
 
     Args:
@@ -133,7 +133,7 @@ def read_space(
                     f"--search-layers {part!r}: expected some of {', '.join([*levels, 'fused'])},"
                     " each once, joined by +"
                 )
-    default = Space(layers=tuple(dict.fromkeys(filter(None, sets))))
+    default = SearchSpace(layers=tuple(dict.fromkeys(filter(None, sets))))
     ends: dict[str, Any] = {}
     for flag, name, text, kind in (
         ("k", "k", k, int), ("area", "patch", area, float), ("rate", "rate", rate, float)
@@ -166,7 +166,7 @@ def read_space(
     return replace(default, **ends)
 
 
-def _checked(base: FineTuningSettings, space: Space, name: str, end: float) -> None:
+def _checked(base: FineTuningSettings, space: SearchSpace, name: str, end: float) -> None:
     """Refuse a value no trial could have; the other settings decide nothing here.
 
     Raises:

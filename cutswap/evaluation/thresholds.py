@@ -3,8 +3,8 @@
 All values are looked at once and kept as two running counts, so that moving a threshold is one
 search in a sorted list. Images are few and kept exactly. Pixels are millions and kept in `BINS`
 equal steps between their smallest and largest value: there a threshold acts as the next step at or
-above it (`Tally.acting`), off by less than 1/4096 of the range, and the counts at the steps are
-exact.
+above it (`ThresholdCounts.acting`), off by less than 1/4096 of the range, and the counts at the
+steps are exact.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
-class Tally:
+class ThresholdCounts:
     """Values of known truth, ready for any threshold; made by `of_images` or `of_pixels`.
 
     Attributes:
@@ -88,7 +88,7 @@ class Tally:
     is_exact: bool
 
     @classmethod
-    def of_images(cls, scores: np.ndarray, labels: np.ndarray) -> Tally:
+    def of_images(cls, scores: np.ndarray, labels: np.ndarray) -> ThresholdCounts:
         """Of (N,) float scores and (N,) bool labels, True for defective; exact.
 
         Raises:
@@ -105,7 +105,9 @@ class Tally:
         return cls._closed(steps, defective, good, is_exact=True)
 
     @classmethod
-    def of_pixels(cls, heatmaps: np.ndarray, masks: np.ndarray, bins: int = BINS) -> Tally:
+    def of_pixels(
+        cls, heatmaps: np.ndarray, masks: np.ndarray, bins: int = BINS
+    ) -> ThresholdCounts:
         """Of (N, H, W) float32 heatmaps and bool masks, read image by image.
 
         Args:
@@ -144,7 +146,7 @@ class Tally:
         *,
         is_exact: bool,
         top: float | None = None,
-    ) -> Tally:
+    ) -> ThresholdCounts:
         """From counts in each step to counts at or above it, with the step above all values."""
         highest = float(steps[-1]) if top is None else top
         beyond = highest + max((highest - float(steps[0])) / 100, 1e-6 * abs(highest), 1e-9)

@@ -21,7 +21,7 @@ SHRINK = 0.8  # sides; five steps divide the area by ten
 
 
 @dataclass
-class Tally:
+class DrawLog:
     """What a draw had to give up on the way, for the record.
 
     Attributes:
@@ -52,7 +52,7 @@ def draw_pair(
     region: np.ndarray,
     size: Size,
     rng: np.random.Generator,
-    tally: Tally,
+    tally: DrawLog,
     *,
     max_tries: int,
     avoid_overlap: bool,
@@ -119,7 +119,7 @@ def _try_pairs(
     corners: np.ndarray,
     size: Size,
     rng: np.random.Generator,
-    tally: Tally,
+    tally: DrawLog,
     max_tries: int,
     avoid_overlap: bool,
 ) -> tuple[Point, Point] | None:

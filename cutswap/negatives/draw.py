@@ -14,7 +14,7 @@ import numpy as np
 
 from cutswap.config import ClusterSettings, NegativeSettings
 from cutswap.errors import CutSwapError
-from cutswap.negatives.anchors import Point, Size, Tally, draw_corner, draw_pair
+from cutswap.negatives.anchors import DrawLog, Point, Size, draw_corner, draw_pair
 from cutswap.negatives.color_jitter import draw_jitter
 from cutswap.negatives.foreground import draw_places
 from cutswap.negatives.geometry import clipped, fitting_angle, patch_size, rotated_size, scar_size
@@ -67,7 +67,7 @@ def draw_negative(
         CutSwapError: no draw changes a pixel (a constant image), or shapes that do not match.
     """
     rng = np.random.default_rng(seed)
-    tally = Tally()
+    tally = DrawLog()
     guided = settings.method.startswith("cutswap")
     region = np.ones(positive.shape[:2], dtype=bool)
     if guided:
@@ -180,7 +180,7 @@ def _region(
     saliency: np.ndarray,
     settings: ClusterSettings,
     rng: np.random.Generator,
-    tally: Tally,
+    tally: DrawLog,
     clusters: Clusters | None,
 ) -> np.ndarray:
     """Pixels for anchors; a degenerate map gives the whole image, said so in the tally."""
@@ -205,7 +205,7 @@ def _draw(
     region: np.ndarray,
     settings: NegativeSettings,
     rng: np.random.Generator,
-    tally: Tally,
+    tally: DrawLog,
 ) -> tuple[tuple[Point, ...], tuple[Move, ...], Texture | None]:
     image_size = (positive.shape[0], positive.shape[1])
     family, _, scar = settings.method.partition("-")
@@ -231,7 +231,7 @@ def _draw_swap(
     angle: float,
     jitter: float,
     rng: np.random.Generator,
-    tally: Tally,
+    tally: DrawLog,
 ) -> tuple[tuple[Point, ...], tuple[Move, ...]]:
     turned = rotated_size(size, angle)
     room = (max(size[0], turned[0]), max(size[1], turned[1]))  # a strip and its rotated box
@@ -260,7 +260,7 @@ def _draw_paste(
     angle: float,
     jitter: float,
     rng: np.random.Generator,
-    tally: Tally,
+    tally: DrawLog,
 ) -> tuple[Point, Point, Move]:
     """One patch of the positive to another place, as CutPaste, SmoothBlend or NSA does it."""
     image_size = (positive.shape[0], positive.shape[1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cutswap.negatives.anchors import Point, Size, Tally, draw_corner
+from cutswap.negatives.anchors import DrawLog, Point, Size, draw_corner
 
 TOLERANCE = 30  # levels of 255 around the ground's brightness
 UNIFORM = 0.7  # share of the border that must look like the ground
@@ -42,7 +42,7 @@ def draw_places(
     cut: Size,
     placed: Size,
     rng: np.random.Generator,
-    tally: Tally,
+    tally: DrawLog,
     *,
     max_tries: int,
 ) -> tuple[Point, Point]:

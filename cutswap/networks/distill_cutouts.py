@@ -1,10 +1,10 @@
-"""Figures on grounds: objects cut out of photographs and laid on plain or patterned backgrounds.
+"""Cut-outs on grounds: objects cut out of photographs and laid on plain or patterned backgrounds.
 
 A network distilled on photographs alone looks at the background of an industrial photo as readily
-as at the part. On these pictures the background says nothing about the class, and where the figure
+as at the part. On these pictures the background says nothing about the class, and where the cut-out
 lies is known, so a student can learn to be salient there and silent beside it. Measured on 37
 transistors, mean share of the max cluster (K = 4, layers 16, 23, 30) on the part: 0.14 before, 0.71
-after 2,700 updates, the last 1,800 on the maps' fit to the figure (`distill.off_the_figure`).
+after 2,700 updates, the last 1,800 on the maps' fit to the cut-out (`distill.off_the_figure`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 
 _CUT_SIDE = 160  # pixels of the longer side while cutting: GrabCut takes 50 ms there
 _MARGIN = 0.08  # of each side is taken as background for sure: photos centre their subject
-_PAINTED = 0.35  # share of pictures whose figure is painted over
+_PAINTED = 0.35  # share of pictures whose cut-out is painted over
 _AREA = (0.06, 0.6)  # shares of the photo a cut-out may cover; beyond them it is a wrong guess
 
 
 @dataclass(frozen=True)
-class Figure:
+class Cutout:
     """One object.
 
     Attributes:
@@ -35,12 +35,12 @@ class Figure:
     index: int
 
 
-def cut_out(photo: np.ndarray, index: int) -> Figure | None:
+def cut_out(photo: np.ndarray, index: int) -> Cutout | None:
     """The object in the middle of a photograph, by GrabCut; None where none stands out.
 
     Args:
         photo: (H, W, 3) uint8.
-        index: its number, kept in the figure.
+        index: its number, kept with the cut-out.
 
     Source: Rother et al. 2004, OpenCV's implementation.
     """
@@ -68,7 +68,7 @@ def cut_out(photo: np.ndarray, index: int) -> Figure | None:
     up = (width / size[0], height / size[1])
     rows = slice(round(y * up[1]), max(round(y * up[1]) + 1, round((y + h) * up[1])))
     columns = slice(round(x * up[0]), max(round(x * up[0]) + 1, round((x + w) * up[0])))
-    return Figure(photo[rows, columns].copy(), alpha[rows, columns].copy(), index)
+    return Cutout(photo[rows, columns].copy(), alpha[rows, columns].copy(), index)
 
 
 def ground(side: int, photos: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
@@ -113,12 +113,12 @@ def ground(side: int, photos: list[np.ndarray], rng: np.random.Generator) -> np.
 
 @dataclass(frozen=True)
 class Composed:
-    """A figure on a ground.
+    """A cut-out on a ground.
 
     Attributes:
         picture: (side, side, 3) uint8.
-        share: (side, side) float32 in [0, 1], share of the figure in every pixel.
-        is_painted: whether the figure got a plain colour: then only its outline is left, as of
+        share: (side, side) float32 in [0, 1], share of the cut-out in every pixel.
+        is_painted: whether the cut-out got a plain colour: then only its outline is left, as of
             smooth parts, and its class can hardly be told.
     """
 
@@ -128,13 +128,13 @@ class Composed:
 
 
 def compose(
-    figure: Figure, side: int, photos: list[np.ndarray], rng: np.random.Generator
+    cutout: Cutout, side: int, photos: list[np.ndarray], rng: np.random.Generator
 ) -> Composed:
-    """A figure, turned, scaled and placed at random, on a random ground."""
+    """A cut-out, turned, scaled and placed at random, on a random ground."""
     canvas = ground(side, photos, rng)
     share = np.zeros((side, side), np.float32)
     turns = int(rng.integers(4))
-    photo, alpha = np.rot90(figure.photo, turns), np.rot90(figure.alpha, turns)
+    photo, alpha = np.rot90(cutout.photo, turns), np.rot90(cutout.alpha, turns)
     longest = side * rng.uniform(0.35, 0.9)
     scale = longest / max(alpha.shape)
     size = (max(4, round(alpha.shape[1] * scale)), max(4, round(alpha.shape[0] * scale)))

@@ -40,7 +40,7 @@ Run = Callable[[np.ndarray], Sequence[np.ndarray]]  # (N, 3, S, S) to the output
 _NEEDS = ("onnx", "onnxscript", "onnxruntime")
 
 
-class Phi(nn.Module):
+class FeatureExtractor(nn.Module):
     """Named features of a photo in [0, 1].
 
     Args:
@@ -97,7 +97,7 @@ def export_model(
     if "onnx" in formats:
         _need_onnx()
     names = backbone.resolve(layers)
-    phi = Phi(backbone, names)
+    phi = FeatureExtractor(backbone, names)
     rng = torch.Generator().manual_seed(0)
     images = [torch.rand((n, 3, image_size, image_size), generator=rng) for n in _CHECKED]
     wanted = [_reference(backbone, names, image) for image in images]
@@ -171,7 +171,7 @@ def _differs(name: str, expected: str, found: object) -> CutSwapError:
     )  # fmt: skip
 
 
-def _write_torchscript(phi: Phi, image: Tensor, path: Path) -> Run:
+def _write_torchscript(phi: FeatureExtractor, image: Tensor, path: Path) -> Run:
     with warnings.catch_warnings(), torch.no_grad():
         # torch calls TorchScript deprecated; LibTorch still reads nothing else from one file.
         warnings.simplefilter("ignore", FutureWarning)
@@ -186,7 +186,7 @@ def _write_torchscript(phi: Phi, image: Tensor, path: Path) -> Run:
     return run
 
 
-def _write_onnx(phi: Phi, image: Tensor, path: Path) -> Run:
+def _write_onnx(phi: FeatureExtractor, image: Tensor, path: Path) -> Run:
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():  # it prints its progress
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

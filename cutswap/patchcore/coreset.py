@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cutswap.errors import CutSwapError
 from cutswap.patchcore import coreset_space
-from cutswap.patchcore.coreset_space import Space
+from cutswap.patchcore.coreset_space import ProjectedPoints
 
 # Rows and centres of one matrix product: large enough for full speed, small enough for the cache.
 ROWS, BLOCK = coreset_space.ROWS, 256
@@ -77,7 +77,9 @@ def greedy_k_center(
             matrix = torch.randn(points.shape[1], projection, generator=generator)
             matrix /= projection**0.5
         quick = _full_single_precision(points.device)
-        search = _Search(Space(_with_double(points), matrix, largest=largest, quick=quick), count)
+        search = _Search(
+            ProjectedPoints(_with_double(points), matrix, largest=largest, quick=quick), count
+        )
         search.begin(first)
         while search.done < count:
             search.round()
@@ -99,7 +101,9 @@ def coverage_radius(points: Tensor, picks: Tensor) -> float:
     largest = _check(points, len(picks))
     radius = 0.0
     with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
-        search = _Search(Space(_with_double(points), largest=largest, quick=False), len(picks))
+        search = _Search(
+            ProjectedPoints(_with_double(points), largest=largest, quick=False), len(picks)
+        )
         search.add(picks.to(search.bound.device))
         for chunk in torch.arange(len(points), device=search.bound.device).split(ROWS):
             # Points known to be nearer than the radius so far need not be measured to the end.
@@ -162,7 +166,7 @@ class _Search:
         picks: (count,) int64, their indices.
     """
 
-    def __init__(self, space: Space, count: int) -> None:
+    def __init__(self, space: ProjectedPoints, count: int) -> None:
         device = space.device
         self.space = space
         self.bound = torch.full((len(space),), torch.inf, device=device)

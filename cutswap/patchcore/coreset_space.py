@@ -20,7 +20,7 @@ _HALF_LARGEST, _HALF_FINEST = 2.0**15, 2.0**-25  # below float16's 65504; half i
 _LIKELY = 6.0
 
 
-class Space:
+class ProjectedPoints:
     """Points as distances see them.
 
     Args:

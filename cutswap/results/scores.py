@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cutswap.config import PatchCoreSettings
 from cutswap.results.setups import scoring_in_words
-from cutswap.results.table import Figure, figure_of
+from cutswap.results.table import SeedStatistics, figure_of
 from cutswap.runs.references import evaluations_of
 from cutswap.runs.states import DONE, FoundEvaluation, FoundRun
 
@@ -36,7 +36,7 @@ class ScoreRow:
     category: str
     root: str
     scoring: str
-    figures: dict[str, Figure]
+    figures: dict[str, SeedStatistics]
     number: int
 
     @property

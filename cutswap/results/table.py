@@ -66,7 +66,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Figure:
+class SeedStatistics:
     """One metric over the seeds that were run.
 
     Attributes:
@@ -137,7 +137,7 @@ class ResultsTable:
     rows: tuple[Row, ...]
     setups: tuple[Setup, ...]
     paper: tuple[PaperColumn, ...]
-    figures: dict[tuple[Row, Setup], Figure]
+    figures: dict[tuple[Row, Setup], SeedStatistics]
     scored: frozenset[tuple[Row, Setup]]
 
     @property
@@ -266,12 +266,12 @@ def _numbered_setups(setups: Sequence[Setup]) -> dict[str, Setup]:
     return numbered
 
 
-def figure_of(evaluations: Sequence[FoundEvaluation], metric: str) -> Figure | None:
+def figure_of(evaluations: Sequence[FoundEvaluation], metric: str) -> SeedStatistics | None:
     """One metric over evaluations of one network; None where none of them has it."""
     defined = [e for e in evaluations if e.summary.get(metric) is not None]
     if not defined:
         return None
-    return Figure(
+    return SeedStatistics(
         tuple(float(e.summary[metric]) for e in defined),
         tuple(int(e.summary["seed"]) for e in defined),
         tuple(e.name for e in defined),

@@ -134,7 +134,7 @@ def read_beat(folder: Path) -> Beat | None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Nobody else writes this run folder, in any process, however it was started.
 
     The lock is the operating system's: it is gone with the process, also after `kill -9`.

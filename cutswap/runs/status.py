@@ -25,7 +25,7 @@ RESUMABLE = (STOPPED, INTERRUPTED, FAILED)
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """How a run stands.
 
     Attributes:
@@ -46,7 +46,7 @@ class Standing:
         return self.word in ACTIVE
 
 
-def standing(run: FoundRun, job: Job | None, ahead: int = 0) -> Standing:
+def status_of(run: FoundRun, job: Job | None, ahead: int = 0) -> RunStatus:
     """Judge one run.
 
     Args:
@@ -56,7 +56,7 @@ def standing(run: FoundRun, job: Job | None, ahead: int = 0) -> Standing:
     """
     beat = read_beat(run.path)
     word, why = _judge(run, job, beat, ahead)
-    return Standing(word, why, job, beat)
+    return RunStatus(word, why, job, beat)
 
 
 def jobs_ahead(job: Job, active: Iterable[Job]) -> int:
@@ -68,9 +68,9 @@ def jobs_ahead(job: Job, active: Iterable[Job]) -> int:
     )
 
 
-def standings(
+def statuses(
     folder: Path, runs: Iterable[FoundRun] | None = None
-) -> list[tuple[FoundRun, Standing]]:
+) -> list[tuple[FoundRun, RunStatus]]:
     """Every run of a folder and of its queue: those at work, those waiting, then the last changed.
 
     Args:
@@ -91,9 +91,9 @@ def standings(
     for path, run in found.items():
         job_of = last.get(path)
         ahead = jobs_ahead(job_of, active) if job_of else 0
-        pairs.append((run, standing(run, job_of, ahead)))
+        pairs.append((run, status_of(run, job_of, ahead)))
 
-    def order(pair: tuple[FoundRun, Standing]) -> tuple[Any, ...]:
+    def order(pair: tuple[FoundRun, RunStatus]) -> tuple[Any, ...]:
         run, stands = pair
         if stands.is_active:
             return 0, ACTIVE.index(stands.word) == 0, stands.job.number if stands.job else 0

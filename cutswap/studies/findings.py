@@ -13,7 +13,7 @@ from cutswap.results.paper_tables import (
     paper_values,
     recomputed_average,
 )
-from cutswap.results.table import Figure
+from cutswap.results.table import SeedStatistics
 from cutswap.studies.folder import FAILED, MISSING, Study
 from cutswap.studies.plan import PRESETS, StudySettings
 from cutswap.studies.tables import SPREADS, Entry, all_entries, entries
@@ -179,7 +179,7 @@ def _best(study: Study, number: str, metric: str) -> str:
     )
 
 
-def _paired(first: Figure, second: Figure) -> str:
+def _paired(first: SeedStatistics, second: SeedStatistics) -> str:
     """Mean difference over the seeds both have, and whether it is more than their spread."""
     other = dict(zip(second.seeds, second.values, strict=True))
     pairs = zip(first.seeds, first.values, strict=True)

@@ -16,7 +16,7 @@ from cutswap.config import FineTuningSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.errors import CutSwapError
-from cutswap.runs.heartbeat import STOPPED, Heart, alone, beating
+from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
 from cutswap.runs.states import RUNS, STUDY
 from cutswap.studies.cells import (
     detector_name,
@@ -187,7 +187,7 @@ def run_study(
         CutSwapError: somebody is at work in the folder, or it cannot be written.
     """
     out = prepared.study.path
-    with alone(out), beating(out) as heart:
+    with exclusive_lock(out), beating(out) as heart:
         write_study(prepared.study)
         worker = _Worker(prepared, heart, notify, say, stop)
         left = prepared.left()
@@ -223,7 +223,7 @@ def run_study_on(
         CutSwapError: somebody is at work in the folder, or it cannot be written.
     """
     out = prepared.study.path
-    with alone(out), beating(out) as heart:
+    with exclusive_lock(out), beating(out) as heart:
         write_study(prepared.study)
         store = FolderStore(out)
         left = prepared.left()

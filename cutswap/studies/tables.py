@@ -23,7 +23,7 @@ from cutswap.results.paper_tables import (
     recomputed_average,
     table_values,
 )
-from cutswap.results.table import Figure
+from cutswap.results.table import SeedStatistics
 from cutswap.studies.folder import DONE, FAILED, PlannedCell, Study
 from cutswap.studies.plan import coresets, variants
 
@@ -53,7 +53,7 @@ class Entry:
     row: str
     coreset: float
     metric: str
-    ours: Figure | None
+    ours: SeedStatistics | None
     paper: float | None
     wanted: int
     failed: int = 0
@@ -222,11 +222,11 @@ def _value(study: Study, cell: PlannedCell, metric: str) -> float | None:
     return found.metrics.get(metric) if found.state == DONE else None
 
 
-def _figure(values: Mapping[int, float]) -> Figure | None:
+def _figure(values: Mapping[int, float]) -> SeedStatistics | None:
     if not values:
         return None
     seeds = tuple(sorted(values))
-    return Figure(tuple(values[s] for s in seeds), seeds, tuple(f"seed {s}" for s in seeds))
+    return SeedStatistics(tuple(values[s] for s in seeds), seeds, tuple(f"seed {s}" for s in seeds))
 
 
 def _printed_rows(

@@ -47,7 +47,7 @@ COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """Where to search, ends included.
 
     Attributes:
@@ -148,7 +148,7 @@ def run_tuning(
     store: ResultStore,
     checked: CheckedCategory,
     base: FineTuningSettings,
-    space: Space,
+    space: SearchSpace,
     *,
     trials: int,
     seed: int = 0,
@@ -240,7 +240,7 @@ def _try(
     return {"state": COMPLETE, "value": value, "steps": steps}
 
 
-def _frozen(optuna: Any, record: dict[str, Any], space: Space) -> Any:
+def _frozen(optuna: Any, record: dict[str, Any], space: SearchSpace) -> Any:
     """A stored trial as Optuna knows it."""
     states = optuna.trial.TrialState
     state = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED}.get(record["state"], states.FAIL)

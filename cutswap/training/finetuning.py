@@ -14,7 +14,7 @@ from cutswap.data.loading import CheckedCategory, load_photos
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.runs.folder import RunFolder
-from cutswap.runs.heartbeat import STOPPED, Heart, alone, beating
+from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
 from cutswap.runs.seen import EVERY, write_seen
 from cutswap.saliency.cache import saliency_of
 from cutswap.training.distributed import Team, join_team
@@ -75,7 +75,7 @@ def finetune(
     """Fine-tune one category into a run folder; started again, it goes on where it stopped.
 
     Under torchrun every process calls this with the same arguments and yields the same progress;
-    the first alone writes files.
+    the first exclusive_lock writes files.
 
     Args:
         checked: the category; only its good training images are used.
@@ -97,7 +97,7 @@ def finetune(
         if not team.is_first:
             yield from _train(checked, settings, RunFolder(out), None, team, seed, None, None, stop)
             return
-        with alone(out), beating(out) as heart:
+        with exclusive_lock(out), beating(out) as heart:
             yield from _train(
                 checked, settings, RunFolder(out), heart, team, seed, notify, say, stop
             )

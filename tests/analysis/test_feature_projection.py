@@ -23,7 +23,7 @@ from cutswap.analysis.feature_collection import (
     trained_samples,
 )
 from cutswap.analysis.feature_projection import points_csv, project
-from cutswap.analysis.feature_separation import Estimate, FeatureFigures, figures, photo_folds
+from cutswap.analysis.feature_separation import Estimate, SeparationMetrics, figures, photo_folds
 from cutswap.analysis.feature_set import (
     ABOUT,
     ARRAYS,
@@ -484,7 +484,7 @@ class TestFigures:
     )
     def test_the_answer_follows_the_interval(self, estimate, start):
         change = Estimate(0.1, 0.02, 0.2)
-        one = FeatureFigures(None, None, None, None, change, estimate, {}, {}, 5, 7)
+        one = SeparationMetrics(None, None, None, None, change, estimate, {}, {}, 5, 7)
         assert one.answer().startswith(start)
         assert "on 5 good and 7 defective test photos" in one.answer()
         assert "Tuning has raised" in one.answer()

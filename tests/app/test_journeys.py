@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from cutswap.data.images import resize_photo, save_png
-from cutswap.evaluation.thresholds import Tally
+from cutswap.evaluation.thresholds import ThresholdCounts
 from tests.helpers.small_photos import photo_of
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -177,7 +177,7 @@ def test_the_worst_mistake_and_a_threshold_that_moves(address, browser):
         threshold = float(slider.input_value())
         # The browser tells 15 digits: rounded up, a score would lie below its own threshold.
         threshold = next((float(v) for v in scores if abs(v - threshold) < 1e-9), threshold)
-        called = Tally.of_images(scores, labels).at(threshold)
+        called = ThresholdCounts.of_images(scores, labels).at(threshold)
         words = page.locator('[data-testid="stMain"]').inner_text()
         assert f"{called.hits} found" in words
         assert f"{called.missed} missed" in words

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.metrics import auroc, average_precision, f1_max
-from cutswap.evaluation.thresholds import BINS, CURVE_POINTS, Confusion, Tally
+from cutswap.evaluation.thresholds import BINS, CURVE_POINTS, Confusion, ThresholdCounts
 
 # Good: 1, 2, 4. Defective: 3, 4, 5.
 SCORES = np.array([1.0, 2.0, 4.0, 3.0, 4.0, 5.0])
@@ -65,7 +65,7 @@ class TestByHand:
         ],
     )
     def test_counts(self, threshold, expected):
-        assert Tally.of_images(SCORES, LABELS).at(threshold) == Confusion(*expected)
+        assert ThresholdCounts.of_images(SCORES, LABELS).at(threshold) == Confusion(*expected)
 
     def test_rates(self):
         found = Confusion(hits=3, alarms=1, missed=2, passed=4)
@@ -90,12 +90,12 @@ class TestByHand:
         ],
     )
     def test_cheapest(self, miss, alarm, threshold):
-        tally = Tally.of_images(SCORES, LABELS)
+        tally = ThresholdCounts.of_images(SCORES, LABELS)
         expected = tally.beyond if threshold is None else threshold
         assert tally.cheapest(miss, alarm) == expected
 
     def test_curves(self):
-        tally = Tally.of_images(SCORES, LABELS)
+        tally = ThresholdCounts.of_images(SCORES, LABELS)
         third = 1 / 3
         roc = [(p.x, p.y, p.threshold) for p in tally.roc()]
         assert roc == [
@@ -108,7 +108,9 @@ class TestByHand:
         ]  # fmt: skip
 
     def test_pixels_of_equal_heat(self):
-        tally = Tally.of_pixels(np.full((1, 2, 2), 3, np.float32), np.eye(2, dtype=bool)[None])
+        tally = ThresholdCounts.of_pixels(
+            np.full((1, 2, 2), 3, np.float32), np.eye(2, dtype=bool)[None]
+        )
         assert tally.is_exact
         assert tally.at(3.0) == Confusion(2, 2, 0, 0)
         assert tally.at(tally.beyond) == Confusion(0, 0, 2, 2)
@@ -117,17 +119,17 @@ class TestByHand:
 class TestImages:
     @given(scored(), st.floats(-5, 8))
     def test_counts_are_those_of_the_rule(self, data, threshold):
-        assert Tally.of_images(*data).at(threshold) == brute(*data, threshold)
+        assert ThresholdCounts.of_images(*data).at(threshold) == brute(*data, threshold)
 
     @given(scored())
     def test_best_f1_is_the_metrics_one(self, data):
-        tally = Tally.of_images(*data)
+        tally = ThresholdCounts.of_images(*data)
         best, threshold = f1_max(*data)
         assert (tally.at(tally.best_f1()).f1, tally.best_f1()) == (best, threshold)
 
     @given(scored())
     def test_area_under_the_curves_is_the_metrics_one(self, data):
-        tally = Tally.of_images(*data)
+        tally = ThresholdCounts.of_images(*data)
         roc = tally.roc()
         area = np.trapezoid([p.y for p in roc], [p.x for p in roc])
         assert area == pytest.approx(auroc(*data))
@@ -137,14 +139,14 @@ class TestImages:
 
     @given(scored(), st.floats(0, 9), st.floats(0, 9))
     def test_no_threshold_is_cheaper_than_the_cheapest(self, data, miss, alarm):
-        tally = Tally.of_images(*data)
+        tally = ThresholdCounts.of_images(*data)
         best = tally.at(tally.cheapest(miss, alarm)).cost(miss, alarm)
         every = [brute(*data, t).cost(miss, alarm) for t in (*np.unique(data[0]), np.inf)]
         assert best == pytest.approx(min(every))
 
     @given(scored())
     def test_a_higher_threshold_never_calls_more(self, data):
-        tally = Tally.of_images(*data)
+        tally = ThresholdCounts.of_images(*data)
         found = [tally.at(t) for t in np.linspace(tally.low - 1, tally.beyond + 1, 40)]
         assert all(a.hits >= b.hits and a.alarms >= b.alarms for a, b in itertools.pairwise(found))
         assert all(c.hits + c.missed == data[1].sum() for c in found)
@@ -154,7 +156,7 @@ class TestImages:
 class TestPixels:
     @given(mapped(), st.floats(-1, 60))
     def test_counts_are_exact_at_the_step_a_threshold_acts_as(self, data, threshold):
-        tally = Tally.of_pixels(*data)
+        tally = ThresholdCounts.of_pixels(*data)
         acting = tally.acting(threshold)
         assert tally.at(threshold) == brute(data[0].astype(float), data[1], acting)
 
@@ -162,20 +164,20 @@ class TestPixels:
         # Steps rounded to float32, as numpy would for float32 values, part some from their equals.
         heatmaps = np.linspace(0.1, 7.3, BINS + 1, dtype=np.float32)[None, None]
         masks = np.arange(BINS + 1)[None, None] % 3 == 0
-        tally = Tally.of_pixels(heatmaps, masks)
+        tally = ThresholdCounts.of_pixels(heatmaps, masks)
         for step in tally.steps[:-1:7]:
             assert tally.at(step) == brute(heatmaps.astype(float), masks, step)
 
     @given(mapped(), st.floats(0, 1))
     def test_a_threshold_acts_as_the_next_step_less_than_a_bin_higher(self, data, share):
-        tally = Tally.of_pixels(*data)
+        tally = ThresholdCounts.of_pixels(*data)
         span = float(data[0].max()) - tally.low
         threshold = tally.low + share * span * (1 - 1 / BINS)
         assert 0 <= tally.acting(threshold) - threshold < span / BINS * (1 + 1e-9)
 
     @given(mapped())
     def test_at_the_ends_all_or_nothing(self, data):
-        tally = Tally.of_pixels(*data)
+        tally = ThresholdCounts.of_pixels(*data)
         positive = int(data[1].sum())
         assert tally.at(tally.low) == Confusion(positive, data[1].size - positive, 0, 0)
         assert tally.at(tally.beyond) == Confusion(0, 0, positive, data[1].size - positive)
@@ -183,7 +185,7 @@ class TestPixels:
     @given(mapped())
     def test_best_f1_and_area_are_the_exact_ones_but_for_the_steps(self, data):
         heatmaps, masks = data
-        tally = Tally.of_pixels(heatmaps, masks)
+        tally = ThresholdCounts.of_pixels(heatmaps, masks)
         # Of these few pixels hardly two share a step unless an outlier stretches the range.
         exact, _ = f1_max(heatmaps.reshape(-1), masks.reshape(-1))
         assert exact - 0.03 <= tally.at(tally.best_f1()).f1 <= exact
@@ -196,17 +198,17 @@ class TestPixels:
         masks = rng.random((2, 40, 40)) < 0.1
         heatmaps = (rng.normal(size=masks.shape) + 2 * masks).astype(np.float32)
         exact, _ = f1_max(heatmaps.reshape(-1), masks.reshape(-1))
-        coarse, fine = (Tally.of_pixels(heatmaps, masks, bins) for bins in (8, BINS))
+        coarse, fine = (ThresholdCounts.of_pixels(heatmaps, masks, bins) for bins in (8, BINS))
         gaps = [exact - t.at(t.best_f1()).f1 for t in (coarse, fine)]
         assert 0 <= gaps[1] < 2e-3 < gaps[0]
 
 
 @pytest.fixture(scope="module")
-def tally() -> Tally:
+def tally() -> ThresholdCounts:
     """Of 3000 values: more steps than a curve has points."""
     rng = np.random.default_rng(1)
     labels = rng.random(3000) < 0.3
-    return Tally.of_images(rng.normal(size=3000) + labels, labels)
+    return ThresholdCounts.of_images(rng.normal(size=3000) + labels, labels)
 
 
 class TestCurves:
@@ -237,7 +239,7 @@ class TestCurves:
 
     def test_one_kind_alone_has_no_curve(self):
         for labels in (np.ones(6, bool), np.zeros(6, bool)):
-            tally = Tally.of_images(SCORES, labels)
+            tally = ThresholdCounts.of_images(SCORES, labels)
             assert (tally.roc(), tally.precision_recall()) == ([], [])
 
 
@@ -247,7 +249,7 @@ class TestRefusals:
     )
     def test_scores(self, scores, labels):
         with pytest.raises(CutSwapError, match="evaluate again"):
-            Tally.of_images(np.array(scores), np.array(labels, bool))
+            ThresholdCounts.of_images(np.array(scores), np.array(labels, bool))
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf])
     @pytest.mark.parametrize("image", [0, 1])
@@ -255,13 +257,13 @@ class TestRefusals:
         heatmaps = np.zeros((2, 3, 3), np.float32)
         heatmaps[image, 1, 1] = bad
         with pytest.raises(CutSwapError, match="finite"):
-            Tally.of_pixels(heatmaps, np.zeros((2, 3, 3), bool))
+            ThresholdCounts.of_pixels(heatmaps, np.zeros((2, 3, 3), bool))
         with pytest.raises(CutSwapError, match="shapes"):
-            Tally.of_pixels(heatmaps, np.zeros((2, 3, 4), bool))
+            ThresholdCounts.of_pixels(heatmaps, np.zeros((2, 3, 4), bool))
 
     @pytest.mark.parametrize("price", [-1.0, np.nan, np.inf])
     def test_prices(self, price):
-        tally = Tally.of_images(SCORES, LABELS)
+        tally = ThresholdCounts.of_images(SCORES, LABELS)
         with pytest.raises(CutSwapError, match="missed defect"):
             tally.cheapest(price, 1)
         with pytest.raises(CutSwapError, match="false alarm"):
@@ -269,4 +271,4 @@ class TestRefusals:
 
     def test_a_threshold_that_is_no_number(self):
         with pytest.raises(CutSwapError, match="threshold"):
-            Tally.of_images(SCORES, LABELS).at(np.nan)
+            ThresholdCounts.of_images(SCORES, LABELS).at(np.nan)

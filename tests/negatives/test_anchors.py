@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cutswap.errors import CutSwapError
-from cutswap.negatives.anchors import SHRINK, AnchorPair, Tally, draw_corner, draw_pair
+from cutswap.negatives.anchors import SHRINK, AnchorPair, DrawLog, draw_corner, draw_pair
 from tests.helpers.small_photos import disc
 
 
@@ -19,8 +19,8 @@ def draw(
     *,
     max_tries: int = 50,
     avoid: bool = True,
-) -> tuple[AnchorPair, Tally]:
-    tally = Tally()
+) -> tuple[AnchorPair, DrawLog]:
+    tally = DrawLog()
     rng = np.random.default_rng(seed)
     pair = draw_pair(region, size, rng, tally, max_tries=max_tries, avoid_overlap=avoid)
     return pair, tally

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cutswap.networks.distill import off_the_figure
-from cutswap.networks.distill_cutouts import Figure, compose, cut_out, ground
+from cutswap.networks.distill_cutouts import Cutout, compose, cut_out, ground
 from tests.helpers.small_photos import disc, noise_photo, photo_of
 
 
@@ -41,7 +41,7 @@ def test_a_plain_photo_has_no_object():
 @given(st.integers(0, 10_000), st.sampled_from((64, 96)))
 def test_a_figure_lies_whole_where_the_mask_says(seed, side):
     rng = np.random.default_rng(seed)
-    figure = Figure(np.full((20, 30, 3), (250, 0, 250), np.uint8), np.ones((20, 30), "f4"), 0)
+    figure = Cutout(np.full((20, 30, 3), (250, 0, 250), np.uint8), np.ones((20, 30), "f4"), 0)
     drawn = compose(figure, side, [photo_of(1, (64, 64))], rng)
     picture, share = drawn.picture, drawn.share
     assert picture.shape == (side, side, 3)

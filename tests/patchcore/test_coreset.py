@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cutswap.errors import CutSwapError
 from cutswap.patchcore import coreset
 from cutswap.patchcore.coreset import coverage_radius, greedy_k_center
-from cutswap.patchcore.coreset_space import Space
+from cutswap.patchcore.coreset_space import ProjectedPoints
 
 # Small enough that a few dozen points take many rounds, chunks and blocks.
 TINY = {"ROWS": 4, "BLOCK": 3, "START": 2, "WIDEST": 8, "FEW": 2, "MANY": 4}
@@ -46,9 +46,9 @@ def greedy(points: np.ndarray | torch.Tensor, count: int, seed: int = 0, **optio
     return found.tolist()
 
 
-def space(points: np.ndarray, matrix: torch.Tensor | None = None) -> Space:
+def space(points: np.ndarray, matrix: torch.Tensor | None = None) -> ProjectedPoints:
     largest = float(np.abs(points).max())
-    return Space(torch.from_numpy(points), matrix, largest=largest, quick=True)
+    return ProjectedPoints(torch.from_numpy(points), matrix, largest=largest, quick=True)
 
 
 def seed_of(first: int, n: int) -> int:

@@ -18,7 +18,7 @@ from cutswap.commands.parser import parse
 from cutswap.data.loading import check_category
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.states import read_run
-from cutswap.runs.status import FAILED, INTERRUPTED, STOPPED, standing
+from cutswap.runs.status import FAILED, INTERRUPTED, STOPPED, status_of
 from cutswap.training.finetuning import finetune
 from cutswap.training.flags import finetuning_settings
 from tests.helpers.datasets import build_category
@@ -69,7 +69,7 @@ def test_killed_and_resumed_is_the_unbroken_run(tmp_path: Path):
             child.wait()
             kills += 1
             if (broken / "settings.json").exists():
-                assert not standing(read_run(broken), None).is_active
+                assert not status_of(read_run(broken), None).is_active
             continue
         assert child.returncode == 0
         ended += 1
@@ -110,7 +110,7 @@ def test_a_stop_keeps_what_was_learnt_up_to_that_update(tmp_path: Path):
     finally:
         child.kill()
     done = losses(out)[-1][0]
-    stands = standing(read_run(out), None)
+    stands = status_of(read_run(out), None)
     assert (stands.word, stands.why) == (STOPPED, f"after update {done} of {500 * STEPS}")
     assert stands.word != INTERRUPTED
     assert int(RunFolder(out).read_checkpoint()["step"]) == done
@@ -131,10 +131,10 @@ def test_a_full_disk_ends_with_a_reason_and_the_run_goes_on_later(tmp_path: Path
     assert full.returncode == 2
     assert "checkpoint.safetensors: expected to be able to write this file" in full.stderr
     assert [step for step, _, _ in losses(out)] == [1, 2, 3, 4, 5]
-    stands = standing(read_run(out), None)
+    stands = status_of(read_run(out), None)
     assert stands.word == FAILED
     assert "checkpoint.safetensors" in stands.why
     assert not list(out.glob(".*.tmp"))
     subprocess.run(line, env=env, check=True)
     assert [step for step, _, _ in losses(out)] == list(range(1, STEPS + 1))
-    assert standing(read_run(out), None).word == "done"
+    assert status_of(read_run(out), None).word == "done"

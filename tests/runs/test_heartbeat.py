@@ -16,7 +16,7 @@ import pytest
 from cutswap.errors import CutSwapError
 from cutswap.runs import heartbeat as hb
 from cutswap.runs import status as js
-from cutswap.runs.heartbeat import Beat, Heart, alone, beating, read_beat
+from cutswap.runs.heartbeat import Beat, Heart, beating, exclusive_lock, read_beat
 from cutswap.runs.queue import JobQueue
 from cutswap.runs.states import read_run
 from cutswap.utils.processes import Process, this_process
@@ -94,20 +94,20 @@ def test_a_run_folder_is_written_by_one_process(tmp_path: Path):
     run = tmp_path / "run"
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from cutswap.runs.heartbeat import alone, beating\n"
-        "with alone(Path(sys.argv[1])), beating(Path(sys.argv[1])):\n"
+        "from cutswap.runs.heartbeat import exclusive_lock, beating\n"
+        "with exclusive_lock(Path(sys.argv[1])), beating(Path(sys.argv[1])):\n"
         "    print('in', flush=True); time.sleep(600)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(run)], stdout=subprocess.PIPE)
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == b"in\n"
-        with pytest.raises(CutSwapError, match=f"process {child.pid} at work"), alone(run):
+        with pytest.raises(CutSwapError, match=f"process {child.pid} at work"), exclusive_lock(run):
             pass
     finally:
         child.kill()
         child.wait()
-    with alone(run):  # the lock went with the process
+    with exclusive_lock(run):  # the lock went with the process
         pass
     assert read_beat(run).state() == hb.INTERRUPTED
 
@@ -115,7 +115,7 @@ def test_a_run_folder_is_written_by_one_process(tmp_path: Path):
 def test_a_run_folder_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "file").write_text("")
     wanted = pytest.raises(CutSwapError, match="able to write the run folder")
-    with wanted, alone(tmp_path / "file"):
+    with wanted, exclusive_lock(tmp_path / "file"):
         pass
 
 
@@ -143,9 +143,9 @@ def test_before_the_first_update_one_signal_is_enough():
 # Standings
 
 
-def stands(path: Path, queue: JobQueue | None = None) -> js.Standing:
+def stands(path: Path, queue: JobQueue | None = None) -> js.RunStatus:
     job = queue.of(path) if queue else None
-    return js.standing(read_run(path), job)
+    return js.status_of(read_run(path), job)
 
 
 def test_standings_of_folders_alone(tmp_path: Path):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cutswap.commands.parser import main
-from cutswap.runs.heartbeat import STOPPED, alone, read_beat
+from cutswap.runs.heartbeat import STOPPED, exclusive_lock, read_beat
 from cutswap.runs.queue import JobQueue
 from cutswap.studies.folder import (
     BROKEN,
@@ -179,7 +179,7 @@ def test_a_cell_that_fails_is_written_down_and_the_others_go_on(data, tmp_path, 
     assert (study.count("done"), study.count("failed"), study.state) == (3, 3, UNFINISHED)
     assert "000.png" in (out / "report.html").read_text()
 
-    photo.write_bytes(whole)  # mended: those alone are computed, under their new content
+    photo.write_bytes(whole)  # mended: those exclusive_lock are computed, under their new content
     status, result = reproduce(data, out, "1")
     assert (status, result["computed"], result["failed"]) == (0, 3, [])
     assert read_study(out).state == FINISHED
@@ -208,7 +208,7 @@ def test_a_damaged_cell_is_computed_again(data, tmp_path):
 
 def test_two_do_not_compute_one_study(data, tmp_path, capsys):
     out = tmp_path / "study"
-    with alone(out):
+    with exclusive_lock(out):
         status = main(words(data, out, "1"))
     assert status == 2
     assert "nobody else writes" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from cutswap.config import FineTuningSettings, TrainingSettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
 from cutswap.sweeps.store import FolderStore
-from cutswap.sweeps.tuning import Space, Validation
+from cutswap.sweeps.tuning import SearchSpace, Validation
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.sweeps import TINY, demo
 
@@ -84,9 +84,9 @@ def test_a_broken_search_is_left_out_and_charts_show_the_rest(tmp_path):
 def test_ranges_are_read():
     base, levels = FineTuningSettings(), ("4", "16", "30")
     assert read_space(base, levels).layers == ("4", "30", "4+30", "4+16+30")
-    assert read_space(base, levels).k == Space().k
+    assert read_space(base, levels).k == SearchSpace().k
     found = read_space(base, levels, k="2,3", layers="16, 4+fused", area="0.1,0.2", rate="0.01,0.1")
-    assert found == Space((2, 3), (0.1, 0.2), (0.01, 0.1), ("16", "4+fused"))
+    assert found == SearchSpace((2, 3), (0.1, 0.2), (0.01, 0.1), ("16", "4+fused"))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.metrics import f1_max
 from cutswap.evaluation.scored_set import read_scored
-from cutswap.evaluation.thresholds import Tally
+from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.flags import settings_from
 from cutswap.networks.backbone import Backbone
 from tests.helpers.datasets import write_image
@@ -289,7 +289,7 @@ class TestThresholds:
         ]  # fmt: skip
         assert confusions(at)[0] == [int(n) for n in expected]
         assert f"F1 **{best:.3f}**" in words(at)
-        pixels = Tally.of_pixels(found.heatmaps, found.masks())
+        pixels = ThresholdCounts.of_pixels(found.heatmaps, found.masks())
         counts = pixels.at(found.summary["pixel_threshold"])
         assert confusions(at)[1] == [counts.hits, counts.missed, counts.alarms, counts.passed]
 
@@ -308,14 +308,14 @@ class TestThresholds:
         called = found.scores >= threshold
         hits, alarms = (called & found.labels).sum(), (called & ~found.labels).sum()
         assert confusions(at)[0][0::2] == [hits, alarms]
-        acting = Tally.of_pixels(found.heatmaps, masks).acting(pixel)
+        acting = ThresholdCounts.of_pixels(found.heatmaps, masks).acting(pixel)
         hot = found.heatmaps.astype(float) >= acting
         assert confusions(at)[1][0::2] == [(hot & masks).sum(), (hot & ~masks).sum()]
 
     def test_buttons(self, saved):
         at = open_page(eval="first", missprice="0", alarmprice="5")
         found = read_scored(saved / "first")
-        tally = Tally.of_images(found.scores, found.labels)
+        tally = ThresholdCounts.of_images(found.scores, found.labels)
         assert at.slider(key="knob.thr").value == found.summary["threshold"]
         at = at.button(key="thr.Cheapest").click().run()
         assert at.slider(key="knob.thr").value == tally.beyond  # missing is free
