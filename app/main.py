@@ -12,8 +12,8 @@ if str(ROOT) not in sys.path:  # `streamlit run` puts only app/ there: a bare cl
 import streamlit as st  # noqa: E402
 
 from app.data import own_photos as data_uploads  # noqa: E402
+from app.memory import freeze_modules, steady_allocator  # noqa: E402
 from app.shared import selection, workspace  # noqa: E402
-from app.shared.memory import freeze_modules, steady_allocator  # noqa: E402
 from app.shared.page_parts import missing_packages, plain_errors  # noqa: E402
 
 # File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.

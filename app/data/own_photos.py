@@ -13,8 +13,8 @@ from app.shared import caches, public, workspace
 from app.shared.caches import PhotoKey
 from app.shared.page_parts import go_to, show_error
 from app.shared.selection import select
-from app.shared.upload_photos import MAX_FILE_BYTES, MAX_PIXELS, Upload
-from app.shared.uploads import (
+from app.uploads.photos import MAX_FILE_BYTES, MAX_PIXELS, Upload
+from app.uploads.store import (
     MAX_FILES,
     MAX_TOTAL_BYTES,
     PARTS,

@@ -16,7 +16,7 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from app.shared.uploads import remove_uploads
+from app.uploads.store import remove_uploads
 
 VARIABLE = "CUTSWAP_UPLOAD_GRACE"
 GRACE = 180.0  # seconds; Streamlit itself keeps a lost session for 120

@@ -10,10 +10,10 @@ import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.controls import NOTHING, InspectRequest, saved_evaluations
-from app.inspect_heatmaps.evaluations import Wanted, estimate, network_of, shown_seconds, workshop
 from app.inspect_heatmaps.picture import Heat, picture
 from app.inspect_heatmaps.resolve import read_or_offer_repair, wait_for
 from app.shared import workspace
+from app.shared.evaluations import Wanted, estimate, network_of, shown_seconds, workshop
 from app.shared.page_parts import plain_errors
 from app.shared.selection import PRETRAINED, found_runs
 from app.viewer.viewer import Picture, viewer

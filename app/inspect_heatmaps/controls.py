@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app.inspect_heatmaps.choices import CORESETS, HERE, SIZES
-from app.inspect_heatmaps.evaluations import Wanted, network_of
 from app.shared import knobs, public, workspace
+from app.shared.evaluations import Wanted, network_of
 from app.shared.networks import selectable_layers
+from app.shared.open_in_inspect import CORESETS, HERE, SIZES
 from app.shared.selection import Selection, found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from app.inspect_heatmaps.controls import InspectRequest
+from app.shared.evaluate_command import saved_command, settings_flags, weights_flags
 from app.shared.page_parts import command_line, data_flags, how_it_works
-from app.shared.selection import PRETRAINED
-from cutswap.config import PatchCoreSettings
-from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet
-from cutswap.flags import flags_from
 
 FIGURES = (
     ("image_auroc", "image AUROC"),
@@ -69,35 +64,6 @@ def commands(asked: InspectRequest) -> None:
         note="Writes scores.csv, raw and coloured heatmaps and the memory bank; below the runs"
         " folder this page offers it under Numbers from.",
     )
-
-
-def weights_flags(weights: str) -> list[object]:
-    """`--weights imagenet` or `--run FOLDER`; the default weights need none."""
-    if weights == "embedded":
-        return []
-    return ["--weights", weights] if weights in PRETRAINED else ["--run", weights]
-
-
-def settings_flags(settings: PatchCoreSettings, seed: int) -> list[object]:
-    """Flags of the settings that are not at their default, and of the seed."""
-    return [*flags_from(settings), *(["--seed", seed] if seed else [])]
-
-
-def saved_command(summary: dict[str, Any]) -> list[object] | None:
-    """The command behind a saved evaluation, or None where it does not say."""
-    try:
-        source = str(summary["weights"]["source"])
-        if source.startswith("fine-tuned run "):
-            weights: list[object] = ["--run", source.removeprefix("fine-tuned run ")]
-        else:
-            weights = [] if source == "embedded" else ["--weights", source]
-        root = str(summary["data"]["root"])
-        # An older record lacks newer settings; they are at their default.
-        patchcore = PatchCoreSettings.from_dict(summary["patchcore"])
-        settings = settings_flags(patchcore, int(summary["seed"]))
-    except (LookupError, TypeError, ValueError, CutSwapError):
-        return None
-    return ["evaluate", "--data", root, *weights, *settings, "--out", "runs/again"]
 
 
 def figures(found: ScoredSet) -> None:

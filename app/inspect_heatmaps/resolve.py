@@ -13,11 +13,11 @@ from typing import Any
 import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
-from app.inspect_heatmaps.choices import HERE
 from app.inspect_heatmaps.controls import InspectRequest
-from app.inspect_heatmaps.evaluations import SMALL, Wanted, estimate, shown_seconds, workshop
 from app.shared.background import Work
+from app.shared.evaluations import SMALL, Wanted, estimate, shown_seconds, workshop
 from app.shared.knobs import set_knob
+from app.shared.open_in_inspect import HERE
 from app.shared.page_parts import show_error
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet

@@ -10,11 +10,11 @@ from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import nearest_normal as inspect_nearest
 from app.inspect_heatmaps.caches import BankKey
 from app.inspect_heatmaps.controls import InspectRequest
-from app.inspect_heatmaps.evaluations import SMALL, estimate, shown_seconds, workshop
 from app.inspect_heatmaps.gallery import gallery
 from app.inspect_heatmaps.picture import Heat, picture
 from app.inspect_heatmaps.resolve import wait_for
 from app.shared.caches import PhotoKey
+from app.shared.evaluations import SMALL, estimate, shown_seconds, workshop
 from app.shared.page_parts import plain_errors, show_error
 from app.viewer.viewer import viewer
 from cutswap.evaluation.unlabelled import UnlabelledSet

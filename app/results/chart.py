@@ -6,10 +6,9 @@ import textwrap
 
 import plotly.graph_objects as go
 
+from app.shared.chart_style import COLOURS
 from cutswap.results.table import PAPER_METHODS, Column, ResultsTable
 
-# Okabe and Ito's colours; every column has a shape of its own too.
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "pentagon", "star")
 PAPER_COLOURS = ("#7f7f7f", "#b0885a")  # by coreset; the shape tells the method
 PAPER_SHAPES = ("x-thin-open", "cross-thin-open", "asterisk-open")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.inspect_heatmaps.choices import CORESETS
-from app.inspect_heatmaps.evaluations import Wanted, estimate, network_of, shown_seconds
-from app.inspect_heatmaps.explanation import weights_flags
 from app.shared import jobs, knobs, workspace
+from app.shared.evaluate_command import weights_flags
+from app.shared.evaluations import Wanted, estimate, network_of, shown_seconds
+from app.shared.open_in_inspect import CORESETS
 from app.shared.page_parts import data_flags, show_error
 from app.shared.selection import Selection, found_runs
 from cutswap.config import PatchCoreSettings

@@ -7,17 +7,11 @@ from collections.abc import Sequence
 import pandas as pd  # type: ignore[import-untyped] # Streamlit's own: shading needs its Styler
 import streamlit as st
 
+from app.shared.chart_style import BETTER, SAME, WORSE
 from cutswap.results.export import signed
 from cutswap.results.setups import Setup
 from cutswap.results.table import Column, PaperColumn, ResultsTable, Row
 
-# Blue and orange, told apart by all kinds of sight, thin enough for text on light and dark; the
-# sign and the arrow say the same.
-BETTER, WORSE = (
-    "background-color: rgba(0, 114, 178, 0.22)",
-    "background-color: rgba(213, 94, 0, 0.22)",
-)
-SAME = 0.0005  # below the third decimal nothing is shown, so nothing is shaded
 _FIRST = "category"
 
 

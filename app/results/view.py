@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.inspect_heatmaps.explanation import saved_command
 from app.results import chart as results_chart
 from app.results import evaluate as results_evaluate
 from app.results import grid as results_grid
-from app.results import open_in_inspect as results_open
 from app.results import paper as results_paper
 from app.shared import knobs, public, workspace
+from app.shared import open_in_inspect as results_open
+from app.shared.evaluate_command import saved_command
 from app.shared.page_parts import command_line, data_flags, go_to, how_it_works, plain_errors
 from app.shared.selection import current, found_runs
 from cutswap.results.export import protocol_differences, to_csv, to_markdown

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from app.shared.uploads import Limits
+from app.uploads.store import Limits
 from cutswap.errors import CutSwapError
 
 VARIABLE = "CUTSWAP_PUBLIC"

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd  # type: ignore[import-untyped] # Streamlit's own: shading needs its Styler
 import streamlit as st
 
-from app.results import open_in_inspect as results_open
+from app.shared import open_in_inspect as results_open
 from app.shared import workspace
 from app.shared.page_parts import plain_errors, plain_text
 from app.shared.selection import found_runs

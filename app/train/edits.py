@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.results import open_in_inspect as results_open
 from app.shared import jobs, public, workspace
+from app.shared import open_in_inspect as results_open
 from app.shared.page_parts import go_to, plain_text, show_error
 from app.shared.selection import found_runs
 from app.train.compare import CHOSEN, kept_by_inspect

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.memory import freeze_modules
 from app.shared import jobs, workspace
-from app.shared.memory import freeze_modules
 from app.shared.page_parts import command_line, plain_errors
 from app.shared.selection import found_runs
 from app.train import edits as run_edits_view

@@ -11,8 +11,8 @@ from PIL import Image
 from app.data import disk as data_cache
 from app.data import folders as data_folders
 from app.data.disk import KINDS
-from app.inspect_heatmaps.evaluations import Wanted, workshop
 from app.shared import jobs, public, workspace
+from app.shared.evaluations import Wanted, workshop
 from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.data.datasets import open_dataset

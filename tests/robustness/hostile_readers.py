@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from app.shared.upload_photos import Upload
-from app.shared.uploads import store_images
+from app.uploads.photos import Upload
+from app.uploads.store import store_images
 from cutswap.analysis.feature_set import read_features
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, TrainingSettings
 from cutswap.data.datasets import open_dataset

@@ -18,13 +18,13 @@ from streamlit.testing.v1 import AppTest
 
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.caches import BankKey
-from app.inspect_heatmaps.evaluations import Wanted, Workshop, estimate, workshop
-from app.inspect_heatmaps.explanation import saved_command, settings_flags, weights_flags
 from app.inspect_heatmaps.gallery import verdict, worst_first
 from app.inspect_heatmaps.picture import Heat, alt_text, boxed, picture
 from app.inspect_heatmaps.thresholds import first_value
 from app.shared import caches, workspace
 from app.shared.caches import PhotoKey
+from app.shared.evaluate_command import saved_command, settings_flags, weights_flags
+from app.shared.evaluations import Wanted, Workshop, estimate, workshop
 from cutswap.commands.parser import build_parser, parse
 from cutswap.config import PLAIN, PatchCoreSettings
 from cutswap.data.datasets import open_dataset
@@ -270,7 +270,7 @@ class TestStates:
             calls.append(1)
             raise RuntimeError("boom")
 
-        monkeypatch.setattr("app.inspect_heatmaps.evaluations._compute", fail)
+        monkeypatch.setattr("app.shared.evaluations._compute", fail)
         at = settled(open_page(**SMALL_SETTINGS))
         no_trace(at)
         assert "RuntimeError" in words(at)
@@ -433,7 +433,7 @@ class TestWorkshop:
 
     def test_many_at_once_compute_once(self, wanted, monkeypatch):
         calls = []
-        import app.inspect_heatmaps.evaluations as inspection
+        import app.shared.evaluations as inspection
 
         real = inspection._compute
 
@@ -465,7 +465,7 @@ class TestWorkshop:
             (out / "half").write_text("")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("app.inspect_heatmaps.evaluations._compute", fail)
+        monkeypatch.setattr("app.shared.evaluations._compute", fail)
         shop = Workshop()
         shop.start(wanted)
         shop.of(wanted.key).thread.join()
@@ -475,7 +475,7 @@ class TestWorkshop:
     def test_the_oldest_are_removed_beyond_a_dozen(self, wanted, monkeypatch):
         import os
 
-        monkeypatch.setattr("app.inspect_heatmaps.evaluations.KEPT", 3)
+        monkeypatch.setattr("app.shared.evaluations.KEPT", 3)
         for age in range(5):
             folder = wanted.folder.parent / f"old{age}"
             folder.mkdir(parents=True)

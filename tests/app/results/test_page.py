@@ -9,8 +9,8 @@ import pytest
 
 from app.results import chart as results_chart
 from app.results import grid as results_grid
-from app.results import open_in_inspect as results_open
-from app.results.grid import BETTER, WORSE
+from app.shared import open_in_inspect as results_open
+from app.shared.chart_style import BETTER, WORSE
 from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.results.table import build_table

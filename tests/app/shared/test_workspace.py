@@ -19,8 +19,8 @@ from app.inspect_heatmaps import caches as inspect_caches
 from app.shared import workspace
 from app.shared import workspace as roots
 from app.shared.selection import found_runs
-from app.shared.upload_photos import Upload
-from app.shared.uploads import store_images, sweep_uploads, uploads_folder
+from app.uploads.photos import Upload
+from app.uploads.store import store_images, sweep_uploads, uploads_folder
 from cutswap.data.datasets import open_dataset
 from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError

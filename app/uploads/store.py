@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from app.shared import upload_photos
-from app.shared.upload_photos import UnusableError, Upload, decoded, png_of, printable, shrunk
+from app.uploads import photos as upload_photos
+from app.uploads.photos import UnusableError, Upload, decoded, png_of, printable, shrunk
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import read_json, write_json, write_with
 from cutswap.utils.processes import Process, this_process

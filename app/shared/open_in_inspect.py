@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from app.inspect_heatmaps.choices import CORESETS, HERE, SIZES
 from app.shared import public, workspace
 from app.shared.knobs import set_knob
 from app.shared.selection import PRETRAINED, select
@@ -14,6 +13,11 @@ from cutswap.runs.find import find_runs
 from cutswap.runs.references import run_of
 from cutswap.runs.states import DONE, FoundEvaluation, FoundRun
 from cutswap.utils.files import cache_folder
+
+HERE = "this page"
+CORESETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+SIZES = (64, 128, 192, 256, 320, 384, 512)
+
 
 CACHED = "Inspect: "  # before the names of evaluations that lie in the cache
 

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.shared import upload_photos, uploads
-from app.shared.upload_photos import Upload, printable
-from app.shared.uploads import (
+from app.uploads import photos as upload_photos
+from app.uploads import store as uploads
+from app.uploads.photos import Upload, printable
+from app.uploads.store import (
     remove_uploads,
     store_images,
     store_parts,

@@ -23,7 +23,7 @@ import streamlit as st
 from app.shared import caches, public
 from app.shared.background import Work
 from app.shared.selection import Selection
-from app.shared.uploads import uploads_folder
+from app.uploads.store import uploads_folder
 from cutswap.config import PatchCoreSettings
 from cutswap.data.records import Category
 from cutswap.errors import CutSwapError

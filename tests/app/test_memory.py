@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from app.shared import memory
+from app import memory
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 # Pictures of many threads, of which each keeps the last: holes that nothing fits into again.
 CHURN = """
 import sys, threading
 from pathlib import Path
 import numpy as np
-from app.shared.memory import steady_allocator
+from app.memory import steady_allocator
 if sys.argv[1] == "steady":
     assert steady_allocator()
 rng, kept = np.random.default_rng(0), []
