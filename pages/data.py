@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.data import view as data_view
+from app.data import view
 from app.shared import public
 from app.shared.selection import current
 
 st.title("Data")
 st.caption("Which pictures can this app show, are they sound, and how do I add mine?")
 public.notice("data")
-data_view.show(current())
+view.show(current())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.features import view as features_view
+from app.features import view
 from app.shared import public
 from app.shared.page_parts import plain_errors
 from app.shared.selection import need_selection
@@ -14,4 +14,4 @@ st.caption("Does the boundary that fine-tuning has learnt also separate the real
 public.notice("features")
 selected = need_selection()
 with plain_errors("the features"):
-    features_view.show(selected)
+    view.show(selected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.inspect_heatmaps import view as inspect_view
+from app.inspect_heatmaps import view
 from app.shared import public
 from app.shared.page_parts import plain_errors
 from app.shared.selection import need_selection
@@ -14,4 +14,4 @@ st.caption("Does it find real defects, where does it look, and what would a mist
 public.notice("inspect_heatmaps")
 selected = need_selection()
 with plain_errors("the heatmaps"):
-    inspect_view.show(selected)
+    view.show(selected)

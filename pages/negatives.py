@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.negatives import view as negative_view
+from app.negatives import view
 from app.shared import public
 from app.shared.page_parts import plain_errors
 from app.shared.selection import need_selection
@@ -14,4 +14,4 @@ st.caption("Which fake defects does the network train on, and are they plausible
 public.notice("negatives")
 selected = need_selection()
 with plain_errors("the negatives"):
-    negative_view.show(selected)
+    view.show(selected)

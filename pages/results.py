@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.results import view as results_view
+from app.results import view
 from app.shared import public
 from app.shared.page_parts import plain_errors
 
@@ -12,4 +12,4 @@ st.title("Results")
 st.caption("Does fine-tuning help, on which parts, and by more than the spread of the seeds?")
 public.notice("results")
 with plain_errors("the table"):
-    results_view.show()
+    view.show()

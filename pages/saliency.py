@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.saliency import view as saliency_view
+from app.saliency import view
 from app.shared import public
 from app.shared.page_parts import plain_errors
 from app.shared.selection import need_selection
@@ -14,4 +14,4 @@ st.caption("Where does the network look, and which pixels does it look at alike?
 public.notice("saliency")
 selected = need_selection()
 with plain_errors("the saliency maps"):
-    saliency_view.show(selected)
+    view.show(selected)

@@ -6,10 +6,10 @@ import streamlit as st
 
 from app.shared import public
 from app.shared.page_parts import plain_errors
-from app.study import view as study_view
+from app.study import view
 
 st.title("Study")
 st.caption("Does the paper's finding hold here, and by more than the seeds differ?")
 public.notice("study")
 with plain_errors("the study"):
-    study_view.show()
+    view.show()

@@ -6,14 +6,14 @@ import streamlit as st
 
 from app.shared import public
 from app.shared.selection import current, need_selection
-from app.train import view as run_view
+from app.train import view
 
 st.title("Train")
 st.caption("Can the network learn to tell good parts from fakes, and how far is it?")
 public.notice("train")
 selected = current()
 top = st.container()
-run_view.show(selected)
+view.show(selected)
 if selected is None:  # the runs are there all the same; this ends the page, so it comes last
     with top:
         need_selection()

@@ -119,6 +119,159 @@ def test_imports_are_found_wherever_they_stand():
     assert "cutswap.networks.backbone" in found
 
 
+# Floors
+
+# A package imports only packages of lower floors; the photo travels upwards.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("settings", "utils"),
+    ("config", "flags", "data"),
+    ("networks",),
+    ("saliency", "patchcore", "runs"),
+    ("negatives", "evaluation", "results"),
+    ("training",),
+    ("analysis", "sweeps", "benchmark"),
+    ("studies",),
+    ("commands",),
+    ("__main__",),
+)
+# The same for the app; below `main` each page's folder stands for itself.
+APP_FLOORS: tuple[tuple[str, ...], ...] = (
+    ("memory", "uploads", "viewer"),
+    ("shared",),
+    (
+        "data",
+        "features",
+        "inspect_heatmaps",
+        "negatives",
+        "results",
+        "saliency",
+        "start",
+        "study",
+        "train",
+    ),
+    ("main",),
+)
+
+
+def rooms_of(package: str) -> dict[str, set[str]]:
+    """Which rooms (packages, or modules of the root) of a package each room imports."""
+    found: dict[str, set[str]] = {}
+    for path in sources(package):
+        parts = path.relative_to(ROOT / package).with_suffix("").parts
+        room = parts[0]
+        if room == "__init__":
+            continue
+        names = {n.split(".")[1] for n in imports_of(path) if n.startswith(f"{package}.")}
+        found.setdefault(room, set()).update(names - {room})
+    return found
+
+
+def climbing(rooms: dict[str, set[str]], floors: tuple[tuple[str, ...], ...]) -> list[str]:
+    """Imports of the same floor or a higher one, and rooms that stand on no floor."""
+    floor = {room: level for level, names in enumerate(floors) for room in names}
+    wrong = [f"{room} stands on no floor" for room in rooms if room not in floor]
+    return wrong + [
+        f"{room} imports {other}"
+        for room, others in rooms.items()
+        for other in others
+        if room in floor and other in floor and floor[other] >= floor[room]
+    ]
+
+
+@pytest.mark.parametrize(("package", "floors"), [("cutswap", FLOORS), ("app", APP_FLOORS)])
+def test_a_package_imports_only_lower_ones(package: str, floors: tuple[tuple[str, ...], ...]):
+    rooms = rooms_of(package)
+    assert len(rooms) > 10
+    assert climbing(rooms, floors) == []
+
+
+def test_the_finder_of_climbing_imports_finds_them():
+    floors = (("a", "b"), ("c",))
+    assert climbing({"a": set(), "c": {"a", "b"}}, floors) == []
+    assert climbing({"a": {"b"}}, floors) == ["a imports b"]
+    assert climbing({"b": {"c"}}, floors) == ["b imports c"]
+    assert climbing({"d": set()}, floors) == ["d stands on no floor"]
+
+
+MOST_MODULES = 15
+
+
+def test_a_package_fits_on_a_screen():
+    """Commands are as many as there are; the root holds what every package needs, and no more."""
+    for package in ("cutswap", "app"):
+        folders = {p.parent for p in sources(package)} - {ROOT / package}
+        sizes = {
+            str(folder.relative_to(ROOT)): len([p for p in folder.glob("*.py")
+                                                if p.name != "__init__.py"])
+            for folder in folders
+        }  # fmt: skip
+        sizes.pop("cutswap/commands", None)
+        assert {name: size for name, size in sizes.items() if size > MOST_MODULES} == {}
+    root = {p.stem for p in (ROOT / "cutswap").glob("*.py")}
+    assert root == {"__init__", "__main__", "config", "errors", "flags", "settings"}
+    assert {p.stem for p in (ROOT / "app").glob("*.py")} == {"__init__", "main", "memory"}
+
+
+def test_a_page_imports_its_own_folder_and_what_is_shared():
+    for page in sources("pages"):
+        rooms = {name.split(".")[1] for name in imports_of(page) if name.startswith("app.")}
+        assert rooms <= {page.stem, "shared"}, page.name
+        assert not [n for n in imports_of(page) if n.split(".")[0] == PACKAGE], page.name
+
+
+def test_packages_hold_nothing_but_a_docstring():
+    """`import cutswap.saliency.clusters` must not load what the package's other modules need."""
+    for path in [*sources("cutswap"), *sources("app")]:
+        if path.name == "__init__.py" and path != MODULES[PACKAGE]:
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            assert [type(node).__name__ for node in body] == ["Expr"], path
+
+
+# One home for each name
+
+
+def bound_in(path: Path) -> set[str]:
+    """Names that a module defines itself: functions, classes, assignments."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+OURS = {
+    module_name(path): path
+    for folder in ("cutswap", "app", "pages", "tests", "benchmarks")
+    for path in sources(folder)
+}
+
+
+def test_names_are_imported_from_where_they_are_defined():
+    defined = {module: bound_in(path) for module, path in OURS.items()}
+    wrong = [
+        f"{module}: {node.module}.{alias.name}"
+        for module, path in OURS.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module in OURS and node.module != PACKAGE
+        for alias in node.names
+        if f"{node.module}.{alias.name}" not in OURS and alias.name not in defined[node.module]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("folder", ["cutswap", "app"])
+def test_public_class_names_are_unique(folder: str):
+    homes: dict[str, list[str]] = {}
+    for path in sources(folder):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module_name(path))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
 def test_the_front_door_imports_nothing_of_its_own():
     tree = ast.parse(MODULES[PACKAGE].read_text(encoding="utf-8"))
     assert not {n for n in imported(MODULES[PACKAGE], tree) if n.split(".")[0] == PACKAGE}

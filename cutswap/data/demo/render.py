@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cutswap.data.demo import CATEGORIES
+from cutswap.data.demo.categories import CATEGORIES
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import read_json, write_json, write_text
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from cutswap.data.demo import CATEGORIES
+from cutswap.data.demo.categories import CATEGORIES
 from cutswap.data.demo.optics import SIDE, Camera, Mask, as_field, shrink
 from cutswap.data.demo.scene import Flaw, Scene
 from cutswap.errors import CutSwapError
