@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cutswap.settings import Settings, setting
+from cutswap.settings import Control, Settings, setting
 
 ANCHORS = ("max-cluster", "min-cluster", "random-cluster", "whole-image", "top-n")
 # CutSwap is guided by saliency; the others are what to compare it with. Each has a scar, which is
@@ -45,7 +45,20 @@ class SaliencySettings(Settings):
 class ClusterSettings(Settings):
     """From one saliency map to the pixels that may anchor a patch."""
 
-    k: int = setting(4, "number of K-means clusters of saliency (paper: 4)", low=1, high=64)
+    k: int = setting(
+        4,
+        "number of K-means clusters of saliency (paper: 4)",
+        low=1,
+        high=64,
+        control=Control(
+            "Clusters K",
+            1,
+            8,
+            1,
+            "K-means groups the saliency values, and patches are drawn from the most salient group."
+            " More clusters make it smaller and the patches closer. The paper: 4.",
+        ),
+    )
     anchors: str = setting(
         "max-cluster", "where anchors may lie (paper: max-cluster)", choices=ANCHORS
     )
@@ -61,19 +74,54 @@ class NegativeSettings(Settings):
 
     method: str = setting("cutswap", "how the negative is made", choices=METHODS)
     area: tuple[float, float] = setting(
-        (0.02, 0.15), "patch area as a share of the image, drawn uniformly", above=0.0, high=1.0
+        (0.02, 0.15),
+        "patch area as a share of the image, drawn uniformly",
+        above=0.0,
+        high=1.0,
+        control=Control(
+            "Patch area, share of the image",
+            0.005,
+            0.3,
+            0.005,
+            "Drawn uniformly; large patches are easy to see, small ones subtle.",
+        ),
     )
     aspect: tuple[float, float] = setting(
-        (0.3, 1 / 0.3), "width over height, drawn log-uniformly", above=0.0
+        (0.3, 1 / 0.3),
+        "width over height, drawn log-uniformly",
+        above=0.0,
+        control=Control(
+            "Aspect, width over height",
+            0.1,
+            10.0,
+            0.01,
+            "Drawn log-uniformly, so that tall and wide are equally likely.",
+        ),
     )
     scar_width: tuple[int, int] = setting(
-        (2, 16), "scar width in pixels of a 256-pixel image, scaled with the image", low=1
+        (2, 16),
+        "scar width in pixels of a 256-pixel image, scaled with the image",
+        low=1,
+        control=Control(
+            "Scar width, pixels of 256", 1, 64, 1, "Drawn uniformly, scaled with the image."
+        ),
     )
     scar_height: tuple[int, int] = setting(
-        (10, 25), "scar height in pixels of a 256-pixel image, scaled with the image", low=1
+        (10, 25),
+        "scar height in pixels of a 256-pixel image, scaled with the image",
+        low=1,
+        control=Control(
+            "Scar length, pixels of 256", 2, 64, 1, "Drawn uniformly, scaled with the image."
+        ),
     )
     angle: tuple[float, float] = setting(
-        (-45.0, 45.0), "scar rotation in degrees, one angle for both strips", low=-180, high=180
+        (-45.0, 45.0),
+        "scar rotation in degrees, one angle for both strips",
+        low=-180,
+        high=180,
+        control=Control(
+            "Rotation, degrees", -90, 90, 1, "One angle for both strips, drawn uniformly."
+        ),
     )
     jitter: float | None = setting(
         None,
@@ -81,6 +129,13 @@ class NegativeSettings(Settings):
         " alone) and nsa, 0.1 for cutpaste and smoothblend (as CutPaste published)",
         low=0,
         high=0.5,
+        control=Control(
+            "Patch jitter",
+            0.0,
+            0.5,
+            0.01,
+            "Brightness, contrast, saturation and hue of the patch before it is placed.",
+        ),
     )
     overlap: str = setting(
         "avoid",
@@ -93,12 +148,39 @@ class NegativeSettings(Settings):
         "smoothblend: sigma of the patch's fading edge as a share of its shorter side",
         low=0.0,
         high=0.3,
+        control=Control(
+            "Softness, share of the shorter side",
+            0.0,
+            0.3,
+            0.01,
+            "Sigma of the gaussian that fades the patch out towards its edge.",
+        ),
     )
     zoom: tuple[float, float] = setting(
-        (0.7, 1.3), "nsa: range of the patch's scaling, normal around 1 (NSA's)", above=0, high=4
+        (0.7, 1.3),
+        "nsa: range of the patch's scaling, normal around 1 (NSA's)",
+        above=0,
+        high=4,
+        control=Control(
+            "Scaling of the patch",
+            0.5,
+            2.0,
+            0.05,
+            "Drawn from a normal distribution around 1 and clipped to this range.",
+        ),
     )
     opacity: tuple[float, float] = setting(
-        (0.2, 1.0), "perlin: how much of the texture shows (DRAEM's)", above=0.0, high=1.0
+        (0.2, 1.0),
+        "perlin: how much of the texture shows (DRAEM's)",
+        above=0.0,
+        high=1.0,
+        control=Control(
+            "Opacity of the texture",
+            0.05,
+            1.0,
+            0.05,
+            "Drawn uniformly; at 1 the texture hides the part.",
+        ),
     )
 
 
@@ -107,7 +189,17 @@ class WeakAugmentation(Settings):
     """From a training image x to its positive x+ (the paper: "e.g. color jittering")."""
 
     jitter: float = setting(
-        0.1, "brightness, contrast, saturation and hue jitter of the positive", low=0, high=0.5
+        0.1,
+        "brightness, contrast, saturation and hue jitter of the positive",
+        low=0,
+        high=0.5,
+        control=Control(
+            "Positive jitter",
+            0.0,
+            0.5,
+            0.01,
+            "Colour jitter from the photo x to the positive x+; training uses 0.1.",
+        ),
     )
 
 
@@ -215,14 +307,35 @@ class PatchCoreSettings(Settings):
         " may miss it",
         choices=("exact", "ivf", "hnsw"),
     )
-    neighbours: int = setting(1, "nearest bank items averaged for a patch's distance", low=1)
+    neighbours: int = setting(
+        1,
+        "nearest bank items averaged for a patch's distance",
+        low=1,
+        control=Control(
+            "Neighbours",
+            1,
+            9,
+            1,
+            "Nearest normal patches averaged: more are calmer and less sharp.",
+        ),
+    )
     reweight: int = setting(
         1,
         "bank neighbours b in the image-score re-weighting; 1 is off (paper of PatchCore: 9)",
         low=1,
     )
     image_patches: int = setting(
-        10, "highest patch distances averaged for the image score (paper of PatchCore: 1)", low=1
+        10,
+        "highest patch distances averaged for the image score (paper of PatchCore: 1)",
+        low=1,
+        control=Control(
+            "Highest patches averaged",
+            1,
+            100,
+            1,
+            "In the photo's score. One alone, as published, is the luck of one patch; a defect"
+            " covers several. The heatmap does not change.",
+        ),
     )
     whiten: str = setting(
         "none",
@@ -234,7 +347,18 @@ class PatchCoreSettings(Settings):
         0.07, "whitening: share of the mean variance mixed into each one", low=0.0, high=1.0
     )
     sigma: float = setting(
-        4.0, "gaussian smoothing of the heatmap, pixels; 0 is off", low=0.0, high=64.0
+        4.0,
+        "gaussian smoothing of the heatmap, pixels; 0 is off",
+        low=0.0,
+        high=64.0,
+        control=Control(
+            "Smoothing, pixels",
+            0.0,
+            16.0,
+            0.5,
+            "Gaussian blur of the heatmap: none shows the patches, much drowns small defects. Image"
+            " scores are taken before it.",
+        ),
     )
     batch_size: int = setting(16, "images a forward pass", low=1, high=1024)
 

@@ -18,6 +18,25 @@ from typing import Any, Self
 from cutswap.errors import CutSwapError
 
 
+@dataclass(frozen=True)
+class Control:
+    """How a screen offers a number, or a range of them: its slider's name, ends and explanation.
+
+    Attributes:
+        label: as shown above it.
+        low: its left end; what the field allows may reach further.
+        high: its right end.
+        step: between two positions.
+        help: what it does, for somebody who has not met it; the field's own help is for flags.
+    """
+
+    label: str
+    low: float
+    high: float
+    step: float
+    help: str
+
+
 def setting(
     default: Any,
     help: str,
@@ -26,6 +45,7 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
+    control: Control | None = None,
 ) -> Any:
     """Declare one field of a settings dataclass.
 
@@ -36,11 +56,31 @@ def setting(
         low: smallest number allowed, itself included.
         high: largest number allowed, itself included.
         above: numbers must be strictly greater than this one.
+        control: how screens offer it; None: they do not, or have a list of choices of their own.
     """
     return dataclasses.field(
         default=default,
-        metadata={"help": help, "choices": choices, "low": low, "high": high, "above": above},
+        metadata={
+            "help": help,
+            "choices": choices,
+            "low": low,
+            "high": high,
+            "above": above,
+            "control": control,
+        },
     )
+
+
+def control_of(cls: type[Settings], name: str) -> Control:
+    """How screens offer a field.
+
+    Raises:
+        LookupError: the field says nothing of screens.
+    """
+    control = cls.__dataclass_fields__[name].metadata["control"]
+    if control is None:
+        raise LookupError(f"{cls.__name__}.{name} has no control")
+    return typing.cast(Control, control)
 
 
 @dataclass(frozen=True)

@@ -142,20 +142,11 @@ def _settings(network: str) -> tuple[PatchCoreSettings, int]:
                 help="Of the first patch picked: a tiny bank depends on it, so try several.",
             )  # fmt: skip
         with third:
-            neighbours = knobs.slider(
-                "nn", "Neighbours", 1, 9, DEFAULTS.neighbours,
-                help="Nearest normal patches averaged: more are calmer and less sharp.",
-            )  # fmt: skip
-            patches = knobs.slider(
-                "highest", "Highest patches averaged", 1, 100, DEFAULTS.image_patches,
-                help="In the photo's score. One alone, as published, is the luck of one patch; a"
-                " defect covers several. The heatmap does not change.",
-            )  # fmt: skip
-            sigma = knobs.slider(
-                "sigma", "Smoothing, pixels", 0.0, 16.0, DEFAULTS.sigma, step=0.5,
-                help="Gaussian blur of the heatmap: none shows the patches, much drowns small"
-                " defects. Image scores are taken before it.",
-            )  # fmt: skip
+            neighbours = knobs.of_field(PatchCoreSettings, "neighbours", "nn", DEFAULTS.neighbours)
+            patches = knobs.of_field(
+                PatchCoreSettings, "image_patches", "highest", DEFAULTS.image_patches
+            )
+            sigma = knobs.of_field(PatchCoreSettings, "sigma", "sigma", DEFAULTS.sigma)
         st.caption(
             "Neighbours, highest patches and smoothing change this image's heatmap and score at"
             " once; the numbers of the whole test set follow when they are computed again."

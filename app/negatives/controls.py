@@ -14,7 +14,6 @@ from cutswap.saliency.fusion import FUSED
 
 ALL = "all levels"
 SIZES = (128, 192, 256, 384, 512)
-DEFAULTS = NegativeSettings()
 
 
 def controls(selected: Selection) -> tuple[Drawing, int]:
@@ -41,10 +40,7 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
             " all levels each draw picks one.",
         )  # fmt: skip
     with second:
-        k = knobs.slider(
-            "k", "Clusters K", 1, 8, 4,
-            help="More clusters make the most salient one smaller and the patches closer.",
-        )  # fmt: skip
+        k = knobs.of_field(ClusterSettings, "k", "k")
     with third:
         seed = knobs.number(
             "seed", "Seed", 0, 2**31 - 1, 0, help="Of the run: the same seed gives the same draws.",
@@ -72,81 +68,38 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
 
 
 def _geometry(method: str) -> tuple[NegativeSettings, int, WeakAugmentation]:
-    is_scar = method.endswith("scar")
-    changes: dict[str, object] = _own_geometry(METHODS[method][0])
+    changes: dict[str, object] = {}
+    fields = ("angle", "scar_width") if method.endswith("scar") else ("area", "aspect")
+    own = {"smoothblend": "softness", "nsa": "zoom", "perlin": "opacity"}
     first, second, third = st.columns(3)
+    for column, name in zip((first, second), fields, strict=True):
+        with column:
+            changes[name] = _of_field(name)
     with first:
-        if is_scar:
-            changes["angle"] = knobs.interval(
-                "angle", "Rotation, degrees", -90.0, 90.0, DEFAULTS.angle, step=1.0,
-                help="One angle for both strips, drawn uniformly.",
-            )  # fmt: skip
-            changes["scar_height"] = _whole(knobs.interval(
-                "scarh", "Scar length, pixels of 256", 2.0, 64.0, DEFAULTS.scar_height, step=1.0,
-                help="Drawn uniformly, scaled with the image.",
-            ))  # fmt: skip
-        else:
-            changes["area"] = knobs.interval(
-                "area", "Patch area, share of the image", 0.005, 0.3, DEFAULTS.area, step=0.005,
-                help="Drawn uniformly; large patches are easy to see, small ones subtle.",
-            )  # fmt: skip
-    with second:
-        if is_scar:
-            changes["scar_width"] = _whole(knobs.interval(
-                "scarw", "Scar width, pixels of 256", 1.0, 64.0, DEFAULTS.scar_width, step=1.0,
-                help="Drawn uniformly, scaled with the image.",
-            ))  # fmt: skip
-        else:
-            shown = (round(DEFAULTS.aspect[0], 2), round(DEFAULTS.aspect[1], 2))
-            aspect = knobs.interval(
-                "aspect", "Aspect, width over height", 0.1, 10.0, shown, step=0.01,
-                help="Drawn log-uniformly, so that tall and wide are equally likely.",
-            )  # fmt: skip
-            # The slider rounds 1 / 0.3; untouched it must mean the exact default.
-            changes["aspect"] = DEFAULTS.aspect if aspect == shown else aspect
+        if method.endswith("scar"):
+            changes["scar_height"] = _of_field("scar_height")
+        family, _, scar = METHODS[method][0].partition("-")
+        if family in own and not (family == "nsa" and scar):
+            changes[own[family]] = _of_field(own[family])
     with third:
-        own = knobs.toggle(
-            "ownjitter", "Jitter the patch", False,
+        if knobs.toggle(
+            "ownjitter",
+            "Jitter the patch",
+            False,
             help="Off: as published, none for CutSwap and 0.1 for CutPaste. On: the amount below.",
-        )  # fmt: skip
-        if own:
-            changes["jitter"] = knobs.slider(
-                "jitter", "Patch jitter", 0.0, 0.5, 0.1, step=0.01,
-                help="Brightness, contrast, saturation and hue of the patch before it is placed.",
-            )  # fmt: skip
-        weak = knobs.slider(
-            "weak", "Positive jitter", 0.0, 0.5, WeakAugmentation().jitter, step=0.01,
-            help="Colour jitter from the photo x to the positive x+; training uses 0.1.",
-        )  # fmt: skip
+        ):
+            changes["jitter"] = _of_field("jitter", 0.1)
+        weak = knobs.of_field(WeakAugmentation, "jitter", "weak")
     size = knobs.choice(
         "size", "Image side, pixels", SIZES, 256,
         help="The photo is squashed to this square first; training uses 256.",
     )  # fmt: skip
-    return DEFAULTS.replace(**changes), size, WeakAugmentation(jitter=weak)
+    return NegativeSettings().replace(**changes), size, WeakAugmentation(jitter=weak)
 
 
-def _own_geometry(method: str) -> dict[str, object]:
-    """What this method alone has."""
-    if method.startswith("smoothblend"):
-        return {"softness": knobs.interval(
-            "softness", "Softness, share of the shorter side", 0.0, 0.3, DEFAULTS.softness,
-            step=0.01, help="Sigma of the gaussian that fades the patch out towards its edge.",
-        )}  # fmt: skip
-    if method == "nsa":
-        return {"zoom": knobs.interval(
-            "zoom", "Scaling of the patch", 0.5, 2.0, DEFAULTS.zoom, step=0.05,
-            help="Drawn from a normal distribution around 1 and clipped to this range.",
-        )}  # fmt: skip
-    if method.startswith("perlin"):
-        return {"opacity": knobs.interval(
-            "opacity", "Opacity of the texture", 0.05, 1.0, DEFAULTS.opacity, step=0.05,
-            help="Drawn uniformly; at 1 the texture hides the part.",
-        )}  # fmt: skip
-    return {}
-
-
-def _whole(ends: tuple[float, float]) -> tuple[int, int]:
-    return int(ends[0]), int(ends[1])
+def _of_field(name: str, default: float | None = None) -> object:
+    url = {"scar_width": "scarw", "scar_height": "scarh"}.get(name, name)
+    return knobs.of_field(NegativeSettings, name, url, default)
 
 
 def _anchors(guided: bool) -> tuple[str, int]:

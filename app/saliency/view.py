@@ -25,6 +25,7 @@ from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.viewer.pictures import CLUSTER_COLOURS
 from app.viewer.viewer import Legend, Picture, Point, viewer
+from cutswap.config import ClusterSettings
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.saliency.clusters import Clusters
@@ -54,10 +55,7 @@ def show(selected: Selection) -> None:
     )  # fmt: skip
     found = caches.explained(key)
     with right:
-        k = knobs.slider(
-            "k", "Clusters K", 1, 8, 4,
-            help="K-means groups the saliency values; the paper draws patches from the top one.",
-        )  # fmt: skip
+        k = knobs.of_field(ClusterSettings, "k", "k")
     groups = _pair(key, found, level, k, selected.record)
     if compare != "nothing":
         with plain_errors("the comparison"):

@@ -12,7 +12,34 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from cutswap.settings import Settings, control_of
+
 T = TypeVar("T")
+
+
+def of_field(cls: type[Settings], name: str, url: str, default: Any = None) -> Any:
+    """A setting's own control: a slider, or both ends of its range on one.
+
+    Args:
+        cls: settings class; the field's `control` says what is shown.
+        name: of the field.
+        url: of the knob, in links.
+        default: first value; None: the field's.
+    """
+    control = control_of(cls, name)
+    default = cls.__dataclass_fields__[name].default if default is None else default
+    ends: Any = (control.low, control.high)
+    if not isinstance(default, tuple):
+        low, high, step = (type(default)(v) for v in (*ends, control.step))
+        return slider(url, control.label, low, high, default, step=step, help=control.help)
+    digits = 2 if isinstance(default[0], float) else 0
+    shown = (round(float(default[0]), digits), round(float(default[1]), digits))
+    low, high = map(float, ends)
+    chosen = interval(
+        url, control.label, low, high, shown, step=float(control.step), help=control.help
+    )
+    # A slider rounds, for example 1 / 0.3; untouched it must mean the exact default.
+    return default if chosen == shown else tuple(type(default[0])(end) for end in chosen)
 
 
 def slider(

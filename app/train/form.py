@@ -26,6 +26,7 @@ from cutswap.errors import CutSwapError
 from cutswap.runs.devices import device_choices
 from cutswap.runs.edits import NAME
 from cutswap.runs.states import log_file
+from cutswap.settings import control_of
 from cutswap.training.flags import finetune_arguments
 
 SHOWN = "train.shown"  # session: the run whose progress is on the screen
@@ -220,9 +221,10 @@ def _asked(selected: Selection) -> TrainingRequest:
 
 def _more() -> tuple[int, str, int, int, bool]:
     first, second, third, fourth = st.columns(4)
+    control = control_of(ClusterSettings, "k")
     k = first.number_input(
-        "Clusters K", 1, 8, 4, key="train.k", persist_state="session",
-        help="K-means groups saliency; patches come from the top group. The paper: 4.",
+        control.label, int(control.low), int(control.high), ClusterSettings().k, key="train.k",
+        persist_state="session", help=control.help,
     )  # fmt: skip
     anchors = second.selectbox(
         "Anchors", ANCHORS, key="train.anchors", persist_state="session",

@@ -25,7 +25,7 @@ from app.shared import caches, workspace
 from app.shared.caches import PhotoKey
 from app.shared.evaluate_command import saved_command, settings_flags, weights_flags
 from app.shared.evaluations import Wanted, Workshop, estimate, workshop
-from cutswap.commands.parser import build_parser, parse
+from cutswap.commands.parser import parse
 from cutswap.config import PLAIN, PatchCoreSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
@@ -573,7 +573,7 @@ class TestPieces:
         assert saved_command({}) is None
         old = {n: v for n, v in summary["patchcore"].items() if n not in {*PLAIN, "shrinkage"}}
         line = [str(part) for part in saved_command({**summary, "patchcore": old})]
-        again = settings_from(build_parser().parse_args(line), PatchCoreSettings)
+        again = settings_from(parse(line), PatchCoreSettings)
         assert PLAIN.items() <= again.to_dict().items()  # what it was scored with
 
     def test_a_live_image_equals_the_evaluated_one(self, saved):
