@@ -174,6 +174,53 @@ RECIPES: dict[str, dict[str, object]] = {
 }
 
 
+# What `finetune` trains: phi itself, or a head on features that stay as they are.
+HEADS = ("projector", "discriminator")
+HEAD_JITTER = 0.0  # of a head's positives: their clean photos' features are the projector's target
+
+
+@dataclass(frozen=True)
+class HeadSettings(Settings):
+    """A small network that learns, patch by patch, on a frozen phi; chosen in docs/heads.md."""
+
+    train: str = setting(
+        "backbone",
+        "what is trained: phi itself (backbone), or a head on frozen features: projector (gives"
+        " back the clean photo's features) or discriminator (tells changed patches)",
+        choices=("backbone", *HEADS),
+    )
+    layers: tuple[str, ...] = setting(
+        ("layer2", "layer3"), "layers whose features are concatenated, shallow to deep"
+    )
+    grid: int = setting(
+        16, "places a side that the features are averaged to, at most their own", low=2, high=128
+    )
+    draws: int = setting(
+        3, "draws of a photo; each gives a patch and, in 3-way training, a scar", low=1, high=64
+    )
+    width: int = setting(128, "channels of the head", low=8, high=1024)
+    blocks: int = setting(2, "mixing blocks of the head", low=0, high=12)
+    kernel: int = setting(7, "places a side that one block sees; odd", low=1, high=31)
+    updates: int = setting(400, "updates of the head", low=1, high=1_000_000)
+    photos: int = setting(16, "photos an update, half clean and half negatives", low=2, high=1024)
+    learning_rate: float = setting(
+        0.001, "highest rate of AdamW, reached after 30% of the updates", above=0.0, high=1.0
+    )
+    weight_decay: float = setting(0.01, "AdamW weight decay", low=0.0, high=1.0)
+    noise: float = setting(
+        0.0, "deviation of the noise added to normalised features", low=0.0, high=10.0
+    )
+    held_out: float = setting(
+        0.2,
+        "share of the good photos the head does not learn from; they weigh bank and head",
+        above=0.0,
+        high=0.5,
+    )
+    highest: int = setting(
+        10, "highest patches averaged for a head's image score; 1: the highest", low=1
+    )
+
+
 @dataclass(frozen=True)
 class PatchCoreSettings(Settings):
     """Memory bank and scoring, as in Roth et al. 2022 with amazon's and anomalib's choices."""

@@ -22,6 +22,7 @@ from cutswap.commands.job_flags import add_jobs
 from cutswap.commands.study_command_flags import add_reproduce, add_sweep, add_tune
 from cutswap.config import (
     ClusterSettings,
+    HeadSettings,
     NegativeSettings,
     PatchCoreSettings,
     SaliencySettings,
@@ -145,6 +146,7 @@ def _finetune(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_skip_bad(parser)
     add_seed_and_out(parser, "run folder; the same command resumes a stopped run")
+    add_flags(parser, HeadSettings, prefix="head-", names={"train": "train"})
     add_flags(parser, TrainingSettings)
     add_flags(
         parser, SaliencySettings, skip=("image_size",), prefix="saliency-", names=SALIENCY_NAMES
@@ -161,6 +163,8 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="its weights, without --run [embedded]")
     parser.add_argument("--run", dest="run_folder", type=Path, metavar="RUN",
                         help="folder of a finished finetune run")  # fmt: skip
+    parser.add_argument("--score", choices=("bank", "head", "both"),
+                        help="whose scores count, of a run with a head [both]")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
     add_seed_and_out(parser, "folder to write")
     add_flags(parser, PatchCoreSettings)

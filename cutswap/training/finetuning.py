@@ -11,6 +11,7 @@ from typing import Any
 
 from cutswap.config import (
     ClusterSettings,
+    HeadSettings,
     NegativeSettings,
     SaliencySettings,
     TrainingSettings,
@@ -42,6 +43,14 @@ class FineTuningSettings(Settings):
     clusters: ClusterSettings = setting(ClusterSettings(), "where anchors may lie")
     negatives: NegativeSettings = setting(NegativeSettings(), "patch geometry")
     weak: WeakAugmentation = setting(WeakAugmentation(), "from image to positive")
+    head: HeadSettings = setting(HeadSettings(), "what is trained, and how a head learns")
+
+    def deciding(self) -> dict[str, Any]:
+        """`to_dict` for records; the head is left out where none is trained, as older ones do."""
+        values = self.to_dict()
+        if self.head.train == "backbone":
+            del values["head"]
+        return values
 
 
 def build_samples(
@@ -198,7 +207,7 @@ def run_record(checked: CheckedCategory, settings: FineTuningSettings, seed: int
         "kind": "finetune",
         "data": {"root": str(checked.category.root), **checked.to_dict()},
         "seed": seed,
-        **settings.to_dict(),
+        **settings.deciding(),
     }
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 
 from cutswap.config import (
+    HEAD_JITTER,
     RECIPES,
     ClusterSettings,
+    HeadSettings,
     NegativeSettings,
     SaliencySettings,
     TrainingSettings,
@@ -21,10 +23,13 @@ def finetuning_settings(options: argparse.Namespace) -> FineTuningSettings:
     recipe = getattr(options, "TrainingSettings.recipe") or TrainingSettings().recipe
     training = settings_from(options, TrainingSettings, RECIPES.get(recipe, {}))
     looking = settings_from(options, SaliencySettings, {"image_size": training.image_size})
+    head = settings_from(options, HeadSettings)
+    jitter = {} if head.train == "backbone" else {"jitter": HEAD_JITTER}
     return FineTuningSettings(
         training=training,
         saliency=looking,
         clusters=settings_from(options, ClusterSettings),
         negatives=settings_from(options, NegativeSettings),
-        weak=settings_from(options, WeakAugmentation),
+        weak=settings_from(options, WeakAugmentation, jitter),
+        head=head,
     )

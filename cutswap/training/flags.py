@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.config import (
+    HEAD_JITTER,
     RECIPES,
     ClusterSettings,
+    HeadSettings,
     NegativeSettings,
     SaliencySettings,
     TrainingSettings,
@@ -29,8 +31,10 @@ _SECTIONS: dict[str, tuple[type[Settings], str, tuple[str, ...]]] = {
     "clusters": (ClusterSettings, "", ()),
     "negatives": (NegativeSettings, "", ("method",)),
     "weak": (WeakAugmentation, "weak-", ()),
+    "head": (HeadSettings, "head-", ()),
 }
-_PLAIN = ("layers", "target_class")  # of the saliency settings, without prefix
+# Without the prefix of their section.
+_PLAIN = {"saliency": ("layers", "target_class"), "head": ("train",)}
 
 
 def finetune_arguments(
@@ -57,13 +61,21 @@ def finetune_arguments(
         base = cls().to_dict()
         if section == "training":  # the recipe's own values come with its name
             base |= RECIPES[values["recipe"]]
+        if section == "weak" and trained_in(record) != "backbone":
+            base["jitter"] = HEAD_JITTER
         for name, value in values.items():
             if name in skip or value == base[name]:
                 continue
-            flag = name if name in _PLAIN and prefix == "saliency-" else prefix + name
+            flag = name if name in _PLAIN.get(section, ()) else prefix + name
             # One word, since a value may begin with a minus sign.
             words.append(f"--{flag.replace('_', '-')}={flag_text(value)}")
     return words
+
+
+def trained_in(record: Mapping[str, Any]) -> str:
+    """What a run trains by its settings.json: backbone, or one of `config.HEADS`."""
+    head = record.get("head")
+    return str(head.get("train", "backbone")) if isinstance(head, dict) else "backbone"
 
 
 def repeat_arguments(settings: Mapping[str, Any], out: Path) -> list[str]:
