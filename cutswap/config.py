@@ -207,6 +207,12 @@ class HeadSettings(Settings):
         0.001, "highest rate of AdamW, reached after 30% of the updates", above=0.0, high=1.0
     )
     weight_decay: float = setting(0.01, "AdamW weight decay", low=0.0, high=1.0)
+    scale: str = setting(
+        "places",
+        "unit of a projector's residual: none, or what good photos leave in each channel"
+        " (channels), or in each channel at each place (places)",
+        choices=("none", "channels", "places"),
+    )
     noise: float = setting(
         0.0, "deviation of the noise added to normalised features", low=0.0, high=10.0
     )

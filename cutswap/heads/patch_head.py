@@ -16,6 +16,7 @@ from cutswap.errors import CutSwapError
 from cutswap.heads.discriminator import Discriminator
 from cutswap.heads.feature_cache import to_places
 from cutswap.heads.projector import Projector
+from cutswap.heads.residuals import ResidualStatistics
 from cutswap.networks.weights import state_fingerprint
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
@@ -63,7 +64,8 @@ class PatchHead:
         mean: (D,) float32, of each channel over the clean training patches.
         deviation: (D,) float32 > 0, likewise.
         grid: (h, w) places.
-        network: a fresh one is built from `seed` when None.
+        network: as trained.
+        residuals: of a projector, what good photos leave; None for a discriminator.
     """
 
     def __init__(
@@ -73,14 +75,16 @@ class PatchHead:
         mean: Tensor,
         deviation: Tensor,
         grid: tuple[int, int],
-        network: Projector | Discriminator | None = None,
+        network: Projector | Discriminator,
+        residuals: ResidualStatistics | None,
     ) -> None:
         self.settings = settings
         self.origin = origin
         self.mean = mean
         self.deviation = deviation
         self.grid = grid
-        self.network = network or build_network(settings, len(mean), grid, origin.seed)
+        self.network = network
+        self.residuals = residuals
         self.network.eval().requires_grad_(False)
 
     def normalised(self, places: Tensor) -> Tensor:
@@ -111,11 +115,23 @@ class PatchHead:
             )
         with torch.no_grad():
             maps = torch.cat(
-                [self.network.patch_scores(self.normalised(part)) for part in places.split(AT_ONCE)]
+                [self._scores(self.normalised(part)) for part in places.split(AT_ONCE)]
             )[:, None]
         if size != self.grid:
             maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
         return maps[:, 0].numpy()
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """(N, h, w) float >= 0 of (N, h, w, D) normalised features."""
+        if isinstance(self.network, Discriminator):
+            return self.network.patch_scores(x)
+        return self._known_residuals.scores(self.network.residual(x))
+
+    @property
+    def _known_residuals(self) -> ResidualStatistics:
+        if self.residuals is None:
+            raise RuntimeError("a projector without the statistics of its residuals")
+        return self.residuals
 
     def image_scores(self, patches: np.ndarray) -> np.ndarray:
         """(N, h, w) patch scores to (N,): mean of each photo's highest."""
@@ -157,7 +173,12 @@ class PatchHead:
     def tensors(self) -> dict[str, Tensor]:
         """All numbers by name, for a file."""
         state = {f"head.{n}": v for n, v in self.network.state_dict().items()}
-        return {**state, "head_mean": self.mean, "head_deviation": self.deviation}
+        own = {"head_mean": self.mean, "head_deviation": self.deviation}
+        if self.residuals is not None:
+            own |= dict(
+                zip(_RESIDUALS, (self.residuals.mean, self.residuals.deviation), strict=True)
+            )
+        return {**state, **own}
 
     def about(self) -> dict[str, Any]:
         """What a file's header says of it."""
@@ -214,31 +235,45 @@ class PatchHead:
         def refuse(found: str) -> CutSwapError:
             return CutSwapError(path, expected="the head that was saved", found=found, fix=fix)
 
-        own = {n: v for n, v in tensors.items() if n.startswith("head.") or n in _STATISTICS}
+        own = {n: v for n, v in tensors.items() if n.startswith(("head.", "head_"))}
         missing = {"settings", "origin", "grid", "content"} - set(about)
-        if missing or not set(_STATISTICS) <= set(own):
-            what = sorted(missing or set(_STATISTICS) - set(own))
-            raise refuse(f"no {', '.join(what)}")
+        if missing or not set(_CHANNELS) <= set(own):
+            raise refuse(f"no {', '.join(sorted(missing or set(_CHANNELS) - set(own)))}")
         if state_fingerprint(own) != about["content"]:
             raise refuse("numbers that changed since")
-        mean, deviation = (own[name] for name in _STATISTICS)
-        finite = all(v.isfinite().all() and v.dtype == torch.float32 for v in own.values())
-        if not finite or mean.ndim != 1 or mean.shape != deviation.shape or (deviation <= 0).any():
-            raise refuse("statistics or weights that are no finite float32 numbers of one length")
+        if any(v.dtype != torch.float32 or not v.isfinite().all() for v in own.values()):
+            raise refuse("numbers that are not finite float32")
         settings = HeadSettings.from_dict(about["settings"])
         grid, origin = _grid(about["grid"]), _origin(about["origin"])
         if settings.train not in KINDS or grid is None or origin is None:
             raise refuse("a header that is no head's")
+        mean, deviation = (own[name] for name in _CHANNELS)
+        if mean.ndim != 1 or mean.shape != deviation.shape or (deviation <= 0).any():
+            raise refuse("statistics of channels that are none")
+        residuals = None
+        if settings.train == "projector":
+            residuals = _residuals(own, (*grid, len(mean)))
+            if residuals is None:
+                raise refuse("statistics of residuals that are none")
         network = build_network(settings, len(mean), grid, origin.seed)
         state = {n.removeprefix("head."): v for n, v in own.items() if n.startswith("head.")}
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise refuse(str(error).splitlines()[-1].strip()[:200]) from error
-        return cls(settings, origin, mean, deviation, grid, network)
+        return cls(settings, origin, mean, deviation, grid, network, residuals)
 
 
-_STATISTICS = ("head_mean", "head_deviation")
+_CHANNELS = ("head_mean", "head_deviation")
+_RESIDUALS = ("head_residual_mean", "head_residual_deviation")
+
+
+def _residuals(own: dict[str, Tensor], shape: tuple[int, ...]) -> ResidualStatistics | None:
+    """Statistics of a projector's residuals, where they are there and may be such."""
+    mean, deviation = (own.get(name) for name in _RESIDUALS)
+    if mean is None or deviation is None or not mean.shape == deviation.shape == shape:
+        return None
+    return ResidualStatistics(mean, deviation) if bool((deviation > 0).all()) else None
 
 
 def build_network(

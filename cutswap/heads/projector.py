@@ -1,7 +1,8 @@
 """The projector: from a photo's patch features, changed or not, to those of the clean photo.
 
 Learnt on negatives whose clean photo is known. On a test photo what it gives back is what a good
-photo would show there; how far that is from what is there is the patch's anomaly score.
+photo would show there; how far that is from what is there, in the unit of what good photos leave
+(`residuals`), is the patch's anomaly score.
 
 Everything keeps the features' own axis order (N, h, w, D): with the channels last a depthwise
 convolution of 7 x 7 places takes a third of the time on a CPU, a linear layer half of it.
@@ -64,9 +65,9 @@ class Projector(nn.Module):
         """(N, h, w, D) normalised features to the clean photo's, (N, h, w, D)."""
         return self.leave(self.norm(self.mix(self.enter(x) + self.position)))
 
-    def patch_scores(self, x: Tensor) -> Tensor:
-        """(N, h, w) float >= 0: root mean square residual of each patch over its D channels."""
-        return (self(x) - x).square().mean(dim=-1).sqrt()
+    def residual(self, x: Tensor) -> Tensor:
+        """(N, h, w, D) normalised features to what is there less what a good photo would show."""
+        return x - self(x)
 
     def loss(self, x: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Mean squared error to the clean features, and the scores of this very batch.

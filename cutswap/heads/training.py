@@ -25,8 +25,9 @@ from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
 from cutswap.heads.discriminator import CHANGED
 from cutswap.heads.feature_cache import HeadFeatures
-from cutswap.heads.patch_head import HeadOrigin, PatchHead, build_network
+from cutswap.heads.patch_head import AT_ONCE, HeadOrigin, PatchHead, build_network
 from cutswap.heads.projector import Projector
+from cutswap.heads.residuals import ResidualStatistics
 from cutswap.utils.devices import memory_in_use
 
 _UPDATE = 3  # second entry of the seed tuple; draws of photos and negatives have 0 to 2
@@ -123,10 +124,20 @@ class HeadTrainer:
         Args:
             origin: what it was trained on.
         """
-        network = build_network(self.settings, len(self.mean), self._features.grid, self.seed)
-        network.load_state_dict({n: v.cpu() for n, v in self.network.state_dict().items()})
         grid = self._features.grid
-        return PatchHead(self.settings, origin, self.mean, self.deviation, grid, network)
+        network = build_network(self.settings, len(self.mean), grid, self.seed)
+        network.load_state_dict({n: v.cpu() for n, v in self.network.state_dict().items()})
+        residuals = None
+        if isinstance(network, Projector):
+            left = self._residuals(network.eval())
+            residuals = ResidualStatistics.of(left, self.settings.scale)
+        return PatchHead(self.settings, origin, self.mean, self.deviation, grid, network, residuals)
+
+    def _residuals(self, projector: Projector) -> Iterator[Tensor]:
+        clean = self._features.clean
+        for start in range(0, len(clean), AT_ONCE):
+            with torch.no_grad():
+                yield projector.residual(self._normalised(clean[start : start + AT_ONCE]))
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as tensors: weights, AdamW's two moments and the step."""
