@@ -196,15 +196,17 @@ class HeadSettings(Settings):
         16, "places a side that the features are averaged to, at most their own", low=2, high=128
     )
     draws: int = setting(
-        3, "draws of a photo; each gives a patch and, in 3-way training, a scar", low=1, high=64
+        1, "draws of a photo; each gives a patch and, in 3-way training, a scar", low=1, high=64
     )
-    width: int = setting(128, "channels of the head", low=8, high=1024)
+    width: int = setting(96, "channels of the head", low=8, high=1024)
     blocks: int = setting(2, "mixing blocks of the head", low=0, high=12)
     kernel: int = setting(7, "places a side that one block sees; odd", low=1, high=31)
-    updates: int = setting(400, "updates of the head", low=1, high=1_000_000)
+    updates: int = setting(
+        200, "updates, without the held-out photos and again with them", low=1, high=1_000_000
+    )
     photos: int = setting(16, "photos an update, half clean and half negatives", low=2, high=1024)
     learning_rate: float = setting(
-        0.001, "highest rate of AdamW, reached after 30% of the updates", above=0.0, high=1.0
+        0.003, "highest rate of AdamW, reached after 30% of the updates", above=0.0, high=1.0
     )
     weight_decay: float = setting(0.01, "AdamW weight decay", low=0.0, high=1.0)
     scale: str = setting(
@@ -218,7 +220,7 @@ class HeadSettings(Settings):
     )
     held_out: float = setting(
         0.2,
-        "share of the good photos the head does not learn from; they weigh bank and head",
+        "share of the good photos that judge a head trained without them; they weigh bank and head",
         above=0.0,
         high=0.5,
     )

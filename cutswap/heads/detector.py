@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,35 +72,55 @@ class HeadDetector:
     ) -> tuple[HeadDetector, dict[float, float]]:
         """Weigh bank and head by how well they tell made-up defects from held-out good photos.
 
-        The bank is asked without the patches it took from those photos themselves.
+        The bank is asked without the patches it took from those photos themselves; of the head
+        counts what was found when it was trained without them.
 
         Args:
             bank: fitted on all good training photos, held-out ones included.
-            head: trained without them.
+            head: with its judgement.
             judges: the held-out photos and the defects made up on them.
 
         Returns:
             The detector, and the AUROC on the judges of each weight tried.
+
+        Raises:
+            CutSwapError: see the class; a head without its judgement, or other judges.
+        """
+        good, made_up = (embedded_photos(bank, part) for part in (judges.good, judges.made_up))
+        return cls.fit_embedded(bank, head, good, made_up)
+
+    @classmethod
+    def fit_embedded(
+        cls, bank: MemoryBank, head: PatchHead, good: Iterable[Tensor], made_up: Iterable[Tensor]
+    ) -> tuple[HeadDetector, dict[float, float]]:
+        """`fit` on judges that are embedded already.
+
+        Args:
+            bank: see `fit`.
+            head: see `fit`.
+            good: batches (n, h, w, D) float32 of the held-out photos.
+            made_up: likewise of the defects.
+
+        Returns:
+            See `fit`.
         """
         detector = cls(bank, head, Join(0.0, 1.0, 1.0))
-        asked = _without(bank, head.origin.held_out)
-        judged = []
-        for photos in (judges.good, judges.made_up):
-            found = []
-            for start in range(0, len(photos), AT_ONCE):
-                image = to_image(photos[start : start + AT_ONCE]).to(bank.backbone.device)
-                embedded = embed(bank.backbone, image, bank.settings.layers)
-                of_bank = asked.score_patches(embedded, (1, 1))
-                of_head = head.score_patches(embedded)
-                found.append(
-                    (of_bank.scores, of_bank.distances, head.image_scores(of_head), of_head)
-                )
-            judged.append([np.concatenate(parts) for parts in zip(*found, strict=True)])
-        good, made_up = judged
-        join, told = fit_join(
-            Judged(good[0], made_up[0], good[1]), Judged(good[2], made_up[2], good[3])
+        if head.judged is None:
+            raise CutSwapError(
+                "head",
+                expected="a finished one, with its judgement of held-out photos",
+                found="none",
+                fix="train it to the end with finetune",
+            )
+        asked = without_photos(bank, head.origin.held_out)
+        found = [asked.score_patches(part, (1, 1)) for part in good]
+        bad = [asked.score_patches(part, (1, 1)).scores for part in made_up]
+        of_bank = Judged(
+            np.concatenate([f.scores for f in found]),
+            np.concatenate(bad),
+            float(np.mean([f.distances.mean() for f in found])),
         )
-        detector.join = join
+        detector.join, told = fit_join(of_bank, head.judged)
         return detector, told
 
     def score(self, image: Tensor) -> Predictions:
@@ -190,6 +211,13 @@ class HeadDetector:
         return cls(bank, head, Join.from_dict(about["join"], path))
 
 
+def embedded_photos(bank: MemoryBank, photos: np.ndarray) -> Iterator[Tensor]:
+    """Patch embeddings of (N, H, W, 3) uint8 as the bank has them: batches (n, h, w, D) float32."""
+    for start in range(0, len(photos), AT_ONCE):
+        image = to_image(photos[start : start + AT_ONCE]).to(bank.backbone.device)
+        yield embed(bank.backbone, image, bank.settings.layers)
+
+
 def _bank_of(
     tensors: dict[str, Tensor],
     about: dict[str, Any],
@@ -212,7 +240,7 @@ def _bank_of(
             ) from error
 
 
-def _without(bank: MemoryBank, photos: tuple[int, ...]) -> MemoryBank:
+def without_photos(bank: MemoryBank, photos: tuple[int, ...]) -> MemoryBank:
     """The bank without the patches of some training photos, unless none would be left."""
     kept = ~np.isin(bank.origin[:, 0], photos)
     if kept.all() or not kept.any():

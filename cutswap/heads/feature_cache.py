@@ -81,6 +81,7 @@ def cache_features(
     grid: int,
     draws: int,
     ways: int,
+    clean: np.ndarray | None = None,
     file: Path | None = None,
     in_memory: int = IN_MEMORY,
     progress: Callable[[int, int], None] | None = None,
@@ -96,6 +97,7 @@ def cache_features(
         grid: places a side, at most.
         draws: of each photo.
         ways: 2 or 3 classes; a draw gives ways - 1 negatives.
+        clean: (N, h, w, D) float16 of the photos, where they are known.
         file: where features beyond `in_memory` go; None keeps them in memory.
         in_memory: bytes.
         progress: called with (images embedded, images in all).
@@ -104,7 +106,7 @@ def cache_features(
         CutSwapError: no negative changes more than half of any cell.
     """
     count, per_draw = len(photos), ways - 1
-    total, done = count * (1 + draws * per_draw), 0
+    total, done = count * (draws * per_draw + (clean is None)), 0
 
     def tick(more: int) -> None:
         nonlocal done
@@ -112,12 +114,13 @@ def cache_features(
         if progress:
             progress(done, total)
 
-    first = embed_places(backbone, photos[:1], layers, grid).numpy()
-    clean = np.empty((count, *first.shape[1:]), dtype=np.float16)
-    for start in range(0, count, AT_ONCE):
-        part = embed_places(backbone, photos[start : start + AT_ONCE], layers, grid).numpy()
-        clean[start : start + len(part)] = part
-        tick(len(part))
+    if clean is None:
+        parts = []
+        for start in range(0, count, AT_ONCE):
+            found = embed_places(backbone, photos[start : start + AT_ONCE], layers, grid)
+            parts.append(found.half().numpy())
+            tick(len(found))
+        clean = np.concatenate(parts)
     places = (int(clean.shape[1]), int(clean.shape[2]))
     drawn = _room((count, draws * per_draw, *clean.shape[1:]), file, in_memory)
     changed = np.zeros((count, draws * per_draw, *places), dtype=np.float16)

@@ -15,6 +15,7 @@ from cutswap.errors import CutSwapError
 from cutswap.negatives.samples import draw_sample
 
 MADE_UP_SEED = 9  # no training draws with it by accident: its stream also has the photo's number
+MADE_ON = 16  # held-out photos that defects are made on, at most: 128 defects, evenly spread
 # CutSwap itself wants saliency and is left out also where it was not trained on; two sizes of each.
 JUDGES = tuple(family for family in FAMILIES if family != "cutswap")
 
@@ -25,7 +26,7 @@ class Judges:
 
     Attributes:
         good: (G, H, W, 3) uint8, held-out good photos.
-        made_up: (G * M, H, W, 3) uint8, M defects of each.
+        made_up: (M, H, W, 3) uint8, the same number of defects on each of at most `MADE_ON`.
         families: what they were drawn by.
     """
 
@@ -59,12 +60,13 @@ def make_up(good: np.ndarray, trained_on: str) -> Judges:
         trained_on: family of the head's negatives.
     """
     families = tuple(family for family in JUDGES if family != trained_on)
+    chosen = good[np.linspace(0, len(good) - 1, min(len(good), MADE_ON)).round().astype(int)]
     methods = tuple(
         NegativeSettings(method=method) for f in families for method in (f, f"{f}-scar")
     )
     made = [
         negative.photo
-        for number, photo in enumerate(good)
+        for number, photo in enumerate(chosen)
         for negative in draw_sample(
             photo,
             None,

@@ -15,6 +15,7 @@ from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
 from cutswap.heads.discriminator import Discriminator
 from cutswap.heads.feature_cache import to_places
+from cutswap.heads.joining import Judged
 from cutswap.heads.projector import Projector
 from cutswap.heads.residuals import ResidualStatistics
 from cutswap.networks.weights import state_fingerprint
@@ -39,7 +40,7 @@ class HeadOrigin:
         family: family of negatives.
         category: name of the category.
         seed: of the training.
-        held_out: positions, among the good training photos, of those it did not learn from.
+        held_out: positions, among the good training photos, of those that judged it.
     """
 
     backbone: str
@@ -66,6 +67,8 @@ class PatchHead:
         grid: (h, w) places.
         network: as trained.
         residuals: of a projector, what good photos leave; None for a discriminator.
+        judged: scores of a head trained alike but for the held-out photos, on these photos and
+            the defects made up on them (`judging.make_up`); None for that head itself.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class PatchHead:
         grid: tuple[int, int],
         network: Projector | Discriminator,
         residuals: ResidualStatistics | None,
+        judged: Judged | None = None,
     ) -> None:
         self.settings = settings
         self.origin = origin
@@ -85,6 +89,7 @@ class PatchHead:
         self.grid = grid
         self.network = network
         self.residuals = residuals
+        self.judged = judged
         self.network.eval().requires_grad_(False)
 
     def normalised(self, places: Tensor) -> Tensor:
@@ -178,6 +183,8 @@ class PatchHead:
             own |= dict(
                 zip(_RESIDUALS, (self.residuals.mean, self.residuals.deviation), strict=True)
             )
+        if self.judged is not None:
+            own |= judged_tensors(self.judged)
         return {**state, **own}
 
     def about(self) -> dict[str, Any]:
@@ -261,11 +268,34 @@ class PatchHead:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise refuse(str(error).splitlines()[-1].strip()[:200]) from error
-        return cls(settings, origin, mean, deviation, grid, network, residuals)
+        judged = judged_from(own)
+        return cls(settings, origin, mean, deviation, grid, network, residuals, judged)
 
 
 _CHANNELS = ("head_mean", "head_deviation")
 _RESIDUALS = ("head_residual_mean", "head_residual_deviation")
+
+
+_JUDGED = ("head_judged_good", "head_judged_made_up", "head_judged_patch")
+
+
+def judged_tensors(judged: Judged) -> dict[str, Tensor]:
+    """A head's judgement as tensors by name, for a file."""
+    values = (judged.good, judged.made_up, np.array([judged.patch]))
+    return {
+        n: torch.from_numpy(np.asarray(v, dtype=np.float32))
+        for n, v in zip(_JUDGED, values, strict=True)
+    }
+
+
+def judged_from(tensors: dict[str, Tensor]) -> Judged | None:
+    """The judgement among a file's tensors, where there is one."""
+    good, made_up, patch = (tensors.get(name) for name in _JUDGED)
+    if good is None or made_up is None or patch is None:
+        return None
+    if not (good.ndim == made_up.ndim == patch.ndim == 1 and len(good) and len(made_up)):
+        return None
+    return Judged(good.numpy(), made_up.numpy(), float(patch[0]))
 
 
 def _residuals(own: dict[str, Tensor], shape: tuple[int, ...]) -> ResidualStatistics | None:

@@ -25,6 +25,7 @@ from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
 from cutswap.heads.discriminator import CHANGED
 from cutswap.heads.feature_cache import HeadFeatures
+from cutswap.heads.joining import Judged
 from cutswap.heads.patch_head import AT_ONCE, HeadOrigin, PatchHead, build_network
 from cutswap.heads.projector import Projector
 from cutswap.heads.residuals import ResidualStatistics
@@ -69,6 +70,7 @@ class HeadTrainer:
         settings: which head, and how it learns.
         seed: of its weights and of what every update draws.
         device: where it computes.
+        learns: positions of the photos it learns from; default: all.
 
     Attributes:
         step: updates done.
@@ -80,12 +82,14 @@ class HeadTrainer:
         settings: HeadSettings,
         seed: int,
         device: torch.device | str = "cpu",
+        learns: np.ndarray | None = None,
     ) -> None:
+        self._learns = np.arange(len(features.clean)) if learns is None else learns
         self.settings = settings
         self.seed = seed
         self.device = torch.device(device)
         self._features = features
-        self.mean, self.deviation = channel_statistics(features.clean)
+        self.mean, self.deviation = channel_statistics(features.clean, self._learns)
         self.network = build_network(settings, len(self.mean), features.grid, seed).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -118,11 +122,12 @@ class HeadTrainer:
             if stop():
                 return
 
-    def head(self, origin: HeadOrigin) -> PatchHead:
+    def head(self, origin: HeadOrigin, judged: Judged | None = None) -> PatchHead:
         """The head as it is now, on the CPU.
 
         Args:
             origin: what it was trained on.
+            judged: what a head trained without the held-out photos says of them.
         """
         grid = self._features.grid
         network = build_network(self.settings, len(self.mean), grid, self.seed)
@@ -131,13 +136,15 @@ class HeadTrainer:
         if isinstance(network, Projector):
             left = self._residuals(network.eval())
             residuals = ResidualStatistics.of(left, self.settings.scale)
-        return PatchHead(self.settings, origin, self.mean, self.deviation, grid, network, residuals)
+        return PatchHead(
+            self.settings, origin, self.mean, self.deviation, grid, network, residuals, judged
+        )
 
     def _residuals(self, projector: Projector) -> Iterator[Tensor]:
-        clean = self._features.clean
-        for start in range(0, len(clean), AT_ONCE):
+        for start in range(0, len(self._learns), AT_ONCE):
+            clean = self._features.clean[self._learns[start : start + AT_ONCE]]
             with torch.no_grad():
-                yield projector.residual(self._normalised(clean[start : start + AT_ONCE]))
+                yield projector.residual(self._normalised(clean))
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as tensors: weights, AdamW's two moments and the step."""
@@ -200,7 +207,7 @@ class HeadTrainer:
         """Features (B, h, w, D), their clean photos' likewise, and changed shares (B, h, w)."""
         s, f = self.settings, self._features
         rng = np.random.default_rng((self.seed, _UPDATE, self.step))
-        photos = rng.integers(len(f.clean), size=s.photos)
+        photos = self._learns[rng.integers(len(self._learns), size=s.photos)]
         negatives = rng.integers(f.drawn.shape[1], size=s.photos)
         n_clean = s.photos // 2
         clean = f.clean[photos].astype(np.float32)
@@ -239,17 +246,18 @@ def one_cycle(step: int, steps: int) -> float:
     return END + (1 - END) * 0.5 * (1 + math.cos(math.pi * left))
 
 
-def channel_statistics(clean: np.ndarray) -> tuple[Tensor, Tensor]:
+def channel_statistics(clean: np.ndarray, photos: np.ndarray) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each channel over all patches: two (D,) float32.
 
     A channel that never varies gets the deviation 1, and so stays 0.
 
     Args:
         clean: (N, h, w, D) float16.
+        photos: positions of those that count.
     """
     total, squares, count = 0.0, 0.0, 0
-    for photo in clean:  # a photo at a time: no float32 copy of all
-        patches = photo.reshape(-1, photo.shape[-1]).astype(np.float64)
+    for photo in photos:  # a photo at a time: no float64 copy of all
+        patches = clean[photo].reshape(-1, clean.shape[-1]).astype(np.float64)
         total, squares = total + patches.sum(axis=0), squares + (patches**2).sum(axis=0)
         count += len(patches)
     mean = np.asarray(total) / count

@@ -9,18 +9,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from cutswap.data.datasets import Record
+from cutswap.data.images import to_image
 from cutswap.data.loading import CheckedCategory
-from cutswap.heads.feature_cache import cache_features
-from cutswap.heads.judging import held_out_positions
-from cutswap.heads.patch_head import HeadOrigin
+from cutswap.heads.feature_cache import AT_ONCE, HeadFeatures, cache_features
+from cutswap.heads.joining import Judged
+from cutswap.heads.judgement import judge
+from cutswap.heads.judging import held_out_positions, make_up
+from cutswap.heads.patch_head import HeadOrigin, judged_from, judged_tensors
 from cutswap.heads.training import HeadStep, HeadTrainer
-from cutswap.networks.backbone import load_backbone
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.patchcore.embeddings import embed
 from cutswap.runs.folder import RunFolder, environment
 from cutswap.runs.heartbeat import STOPPED, Heart, alone, beating
 from cutswap.training.finetuning import (
@@ -91,13 +97,12 @@ def _train(
     head, training = settings.head, settings.training
     record = run_record(checked, settings, seed)
     run.refuse_other(record)
-    learnt, held_out = split(checked.category.train, head.held_out)
+    held_out = held_out_positions(len(checked.category.train), head.held_out)
     device = choose_device(training.device)
     backbone = load_backbone(training.backbone, training.weights, device=str(device), seed=seed)
     backbone.resolve(head.layers)
-    part = replace(checked, category=replace(checked.category, train=learnt))
-    samples, watcher = build_samples(part, settings, seed, tell)
-    samples.count = head.draws * len(learnt)
+    samples, watcher = build_samples(checked, settings, seed, tell)
+    samples.count = head.draws * len(samples.photos)
     for network in (backbone, watcher):
         if say and network is not None:
             say(f"{network.name}: {network.report.sentence()}")
@@ -112,30 +117,11 @@ def _train(
         file=run.path / FEATURES,
         progress=lambda done, total: tell("features", done, total),
     )
-    trainer = HeadTrainer(features, head, seed, device)
     weights = {
         "phi": backbone.report.to_dict(),
         "saliency": watcher.report.to_dict() if watcher else None,
     }
     run.begin(record, environment(device=describe_device(device), weights=weights))
-    if run.checkpoint_file.exists():
-        trainer.load_state(run.read_checkpoint())
-    run.rewind_metrics(trainer.step)
-    saved = trainer.step
-    for progress in trainer.run(stop):
-        run.add_metrics(
-            {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(progress).items()}
-        )
-        if progress.step - saved >= training.checkpoint_every:
-            run.write_checkpoint(trainer.state())
-            saved = progress.step
-        heart.beat(f"training the {head.train}", progress.step, progress.steps)
-        yield progress
-    if saved != trainer.step or not run.checkpoint_file.exists():
-        run.write_checkpoint(trainer.state())
-    if trainer.step < head.updates:
-        heart.end(STOPPED, f"after update {trainer.step} of {head.updates}")
-        return
     origin = HeadOrigin(
         backbone=backbone.name,
         fingerprint=backbone.fingerprint,
@@ -145,24 +131,106 @@ def _train(
         seed=seed,
         held_out=tuple(int(i) for i in held_out),
     )
-    trainer.head(origin).save(run.head_file)
+    stages = _Stages(features, settings, seed, device, held_out)
+    if run.checkpoint_file.exists():
+        stages.load_state(run.read_checkpoint())
+    run.rewind_metrics(stages.step)
+    saved = stages.step
+    while True:
+        for progress in stages.trainer.run(stop):
+            step = stages.step
+            told = replace(
+                progress,
+                step=step,
+                steps=stages.steps,
+                seconds_left=progress.seconds_left
+                * (stages.steps - step)
+                / max(1, progress.steps - progress.step),
+            )
+            values = asdict(told)
+            run.add_metrics(
+                {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}
+            )
+            if step - saved >= training.checkpoint_every:
+                run.write_checkpoint(stages.state())
+                saved = step
+            heart.beat(f"training the {head.train}", step, stages.steps)
+            yield told
+        if stages.is_trial and stages.trainer.step == head.updates and not stop():
+            tell("judging", 0, 1)
+            judges = make_up(samples.photos[held_out], training.augment)
+            stages.end_trial(
+                judge(
+                    stages.trainer.head(origin),
+                    _embedded(backbone, judges.good, head.layers),
+                    _embedded(backbone, judges.made_up, head.layers),
+                )
+            )
+            tell("judging", 1, 1)
+            continue
+        break
+    if saved != stages.step or not run.checkpoint_file.exists():
+        run.write_checkpoint(stages.state())
+    if stages.step < stages.steps:
+        heart.end(STOPPED, f"after update {stages.step} of {stages.steps}")
+        return
+    stages.trainer.head(origin, stages.judged).save(run.head_file)
     run.write_backbone(backbone.module.state_dict(), backbone.name)
     write_json(run.result_file, summarise_head(run.metrics(), settings, len(held_out)))
 
 
-def split(train: tuple[Record, ...], share: float) -> tuple[tuple[Record, ...], np.ndarray]:
-    """The photos a head learns from, and the positions of those it does not.
+class _Stages:
+    """A head on trial, trained without the held-out photos, then the head, trained on all.
 
-    Args:
-        train: all good training photos.
-        share: held out, see `HeadSettings.held_out`.
-
-    Raises:
-        CutSwapError: fewer than two photos.
+    With few photos those held out may show what no other does: a cookie head that never saw them
+    scored test photos like them as defects. So they judge one head and teach the other.
     """
-    held_out = held_out_positions(len(train), share)
-    out = set(held_out.tolist())
-    return tuple(r for i, r in enumerate(train) if i not in out), held_out
+
+    def __init__(
+        self,
+        features: HeadFeatures,
+        settings: FineTuningSettings,
+        seed: int,
+        device: torch.device,
+        held_out: np.ndarray,
+    ) -> None:
+        learns = np.delete(np.arange(len(features.clean)), held_out)
+        self._make = partial(HeadTrainer, features, settings.head, seed, device)
+        self._updates = settings.head.updates
+        self.trainer = self._make(learns)
+        self.judged: Judged | None = None
+
+    @property
+    def is_trial(self) -> bool:
+        return self.judged is None
+
+    @property
+    def step(self) -> int:
+        return self.trainer.step + (0 if self.is_trial else self._updates)
+
+    @property
+    def steps(self) -> int:
+        return 2 * self._updates
+
+    def end_trial(self, judged: Judged) -> None:
+        self.judged = judged
+        self.trainer = self._make()
+
+    def state(self) -> dict[str, Tensor]:
+        told = {} if self.judged is None else judged_tensors(self.judged)
+        return {**self.trainer.state(), **told}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        judged = judged_from(tensors)
+        if judged is not None:
+            self.end_trial(judged)
+        self.trainer.load_state(tensors)
+
+
+def _embedded(backbone: Backbone, photos: np.ndarray, layers: tuple[str, ...]) -> Iterator[Tensor]:
+    for start in range(0, len(photos), AT_ONCE):
+        image = to_image(photos[start : start + AT_ONCE]).to(backbone.device)
+        yield embed(backbone, image, layers).cpu()
 
 
 def summarise_head(
@@ -173,7 +241,7 @@ def summarise_head(
     Args:
         lines: of metrics.jsonl.
         settings: of the run.
-        held_out: number of good photos that were not learnt from.
+        held_out: number of good photos that judged the head on trial.
     """
     last = lines[-WINDOW:]
 

@@ -53,7 +53,7 @@ def trained(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> Pat
 
 def test_a_run_is_done_for_all_that_lists_runs(trained: Path):
     found = read_run(trained)
-    assert (found.state, found.step, found.steps) == (DONE, 4, 4)
+    assert (found.state, found.step, found.steps) == (DONE, 8, 8)  # on trial, then on all photos
     assert found.result["trained"] == trained.name
     assert found.result["chance"] == 0.5
     assert not (trained / "features.npy").exists()
