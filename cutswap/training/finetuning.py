@@ -45,10 +45,13 @@ class FineTuningSettings(Settings):
     weak: WeakAugmentation = setting(WeakAugmentation(), "from image to positive")
     head: HeadSettings = setting(HeadSettings(), "what is trained, and how a head learns")
 
-    def deciding(self) -> dict[str, Any]:
-        """`to_dict` for records; the head is left out where none is trained, as older ones do."""
-        values = self.to_dict()
-        if self.head.train == "backbone":
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready values; a head at its defaults, which trains none, is left out.
+
+        Records and identities of what trains a backbone are then what they were before heads.
+        """
+        values = super().to_dict()
+        if self.head == HeadSettings():
             del values["head"]
         return values
 
@@ -207,7 +210,7 @@ def run_record(checked: CheckedCategory, settings: FineTuningSettings, seed: int
         "kind": "finetune",
         "data": {"root": str(checked.category.root), **checked.to_dict()},
         "seed": seed,
-        **settings.deciding(),
+        **settings.to_dict(),
     }
 
 

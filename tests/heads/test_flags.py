@@ -34,7 +34,7 @@ heads = st.builds(
 @given(heads, st.floats(0, 0.5))
 def test_read_back_it_is_the_same(head: HeadSettings, jitter: float):
     settings = FineTuningSettings(head=head, weak=WeakAugmentation(jitter=jitter))
-    record = {"seed": 3, **settings.deciding()}
+    record = {"seed": 3, **settings.to_dict()}
     words = finetune_arguments(record, Path("/data"), "bolt", Path("/runs/a"))
     read = finetuning_settings(build_parser().parse_args(words))
     assert read == settings
@@ -53,4 +53,6 @@ def test_a_head_sees_its_photos_unjittered_unless_told():
 @pytest.mark.parametrize("record", [{}, {"head": None}, {"head": {"train": "backbone"}}])
 def test_a_backbones_record_has_no_head(record: dict[str, object]):
     assert trained_in(record) == "backbone"
-    assert "head" not in FineTuningSettings().deciding()
+    assert "head" not in FineTuningSettings().to_dict()
+    other = FineTuningSettings(head=HeadSettings(width=64))
+    assert FineTuningSettings.from_dict(other.to_dict()) == other
