@@ -295,7 +295,8 @@ def runs(args: argparse.Namespace, settings: HeadSettings) -> Iterator[dict[str,
                 ),
                 data,
             )
-            for ratio in args.ratios for seed in range(args.bank_seeds)
+            for ratio, seeds in zip(args.ratios, args.bank_seeds, strict=True)
+            for seed in range(seeds)
         }  # fmt: skip
         del patches
         for seed in range(args.seeds):
@@ -386,7 +387,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--ratios", nargs="+", type=float, default=list(RATIOS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--bank-seeds", type=int, default=3)
+    parser.add_argument("--bank-seeds", nargs="+", type=int, default=[3, 3], help="of each ratio")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="of HeadSettings")
     parser.add_argument("--table", action="store_true", help="print what is there, train nothing")
     args = parser.parse_args()

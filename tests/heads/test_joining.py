@@ -53,14 +53,12 @@ def test_whoever_tells_better_counts_more():
 
 
 def test_the_smallest_weight_that_gains_enough_is_taken():
-    # Of four defects the bank tells one; with more of the head one after the other is told.
-    bank = judged([1.0, 1.0], [2.0, 0.9, 0.7, 0.2])
-    head = judged([1.0, 1.0], [1.0, 1.5, 1.5, 1.5])
+    # A defect is told once (1 - w) 0.9 + w h > 1: nine at w = 0.1, the tenth not before 0.5.
+    bank = judged([1.0, 1.0], [0.9] * 10)
+    head = judged([1.0, 1.0], [2.5] * 9 + [1.11])
     join, told = fit_join(bank, head)
-    gains = {w: told[w] - told[0.0] for w in WEIGHTS}
-    enough = [w for w in WEIGHTS if gains[w] >= 0.8 * max(gains.values())]
-    assert 0 < join.weight == min(enough)
-    assert gains[join.weight] > gains[WEIGHTS[WEIGHTS.index(join.weight) - 1]]
+    assert (told[0.0], told[0.1], told[0.5]) == (0.0, 0.9, 1.0)
+    assert join.weight == 0.1
 
 
 def test_of_equals_the_bank_counts_most():
