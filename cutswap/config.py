@@ -273,6 +273,59 @@ BANKS: dict[str, dict[str, Any]] = {
     "plain": PLAIN,
     "whitened": {"image_patches": 10, "whiten": "pca"},
 }
+# What `finetune` trains: phi itself, or a head on features that stay as they are.
+HEADS = ("projector", "discriminator")
+HEAD_JITTER = 0.0  # of a head's positives: their clean photos' features are the projector's target
+
+
+@dataclass(frozen=True)
+class HeadSettings(Settings):
+    """A small network that learns, patch by patch, on a frozen phi; chosen in docs/heads.md."""
+
+    train: str = setting(
+        "backbone",
+        "what is trained: phi itself (backbone), or a head on frozen features: projector (gives"
+        " back the clean photo's features) or discriminator (tells changed patches)",
+        choices=("backbone", *HEADS),
+    )
+    layers: tuple[str, ...] = setting(
+        ("layer2", "layer3"), "layers whose features are concatenated, shallow to deep"
+    )
+    grid: int = setting(
+        16, "places a side that the features are averaged to, at most their own", low=2, high=128
+    )
+    draws: int = setting(
+        1, "draws of a photo; each gives a patch and, in 3-way training, a scar", low=1, high=64
+    )
+    width: int = setting(96, "channels of the head", low=8, high=1024)
+    blocks: int = setting(2, "mixing blocks of the head", low=0, high=12)
+    kernel: int = setting(7, "places a side that one block sees; odd", low=1, high=31)
+    updates: int = setting(
+        200, "updates, without the held-out photos and again with them", low=1, high=1_000_000
+    )
+    photos: int = setting(16, "photos an update, half clean and half negatives", low=2, high=1024)
+    learning_rate: float = setting(
+        0.003, "highest rate of AdamW, reached after 30% of the updates", above=0.0, high=1.0
+    )
+    weight_decay: float = setting(0.01, "AdamW weight decay", low=0.0, high=1.0)
+    scale: str = setting(
+        "places",
+        "unit of a projector's residual: none, or what good photos leave in each channel"
+        " (channels), or in each channel at each place (places)",
+        choices=("none", "channels", "places"),
+    )
+    noise: float = setting(
+        0.0, "deviation of the noise added to normalised features", low=0.0, high=10.0
+    )
+    held_out: float = setting(
+        0.2,
+        "share of the good photos that judge a head trained without them; they weigh bank and head",
+        above=0.0,
+        high=0.5,
+    )
+    highest: int = setting(
+        10, "highest patches averaged for a head's image score; 1: the highest", low=1
+    )
 
 
 @dataclass(frozen=True)
@@ -391,3 +444,14 @@ class FineTuningSettings(Settings):
     clusters: ClusterSettings = setting(ClusterSettings(), "where anchors may lie")
     negatives: NegativeSettings = setting(NegativeSettings(), "patch geometry")
     weak: WeakAugmentation = setting(WeakAugmentation(), "from image to positive")
+    head: HeadSettings = setting(HeadSettings(), "what is trained, and how a head learns")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready values; a head at its defaults, which trains none, is left out.
+
+        Records and identities of what trains a backbone are then what they were before heads.
+        """
+        values = super().to_dict()
+        if self.head == HeadSettings():
+            del values["head"]
+        return values

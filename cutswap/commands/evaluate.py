@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cutswap.commands.common import (
     add_data,
@@ -21,6 +21,11 @@ from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 
+if TYPE_CHECKING:
+    from cutswap.data.loading import CheckedCategory
+    from cutswap.heads.patch_head import PatchHead
+    from cutswap.networks.backbone import Backbone
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `evaluate`."""
@@ -30,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="its weights, without --run [embedded]")
     parser.add_argument("--run", dest="run_folder", type=Path, metavar="RUN",
                         help="folder of a finished finetune run")  # fmt: skip
+    parser.add_argument("--score", choices=("bank", "head", "both"),
+                        help="whose scores count, of a run with a head [both]")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
     add_seed_and_out(parser, "folder to write")
     parser.add_argument("--preset", choices=tuple(BANKS),
@@ -56,6 +63,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             found="both",
             fix="leave out --weights to evaluate the run's tuned network",
         )
+    head = _head_of(options)
     device = str(choose_device(options.device))
     if options.run_folder:
         backbone = tuned_backbone(RunFolder(options.run_folder), device)
@@ -65,8 +73,65 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     say_weights(backbone.report.sentence(), backbone.name)
     with Bars(options.quiet) as bars:
         checked = checked_category(options, bars)
+        if head is not None:
+            return _evaluate_head(options, checked, backbone, head, settings, bars)
         found = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
         write_evaluation(found, options.out, notify=bars)
     print(describe(found.summary))
     say_missed(found.summary["missed"])
     return {**found.summary, "out": str(options.out)}
+
+
+def _head_of(options: argparse.Namespace) -> PatchHead | None:
+    """The head of the run, where it trained one.
+
+    Raises:
+        CutSwapError: `--score` without one, or an unfinished run.
+    """
+    from cutswap.heads.patch_head import PatchHead
+    from cutswap.runs.folder import RunFolder
+    from cutswap.training.flags import trained_in
+
+    run = RunFolder(options.run_folder) if options.run_folder else None
+    if run is None or trained_in(run.settings()) == "backbone":
+        if options.score:
+            raise CutSwapError(
+                "--score",
+                expected="a --run that trained a head",
+                found="no run" if run is None else "a run that trained the backbone",
+                fix="leave --score out, or pass the run of finetune --train projector",
+            )
+        return None
+    if not run.head_file.is_file():
+        raise CutSwapError(
+            run.head_file,
+            expected="the head of a finished run",
+            found="no such file: the run has not finished",
+            fix="resume it with the same finetune command",
+        )
+    return PatchHead.load(run.head_file)
+
+
+def _evaluate_head(
+    options: argparse.Namespace,
+    checked: CheckedCategory,
+    backbone: Backbone,
+    head: PatchHead,
+    settings: PatchCoreSettings,
+    bars: Bars,
+) -> dict[str, Any]:
+    """Bank, head and both, with the figures of each."""
+    from cutswap.evaluation.evaluate_head import evaluate_head, write_head_evaluation
+
+    found = evaluate_head(
+        checked, backbone, head, settings,
+        score=options.score or "both", seed=options.seed, notify=bars,
+    )  # fmt: skip
+    write_head_evaluation(found, options.out, notify=bars)
+    bars.close()
+    for name, one in found.by_score.items():
+        print(f"{name + ('*' if name == found.counts else ''):>5} {describe(one.summary)}")
+    join = found.detector.join
+    print(f"the head's share in both is {join.weight:.2f}, chosen without test images")
+    say_missed(found.result.summary["missed"])
+    return {**found.result.summary, "out": str(options.out)}

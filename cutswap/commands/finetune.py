@@ -33,6 +33,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     need_out(options.out)
     settings = finetuning_settings(options)
+    if settings.head.train != "backbone":
+        from cutswap.commands.finetune_head import finetune_head
+
+        return finetune_head(options, settings)
     is_first = os.environ.get("RANK", "0") == "0"  # torchrun's others work silently
     with stop_on_signals() as stop, Bars(options.quiet or not is_first) as bars:
         checked = checked_category(options, bars, is_told=is_first)

@@ -134,7 +134,7 @@ def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = 
     records, heatmaps = evaluation.records, evaluation.heatmaps
     write_json(out / "environment.json", environment())
     write_with(out / "heatmaps.npy", lambda f: np.save(f, heatmaps, allow_pickle=False))
-    write_text(out / "scores.csv", _scores_table(evaluation))
+    write_text(out / "scores.csv", scores_table(evaluation))
     evaluation.bank.save(out / "bank.safetensors")
     low, high = float(heatmaps.min()), float(heatmaps.max())
     for index, record in enumerate(records):
@@ -153,7 +153,8 @@ def heatmap_name(record: Record) -> str:
     return record.name.removeprefix("test/").replace("/", "_")
 
 
-def _scores_table(evaluation: Evaluation) -> str:
+def scores_table(evaluation: Evaluation) -> str:
+    """CSV text: one line a test image, with its score and what the threshold calls it."""
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["image", "defect", "is_defective", "score", "called_defective"])

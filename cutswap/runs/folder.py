@@ -6,7 +6,8 @@ heartbeat.json          who is at work on it, or how that ended (see `heartbeat`
 metrics.jsonl           one line an update
 seen.png, seen.json     the last batch as the network saw it (see `seen_samples`)
 checkpoint.safetensors  phi, psi, momentum and step: what a resumed run needs
-backbone.safetensors    the tuned phi, exact
+backbone.safetensors    the tuned phi, exact; of a head's run phi as it was
+head.safetensors        the head, where the run trained one
 result.json             written last: a run without it is not finished
 """
 
@@ -60,6 +61,11 @@ class RunFolder:
     def backbone_file(self) -> Path:
         """The tuned phi."""
         return self.path / RUN_WEIGHTS
+
+    @property
+    def head_file(self) -> Path:
+        """The head, of a run that trained one."""
+        return self.path / "head.safetensors"
 
     @property
     def result_file(self) -> Path:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.config import (
+    HEAD_JITTER,
     RECIPES,
     ClusterSettings,
     FineTuningSettings,
+    HeadSettings,
     NegativeSettings,
     SaliencySettings,
     TrainingSettings,
@@ -38,6 +40,7 @@ FINETUNE_FLAGS: dict[str, tuple[type[Settings], FlagNames]] = {
     "clusters": (ClusterSettings, PLAIN),
     "negatives": (NegativeSettings, FlagNames(skip=("method",))),
     "weak": (WeakAugmentation, FlagNames(prefix="weak-")),
+    "head": (HeadSettings, FlagNames(prefix="head-", names={"train": "train"})),
 }
 
 
@@ -62,10 +65,19 @@ def finetune_arguments(
         words.append("--skip-bad")
     for section, (cls, naming) in FINETUNE_FLAGS.items():
         settings = cls.from_dict(record.get(section) or {})
-        # The recipe's own values come with its name.
-        base = RECIPES[settings.recipe] if isinstance(settings, TrainingSettings) else None
+        base: Mapping[str, Any] | None = None
+        if isinstance(settings, TrainingSettings):  # the recipe's own values come with its name
+            base = RECIPES[settings.recipe]
+        elif isinstance(settings, WeakAugmentation) and trained_in(record) != "backbone":
+            base = {"jitter": HEAD_JITTER}
         words += flags_from(settings, base, naming)
     return words
+
+
+def trained_in(record: Mapping[str, Any]) -> str:
+    """What a run trains by its settings.json: backbone, or one of `config.HEADS`."""
+    head = record.get("head")
+    return str(head.get("train", "backbone")) if isinstance(head, dict) else "backbone"
 
 
 def repeat_arguments(settings: Mapping[str, Any], out: Path) -> list[str]:
@@ -115,10 +127,13 @@ def finetuning_settings(options: argparse.Namespace) -> FineTuningSettings:
     recipe = getattr(options, "TrainingSettings.recipe") or TrainingSettings().recipe
     training = settings_from(options, TrainingSettings, RECIPES.get(recipe, {}))
     looking = settings_from(options, SaliencySettings, {"image_size": training.image_size})
+    head = settings_from(options, HeadSettings)
+    jitter = {} if head.train == "backbone" else {"jitter": HEAD_JITTER}
     return FineTuningSettings(
         training=training,
         saliency=looking,
         clusters=settings_from(options, ClusterSettings),
         negatives=settings_from(options, NegativeSettings),
-        weak=settings_from(options, WeakAugmentation),
+        weak=settings_from(options, WeakAugmentation, jitter),
+        head=head,
     )

@@ -1,0 +1,195 @@
+"""From a category and a run's head to scores of the bank, of the head, and of both joined.
+
+Beside what `evaluate` writes, of the score that counts:
+
+detector.safetensors   bank, network, head and join in one file
+by_score/NAME/         scores.csv and heatmaps.npy of each of bank, head and both
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from cutswap.config import PatchCoreSettings
+from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.evaluate import Evaluation, batches, scores_table, write_evaluation
+from cutswap.evaluation.metrics import summarise
+from cutswap.evaluation.missed import missed_defects
+from cutswap.heads.detector import HeadDetector
+from cutswap.heads.joining import SCORES
+from cutswap.heads.judging import make_up
+from cutswap.heads.patch_head import PatchHead
+from cutswap.networks.backbone import Backbone
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.utils.files import write_text, write_with
+from cutswap.utils.progress import Notify, tick
+
+
+@dataclass(frozen=True)
+class HeadEvaluation:
+    """A test set scored three ways.
+
+    Attributes:
+        by_score: one evaluation each of `SCORES`.
+        counts: which of them is the result.
+        detector: bank, head and how they join.
+    """
+
+    by_score: dict[str, Evaluation]
+    counts: str
+    detector: HeadDetector
+
+    @property
+    def result(self) -> Evaluation:
+        """The one that counts."""
+        return self.by_score[self.counts]
+
+
+def evaluate_head(
+    checked: CheckedCategory,
+    backbone: Backbone,
+    head: PatchHead,
+    settings: PatchCoreSettings,
+    *,
+    score: str = "both",
+    seed: int = 0,
+    notify: Notify | None = None,
+) -> HeadEvaluation:
+    """Fit a bank, weigh it against the head without test images, score the test images.
+
+    Args:
+        checked: the category the head was trained on.
+        backbone: the network it was trained on.
+        head: as trained.
+        settings: PatchCore's; layers and image size must be the head's.
+        score: one of `SCORES`, whose figures are the result's.
+        seed: of the projection and the first coreset pick.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: another category, other layers, another size or another network than the
+            head's, or anything the stages refuse.
+    """
+    need_test_images(checked.category)
+    backbone.resolve(settings.layers)
+    train, test = checked.category.train, checked.category.test
+    need_same_category(head, checked)
+    head.need_match(settings.layers, settings.image_size, backbone.name, backbone.fingerprint)
+    held_out = [i for i in head.origin.held_out if i < len(train)]
+    if len(held_out) != len(head.origin.held_out):
+        raise CutSwapError(
+            "training photos",
+            expected=f"those the head was trained on, at least {max(head.origin.held_out) + 1}",
+            found=len(train),
+            fix="train the head again on the photos that are there now",
+        )
+    began = time.perf_counter()
+
+    bank = MemoryBank.fit(
+        backbone,
+        batches(train, settings),
+        settings,
+        seed=seed,
+        count=len(train),
+        progress=tick(notify, "memory bank"),
+    )
+    size = settings.image_size
+    tick(notify, "weighing bank and head")(0, 1)
+    good = load_photos([train[i] for i in held_out], size)
+    detector, told = HeadDetector.fit(bank, head, make_up(good, head.origin.family))
+    tick(notify, "weighing bank and head")(1, 1)
+    scores = {name: np.empty(len(test), dtype=np.float32) for name in SCORES}
+    heatmaps = {name: np.empty((len(test), size, size), dtype=np.float32) for name in SCORES}
+    done = 0
+    for image in batches(test, settings):
+        found = detector.score(image)
+        stop = done + len(image)
+        for name in SCORES:
+            one = found.by(name)
+            scores[name][done:stop], heatmaps[name][done:stop] = one.scores, one.heatmaps
+        done = stop
+        tick(notify, "scoring")(done, len(test))
+    masks = load_masks(test, size)
+    labels = np.array([not r.is_good for r in test])
+    metrics = {n: summarise(scores[n], labels, heatmaps[n], masks) for n in SCORES}
+    shared = {
+        "n_train": len(train),
+        "n_test": len(test),
+        "n_defective": int(labels.sum()),
+        "bank_size": bank.size,
+        "seconds": round(time.perf_counter() - began, 2),
+        "seed": seed,
+        "category": checked.category.name,
+        "data": {"root": str(checked.category.root), **checked.to_dict()},
+        "backbone": backbone.name,
+        "weights": backbone.report.to_dict(),
+        "fingerprint": backbone.fingerprint,
+        "patchcore": settings.to_dict(),
+        "head": {
+            **head.about(),
+            "join": detector.join.to_dict(),
+            "weights_tried": [{"weight": w, "made_up_auroc": v} for w, v in told.items()],
+        },
+        "scores": {n: m.to_dict() for n, m in metrics.items()},
+    }
+    defects = [r.defect for r in test]
+    by_score = {
+        n: Evaluation(
+            test,
+            scores[n],
+            heatmaps[n],
+            masks,
+            metrics[n],
+            bank,
+            {
+                **metrics[n].to_dict(),
+                "missed": missed_defects(defects, scores[n], metrics[n].threshold, masks).to_dict(),
+                "score": n,
+                **shared,
+            },
+        )
+        for n in SCORES
+    }
+    return HeadEvaluation(by_score, score, detector)
+
+
+def write_head_evaluation(
+    evaluation: HeadEvaluation, out: Path, notify: Notify | None = None
+) -> None:
+    """Write everything listed at the top of this module into `out`, result.json last.
+
+    Raises:
+        CutSwapError: the folder cannot be written.
+    """
+    evaluation.detector.save(out / "detector.safetensors")
+    for name, one in evaluation.by_score.items():
+        write_text(out / "by_score" / name / "scores.csv", scores_table(one))
+        write_with(out / "by_score" / name / "heatmaps.npy", partial(_save, one.heatmaps))
+    write_evaluation(evaluation.result, out, notify)
+
+
+def _save(array: np.ndarray, file: IO[bytes]) -> None:
+    np.save(file, array, allow_pickle=False)
+
+
+def need_same_category(head: PatchHead, checked: CheckedCategory) -> None:
+    """Refuse to score a category with a head trained on another.
+
+    Raises:
+        CutSwapError: their names differ.
+    """
+    if head.origin.category != checked.category.name:
+        raise CutSwapError(
+            "head",
+            expected=f"the category it was trained on, {head.origin.category}",
+            found=checked.category.name,
+            fix=f"pass --category {head.origin.category}, or train a head on"
+            f" {checked.category.name}",
+        )

@@ -1,0 +1,80 @@
+"""What bank and head are weighed by: held-out good photos and defects made up on them.
+
+The defects are of the families that the head was not trained on, so that neither is asked about
+what it has seen. Test images take no part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cutswap.config import FAMILIES, ClusterSettings, NegativeSettings, WeakAugmentation
+from cutswap.errors import CutSwapError
+from cutswap.negatives.samples import draw_sample
+
+MADE_UP_SEED = 9  # no training draws with it by accident: its stream also has the photo's number
+MADE_ON = 16  # held-out photos that defects are made on, at most: 128 defects, evenly spread
+# CutSwap itself wants saliency and is left out also where it was not trained on; two sizes of each.
+JUDGES = tuple(family for family in FAMILIES if family != "cutswap")
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Photos to weigh by.
+
+    Attributes:
+        good: (G, H, W, 3) uint8, held-out good photos.
+        made_up: (M, H, W, 3) uint8, the same number of defects on each of at most `MADE_ON`.
+        families: what they were drawn by.
+    """
+
+    good: np.ndarray
+    made_up: np.ndarray
+    families: tuple[str, ...]
+
+
+def held_out_positions(count: int, share: float) -> np.ndarray:
+    """Positions, of `count` good photos, that a head does not learn from: evenly spread.
+
+    Raises:
+        CutSwapError: fewer than two photos: none would be left to learn from.
+    """
+    if count < 2:
+        raise CutSwapError(
+            "training photos",
+            expected="at least 2 good ones, one to learn from and one held out",
+            found=count,
+            fix="add good photos",
+        )
+    step = max(2, round(1 / share))
+    return np.arange(0, count, step)
+
+
+def make_up(good: np.ndarray, trained_on: str) -> Judges:
+    """Defects on held-out good photos, a patch and a scar of each family not trained on.
+
+    Args:
+        good: (G, H, W, 3) uint8.
+        trained_on: family of the head's negatives.
+    """
+    families = tuple(family for family in JUDGES if family != trained_on)
+    chosen = good[np.linspace(0, len(good) - 1, min(len(good), MADE_ON)).round().astype(int)]
+    methods = tuple(
+        NegativeSettings(method=method) for f in families for method in (f, f"{f}-scar")
+    )
+    made = [
+        negative.photo
+        for number, photo in enumerate(chosen)
+        for negative in draw_sample(
+            photo,
+            None,
+            methods,
+            ClusterSettings(),
+            WeakAugmentation(jitter=0.0),
+            seed=MADE_UP_SEED,
+            number=number,
+        )[2]
+    ]
+    return Judges(good, np.stack(made), families)

@@ -1,0 +1,258 @@
+"""From a category to a run folder with a trained head: features once, updates, checkpoints.
+
+The folder is a fine-tuning run's, so all that lists, follows and resumes runs knows it: its
+`backbone.safetensors` is phi as it was, `head.safetensors` is what was learnt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cutswap.config import FineTuningSettings
+from cutswap.data.images import to_image
+from cutswap.data.loading import CheckedCategory
+from cutswap.heads.feature_cache import AT_ONCE, HeadFeatures, cache_features
+from cutswap.heads.joining import Judged
+from cutswap.heads.judgement import judge
+from cutswap.heads.judging import held_out_positions, make_up
+from cutswap.heads.patch_head import HeadOrigin, judged_from, judged_tensors
+from cutswap.heads.training import HeadStep, HeadTrainer
+from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.patchcore.embeddings import embed
+from cutswap.runs.folder import RunFolder
+from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
+from cutswap.training.finetuning import WINDOW, build_samples, run_record
+from cutswap.utils.devices import choose_device, describe_device
+from cutswap.utils.environment import environment
+from cutswap.utils.files import write_json
+from cutswap.utils.progress import Notify
+
+FEATURES = "features.npy"  # in the run folder while it trains, where memory would not do
+
+
+def finetune_head(
+    checked: CheckedCategory,
+    settings: FineTuningSettings,
+    out: Path,
+    *,
+    seed: int = 0,
+    notify: Notify | None = None,
+    say: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[HeadStep]:
+    """Train a head on one category into a run folder; started again, it goes on where it stopped.
+
+    Args:
+        checked: the category; only its good training images are used.
+        settings: all stages' settings; `settings.head.train` names the head.
+        out: run folder, new or of the same run.
+        seed: of the head's weights and of every draw.
+        notify: called with (stage, done, total) before training begins.
+        say: called once a network with a line on where its weights came from.
+        stop: asked after every update; on yes a checkpoint is written and the run ends there.
+
+    Yields:
+        Progress after every update.
+
+    Raises:
+        CutSwapError: one training photo, negatives that change no patch, a folder that holds
+            another run or somebody is at work on, or anything the stages refuse.
+    """
+    with exclusive_lock(out), beating(out) as heart:
+        run = RunFolder(out)
+        try:
+            yield from _train(checked, settings, run, heart, seed, notify, say, stop)
+        finally:
+            with contextlib.suppress(OSError):
+                (out / FEATURES).unlink(missing_ok=True)
+
+
+def _train(
+    checked: CheckedCategory,
+    settings: FineTuningSettings,
+    run: RunFolder,
+    heart: Heart,
+    seed: int,
+    notify: Notify | None,
+    say: Callable[[str], None] | None,
+    stop: Callable[[], bool],
+) -> Iterator[HeadStep]:
+    def tell(stage: str, done: int, total: int) -> None:
+        heart.beat(stage, done, total)
+        if notify:
+            notify(stage, done, total)
+
+    head, training = settings.head, settings.training
+    record = run_record(checked, settings, seed)
+    run.refuse_other(record)
+    held_out = held_out_positions(len(checked.category.train), head.held_out)
+    device = choose_device(training.device)
+    backbone = load_backbone(training.backbone, training.weights, device=str(device), seed=seed)
+    backbone.resolve(head.layers)
+    samples, watcher = build_samples(checked, settings, seed, tell)
+    samples.count = head.draws * len(samples.photos)
+    for network in (backbone, watcher):
+        if say and network is not None:
+            say(f"{network.name}: {network.report.sentence()}")
+    features = cache_features(
+        backbone,
+        samples.photos,
+        samples.sample,
+        layers=head.layers,
+        grid=head.grid,
+        draws=head.draws,
+        ways=training.ways,
+        file=run.path / FEATURES,
+        progress=lambda done, total: tell("features", done, total),
+    )
+    weights = {
+        "phi": backbone.report.to_dict(),
+        "saliency": watcher.report.to_dict() if watcher else None,
+    }
+    run.begin(record, environment(device=describe_device(device), weights=weights))
+    origin = HeadOrigin(
+        backbone=backbone.name,
+        fingerprint=backbone.fingerprint,
+        image_size=training.image_size,
+        family=training.augment,
+        category=checked.category.name,
+        seed=seed,
+        held_out=tuple(int(i) for i in held_out),
+    )
+    stages = _Stages(features, settings, seed, device, held_out)
+    if run.checkpoint_file.exists():
+        stages.load_state(run.read_checkpoint())
+    run.rewind_metrics(stages.step)
+    saved = stages.step
+    while True:
+        for progress in stages.trainer.run(stop):
+            step = stages.step
+            told = replace(
+                progress,
+                step=step,
+                steps=stages.steps,
+                seconds_left=progress.seconds_left
+                * (stages.steps - step)
+                / max(1, progress.steps - progress.step),
+            )
+            values = asdict(told)
+            run.add_metrics(
+                {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}
+            )
+            if step - saved >= training.checkpoint_every:
+                run.write_checkpoint(stages.state())
+                saved = step
+            heart.beat(f"training the {head.train}", step, stages.steps)
+            yield told
+        if stages.is_trial and stages.trainer.step == head.updates and not stop():
+            tell("judging", 0, 1)
+            judges = make_up(samples.photos[held_out], training.augment)
+            stages.end_trial(
+                judge(
+                    stages.trainer.head(origin),
+                    _embedded(backbone, judges.good, head.layers),
+                    _embedded(backbone, judges.made_up, head.layers),
+                )
+            )
+            tell("judging", 1, 1)
+            continue
+        break
+    if saved != stages.step or not run.checkpoint_file.exists():
+        run.write_checkpoint(stages.state())
+    if stages.step < stages.steps:
+        heart.end(STOPPED, f"after update {stages.step} of {stages.steps}")
+        return
+    stages.trainer.head(origin, stages.judged).save(run.head_file)
+    run.write_backbone(backbone.module.state_dict(), backbone.name)
+    write_json(run.result_file, summarise_head(run.metrics(), settings, len(held_out)))
+
+
+class _Stages:
+    """A head on trial, trained without the held-out photos, then the head, trained on all.
+
+    With few photos those held out may show what no other does: a cookie head that never saw them
+    scored test photos like them as defects. So they judge one head and teach the other.
+    """
+
+    def __init__(
+        self,
+        features: HeadFeatures,
+        settings: FineTuningSettings,
+        seed: int,
+        device: torch.device,
+        held_out: np.ndarray,
+    ) -> None:
+        learns = np.delete(np.arange(len(features.clean)), held_out)
+        self._make = partial(HeadTrainer, features, settings.head, seed, device)
+        self._updates = settings.head.updates
+        self.trainer = self._make(learns)
+        self.judged: Judged | None = None
+
+    @property
+    def is_trial(self) -> bool:
+        return self.judged is None
+
+    @property
+    def step(self) -> int:
+        return self.trainer.step + (0 if self.is_trial else self._updates)
+
+    @property
+    def steps(self) -> int:
+        return 2 * self._updates
+
+    def end_trial(self, judged: Judged) -> None:
+        self.judged = judged
+        self.trainer = self._make()
+
+    def state(self) -> dict[str, Tensor]:
+        told = {} if self.judged is None else judged_tensors(self.judged)
+        return {**self.trainer.state(), **told}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        judged = judged_from(tensors)
+        if judged is not None:
+            self.end_trial(judged)
+        self.trainer.load_state(tensors)
+
+
+def _embedded(backbone: Backbone, photos: np.ndarray, layers: tuple[str, ...]) -> Iterator[Tensor]:
+    for start in range(0, len(photos), AT_ONCE):
+        image = to_image(photos[start : start + AT_ONCE]).to(backbone.device)
+        yield embed(backbone, image, layers).cpu()
+
+
+def summarise_head(
+    lines: list[dict[str, Any]], settings: FineTuningSettings, held_out: int
+) -> dict[str, Any]:
+    """Loss and separation over the last updates, and the mean speed.
+
+    Args:
+        lines: of metrics.jsonl.
+        settings: of the run.
+        held_out: number of good photos that judged the head on trial.
+    """
+    last = lines[-WINDOW:]
+
+    def mean(key: str, among: list[dict[str, Any]]) -> float:
+        return round(sum(line[key] for line in among) / max(1, len(among)), 4)
+
+    return {
+        "trained": settings.head.train,
+        "updates": lines[-1]["step"],
+        "averaged_over_last_updates": len(last),
+        "accuracy": mean("accuracy", last),
+        "chance": 0.5,
+        "loss": mean("loss", last),
+        "first_loss": lines[0]["loss"],
+        "held_out": held_out,
+        "images_per_second": mean("images_per_second", lines),
+    }

@@ -1,0 +1,135 @@
+"""How bank and head join: units, weights, and who is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cutswap.config import FAMILIES
+from cutswap.errors import CutSwapError
+from cutswap.heads.joining import WEIGHTS, Join, Judged, fit_join
+from cutswap.heads.judging import JUDGES, held_out_positions, make_up
+from tests.helpers.small_photos import photo_of
+
+scores = st.lists(st.floats(0, 1e6, width=32), min_size=1, max_size=20)
+
+
+@given(scores, st.floats(0, 1e6), st.floats(0, 1e6))
+def test_at_weight_0_it_is_the_bank_bit_for_bit(values, image_unit, patch_unit):
+    bank = np.array(values, dtype=np.float32)
+    join = Join(0.0, image_unit, patch_unit)
+    head = np.linspace(0, 9, len(bank), dtype=np.float32)
+    assert join.images(bank, head).tobytes() == (bank + 0.0).astype(np.float32).tobytes()
+    maps = bank[:, None, None]
+    assert join.patches(maps, head[:, None, None]).tobytes() == (maps + 0.0).tobytes()
+
+
+@given(scores)
+def test_at_weight_1_it_keeps_the_heads_order(values):
+    head = np.array(values, dtype=np.float32)
+    joined = Join(1.0, 2.0, 2.0).images(np.zeros_like(head), head)
+    np.testing.assert_allclose(joined, 2 * head)
+
+
+def test_by_hand():
+    bank, head = np.array([2.0, 4.0], np.float32), np.array([0.1, 0.3], np.float32)
+    np.testing.assert_allclose(Join(0.5, 10.0, 1.0).images(bank, head), [1.5, 3.5])
+
+
+def judged(good: list[float], made_up: list[float]) -> Judged:
+    return Judged(np.array(good), np.array(made_up), float(np.mean(good)))
+
+
+def test_whoever_tells_better_counts_more():
+    sharp, blind = judged([1, 2, 3], [4, 5, 6]), judged([1, 2, 3], [3, 2, 1])
+    join, told = fit_join(sharp, blind)
+    assert join.weight == 0
+    assert told[0.0] == 1
+    join, told = fit_join(blind, sharp)
+    assert join.weight > 0
+    assert max(told.values()) > told[0.0]
+
+
+def test_the_smallest_weight_that_gains_enough_is_taken():
+    # A defect is told once (1 - w) 0.9 + w h > 1: nine at w = 0.1, the tenth not before 0.5.
+    bank = judged([1.0, 1.0], [0.9] * 10)
+    head = judged([1.0, 1.0], [2.5] * 9 + [1.11])
+    join, told = fit_join(bank, head)
+    assert (told[0.0], told[0.1], told[0.5]) == (0.0, 0.9, 1.0)
+    assert join.weight == 0.1
+
+
+def test_of_equals_the_bank_counts_most():
+    one = judged([1, 2, 3], [4, 5, 6])
+    join, told = fit_join(one, one)
+    assert join.weight == 0
+    assert set(told) == set(WEIGHTS)
+
+
+def test_units_make_a_good_photo_score_the_same():
+    bank = Judged(np.array([2.0, 4.0]), np.array([9.0]), 1.5)
+    head = Judged(np.array([0.1, 0.2]), np.array([0.9]), 0.3)
+    join, _ = fit_join(bank, head)
+    assert join.image_unit == pytest.approx(20)
+    assert join.patch_unit == pytest.approx(5)
+
+
+def test_a_head_of_zeros_needs_no_unit():
+    join, _ = fit_join(judged([1, 2], [3, 4]), judged([0, 0], [0, 0]))
+    assert join == Join(0.0, 1.0, 1.0)
+
+
+def test_judges_of_different_photos_are_refused():
+    with pytest.raises(CutSwapError, match="the head's 2 good photos and 3 defects"):
+        fit_join(judged([1, 2], [3, 4]), judged([1, 2], [3, 4, 5]))
+
+
+@given(st.floats(0, 1), st.floats(0, 1e9), st.floats(0, 1e9))
+def test_a_join_survives_its_record(weight, image_unit, patch_unit):
+    join = Join(weight, image_unit, patch_unit)
+    assert Join.from_dict(join.to_dict(), "x") == join
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {}, None, [1, 2, 3], {"weight": 0.5}, {"weight": 2.0, "image_unit": 1.0, "patch_unit": 1.0},
+        {"weight": 0.5, "image_unit": float("nan"), "patch_unit": 1.0},
+        {"weight": 0.5, "image_unit": -1.0, "patch_unit": 1.0},
+        {"weight": "0.5", "image_unit": 1.0, "patch_unit": 1.0},
+        {"weight": True, "image_unit": 1.0, "patch_unit": 1.0},
+    ],
+)  # fmt: skip
+def test_a_join_edited_by_hand_is_refused(values):
+    with pytest.raises(CutSwapError, match="a weight in"):
+        Join.from_dict(values, "file")
+
+
+@given(st.integers(2, 500), st.floats(0.01, 0.5))
+def test_some_photos_are_held_out_and_some_are_left(count, share):
+    held = held_out_positions(count, share)
+    assert 1 <= len(held) <= (count + 1) // 2
+    assert len(set(held.tolist())) == len(held)
+    assert 0 <= held.min() <= held.max() < count
+    if count * share >= 2:
+        assert abs(len(held) / count - share) < 0.17  # one in a whole number
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_photo_is_refused(count):
+    with pytest.raises(CutSwapError, match="at least 2 good ones"):
+        held_out_positions(count, 0.2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_judges_are_of_families_not_trained_on(family):
+    good = np.stack([photo_of(seed, (64, 64)) for seed in range(2)])
+    found = make_up(good, family)
+    assert found.families == tuple(f for f in JUDGES if f != family)
+    assert found.made_up.shape == (2 * 2 * len(found.families), 64, 64, 3)
+    each = found.made_up.reshape(2, -1, 64, 64, 3)
+    assert (each != good[:, None]).any(axis=(2, 3, 4)).all()
+    again = make_up(good, family)
+    np.testing.assert_array_equal(found.made_up, again.made_up)
