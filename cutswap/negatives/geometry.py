@@ -29,6 +29,6 @@ def scar_size(image_size: Size, settings: NegativeSettings, rng: np.random.Gener
 def clipped(height: float, width: float, limit: Size) -> Size:
     """Rounded, at least one pixel, at most `limit`."""
     return (
-        int(np.clip(round(float(height)), 1, limit[0])),
-        int(np.clip(round(float(width)), 1, limit[1])),
+        min(max(round(float(height)), 1), limit[0]),
+        min(max(round(float(width)), 1), limit[1]),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from PIL import Image
 
 from cutswap.negatives.anchors import Size
 
 
+@lru_cache(maxsize=64)  # each is asked for several times a sample, and turned to be measured
 def rotated_size(size: tuple[int, ...], angle: float) -> Size:
     """(height, width) of the box around a patch rotated by `angle` degrees, as Pillow expands."""
     if angle == 0:

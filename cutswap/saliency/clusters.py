@@ -41,6 +41,18 @@ class Clusters:
             regions += saliency > boundary
         return regions
 
+    def region(self, saliency: np.ndarray, cluster: int) -> np.ndarray:
+        """Pixels of one cluster: (H, W) float to (H, W) bool, `regions(saliency) == cluster`.
+
+        Boundaries rise, so the two around the cluster decide.
+        """
+        above = saliency > self.boundaries[cluster - 1] if cluster else None
+        below = saliency <= self.boundaries[cluster] if cluster < self.k - 1 else None
+        if above is None or below is None:
+            only = below if above is None else above
+            return np.ones(saliency.shape, dtype=bool) if only is None else only
+        return above & below
+
 
 def cluster_saliency(saliency: np.ndarray, k: int) -> Clusters:
     """K-means (scikit-learn) of the values, positions ignored, started from the best bins.
@@ -154,14 +166,9 @@ def anchor_region(
     if settings.anchors == "whole-image" or settings.k == 1:
         return np.ones(saliency.shape, dtype=bool)
     clusters = clusters or cluster_saliency(saliency, settings.k)
-    chosen = {
-        "max-cluster": clusters.k - 1,
-        "min-cluster": 0,
-        "random-cluster": int(rng.integers(clusters.k))
-        if settings.anchors == "random-cluster"
-        else 0,
-    }[settings.anchors]
-    return clusters.regions(saliency) == chosen
+    if settings.anchors == "random-cluster":
+        return clusters.region(saliency, int(rng.integers(clusters.k)))
+    return clusters.region(saliency, 0 if settings.anchors == "min-cluster" else clusters.k - 1)
 
 
 def _top(saliency: np.ndarray, count: int) -> np.ndarray:
