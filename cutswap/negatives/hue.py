@@ -45,13 +45,14 @@ def turned_hue(planes: Planes, shift: int) -> Planes:
     # Which of six orders the channels are in, as three bits.
     order = (red >= green).view(np.uint8)
     order = order + (green >= blue) * np.uint8(2) + (blue >= red) * np.uint8(4)
-    hue = known.hue[_joined(cv2.subtract(high, middle), span, order, np.zeros_like(order))]
+    hue = known.hue.take(_joined(cv2.subtract(high, middle), span, order, np.zeros_like(order)))
     hue += np.uint8(shift)  # beyond 255 it begins at 0 again
-    grey = known.grey[_joined(span, high)]  # saturation, and the lowest channel of the result
-    saturation, lowest = grey.view(np.uint8).reshape(*grey.shape, 2).transpose(2, 0, 1)
-    share = known.share[_joined(np.ascontiguousarray(saturation), hue)]
-    between = (share * high + 0.5).astype(np.uint8)
-    return _arranged(hue, high, between, np.ascontiguousarray(lowest), known.starts)
+    grey = known.grey.take(_joined(span, high))  # saturation, and the lowest channel of the result
+    saturation, lowest = cv2.split(grey.view(np.uint8).reshape(*grey.shape, 2))
+    between = known.share.take(_joined(saturation, hue))
+    between *= high
+    between += 0.5
+    return _arranged(hue, high, between.astype(np.uint8), lowest, known.starts)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from PIL import Image
 from cutswap.negatives.anchors import Size
 from cutswap.negatives.color_jitter import apply_jitter
 from cutswap.negatives.record import POISSON, SMOOTH, Move
+from cutswap.negatives.turning import turned_places
 
 _SHRINK = 1.5  # of the fade's sigma: at the very edge 7% of the patch is left
 
@@ -31,8 +32,8 @@ def paint(positive: np.ndarray, moves: tuple[Move, ...]) -> np.ndarray:
         if move.blend == POISSON:
             place[:] = _bent(_window(canvas, (y - 1, x - 1), (h + 2, w + 2)), patch, alpha > 0)
             continue
-        if move.angle == 0 and move.blend != SMOOTH:  # covered everywhere
-            place[:] = patch
+        if move.blend != SMOOTH:  # covered wholly or not at all
+            np.copyto(place, patch, where=alpha[..., None] > 0)
             continue
         share = alpha[..., None].astype(np.uint32)  # whole numbers: the same on every machine
         place[:] = (share * patch + (255 - share) * place + 127) // 255
@@ -54,7 +55,8 @@ def _prepare(positive: np.ndarray, move: Move) -> tuple[np.ndarray, np.ndarray]:
     if size != (h, w):
         patch = _resized(patch, (size[0], size[1]))
     if move.angle != 0:
-        patch = np.asarray(Image.fromarray(patch).rotate(move.angle, expand=True))
+        places = turned_places(size[0], size[1], move.angle)
+        patch = patch.reshape(-1, 3)[np.maximum(places, 1) - 1]
     return patch, alpha
 
 
@@ -66,10 +68,11 @@ def _cover(height: int, width: int, angle: float, softness: float | None) -> np.
         if softness is None
         else _fade(height, width, softness)
     )
-    if angle == 0:
-        flat.setflags(write=False)
-        return flat
-    return np.asarray(Image.fromarray(flat).rotate(angle, expand=True))
+    if angle != 0:
+        places = turned_places(height, width, angle)
+        flat = np.where(places > 0, flat.reshape(-1)[np.maximum(places, 1) - 1], 0)
+    flat.setflags(write=False)
+    return flat
 
 
 @lru_cache(maxsize=256)
