@@ -161,10 +161,27 @@ class TrainingSettings(Settings):
         "auto: bfloat16 where the device is fast at it",
         choices=("auto", "float32", "bfloat16"),
     )
-    workers: int = setting(
-        0, "processes that draw negatives; 0 draws in the trainer", low=0, high=64
+    tf32: bool = setting(
+        True, "CUDA may compute float32 products from factors of 10 bits, as torch does by default"
+    )
+    compile: bool = setting(
+        False, "torch.compile the network: a minute's start, and needs a C++ compiler"
+    )
+    workers: int | None = setting(
+        None,
+        "processes that draw negatives; 0 draws in the trainer; default: chosen by cores and device"
+        " (0 on a processor, the cores but two beside an accelerator), said and recorded",
+        low=0,
+        high=64,
     )
 
+    def deciding(self) -> dict[str, Any]:
+        """`to_dict` for identities, as older ones have it: these change no answer, or are new."""
+        values = {n: v for n, v in self.to_dict().items() if (n, v) not in _NEWER}
+        return {**values, "workers": self.workers or 0}
+
+
+_NEWER = (("tf32", True), ("compile", False))  # settings that older records do not have
 
 # The paper's wording, read literally, trains everything at 0.03 and ruins pretrained features;
 # `gentle` protects them; chosen without test images, see docs/recipes.md. Values as JSON has them.
@@ -216,7 +233,13 @@ class PatchCoreSettings(Settings):
         4.0, "gaussian smoothing of the heatmap, pixels; 0 is off", low=0.0, high=64.0
     )
     batch_size: int = setting(16, "images a forward pass", low=1, high=1024)
+    tf32: bool = setting(
+        False,
+        "CUDA may compute float32 products from factors of 10 bits: faster, and scores move; off,"
+        " CUDA and the processor agree",
+    )
 
     def deciding(self) -> dict[str, Any]:
-        """`to_dict` for identities; one shard is left out, as older identities have none."""
-        return {n: v for n, v in self.to_dict().items() if (n, v) != ("shards", 1)}
+        """`to_dict` for identities; what older ones do not have is left out at its default."""
+        older = (("shards", 1), ("tf32", False))
+        return {n: v for n, v in self.to_dict().items() if (n, v) not in older}

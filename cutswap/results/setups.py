@@ -25,7 +25,7 @@ from cutswap.runs.states import WEIGHTS, FoundEvaluation, FoundRun
 
 TUNED = "fine-tuned run "  # how `tuned_backbone` begins the source of its weights
 # Settings of a run that change where or how fast it computes, but not what.
-_OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every")
+_OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every", "tf32", "compile")
 _NAMED_APART = ("recipe", "weights")
 _OF_SCORING = ("coreset", "layers")
 

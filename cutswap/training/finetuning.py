@@ -19,6 +19,7 @@ from cutswap.config import (
 from cutswap.data.loading import CheckedCategory, load_photos
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.runs.beside import Beside
 from cutswap.runs.folder import RunFolder, environment
 from cutswap.runs.heartbeat import STOPPED, Heart, alone, beating
 from cutswap.runs.seen import EVERY, write_seen
@@ -26,7 +27,7 @@ from cutswap.saliency.cache import saliency_of
 from cutswap.settings import Settings, setting
 from cutswap.training.distributed import Team, join_team
 from cutswap.training.finetuner import FineTuner, TrainingStep
-from cutswap.utils.devices import describe_device
+from cutswap.utils.devices import describe_device, is_accelerator
 from cutswap.utils.files import write_json
 
 Notify = Callable[[str, int, int], None]
@@ -49,6 +50,7 @@ def build_samples(
     settings: FineTuningSettings,
     seed: int,
     notify: Notify | None = None,
+    device: str = "cpu",
 ) -> tuple[TrainingSamples, Backbone | None]:
     """What the trainer will see, and the network whose saliency guided it (None for CutPaste)."""
 
@@ -59,7 +61,7 @@ def build_samples(
     photos = load_photos(checked.category.train, size, tick("reading images"))
     saliency, watcher = None, None
     if settings.training.augment == "cutswap":
-        watcher = load_backbone(settings.saliency.backbone, settings.saliency.weights)
+        watcher = load_backbone(settings.saliency.backbone, settings.saliency.weights, device=device)
         saliency = saliency_of(
             watcher,
             photos,
@@ -148,39 +150,47 @@ def _train(
     if heart:
         run.refuse_other(record)
     with team.first_goes_first():
-        samples, watcher = build_samples(checked, settings, seed, tell)
+        # Named by the settings, asked for by the team: each of several processes has its own.
+        device = str(team.device(settings.training.device))
+        samples, watcher = build_samples(checked, settings, seed, tell, device)
     for network in (base, watcher):
         if say and network is not None:
             say(f"{network.name}: {network.report.sentence()}")
     tuner = FineTuner(base, samples, settings.training, seed, team)
+    with team.first_goes_first():
+        if run.checkpoint_file.exists():
+            tuner.load_state(run.read_checkpoint())
+    samples.find_regions(
+        tuner.step * settings.training.batch_size, lambda *done: tell("anchor regions", *done)
+    )
+    if say:
+        say(tuner.feeding.sentence())
     if heart:
         about = environment(
             device=describe_device(tuner.device),
             processes=team.size,
+            feeding=tuner.feeding.to_dict(),
             weights={
                 "phi": base.report.to_dict(),
                 "saliency": watcher.report.to_dict() if watcher else None,
             },
         )
         run.begin(record, about)
-    with team.first_goes_first():
-        if run.checkpoint_file.exists():
-            tuner.load_state(run.read_checkpoint())
-    if heart:
         run.rewind_metrics(tuner.step)
     saved, looked = tuner.step, -math.inf
-    for progress in tuner.run(stop):
-        if heart:
-            run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})
-            if progress.step - saved >= settings.training.checkpoint_every:
-                run.write_checkpoint(tuner.state())
-                saved = progress.step
-            is_last = progress.step == progress.steps
-            if tuner.seen and (is_last or time.monotonic() - looked >= EVERY):
-                write_seen(run.path, progress.step, *tuner.seen)
-                looked = time.monotonic()
-            heart.beat("fine-tuning", progress.step, progress.steps)
-        yield progress
+    with Beside(in_thread=is_accelerator(tuner.device)) as beside:
+        for progress in tuner.run(stop):
+            if heart:
+                run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})
+                if progress.step - saved >= settings.training.checkpoint_every:
+                    beside.write(run.write_checkpoint, tuner.state())
+                    saved = progress.step
+                is_last = progress.step == progress.steps
+                if tuner.seen and (is_last or time.monotonic() - looked >= EVERY):
+                    beside.write(write_seen, run.path, progress.step, *tuner.seen)
+                    looked = time.monotonic()
+                heart.beat("fine-tuning", progress.step, progress.steps)
+            yield progress
     if not heart:
         return
     if saved != tuner.step or not run.checkpoint_file.exists():

@@ -31,7 +31,7 @@ class MicroBatches:
 
     def backward(
         self, model: nn.Module, photos: Tensor, scores_of: Callable[[Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor, float]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Put the batch's gradient into the parameters' `.grad`, which must be None before.
 
         Args:
@@ -40,11 +40,12 @@ class MicroBatches:
             scores_of: from (b, ways, H, W, 3) photos to (b * ways, ways) scores, photo-major.
 
         Returns:
-            (B * ways, ways) float32 scores and (B * ways,) int64 labels, on the CPU, detached, and
-            the batch's mean cross entropy.
+            (B * ways, ways) float32 scores on their device, detached; (B * ways,) int64 labels on
+            the CPU; and the batch's mean cross entropy, () float64 on the device of the scores.
+            Nothing waits for the device.
 
         Raises:
-            CutSwapError: not even one photo fits, or the loss is not finite.
+            CutSwapError: not even one photo fits.
         """
         buffers = list(model.buffers())
         kept = [buffer.clone() for buffer in buffers]
@@ -75,17 +76,18 @@ class MicroBatches:
 
     def _try(
         self, photos: Tensor, scores_of: Callable[[Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor, float]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         count, ways = photos.shape[:2]
         found: list[Tensor] = []
-        total = 0.0
+        losses: list[Tensor] = []
         for piece in photos.tensor_split(math.ceil(count / self.size)):
             scores = scores_of(piece).float()
             labels = torch.arange(ways, device=scores.device).repeat(len(piece))
             loss = F.cross_entropy(scores, labels) * (len(piece) / count)
             loss.backward()
-            total += float(loss.detach())
-            found.append(scores.detach().cpu())
+            losses.append(loss.detach())
+            found.append(scores.detach())
+        total = torch.stack(losses).double().cumsum(0)[-1]  # one after the other, as ever
         return torch.cat(found), torch.arange(ways).repeat(count), total
 
 

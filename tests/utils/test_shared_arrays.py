@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,8 +27,8 @@ def test_values_and_copies_are_equal(shape: tuple[int, ...], kind: type):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts open files in /proc")
 def test_its_file_is_closed_with_it():
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     arrays = [SharedArray(np.ones(10)).values for _ in range(5)]
     assert all(a.sum() == 10 for a in arrays)
     del arrays
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
