@@ -116,9 +116,9 @@ def _luminance(planes: Planes) -> np.ndarray:
     import cv2
 
     red, green, blue = planes
-    light = cv2.addWeighted(red, 19595.0, green, 38470.0, 2.0**15, dtype=cv2.CV_32F)
-    light += blue * np.float32(7471)
-    light *= np.float32(2.0**-16)
+    light: np.ndarray = cv2.addWeighted(red, 19595, green, 38470, 2.0**15, dtype=cv2.CV_32F)
+    np.add(light, blue * np.float32(7471), out=light)
+    np.multiply(light, np.float32(2.0**-16), out=light)
     return light.astype(np.uint8)
 
 

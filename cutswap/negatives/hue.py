@@ -115,7 +115,9 @@ def _arranged(
     import cv2
 
     edges = (0, *starts, _LAST + 1)
-    inside = [cv2.inRange(hue, a, b - 1) for a, b in zip(edges, edges[1:], strict=False)]
+    inside: list[np.ndarray] = [
+        cv2.inRange(hue, a, b - 1) for a, b in zip(edges, edges[1:], strict=False)
+    ]
     most, some = low ^ high, low ^ between
     return [
         low ^ (most & (inside[a] | inside[b])) ^ (some & (inside[c] | inside[d]))

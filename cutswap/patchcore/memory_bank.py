@@ -23,10 +23,12 @@ from cutswap.networks.backbone import Backbone
 from cutswap.networks.weights import state_fingerprint
 from cutswap.patchcore.bank_shards import choose_by_shards
 from cutswap.patchcore.coreset import greedy_k_center
+from cutswap.patchcore.device_scoring import DeviceScorer
 from cutswap.patchcore.embeddings import collect_patches, embed
 from cutswap.patchcore.heatmaps import to_heatmap
 from cutswap.patchcore.index import BankIndex
-from cutswap.utils.devices import cache_sized
+from cutswap.utils.device_errors import FittingBatches
+from cutswap.utils.devices import cache_sized, is_accelerator, tf32
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 FORMAT = "cutswap memory bank 1"
@@ -74,6 +76,8 @@ class MemoryBank:
         self.origin = origin
         self.seed = seed
         self._index = BankIndex(self.items, settings.search)
+        self._scorers: dict[torch.device, DeviceScorer] = {}
+        self._fitting = FittingBatches("scoring")
 
     @property
     def size(self) -> int:
@@ -112,11 +116,15 @@ class MemoryBank:
                     if progress:
                         progress(before + done, count or 0)
 
-                return collect_patches(backbone, part, settings.layers, size, tick)
+                with tf32(settings.tf32):
+                    return collect_patches(backbone, part, settings.layers, size, tick)
 
             items, picks, grid = choose_by_shards(images, collect, settings, count, seed)
             return cls(backbone, settings, items.numpy(), _origin(picks.numpy(), grid), seed)
-        patches, grid = collect_patches(backbone, images, settings.layers, count, progress)
+        with tf32(settings.tf32):
+            patches, grid = collect_patches(
+                backbone, images, settings.layers, count, progress, stay=True
+            )
         return cls.choose(backbone, patches, grid, settings, seed=seed)
 
     @classmethod
@@ -139,9 +147,9 @@ class MemoryBank:
             seed: of the projection and the first pick.
         """
         keep = max(1, int(settings.coreset * len(patches)))
-        picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed).numpy()
-        items = patches[torch.from_numpy(picks)].numpy()
-        return cls(backbone, settings.replace(shards=1), items, _origin(picks, grid), seed)
+        picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed)
+        items, places = patches[picks].cpu().numpy(), picks.cpu().numpy()
+        return cls(backbone, settings.replace(shards=1), items, _origin(places, grid), seed)
 
     def score(self, image: Tensor) -> Prediction:
         """Score a batch of (N, 3, H, W) float, ImageNet-normalised images.
@@ -149,10 +157,16 @@ class MemoryBank:
         On a CPU a few images at a time: all the features of a large batch are never held at once.
         """
         size = (int(image.shape[-2]), int(image.shape[-1]))
-        found = [
-            self.score_patches(embed(self.backbone, part, self.settings.layers), size)
-            for part in cache_sized(image.to(self.backbone.device))
-        ]
+
+        def score(part: Tensor) -> Prediction:
+            return self.score_patches(embed(self.backbone, part, self.settings.layers), size)
+
+        with tf32(self.settings.tf32):
+            found = [
+                one
+                for part in cache_sized(image.to(self.backbone.device))
+                for one in self._fitting.run(part, score)
+            ]
         if len(found) == 1:
             return found[0]
         fields = (f.name for f in dataclasses.fields(Prediction))
@@ -164,8 +178,7 @@ class MemoryBank:
         Raises:
             CutSwapError: another D than the bank's.
         """
-        patches = embedded.cpu().numpy()
-        count, h, w, dimensions = patches.shape
+        count, h, w, dimensions = embedded.shape
         if dimensions != self.items.shape[1]:
             raise CutSwapError(
                 "memory bank",
@@ -173,6 +186,10 @@ class MemoryBank:
                 found=f"{dimensions}",
                 fix="fit the bank again with this network and these layers",
             )
+        if is_accelerator(embedded.device) and self.settings.search == "exact":
+            found = self._scorer(embedded.device).score(embedded, size)
+            return Prediction(*(values.cpu().numpy() for values in found))
+        patches = embedded.cpu().numpy()
         flat = np.ascontiguousarray(rearrange(patches, "n h w d -> (n h w) d"))
         distances, neighbours = self._search(flat, self.settings.neighbours)
         of_patch = rearrange(distances.mean(axis=1), "(n h w) -> n h w", n=count, h=h, w=w)
@@ -261,6 +278,11 @@ class MemoryBank:
                 fix="load it without a network, or fit a bank for this one",
             )
         return cls(backbone, settings, items.numpy(), origin.numpy(), int(about["seed"]))
+
+    def _scorer(self, device: torch.device) -> DeviceScorer:
+        if device not in self._scorers:
+            self._scorers[device] = DeviceScorer(self.items, self.settings, device)
+        return self._scorers[device]
 
     def _search(self, patches: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """(P, D) to Euclidean distances of the items found (P, k), rising, and bank indices (P, k).

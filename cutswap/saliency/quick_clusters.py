@@ -80,5 +80,3 @@ def _cuts(values: np.ndarray, centroids: np.ndarray) -> np.ndarray | None:
     boundaries = (centroids[1:] + centroids[:-1]) / 2
     below = np.searchsorted(values, boundaries - _NEAR)
     return below if np.array_equal(below, np.searchsorted(values, boundaries + _NEAR)) else None
-
-

@@ -19,7 +19,6 @@ from cutswap.config import (
 from cutswap.data.loading import CheckedCategory, load_photos
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
-from cutswap.runs.beside import Beside
 from cutswap.runs.folder import RunFolder, environment
 from cutswap.runs.heartbeat import STOPPED, Heart, alone, beating
 from cutswap.runs.seen import EVERY, write_seen
@@ -29,6 +28,7 @@ from cutswap.training.distributed import Team, join_team
 from cutswap.training.finetuner import FineTuner, TrainingStep
 from cutswap.utils.devices import describe_device, is_accelerator
 from cutswap.utils.files import write_json
+from cutswap.utils.writers import Writers
 
 Notify = Callable[[str, int, int], None]
 WINDOW = 20  # updates averaged for the result's accuracy
@@ -61,7 +61,8 @@ def build_samples(
     photos = load_photos(checked.category.train, size, tick("reading images"))
     saliency, watcher = None, None
     if settings.training.augment == "cutswap":
-        watcher = load_backbone(settings.saliency.backbone, settings.saliency.weights, device=device)
+        looking = settings.saliency
+        watcher = load_backbone(looking.backbone, looking.weights, device=device)
         saliency = saliency_of(
             watcher,
             photos,
@@ -70,6 +71,7 @@ def build_samples(
             fusion=settings.saliency.fusion,
             progress=tick("saliency"),
         )
+        watcher.to("cpu")  # its room is the trainer's now
     samples = TrainingSamples(
         photos,
         saliency,
@@ -178,7 +180,7 @@ def _train(
         run.begin(record, about)
         run.rewind_metrics(tuner.step)
     saved, looked = tuner.step, -math.inf
-    with Beside(in_thread=is_accelerator(tuner.device)) as beside:
+    with Writers(int(is_accelerator(tuner.device))) as beside:
         for progress in tuner.run(stop):
             if heart:
                 run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})

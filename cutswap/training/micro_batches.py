@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from cutswap.errors import CutSwapError
+from cutswap.utils.device_errors import is_out_of_memory
 
 
 class MicroBatches:
@@ -89,8 +90,3 @@ class MicroBatches:
             found.append(scores.detach())
         total = torch.stack(losses).double().cumsum(0)[-1]  # one after the other, as ever
         return torch.cat(found), torch.arange(ways).repeat(count), total
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the CPU's allocator, had no room."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

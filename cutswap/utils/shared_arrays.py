@@ -43,8 +43,9 @@ class SharedArray:
         return _attached, (reduction.DupFd(self._file), self._shape, self._kind)
 
     def __del__(self) -> None:
-        if getattr(self, "_file", None) is not None:
-            os.close(self._file)  # the mapping stays as long as an array looks at it
+        file: int | None = getattr(self, "_file", None)  # none where making it failed
+        if file is not None:
+            os.close(file)  # the mapping stays as long as an array looks at it
 
 
 def _attached(handle: Any, shape: tuple[int, ...], kind: str) -> SharedArray:

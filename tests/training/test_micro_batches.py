@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cutswap.errors import CutSwapError
-from cutswap.training.micro_batches import MicroBatches, is_out_of_memory
+from cutswap.training.micro_batches import MicroBatches
+from cutswap.utils.device_errors import is_out_of_memory
 from tests.training.test_finetuner import maps, photos, same, samples_of, tuner_for, untrained  # noqa: F401
 
 
