@@ -66,6 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"cutswap: {place}: {error.strerror or error}; what was there is kept", file=sys.stderr
         )
         return 2
+    except RuntimeError as error:  # a device that is full or gone, wherever it strikes
+        from cutswap.utils.device_errors import device_trouble
+
+        told = device_trouble(error)
+        if options.debug or told is None:
+            raise
+        print(f"cutswap: {told}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("cutswap: stopped; what was finished is kept", file=sys.stderr)
         return 130

@@ -1,4 +1,4 @@
-"""Anchor regions of a run's photos, a bit a pixel, found before training and shared by all who draw.
+"""Anchor regions of a run's photos, a bit a pixel: found before training, shared by all who draw.
 
 A region depends on a photo's saliency and on settings alone, so a run needs each once; a sample
 then unpacks 8 KB in some microseconds, instead of scaling a map up and comparing it, 2 ms.

@@ -26,6 +26,7 @@ from cutswap.saliency.cache import saliency_of
 from cutswap.settings import Settings, setting
 from cutswap.training.distributed import Team, join_team
 from cutswap.training.finetuner import FineTuner, TrainingStep
+from cutswap.utils.device_errors import telling_lost_device
 from cutswap.utils.devices import describe_device, is_accelerator
 from cutswap.utils.files import write_json
 from cutswap.utils.writers import Writers
@@ -180,7 +181,8 @@ def _train(
         run.begin(record, about)
         run.rewind_metrics(tuner.step)
     saved, looked = tuner.step, -math.inf
-    with Writers(int(is_accelerator(tuner.device))) as beside:
+    writers = Writers(int(is_accelerator(tuner.device)))
+    with telling_lost_device(tuner.device), writers as beside:
         for progress in tuner.run(stop):
             if heart:
                 run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})

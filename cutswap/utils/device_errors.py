@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from cutswap.errors import CutSwapError
+from cutswap.errors import CutSwapError, DeviceLostError
 
 T = TypeVar("T")
 
@@ -30,10 +31,6 @@ _LOST = (
 )
 
 
-class DeviceLostError(CutSwapError):
-    """The device went away in the middle of the work; what was saved can be gone on with."""
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or the CPU's allocator, had no room."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
@@ -44,6 +41,42 @@ def is_device_lost(error: BaseException) -> bool:
     text = str(error).lower()
     about_device = "cuda" in text or "nccl" in text
     return isinstance(error, RuntimeError) and about_device and any(w in text for w in _LOST)
+
+
+@contextlib.contextmanager
+def telling_lost_device(device: torch.device) -> Iterator[None]:
+    """Say of a device that went away what to do; other errors pass.
+
+    Raises:
+        DeviceLostError: it stopped answering.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_device_lost(error):
+            raise
+        raise _lost(str(device), error) from error
+
+
+def device_trouble(error: RuntimeError) -> CutSwapError | None:
+    """What to do about a device that is full or gone; None for any other error."""
+    if is_device_lost(error):
+        return _lost("device", error)
+    if not is_out_of_memory(error):
+        return None
+    return CutSwapError(
+        "memory", expected="room on the device", found=str(error).splitlines()[0][:200].rstrip("."),
+        fix="lower --batch-size or --image-size, end what else uses the device (nvidia-smi lists"
+        " it), or pass --device cpu",
+    )  # fmt: skip
+
+
+def _lost(device: str, error: RuntimeError) -> DeviceLostError:
+    return DeviceLostError(
+        device, expected="a device that answers until the end",
+        found=str(error).splitlines()[0][:200].rstrip("."),
+        fix="see nvidia-smi, then give the same command again: it goes on from the checkpoint",
+    )  # fmt: skip
 
 
 class FittingBatches:
@@ -66,7 +99,7 @@ class FittingBatches:
         Raises:
             CutSwapError: not even one row fits.
         """
-        found: list[T] = []
+        found: list[T] = [] if len(rows) else [work(rows)]
         done = 0
         while done < len(rows):
             size = min(self.size or len(rows), len(rows) - done)

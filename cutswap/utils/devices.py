@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,37 @@ def choose_device(name: str = "auto") -> torch.device:
     available = device_names()
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in available:
+        why, fix = why_no_cuda() if wanted.startswith("cuda") else ("", "")
         raise CutSwapError(
             "device",
             expected=f"auto or one of {', '.join(available)}",
-            found=name,
-            fix="pass --device auto",
+            found=f"{name}: {why}" if why else name,
+            fix=fix or "pass --device auto",
         )
     return torch.device(wanted)
+
+
+def why_no_cuda() -> tuple[str, str]:
+    """Why torch sees no CUDA device here, and what to do; two empty texts where it sees one."""
+    otherwise = "or pass --device auto"
+    if torch.version.cuda is None:
+        fix = f"install torch with CUDA from pytorch.org, {otherwise}"
+        return f"torch {torch.__version__} was built without CUDA", fix
+    with warnings.catch_warnings():  # torch warns of the same
+        warnings.simplefilter("ignore")
+        if torch.cuda.device_count():
+            return "", ""
+        try:
+            torch.cuda.init()
+        except (RuntimeError, AssertionError) as error:
+            text = " ".join(str(error).split())
+            if "too old" in text or "insufficient" in text:
+                fix = f"update the driver, install a torch built for an older CUDA, {otherwise}"
+                return f"the NVIDIA driver is older than CUDA {torch.version.cuda} wants", fix
+            return text[:120].rstrip(
+                "."
+            ) or "no device", f"see whether nvidia-smi works, {otherwise}"
+    return "no NVIDIA device is visible", f"see CUDA_VISIBLE_DEVICES and nvidia-smi, {otherwise}"
 
 
 def device_names() -> tuple[str, ...]:
