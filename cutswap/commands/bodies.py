@@ -304,7 +304,13 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     parts = options.parts.split(",") if options.parts else tuple(PARTS)
     sizes = (QUICK if options.quick else FULL).replace(clock=options.clock)
     with Bars(options.quiet) as bars:
-        result, found = run_benchmark(sizes, parts, threads=options.threads, notify=bars)
+        if options.device:
+            from cutswap.benchmark.device import run_device_benchmark
+
+            result, found = run_device_benchmark(options.device, sizes, notify=bars)
+            print(result["machine"]["device"])
+        else:
+            result, found = run_benchmark(sizes, parts, threads=options.threads, notify=bars)
     machine = result["machine"]
     print(
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads,"

@@ -35,7 +35,7 @@ from cutswap.training.kept_memory import kept_memory
 from cutswap.training.late_reading import LAG, Unread
 from cutswap.training.micro_batches import MicroBatches
 from cutswap.training.unit_gain import unit_gain
-from cutswap.utils.devices import autocast, is_accelerator, memory_in_use, tf32
+from cutswap.utils.devices import autocast, is_accelerator, is_half, memory_in_use, tf32
 
 CLASS_NAMES = ("positive", "patch", "scar")
 # Children of a torchvision ResNet before the last stage, shallow to deep; batch norm goes along.
@@ -157,11 +157,13 @@ class FineTuner:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-        self._network = self.team.wrap(self.model, self.device)
+        self._network = self.team.wrap(self.model, self.device).eval()
         if settings.compile:
             self._network = cast(nn.Module, torch.compile(self._network))
         beside = is_accelerator(self.device)
-        self._images = DeviceImages(self.device) if beside else None
+        self._images: Callable[[Tensor], Tensor] | None = None  # default: `to_image`, here
+        if beside:
+            self._images = DeviceImages(self.device)
         # Processes of a team wait for each other at every update anyway.
         self._lag = LAG if beside and self.team.size == 1 else 0
         self.pieces = MicroBatches(self._share[1] - self._share[0], may_halve=self.team.size == 1)
@@ -243,6 +245,43 @@ class FineTuner:
                 found=loss,
                 fix="lower --learning-rate, or use --recipe gentle",
             )
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the network computes in bfloat16 here."""
+        return is_half(self.device, self.settings.precision)
+
+    def time_steps(self, photos: Tensor, warm_up: int, count: int) -> float:
+        """Seconds of one update on a batch that lies on the device, drawing and telling left out.
+
+        Args:
+            photos: (B, ways, H, W, 3) uint8.
+            warm_up: updates made before, untimed.
+            count: updates timed.
+        """
+        there = photos.to(self.device)
+        with kept_memory(), tf32(self.settings.tf32):
+            for _ in range(warm_up):
+                self._update(there)
+            self._wait()
+            began = time.perf_counter()
+            for _ in range(count):
+                self._update(there)
+            self._wait()
+            return (time.perf_counter() - began) / count
+
+    def be_free(self, network: nn.Module, lag: int) -> None:
+        """Train with a network that takes photos as they are drawn, to time the rest.
+
+        Args:
+            network: from (N, H, W, 3) uint8 to (N, ways) scores.
+            lag: updates given before one is read, as beside an accelerator.
+        """
+        self._network, self._lag, self._images = network, lag, lambda photos: photos
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def tuned(self) -> dict[str, Tensor]:
         """Phi's state dict on the CPU, complete with the `fc` it started with."""
@@ -334,6 +373,8 @@ class FineTuner:
             return self._network(image)
 
     def _train_mode(self) -> None:
+        if self._network.training:
+            return  # since an earlier update
         self._network.train()
         for name, part in self.model.get_submodule("phi").named_children():
             early = any(name in depth for depth in DEPTHS)
