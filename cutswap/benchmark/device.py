@@ -79,7 +79,7 @@ def run_device_benchmark(
 
 def _training(photos: np.ndarray, sizes: Sizes, device: torch.device) -> list[Measurement]:
     """Images a second: the step alone in both precisions, and the trainer with its defaults."""
-    count = sizes.device_updates // 6 + _WARM_UP
+    count = max(2, sizes.device_updates // 6) + _WARM_UP
     base = TrainingSettings(
         batch_size=sizes.fed_batch, epochs=1, steps_per_epoch=count, device=str(device)
     )

@@ -65,7 +65,7 @@ def measure_feeding(sizes: Sizes) -> list[Measurement]:
 
 def _drawing(photos: np.ndarray, sizes: Sizes) -> Measurement:
     samples = samples_for(photos, TrainingSettings())
-    samples.count = 2 * sizes.drawn * (sizes.turns + 1)
+    samples.count = sizes.drawn * (sizes.turns + 1)
     samples.find_regions()
     numbers = itertools.count()
 

@@ -51,7 +51,7 @@ def turned_hue(planes: Planes, shift: int) -> Planes:
     saturation, lowest = cv2.split(grey.view(np.uint8).reshape(*grey.shape, 2))
     between = known.share.take(_joined(saturation, hue))
     between *= high
-    between += 0.5
+    between += np.float32(0.5)
     return _arranged(hue, high, between.astype(np.uint8), lowest, known.starts)
 
 
@@ -63,7 +63,8 @@ class _Tables:
         hue: (8 * 256 * 256,) uint8 by [order, highest - lowest, highest - middle].
         grey: (256 * 256,) uint16 by [highest, highest - lowest]: saturation, and times 256 what
             the lowest channel becomes; neither depends on the hue.
-        share: (256 * 256,) float64 by [hue, saturation]: middle over highest channel.
+        share: (256 * 256,) float32 by [hue, saturation]: middle over highest channel. Pillow
+            multiplies in double precision; single gives the same level in all 2^24 cases.
         starts: the hues at which the second to sixth sector of the circle begin.
     """
 
@@ -96,7 +97,7 @@ def _tables() -> _Tables:
 
 
 def _shares(sector: np.ndarray) -> np.ndarray:
-    """(256, 256) float64 by [hue, saturation], in single and double precision as `hsv2rgb` in C."""
+    """(256, 256) float32 by [hue, saturation], in single and double precision as `hsv2rgb` in C."""
     levels = np.arange(256)
     turn = (levels * 6.0 / 255.0 - sector).astype(np.float32)
     turn[_LAST] = 1.0  # the end of the last sector is the beginning of the first
@@ -104,7 +105,7 @@ def _shares(sector: np.ndarray) -> np.ndarray:
     falls = (sector.astype(int) % 2 == 1) | (levels == _LAST)
     falling = 1.0 - (turn[:, None] * grade).astype(np.float64)
     rising = 1.0 - grade.astype(np.float64) * (1.0 - turn[:, None].astype(np.float64))
-    return np.where(falls[:, None], falling, rising)
+    return np.where(falls[:, None], falling, rising).astype(np.float32)
 
 
 def _arranged(
