@@ -162,7 +162,7 @@ class TrainingSettings(Settings):
         choices=("auto", "float32", "bfloat16"),
     )
     tf32: bool = setting(
-        True, "CUDA may compute float32 products from factors of 10 bits, as torch does by default"
+        True, "CUDA may compute float32 convolutions from factors of 10 bits, torch's own default"
     )
     compile: bool = setting(
         False, "torch.compile the network: a minute's start, and needs a C++ compiler"
@@ -235,7 +235,7 @@ class PatchCoreSettings(Settings):
     batch_size: int = setting(16, "images a forward pass", low=1, high=1024)
     tf32: bool = setting(
         False,
-        "CUDA may compute float32 products from factors of 10 bits: faster, and scores move; off,"
+        "CUDA may compute float32 convolutions from factors of 10 bits: faster, scores move; off,"
         " CUDA and the processor agree",
     )
 

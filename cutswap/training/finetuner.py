@@ -32,7 +32,7 @@ from cutswap.networks.backbone import Backbone
 from cutswap.training.distributed import Team
 from cutswap.training.feeding import DeviceImages, Feeding, batches, choose_feeding
 from cutswap.training.kept_memory import kept_memory
-from cutswap.training.late_reading import LAG, Unread
+from cutswap.training.late_reading import LAG, Unread, total_loss
 from cutswap.training.micro_batches import MicroBatches
 from cutswap.training.unit_gain import unit_gain
 from cutswap.utils.devices import autocast, is_accelerator, is_half, memory_in_use, tf32
@@ -212,7 +212,7 @@ class FineTuner:
         self, update: Unread, took: float, asked: bool, usual: float
     ) -> tuple[TrainingStep, bool]:
         """What is said of an update that has been read, and whether any process is to stop."""
-        loss, ways = float(update.loss), self.settings.ways
+        loss, ways = update.mean_loss, self.settings.ways
         self._need_finite(loss, update.step)
         scores, labels = update.scores, update.labels
         right = (scores.argmax(dim=1) == labels).double()
@@ -358,7 +358,7 @@ class FineTuner:
         self.optimizer.zero_grad(set_to_none=True)
         scores, labels, loss = self.pieces.backward(self.model, photos, self._scores)
         if not self._lag:
-            self._need_finite(float(loss), self.step + 1)
+            self._need_finite(total_loss(loss), self.step + 1)
         self.optimizer.step()
         return scores, labels, loss
 

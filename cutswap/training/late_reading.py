@@ -25,7 +25,7 @@ class Unread:
         photos: (B, ways, H, W, 3) uint8, what it saw.
         scores: (B * ways, ways) float32, to be read once `arrived`.
         labels: (B * ways,) int64.
-        loss: () float64, to be read once `arrived`.
+        loss: (pieces,) float32, to be read once `arrived`; their sum is the batch's.
         began: when it began, seconds of `perf_counter`.
         waited: seconds it waited for its photos.
     """
@@ -47,18 +47,29 @@ class Unread:
         """Start the way to the processor, after all that the device was given so far."""
         event = None
         if scores.device.type == "cuda":
+            stream = torch.cuda.current_stream(scores.device)
             scores, loss = _pinned(scores), _pinned(loss)
             event = torch.cuda.Event()
-            event.record()
+            event.record(stream)
         else:
             scores, loss = scores.cpu(), loss.cpu()
         return cls(step, photos, scores, labels, loss, began, waited, event)
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean cross entropy of the batch."""
+        return total_loss(self.loss)
 
     def arrived(self) -> Unread:
         """Wait until scores and loss can be read."""
         if self._event is not None:
             self._event.synchronize()
         return self
+
+
+def total_loss(pieces: Tensor) -> float:
+    """The batch's mean cross entropy from its pieces' shares, added one after the other."""
+    return float(sum(pieces.tolist()))
 
 
 def _pinned(values: Tensor) -> Tensor:

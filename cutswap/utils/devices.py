@@ -80,17 +80,18 @@ def is_accelerator(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Whether CUDA may round the factors of float32 convolutions and products to 10 bits inside.
+    """Whether CUDA may round the factors of float32 convolutions to 10 bits inside.
 
-    In the whole process, for as long as the block lasts. Three to eight times as fast on cards that
-    have it, and off by 1e-3 of an activation, which moves scores; nothing changes elsewhere.
+    In the whole process, for as long as the block lasts. Faster on cards that have it, and off by
+    1e-3 of an activation, which moves scores; nothing changes elsewhere. Other products stay exact,
+    as torch has them: their flag would reach the processor's, too.
     """
-    kept = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+    kept = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = kept
+        torch.backends.cudnn.allow_tf32 = kept
 
 
 def fast_bfloat16(device: torch.device) -> bool:

@@ -72,6 +72,8 @@ def test_a_run_of_an_older_version_goes_on(tmp_path: Path, monkeypatch):
             del record["training"]["tf32"], record["training"]["compile"]
             record["training"]["workers"] = 0
             (out / "settings.json").write_text(json.dumps(record))
+            about = json.loads((out / "environment.json").read_text())
+            assert about["feeding"]["workers"] == 0  # what was chosen is recorded
     assert [step for step, _, _ in losses(out)] == list(range(1, STEPS + 1))
 
 
