@@ -86,11 +86,12 @@ def test_smoothing_is_scipys(size: tuple[int, int], sigma: float):
     np.testing.assert_allclose(smooth_maps(distances, size, sigma).numpy(), expected, atol=2e-6)
 
 
-class TestBank:
-    @pytest.fixture(scope="class")
-    def images(self) -> torch.Tensor:
-        return torch.randn(5, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.randn(5, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
+
+class TestBank:
     def bank(self, images: torch.Tensor, **changes: object) -> MemoryBank:
         settings = PatchCoreSettings(image_size=64, coreset=0.2, projection=8, **changes)
         return MemoryBank.fit(tiny_backbone(), [images[:3]], settings, count=3)
