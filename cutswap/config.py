@@ -253,10 +253,27 @@ class TrainingSettings(Settings):
         "auto: bfloat16 where the device is fast at it",
         choices=("auto", "float32", "bfloat16"),
     )
-    workers: int = setting(
-        0, "processes that draw negatives; 0 draws in the trainer", low=0, high=64
+    tf32: bool = setting(
+        True, "CUDA may compute float32 convolutions from factors of 10 bits, torch's own default"
+    )
+    compile: bool = setting(
+        False, "torch.compile the network: a minute's start, and needs a C++ compiler"
+    )
+    workers: int | None = setting(
+        None,
+        "processes that draw negatives; 0 draws in the trainer; default: chosen by cores and device"
+        " (0 on a processor, the cores but two beside an accelerator), said and recorded",
+        low=0,
+        high=64,
     )
 
+    def deciding(self) -> dict[str, Any]:
+        """`to_dict` for identities, as older ones have it: these change no answer, or are new."""
+        values = {n: v for n, v in self.to_dict().items() if (n, v) not in _NEWER}
+        return {**values, "workers": self.workers or 0}
+
+
+_NEWER = (("tf32", True), ("compile", False))  # settings that older records do not have
 
 # The paper's wording, read literally, trains everything at 0.03 and ruins pretrained features;
 # `gentle` protects them; chosen without test images, see docs/recipes.md. Values as JSON has them.
@@ -414,10 +431,15 @@ class PatchCoreSettings(Settings):
         ),
     )
     batch_size: int = setting(16, "images a forward pass", low=1, high=1024)
+    tf32: bool = setting(
+        False,
+        "CUDA may compute float32 convolutions from factors of 10 bits: faster, scores move; off,"
+        " CUDA and the processor agree",
+    )
 
     def deciding(self) -> dict[str, Any]:
         """`to_dict` for identities, without what older identities lack while it is as it was."""
-        before = {"shards": 1, **PLAIN}
+        before = {"shards": 1, "tf32": False, **PLAIN}
         unused = {"shrinkage"} if self.whiten == "none" else set()
         return {
             name: value

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import itertools
 import math
 import random
 import statistics
@@ -129,13 +128,17 @@ def our_updates(
     backbone: Backbone, photos: np.ndarray, settings: TrainingSettings
 ) -> Iterator[TrainingStep]:
     """The trainer's own loop on the same photos; saliency is made up of the photos themselves."""
-    grey = photos.mean(axis=3, dtype=np.float32) / 255
-    maps = [
-        [np.ascontiguousarray(g[:: 2**d, :: 2**d]) for d in range(1, len(LEVELS) + 1)] for g in grey
-    ]
-    samples = TrainingSamples(
+    samples = samples_for(photos, settings)
+    tuner = FineTuner(backbone, samples, settings, seed=0)
+    samples.find_regions()  # before training: not part of an update
+    return tuner.run()
+
+
+def samples_for(photos: np.ndarray, settings: TrainingSettings) -> TrainingSamples:
+    """What the trainer would see of photos whose saliency is made up."""
+    return TrainingSamples(
         photos,
-        SaliencyMaps(maps, LEVELS, photos.shape[1:3]),
+        made_up_saliency(photos),
         family="cutswap",
         ways=settings.ways,
         negatives=NegativeSettings(),
@@ -144,10 +147,15 @@ def our_updates(
         seed=0,
         count=0,
     )
-    # Clusters of a map are found once a run of thousands of updates: not part of an update.
-    for index, level in itertools.product(range(len(photos)), range(len(LEVELS))):
-        samples.clusters_of(index, level)
-    return FineTuner(backbone, samples, settings, seed=0).run()
+
+
+def made_up_saliency(photos: np.ndarray) -> SaliencyMaps:
+    """Five levels of the photos' own brightness, each half as fine as the one before."""
+    grey = photos.mean(axis=3, dtype=np.float32) / 255
+    maps = [
+        [np.ascontiguousarray(g[:: 2**d, :: 2**d]) for d in range(1, len(LEVELS) + 1)] for g in grey
+    ]
+    return SaliencyMaps(maps, LEVELS, (photos.shape[1], photos.shape[2]))
 
 
 def measure_finetuning(sizes: Sizes) -> list[Measurement]:

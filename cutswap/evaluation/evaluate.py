@@ -104,7 +104,7 @@ def evaluate(
         tick(notify, "scoring")(done, len(test))
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
-    metrics = summarise(scores, labels, heatmaps, masks)
+    metrics = summarise(scores, labels, heatmaps, masks, backbone.device)
     missed = missed_defects([r.defect for r in test], scores, metrics.threshold, masks)
     summary = {
         **metrics.to_dict(),

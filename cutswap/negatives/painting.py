@@ -16,6 +16,7 @@ from PIL import Image
 
 from cutswap.negatives.anchors import Size
 from cutswap.negatives.color_jitter import apply_jitter
+from cutswap.negatives.geometry import turned_places
 from cutswap.negatives.record import POISSON, SMOOTH, Move
 
 _SHRINK = 1.5  # of the fade's sigma: at the very edge 7% of the patch is left
@@ -31,6 +32,9 @@ def paint(positive: np.ndarray, moves: tuple[Move, ...]) -> np.ndarray:
         if move.blend == POISSON:
             place[:] = _bent(_window(canvas, (y - 1, x - 1), (h + 2, w + 2)), patch, alpha > 0)
             continue
+        if move.blend != SMOOTH:  # covered wholly or not at all
+            np.copyto(place, patch, where=alpha[..., None] > 0)
+            continue
         share = alpha[..., None].astype(np.uint32)  # whole numbers: the same on every machine
         place[:] = (share * patch + (255 - share) * place + 127) // 255
     return canvas
@@ -42,12 +46,8 @@ def _prepare(positive: np.ndarray, move: Move) -> tuple[np.ndarray, np.ndarray]:
     The patch is (h, w, 3) uint8, and of a Poisson move wider by one pixel on every side.
     """
     size = move.size or move.source[2:]
-    flat = _fade(size[0], size[1], move.softness) if move.blend == SMOOTH else np.full(
-        size, 255, np.uint8
-    )  # fmt: skip
-    alpha = flat
-    if move.angle != 0:
-        alpha = np.asarray(Image.fromarray(flat).rotate(move.angle, expand=True))
+    fades = move.blend == SMOOTH
+    alpha = _cover(size[0], size[1], move.angle, move.softness if fades else None)
     if move.blend == POISSON:
         return _with_frame(positive, move, (alpha.shape[0], alpha.shape[1])), alpha
     y, x, h, w = move.source
@@ -55,8 +55,24 @@ def _prepare(positive: np.ndarray, move: Move) -> tuple[np.ndarray, np.ndarray]:
     if size != (h, w):
         patch = _resized(patch, (size[0], size[1]))
     if move.angle != 0:
-        patch = np.asarray(Image.fromarray(patch).rotate(move.angle, expand=True))
+        places = turned_places(size[0], size[1], move.angle)
+        patch = patch.reshape(-1, 3)[np.maximum(places, 1) - 1]
     return patch, alpha
+
+
+@lru_cache(maxsize=16)
+def _cover(height: int, width: int, angle: float, softness: float | None) -> np.ndarray:
+    """(h, w) uint8, read only: how much a turned patch covers; both moves of a swap share it."""
+    flat = (
+        np.full((height, width), 255, np.uint8)
+        if softness is None
+        else _fade(height, width, softness)
+    )
+    if angle != 0:
+        places = turned_places(height, width, angle)
+        flat = np.where(places > 0, flat.reshape(-1)[np.maximum(places, 1) - 1], 0)
+    flat.setflags(write=False)
+    return flat
 
 
 @lru_cache(maxsize=256)

@@ -25,7 +25,7 @@ from cutswap.runs.references import TUNED, _part, _run_named, _run_path, _source
 from cutswap.runs.states import FoundEvaluation, FoundRun
 
 # Settings of a run that change where or how fast it computes, but not what.
-_OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every")
+_OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every", "tf32", "compile")
 _NAMED_APART = ("recipe", "weights")
 _OF_SCORING = ("coreset", "layers")
 

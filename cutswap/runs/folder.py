@@ -20,6 +20,7 @@ from typing import Any
 
 from torch import Tensor
 
+from cutswap.config import TrainingSettings
 from cutswap.errors import CutSwapError
 from cutswap.networks.weights import RUN_WEIGHTS
 from cutswap.runs.heartbeat import HEARTBEAT, LOCK
@@ -88,7 +89,7 @@ class RunFolder:
             CutSwapError: the folder holds a run with other settings, or other files.
         """
         if self.settings_file.exists():
-            differing = _differences(read_json(self.settings_file), settings)
+            differing = _differences(_deciding(read_json(self.settings_file)), _deciding(settings))
             if differing:
                 raise CutSwapError(
                     self.path,
@@ -200,6 +201,20 @@ def _is_foreign(path: Path) -> bool:
     """Neither left by a process that was killed early, nor half of what it was just writing."""
     is_half = path.name.startswith(".") and path.name.endswith(".tmp")
     return path.name not in BEFORE and not is_half
+
+
+def _deciding(settings: Any) -> Any:
+    """A record without what changes no answer, and with what older records do not have."""
+    training = settings.get("training") if isinstance(settings, dict) else None
+    if not isinstance(training, dict):
+        return settings
+    try:
+        return {
+            **settings,
+            "training": {**TrainingSettings.from_dict(training).deciding(), "workers": 0},
+        }
+    except (CutSwapError, TypeError):
+        return settings
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:

@@ -101,6 +101,7 @@ def hashes(
         run = ""
     else:
         values = tuning.to_dict()
+        values["training"] = tuning.training.deciding()
         # A path says nothing of what lies there; the hashes do.
         values["training"].pop("weights")
         values["saliency"].pop("weights")

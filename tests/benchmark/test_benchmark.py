@@ -16,6 +16,7 @@ import torch
 
 from cutswap.benchmark import attention, measurement, pictures, sizes, waiting
 from cutswap.benchmark.attention import need_equal_maps
+from cutswap.benchmark.device import run_device_benchmark
 from cutswap.benchmark.growing import exponent
 from cutswap.benchmark.measurement import (
     Measurement,
@@ -331,3 +332,20 @@ def test_the_command_end_to_end(monkeypatch, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "step" in printed.splitlines()[1]
     assert all(name in printed for name in names)
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_a_device_is_measured_from_end_to_end():
+    result, found = run_device_benchmark("cpu", TINY, limit=3600)  # a busy machine takes its time
+    assert [m.name for m in found] == [
+        "step alone, float32", "step alone, bfloat16", "finetune, defaults", "finetune, share",
+        "saliency", "bank", "scoring", "figures", "run",
+    ]  # fmt: skip
+    assert all(m.skipped is None and m.figure > 0 for m in found), table(found)
+    assert "cores" in result["machine"]["device"]
+    json.dumps(result)
+
+
+def test_a_device_that_is_not_there_is_refused_at_once(capsys):
+    assert main(["benchmark", "--device", "cuda:77"]) == 2
+    assert "cuda:77" in capsys.readouterr().err

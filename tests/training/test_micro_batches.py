@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cutswap.errors import CutSwapError
-from cutswap.training.micro_batches import MicroBatches, is_out_of_memory
+from cutswap.training.micro_batches import MicroBatches
+from cutswap.utils.device_errors import is_out_of_memory
 from tests.training.test_finetuner import maps, photos, same, samples_of, tuner_for, untrained  # noqa: F401
 
 
@@ -39,7 +40,7 @@ def gradient(model: nn.Module, room: int, count: int = 8) -> tuple[Tensor, float
     scores, labels, loss = pieces.backward(model, batch(count), Short(model, room))
     assert scores.shape == (count * 3, 3)
     assert labels.tolist() == [0, 1, 2] * count
-    return torch.cat([p.grad.flatten() for p in model.parameters()]), loss, pieces
+    return torch.cat([p.grad.flatten() for p in model.parameters()]), float(loss.sum()), pieces
 
 
 @pytest.mark.parametrize(("count", "room", "size"), [(8, 24, 8), (8, 23, 4), (8, 3, 1), (7, 9, 2)])
