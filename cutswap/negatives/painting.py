@@ -30,7 +30,9 @@ def paint(positive: np.ndarray, moves: tuple[Move, ...]) -> np.ndarray:
         (y, x), (h, w) = move.target, alpha.shape
         place = canvas[y : y + h, x : x + w]
         if move.blend == POISSON:
-            place[:] = _bent(_window(canvas, (y - 1, x - 1), (h + 2, w + 2)), patch, alpha > 0)
+            place[:] = _poisson_blend(
+                _window(canvas, (y - 1, x - 1), (h + 2, w + 2)), patch, alpha > 0
+            )
             continue
         if move.blend != SMOOTH:  # covered wholly or not at all
             np.copyto(place, patch, where=alpha[..., None] > 0)
@@ -137,7 +139,7 @@ def _resized(photo: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(image)
 
 
-def _bent(place: np.ndarray, patch: np.ndarray, covered: np.ndarray) -> np.ndarray:
+def _poisson_blend(place: np.ndarray, patch: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """Solve Poisson's equation in a box whose frame is kept.
 
     With f the result: div grad f = div v inside, where v is the patch's gradient between two
@@ -156,11 +158,13 @@ def _bent(place: np.ndarray, patch: np.ndarray, covered: np.ndarray) -> np.ndarr
 
     height, width = covered.shape
     inside = np.pad(covered, 1)
-    more = patch.astype(np.float64) - place  # its gradient is v minus the place's gradient
-    down = np.diff(more, axis=0) * (inside[1:] | inside[:-1])[..., None]  # (h + 1, w + 2, 3)
-    right = np.diff(more, axis=1) * (inside[:, 1:] | inside[:, :-1])[..., None]
-    divergence = np.diff(down, axis=0)[:, 1:-1] + np.diff(right, axis=1)[1:-1]  # (h, w, 3)
+    difference = patch.astype(np.float64) - place  # its gradient is v minus the place's gradient
+    grad_y = (
+        np.diff(difference, axis=0) * (inside[1:] | inside[:-1])[..., None]
+    )  # (h + 1, w + 2, 3)
+    grad_x = np.diff(difference, axis=1) * (inside[:, 1:] | inside[:, :-1])[..., None]
+    divergence = np.diff(grad_y, axis=0)[:, 1:-1] + np.diff(grad_x, axis=1)[1:-1]  # (h, w, 3)
     rows, columns = (2 * np.cos(np.pi * np.arange(1, n + 1) / (n + 1)) - 2 for n in (height, width))
     waves = dstn(divergence, type=1, axes=(0, 1)) / (rows[:, None] + columns)[..., None]
-    bent = idstn(waves, type=1, axes=(0, 1)) + place[1:-1, 1:-1]
-    return np.rint(bent).clip(0, 255).astype(np.uint8)
+    blended = idstn(waves, type=1, axes=(0, 1)) + place[1:-1, 1:-1]
+    return np.rint(blended).clip(0, 255).astype(np.uint8)

@@ -218,15 +218,16 @@ class FineTuner:
         right = (scores.argmax(dim=1) == labels).double()
         by_class = [[float(right[labels == c].sum()), float((labels == c).sum())]
                     for c in range(ways)]  # fmt: skip
-        # Told together, for one message between the processes is cheaper than four.
-        told = [loss, float(asked), *(v for pair in by_class for v in pair)]
-        sums = self.team.total(torch.tensor(told, dtype=torch.float64))
-        hits, counts = sums[2::2], sums[3::2]
+        # Summed together, for one message between the processes is cheaper than four.
+        own = [loss, float(asked), *(v for pair in by_class for v in pair)]
+        sums = self.team.total(torch.tensor(own, dtype=torch.float64))
+        total_loss, stops = float(sums[0]), float(sums[1])
+        hits, counts = sums[2:].reshape(ways, 2).T
         self.seen = (update.photos, scores.reshape(len(update.photos), ways, -1))
         return TrainingStep(
             step=update.step,
             steps=self.steps,
-            loss=float(sums[0]) / self.team.size,
+            loss=total_loss / self.team.size,
             accuracy=float(hits.sum() / counts.sum()),
             class_accuracy=tuple(float(v) for v in hits / counts),
             learning_rate=self.settings.learning_rate * self._factor(update.step - 1),
@@ -235,7 +236,7 @@ class FineTuner:
             seconds_left=usual * (self.steps - update.step),
             memory=memory_in_use(self.device),
             micro_batch=self.pieces.size,
-        ), bool(sums[1] > 0)  # fmt: skip
+        ), stops > 0  # fmt: skip
 
     def _need_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):

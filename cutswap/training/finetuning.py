@@ -131,7 +131,7 @@ def _train(
     record = run_record(checked, settings, seed)
     if heart:
         run.refuse_other(record)
-    with team.first_goes_first():
+    with team.rank_zero_first():
         # Named by the settings, asked for by the team: each of several processes has its own.
         device = str(team.device(settings.training.device))
         samples, watcher = build_samples(checked, settings, seed, tell, device)
@@ -139,7 +139,7 @@ def _train(
         if say and network is not None:
             say(f"{network.name}: {network.report.sentence()}")
     tuner = FineTuner(base, samples, settings.training, seed, team)
-    with team.first_goes_first():
+    with team.rank_zero_first():
         if run.checkpoint_file.exists():
             tuner.load_state(run.read_checkpoint())
     samples.find_regions(
