@@ -24,6 +24,7 @@ from cutswap.evaluation.unlabelled import UnlabelledSet, read_unlabelled
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal, nearest_normal
+from cutswap.utils.folder_names import RESULT, UNLABELLED
 
 IN_MEMORY = 100_000_000  # bytes of heatmaps copied: a mapped file cut short kills the process
 
@@ -82,7 +83,7 @@ def scored(folder: Path, category: Category) -> ScoredSet:
     Raises:
         CutSwapError: see `read_scored`.
     """
-    return _scored(folder, changed(folder / "result.json"), len(category.test), category)
+    return _scored(folder, changed(folder / RESULT), len(category.test), category)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the evaluation")
@@ -107,7 +108,7 @@ def unlabelled(folder: Path) -> UnlabelledSet:
     Raises:
         CutSwapError: see `read_unlabelled`.
     """
-    return _unlabelled(folder, changed(folder / "unlabelled.json"))
+    return _unlabelled(folder, changed(folder / UNLABELLED))
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -118,7 +119,7 @@ def _unlabelled(folder: Path, modified: int) -> UnlabelledSet:
 
 def image_tally(found: ScoredSet) -> ThresholdCounts:
     """Counts of image verdicts."""
-    return _image_tally(found.folder, changed(found.folder / "result.json"), found)
+    return _image_tally(found.folder, changed(found.folder / RESULT), found)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
@@ -133,7 +134,7 @@ def truth(found: ScoredSet) -> Truth:
     Raises:
         CutSwapError: a mask that cannot be read.
     """
-    return _truth(found.folder, changed(found.folder / "result.json"), found)
+    return _truth(found.folder, changed(found.folder / RESULT), found)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the masks")

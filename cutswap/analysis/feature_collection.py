@@ -40,6 +40,7 @@ from cutswap.training.finetuning import build_samples, tuned_backbone
 from cutswap.training.flags import recorded_data
 from cutswap.utils.devices import choose_device
 from cutswap.utils.files import read_json
+from cutswap.utils.folder_names import ENVIRONMENT
 from cutswap.utils.progress import Notify
 
 Drawn = Iterator[tuple[FeaturePoint, np.ndarray]]
@@ -272,7 +273,7 @@ def _notes(run: RunFolder, checked: CheckedCategory, base: Backbone, count: int)
     if str(data.get("root")) != str(checked.category.root):
         notes.append(f"The run recorded its photos in {data.get('root')}, another folder.")
     try:
-        started = read_json(run.path / "environment.json")["weights"]["phi"]["sha256"]
+        started = read_json(run.path / ENVIRONMENT)["weights"]["phi"]["sha256"]
     except (CutSwapError, LookupError, TypeError):
         notes.append("environment.json does not say which weights the run started from.")
     else:

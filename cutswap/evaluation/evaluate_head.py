@@ -29,6 +29,8 @@ from cutswap.heads.patch_head import PatchHead
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.files import write_text, write_with
+from cutswap.utils.folder_names import BY_SCORE, DETECTOR, HEATMAPS
+from cutswap.utils.folder_names import SCORES as SCORES_FILE
 from cutswap.utils.progress import Notify, tick
 
 
@@ -168,10 +170,10 @@ def write_head_evaluation(
     Raises:
         CutSwapError: the folder cannot be written.
     """
-    evaluation.detector.save(out / "detector.safetensors")
+    evaluation.detector.save(out / DETECTOR)
     for name, one in evaluation.by_score.items():
-        write_text(out / "by_score" / name / "scores.csv", scores_table(one))
-        write_with(out / "by_score" / name / "heatmaps.npy", partial(_save, one.heatmaps))
+        write_text(out / BY_SCORE / name / SCORES_FILE, scores_table(one))
+        write_with(out / BY_SCORE / name / HEATMAPS, partial(_save, one.heatmaps))
     write_evaluation(evaluation.result, out, notify)
 
 

@@ -23,8 +23,8 @@ from cutswap.data.records import GOOD, Category, Record
 from cutswap.errors import CutSwapError
 from cutswap.utils.csv_text import unguarded
 from cutswap.utils.files import is_own_file, read_json
+from cutswap.utils.folder_names import BANK, HEATMAPS, RESULT, SCORES
 
-RESULT, SCORES, HEATMAPS, BANK = "result.json", "scores.csv", "heatmaps.npy", "bank.safetensors"
 COLUMNS = ("image", "defect", "is_defective", "score")
 NEEDED = ("category", "data", "fingerprint", "n_test", "n_train", "patchcore", "seed", "threshold")
 FIX = "evaluate again into a new folder"

@@ -25,9 +25,8 @@ from cutswap.evaluation.evaluate import batches
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.files import read_json, write_json
+from cutswap.utils.folder_names import BANK, UNLABELLED
 from cutswap.utils.progress import Notify, tick
-
-BANK, RESULT = "bank.safetensors", "unlabelled.json"
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def score_unlabelled(
     bank.save(out / BANK)
     seconds = round(time.perf_counter() - began, 2)
     write_json(
-        out / RESULT,
+        out / UNLABELLED,
         {"scores": scores, "low": low, "high": high, "learnt": not category.test,
          "seconds": seconds},
     )  # fmt: skip
@@ -116,7 +115,7 @@ def read_unlabelled(folder: Path) -> UnlabelledSet:
     Raises:
         CutSwapError: missing or damaged.
     """
-    values: Any = read_json(folder / RESULT)
+    values: Any = read_json(folder / UNLABELLED)
     try:
         scores = {str(name): float(score) for name, score in values["scores"].items()}
         span = float(values["low"]), float(values["high"])
@@ -137,5 +136,5 @@ def _scored_photos(category: Category) -> tuple[Record, ...]:
 
 def _damaged(folder: Path, found: object) -> CutSwapError:
     return CutSwapError(
-        folder / RESULT, expected="scores by photo", found=found, fix="delete the folder"
+        folder / UNLABELLED, expected="scores by photo", found=found, fix="delete the folder"
     )

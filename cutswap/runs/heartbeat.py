@@ -19,10 +19,9 @@ from filelock import FileLock, Timeout
 
 from cutswap.errors import CutSwapError, DeviceLostError
 from cutswap.utils.files import read_json, write_json
+from cutswap.utils.folder_names import HEARTBEAT, LOCK
 from cutswap.utils.processes import Process, this_process
 
-HEARTBEAT = "heartbeat.json"
-LOCK = ".lock"
 EVERY = 2.0  # seconds between beats: as often as a page looks
 _LARGEST = 2**31  # of process numbers and of units of work
 SILENT = 60.0  # seconds without a beat after which a living process is said to be silent

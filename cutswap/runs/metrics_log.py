@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from cutswap.errors import CutSwapError
-from cutswap.runs.states import METRICS, need_update
+from cutswap.runs.states import need_update
 from cutswap.utils.files import MAX_LINE, is_own_file, unreadable
+from cutswap.utils.folder_names import METRICS
 
 
 class MetricsTail:

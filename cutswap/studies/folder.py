@@ -21,8 +21,8 @@ from cutswap.data.records import natural_key
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS
 from cutswap.results.paper_tables import PAPER_TABLES
-from cutswap.runs.states import CELLS, STUDY
 from cutswap.utils.files import read_json, write_json
+from cutswap.utils.folder_names import CELLS, STUDY
 
 DONE, FAILED, MISSING = "done", "failed", "missing"
 FINISHED, UNFINISHED, BROKEN = "finished", "unfinished", "broken"

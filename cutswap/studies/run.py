@@ -17,7 +17,6 @@ from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.errors import CutSwapError
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
-from cutswap.runs.states import RUNS, STUDY
 from cutswap.studies.cells import (
     detector_name,
     detector_of,
@@ -41,6 +40,7 @@ from cutswap.sweeps.cell import CellSpec, compute_cell
 from cutswap.sweeps.engines import Engine, settle, tasks_of, words_of
 from cutswap.sweeps.identity import Weights, data_identity, photos_root, weights_of
 from cutswap.sweeps.store import FolderStore
+from cutswap.utils.folder_names import RUNS, STUDY
 from cutswap.utils.progress import Notify
 
 

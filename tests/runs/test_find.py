@@ -11,9 +11,9 @@ import pytest
 
 from cutswap.errors import CutSwapError
 from cutswap.runs import find as module
-from cutswap.runs import states as run_states
 from cutswap.runs.find import find_runs
 from cutswap.runs.states import BROKEN, DONE, UNFINISHED, read_evaluation, read_run, training_curve
+from cutswap.utils.folder_names import RESULT, RUN_FILES
 from tests.helpers.runs import lines, write_evaluation, write_run
 
 
@@ -239,8 +239,8 @@ def test_names_are_those_that_the_trainer_writes(tmp_path: Path):
 
     run = RunFolder(tmp_path)
     files = (run.settings_file, run.metrics_file, run.checkpoint_file, run.backbone_file)
-    assert tuple(f.name for f in files) == run_states.RUN_FILES
-    assert run.result_file.name == run_states.RESULT
+    assert tuple(f.name for f in files) == RUN_FILES
+    assert run.result_file.name == RESULT
 
 
 @pytest.mark.parametrize("name", ["runs.find", "results.table", "results.export", "training.flags"])
