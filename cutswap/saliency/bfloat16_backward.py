@@ -3,7 +3,8 @@
 LayerCAM in bfloat16 throughout is twice as fast, but moves the maps by up to 27% of their peak:
 the rounded activations make max pools and ReLUs decide otherwise, and a gradient then arrives at
 another pixel. With a float32 forward pass all of them decide as they did, and rounding the
-gradients alone moves the maps by less than 1%.
+gradients alone moves the maps of the embedded networks by 0.5% to 1.1% (12 photos of 64 pixels),
+those of a network of eight random channels a layer by up to 3.4%.
 """
 
 from __future__ import annotations
