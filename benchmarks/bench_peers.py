@@ -70,13 +70,16 @@ def peer_inference(backbone: Backbone, count: int, bank_size: int, options: Any)
     times = in_turns(lambda: bank.score(image), theirs, options.turns, clock=options.clock)
     memory = extra_memory(lambda: bank.score(image)), extra_memory(theirs)
     return times_faster(
-        "inference", f"{count} images of 256, bank of {bank_size}", *times, target=2.0,
+        "inference",
+        f"{count} images of 256, bank of {bank_size}",
+        *times,
+        target=2.0,
         images_per_second=count / float(np.median(times[0])),
         peer_images_per_second=count / float(np.median(times[1])),
         largest_score_difference=float(scores),
         largest_map_difference=float(maps / ours.heatmaps.max()),
         memory_mb=[m / 1e6 for m in memory if m is not None],
-    )  # fmt: skip
+    )
 
 
 def peer_coreset(backbone: Backbone, images: int, options: Any) -> Measurement:

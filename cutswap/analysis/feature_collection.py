@@ -96,9 +96,11 @@ def recorded_category(run: RunFolder, notify: Notify | None = None) -> CheckedCa
     """
     root, name, left_out = recorded_data(run.settings(), run.path)
     return check_category(
-        root, name, skip_bad=left_out,
+        root,
+        name,
+        skip_bad=left_out,
         progress=(lambda done, total: notify("checking images", done, total)) if notify else None,
-    )  # fmt: skip
+    )
 
 
 def collect_features(
@@ -177,9 +179,13 @@ def _points(samples: TrainingSamples, category: Category, numbers: range, size: 
         for kind, photo in zip(SYNTHETIC[: len(sample.photos)], sample.photos, strict=True):
             made = None if kind == POSITIVE else sample.negatives[SYNTHETIC.index(kind) - 1].record
             point = FeaturePoint(
-                kind, record.name, record.image,
-                sample=number, jitter=sample.jitter, record=made,
-            )  # fmt: skip
+                kind,
+                record.name,
+                record.image,
+                sample=number,
+                jitter=sample.jitter,
+                record=made,
+            )
             yield point, photo
     for test in category.test:
         yield _real(test), resize_photo(read_photo(test.image), (size, size))

@@ -98,8 +98,13 @@ def _training(photos: np.ndarray, sizes: Sizes, device: torch.device) -> list[Me
         batch = torch.from_numpy(np.stack([tuner.samples[i] for i in range(base.batch_size)]))
         took = tuner.time_steps(batch, _WARM_UP, count - _WARM_UP)
         alone[precision] = images / took
-        found.append(_rate(f"step alone, {precision}", f"the network's step alone, {what},"
-                           f" {precision}", alone[precision]))  # fmt: skip
+        found.append(
+            _rate(
+                f"step alone, {precision}",
+                f"the network's step alone, {what}, {precision}",
+                alone[precision],
+            )
+        )
         del tuner
     samples = samples_for(photos, base)
     tuner = FineTuner(load_backbone("resnet18"), samples, base, 0)
@@ -113,19 +118,29 @@ def _training(photos: np.ndarray, sizes: Sizes, device: torch.device) -> list[Me
     rate = images * seen / (times[-1] - times[_WARM_UP])
     usual = alone["bfloat16" if tuner.is_half else "float32"]
     more = {
-        "waiting": float(np.mean(waits[_WARM_UP:])), "feeding": tuner.feeding.sentence(),
-        "images_per_second": rate, "memory_mb": step.memory / 1e6,
-    }  # fmt: skip
+        "waiting": float(np.mean(waits[_WARM_UP:])),
+        "feeding": tuner.feeding.sentence(),
+        "images_per_second": rate,
+        "memory_mb": step.memory / 1e6,
+    }
     return [
         *found,
-        _rate("finetune, defaults", f"fine-tuning with the defaults, {what};"
-              f" {tuner.feeding.sentence()}", rate),
-        Measurement(
-            "finetune, share", "fine-tuning with the defaults beside the step alone",
-            figure=rate / usual, unit="of the step alone", target=0.8, at_least=True,
-            repetitions=seen, more=more,
+        _rate(
+            "finetune, defaults",
+            f"fine-tuning with the defaults, {what}; {tuner.feeding.sentence()}",
+            rate,
         ),
-    ]  # fmt: skip
+        Measurement(
+            "finetune, share",
+            "fine-tuning with the defaults beside the step alone",
+            figure=rate / usual,
+            unit="of the step alone",
+            target=0.8,
+            at_least=True,
+            repetitions=seen,
+            more=more,
+        ),
+    ]
 
 
 def _rate(name: str, what: str, images_per_second: float) -> Measurement:
@@ -186,11 +201,28 @@ def _run(sizes: Sizes, device: torch.device, ends: float) -> Measurement:
     data = open_dataset(pictures.demo_root())
     with tempfile.TemporaryDirectory() as out:
         command = [
-            sys.executable, "-m", "cutswap", "finetune", "--data", str(data.root), "--category",
-            data.categories[0], "--out", f"{out}/run", "--device", str(device), "--epochs", "1",
-            "--steps-per-epoch", str(updates), "--batch-size", str(sizes.fed_batch),
-            "--image-size", str(sizes.side), "--quiet",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "cutswap",
+            "finetune",
+            "--data",
+            str(data.root),
+            "--category",
+            data.categories[0],
+            "--out",
+            f"{out}/run",
+            "--device",
+            str(device),
+            "--epochs",
+            "1",
+            "--steps-per-epoch",
+            str(updates),
+            "--batch-size",
+            str(sizes.fed_batch),
+            "--image-size",
+            str(sizes.side),
+            "--quiet",
+        ]
         started = time.perf_counter()
         left = ends - started
         try:

@@ -59,8 +59,11 @@ def measure_feeding(sizes: Sizes) -> list[Measurement]:
     """Samples a second and core, regions, megabytes a second, the trainer's own time."""
     photos = demo_photos(min(PHOTOS, sizes.fed_batch), sizes.side)
     return [
-        _drawing(photos, sizes), _regions(photos, sizes), _way(photos, sizes), _own(photos, sizes),
-    ]  # fmt: skip
+        _drawing(photos, sizes),
+        _regions(photos, sizes),
+        _way(photos, sizes),
+        _own(photos, sizes),
+    ]
 
 
 def _drawing(photos: np.ndarray, sizes: Sizes) -> Measurement:
@@ -76,10 +79,15 @@ def _drawing(photos: np.ndarray, sizes: Sizes) -> Measurement:
     draw()
     rates = [sizes.drawn / seconds(draw, "processor") for _ in range(sizes.turns)]
     return Measurement(
-        "feeding, drawing", f"positive, patch and scar of a photo of {sizes.side}: samples drawn",
-        figure=statistics.median(rates), unit="a second and core", target=SAMPLES, at_least=True,
-        repetitions=len(rates), spread=(min(rates), max(rates)),
-    )  # fmt: skip
+        "feeding, drawing",
+        f"positive, patch and scar of a photo of {sizes.side}: samples drawn",
+        figure=statistics.median(rates),
+        unit="a second and core",
+        target=SAMPLES,
+        at_least=True,
+        repetitions=len(rates),
+        spread=(min(rates), max(rates)),
+    )
 
 
 def _regions(photos: np.ndarray, sizes: Sizes) -> Measurement:
@@ -111,17 +119,24 @@ def _way(photos: np.ndarray, sizes: Sizes) -> Measurement:
     size = sum(batch.nbytes for batch in fed)
     rate = size / 1e6 / (time.perf_counter() - began)
     return Measurement(
-        "feeding, way", f"batches of {sizes.fed_batch} x 3 images from another process (wall time)",
-        figure=rate, unit="MB a second", repetitions=sizes.fed_updates,
-    )  # fmt: skip
+        "feeding, way",
+        f"batches of {sizes.fed_batch} x 3 images from another process (wall time)",
+        figure=rate,
+        unit="MB a second",
+        repetitions=sizes.fed_updates,
+    )
 
 
 def _own(photos: np.ndarray, sizes: Sizes) -> Measurement:
     """The trainer as beside a card, with a process that draws and a network that costs nothing."""
     settings = TrainingSettings(
-        batch_size=sizes.fed_batch, epochs=1, steps_per_epoch=sizes.fed_updates + _WARM_UP,
-        device="cpu", precision="float32", workers=1,
-    )  # fmt: skip
+        batch_size=sizes.fed_batch,
+        epochs=1,
+        steps_per_epoch=sizes.fed_updates + _WARM_UP,
+        device="cpu",
+        precision="float32",
+        workers=1,
+    )
     samples = samples_for(photos, settings)
     tuner = FineTuner(load_backbone("resnet18"), samples, settings, seed=0)
     samples.find_regions()
@@ -135,7 +150,12 @@ def _own(photos: np.ndarray, sizes: Sizes) -> Measurement:
         before = now
     what = f"the trainer's own time an update of {sizes.fed_batch} x 3 images of {sizes.side}"
     return Measurement(
-        "feeding, trainer", f"{what}, the network costing nothing", ours=statistics.mean(times),
-        figure=statistics.mean(times), target=OWN_TIME, repetitions=len(times),
-        spread=(min(times), max(times)), more={"threads": torch.get_num_threads()},
-    )  # fmt: skip
+        "feeding, trainer",
+        f"{what}, the network costing nothing",
+        ours=statistics.mean(times),
+        figure=statistics.mean(times),
+        target=OWN_TIME,
+        repetitions=len(times),
+        spread=(min(times), max(times)),
+        more={"threads": torch.get_num_threads()},
+    )

@@ -106,14 +106,21 @@ def plain_updates(
     network: Any = copy.deepcopy(backbone.module).requires_grad_(True)
     network.fc = nn.Identity()
     head = nn.Sequential(
-        nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(),
-        nn.Linear(512, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 3),
-    )  # fmt: skip
+        nn.Linear(512, 512),
+        nn.BatchNorm1d(512),
+        nn.ReLU(),
+        nn.Linear(512, 128),
+        nn.BatchNorm1d(128),
+        nn.ReLU(),
+        nn.Linear(128, 3),
+    )
     model = nn.Sequential(network, head).train()
     optimizer = torch.optim.SGD(
-        model.parameters(), settings.learning_rate, settings.momentum,
+        model.parameters(),
+        settings.learning_rate,
+        settings.momentum,
         weight_decay=settings.weight_decay,
-    )  # fmt: skip
+    )
     data = PlainCutPaste(photos, count * settings.batch_size)
     for parts in DataLoader(data, batch_size=settings.batch_size):
         labels = torch.arange(len(parts)).repeat_interleave(len(parts[0]))
@@ -190,16 +197,25 @@ def measure_finetuning(sizes: Sizes) -> list[Measurement]:
     speed = images / statistics.median(plain)
     return [
         times_faster(
-            "fine-tuning", f"{what}, gentle: layer3 and layer4 trained", default, plain, target=3.0,
-            images_per_second=images / statistics.median(default), plain_images_per_second=speed,
+            "fine-tuning",
+            f"{what}, gentle: layer3 and layer4 trained",
+            default,
+            plain,
+            target=3.0,
+            images_per_second=images / statistics.median(default),
+            plain_images_per_second=speed,
         ),
         times_faster(
-            "fine-tuning, all layers", f"{what}, all layers trained as the plain loop does",
-            everything, plain, target=3.0, images_per_second=images / statistics.median(everything),
+            "fine-tuning, all layers",
+            f"{what}, all layers trained as the plain loop does",
+            everything,
+            plain,
+            target=3.0,
+            images_per_second=images / statistics.median(everything),
             plain_images_per_second=speed,
         ),
         _share(f"{what}: share of it spent waiting for data", waits),
-    ]  # fmt: skip
+    ]
 
 
 def _ours(photos: np.ndarray, settings: TrainingSettings) -> Iterator[TrainingStep]:

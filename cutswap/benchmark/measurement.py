@@ -66,8 +66,20 @@ class Measurement:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        fields = ("name", "what", "ours", "baseline", "ratio", "figure", "unit", "target",
-                  "at_least", "met", "repetitions", "skipped")  # fmt: skip
+        fields = (
+            "name",
+            "what",
+            "ours",
+            "baseline",
+            "ratio",
+            "figure",
+            "unit",
+            "target",
+            "at_least",
+            "met",
+            "repetitions",
+            "skipped",
+        )
         values = {name: _rounded(getattr(self, name)) for name in fields}
         values["spread"] = [_rounded(v) for v in self.spread] if self.spread else None
         return {**values, "more": _rounded(self.more)}
@@ -108,18 +120,26 @@ def seconds(step: Step, clock: str = "wall") -> float:
 
 
 def times_faster(
-    name: str, what: str, ours: Sequence[float], baseline: Sequence[float],
-    target: float | None, **more: Any,
-) -> Measurement:  # fmt: skip
+    name: str,
+    what: str,
+    ours: Sequence[float],
+    baseline: Sequence[float],
+    target: float | None,
+    **more: Any,
+) -> Measurement:
     """Baseline over ours, at least the target; seconds turn by turn."""
     figures = [b / o for o, b in zip(ours, baseline, strict=True)]
     return _compared(name, what, ours, baseline, figures, "times faster", target, True, more)
 
 
 def times_the_cost(
-    name: str, what: str, ours: Sequence[float], baseline: Sequence[float],
-    target: float | None, **more: Any,
-) -> Measurement:  # fmt: skip
+    name: str,
+    what: str,
+    ours: Sequence[float],
+    baseline: Sequence[float],
+    target: float | None,
+    **more: Any,
+) -> Measurement:
     """Ours over baseline, at most the target; seconds turn by turn."""
     figures = [o / b for o, b in zip(ours, baseline, strict=True)]
     return _compared(name, what, ours, baseline, figures, "times the cost", target, False, more)
@@ -130,9 +150,15 @@ def within(
 ) -> Measurement:
     """Median seconds, at most the target."""
     return Measurement(
-        name, what, ours=statistics.median(ours), figure=statistics.median(ours), target=target,
-        repetitions=len(ours), spread=(min(ours), max(ours)), more=more,
-    )  # fmt: skip
+        name,
+        what,
+        ours=statistics.median(ours),
+        figure=statistics.median(ours),
+        target=target,
+        repetitions=len(ours),
+        spread=(min(ours), max(ours)),
+        more=more,
+    )
 
 
 def skipped(name: str, what: str, why: str) -> Measurement:
@@ -141,15 +167,30 @@ def skipped(name: str, what: str, why: str) -> Measurement:
 
 
 def _compared(
-    name: str, what: str, ours: Sequence[float], baseline: Sequence[float],
-    figures: Sequence[float], unit: str, target: float | None, at_least: bool, more: dict[str, Any],
-) -> Measurement:  # fmt: skip
+    name: str,
+    what: str,
+    ours: Sequence[float],
+    baseline: Sequence[float],
+    figures: Sequence[float],
+    unit: str,
+    target: float | None,
+    at_least: bool,
+    more: dict[str, Any],
+) -> Measurement:
     # The median of the turns' ratios: within a turn both sides met the same other work.
     return Measurement(
-        name, what, ours=statistics.median(ours), baseline=statistics.median(baseline),
-        figure=statistics.median(figures), unit=unit, target=target, at_least=at_least,
-        repetitions=len(figures), spread=(min(figures), max(figures)), more=more,
-    )  # fmt: skip
+        name,
+        what,
+        ours=statistics.median(ours),
+        baseline=statistics.median(baseline),
+        figure=statistics.median(figures),
+        unit=unit,
+        target=target,
+        at_least=at_least,
+        repetitions=len(figures),
+        spread=(min(figures), max(figures)),
+        more=more,
+    )
 
 
 def _rounded(value: Any) -> Any:

@@ -98,17 +98,26 @@ def measure_coreset(sizes: Sizes) -> list[Measurement]:
     what = f"greedy k-centre, {count} of {len(patches)} x {patches.shape[1]} in {dimensions} dims"
     found_out = [
         times_faster(
-            "coreset", what, *times, target=20.0, picks=count,
+            "coreset",
+            what,
+            *times,
+            target=20.0,
+            picks=count,
             same_picks=int((found["ours"] == found["plain"]).sum()),
         )
-    ]  # fmt: skip
+    ]
     if extra is not None:
         copy = len(patches) * dimensions * 4
         more = {"extra_mb": extra / 1e6, "one_projected_copy_mb": copy / 1e6}
         found_out.append(
             Measurement(
-                "coreset, memory", f"{what}: memory beside the patches", figure=extra / copy,
-                unit="copies of the projected patches", target=1.0, repetitions=1, more=more,
+                "coreset, memory",
+                f"{what}: memory beside the patches",
+                figure=extra / copy,
+                unit="copies of the projected patches",
+                target=1.0,
+                repetitions=1,
+                more=more,
             )
-        )  # fmt: skip
+        )
     return found_out

@@ -13,8 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `benchmark`."""
     parser.add_argument("--quick", action="store_true", help="smaller sizes, under two minutes")
     parser.add_argument("--parts", metavar="NAME,NAME", help="some of them [all]")
-    parser.add_argument("--device", metavar="NAME",
-                        help="instead: one device from end to end, cuda, cpu, ...")  # fmt: skip
+    parser.add_argument(
+        "--device", metavar="NAME", help="instead: one device from end to end, cuda, cpu, ..."
+    )
     parser.add_argument("--threads", type=count, metavar="N", help="of torch [all cores]")
     parser.add_argument(
         "--clock", default="wall", help="wall or processor, for busy machines [wall]"

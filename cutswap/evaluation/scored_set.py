@@ -165,9 +165,15 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     if missing:
         raise _bad(path, "the result of evaluate", f"no {missing[0]} in it")
     kinds: dict[str, type | tuple[type, ...]] = {
-        "data": dict, "patchcore": dict, "n_test": int, "n_train": int, "seed": int,
-        "category": str, "fingerprint": str, "threshold": (int, float),
-    }  # fmt: skip
+        "data": dict,
+        "patchcore": dict,
+        "n_test": int,
+        "n_train": int,
+        "seed": int,
+        "category": str,
+        "fingerprint": str,
+        "threshold": (int, float),
+    }
     for name, kind in kinds.items():
         if not isinstance(summary[name], kind):
             raise _bad(path, f"a usable {name}", repr(summary[name])[:60])

@@ -86,9 +86,13 @@ def score_unlabelled(
     began = time.perf_counter()
 
     bank = MemoryBank.fit(
-        backbone, batches(category.train, settings), settings,
-        seed=seed, count=len(category.train), progress=tick(notify, "memory bank"),
-    )  # fmt: skip
+        backbone,
+        batches(category.train, settings),
+        settings,
+        seed=seed,
+        count=len(category.train),
+        progress=tick(notify, "memory bank"),
+    )
     photos = _scored_photos(category)
     scores: dict[str, float] = {}
     low, high = math.inf, -math.inf
@@ -104,9 +108,14 @@ def score_unlabelled(
     seconds = round(time.perf_counter() - began, 2)
     write_json(
         out / UNLABELLED,
-        {"scores": scores, "low": low, "high": high, "learnt": not category.test,
-         "seconds": seconds},
-    )  # fmt: skip
+        {
+            "scores": scores,
+            "low": low,
+            "high": high,
+            "learnt": not category.test,
+            "seconds": seconds,
+        },
+    )
 
 
 def read_unlabelled(folder: Path) -> UnlabelledSet:
@@ -120,9 +129,13 @@ def read_unlabelled(folder: Path) -> UnlabelledSet:
         scores = {str(name): float(score) for name, score in values["scores"].items()}
         span = float(values["low"]), float(values["high"])
         found = UnlabelledSet(
-            folder, tuple(scores), np.array(list(scores.values())), span,
-            bool(values["learnt"]), float(values["seconds"]),
-        )  # fmt: skip
+            folder,
+            tuple(scores),
+            np.array(list(scores.values())),
+            span,
+            bool(values["learnt"]),
+            float(values["seconds"]),
+        )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(folder, error) from error
     if not (scores and np.isfinite([*found.scores, *span]).all()):

@@ -91,9 +91,11 @@ def _tables() -> _Tables:
     grey = saturation.astype(np.uint16) + (lowest.astype(np.uint16) << 8)
     sector = np.floor(levels * 6.0 / 255.0)
     return _Tables(
-        hue.reshape(-1), grey, _shares(sector).reshape(-1),
+        hue.reshape(-1),
+        grey,
+        _shares(sector).reshape(-1),
         tuple(int(np.argmax(sector == i)) for i in range(1, 6)),
-    )  # fmt: skip
+    )
 
 
 def _shares(sector: np.ndarray) -> np.ndarray:
@@ -109,9 +111,12 @@ def _shares(sector: np.ndarray) -> np.ndarray:
 
 
 def _arranged(
-    hue: np.ndarray, high: np.ndarray, between: np.ndarray, low: np.ndarray,
+    hue: np.ndarray,
+    high: np.ndarray,
+    between: np.ndarray,
+    low: np.ndarray,
     starts: tuple[int, ...],
-) -> Planes:  # fmt: skip
+) -> Planes:
     """Who is red, green and blue in each sector of the circle; masks, as choosing takes longer."""
     import cv2
 

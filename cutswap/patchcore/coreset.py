@@ -96,9 +96,13 @@ def greedy_k_center(
 
 
 def _on_device(
-    points: Tensor, matrix: Tensor | None, count: int, first: int, largest: float,
+    points: Tensor,
+    matrix: Tensor | None,
+    count: int,
+    first: int,
+    largest: float,
     progress: Callable[[int, int], None] | None,
-) -> Tensor | None:  # fmt: skip
+) -> Tensor | None:
     """The picks by the loop that never asks; None where there is no room for it."""
     try:
         space = ProjectedPoints(points, matrix, largest=largest, quick=False)

@@ -402,10 +402,11 @@ def _whitening_of_images(
         return None
     if iter(images) is images:
         raise CutSwapError(
-            "--whiten with --shards", expected="images that can be read twice",
+            "--whiten with --shards",
+            expected="images that can be read twice",
             found="an iterator, which ends after the first time",
             fix="pass a list, or an object whose __iter__ begins anew",
-        )  # fmt: skip
+        )
     parts = (embed(backbone, image, settings.layers).cpu().flatten(0, 2) for image in images)
     return Whitening.of(measured(parts), settings.whiten, settings.shrinkage)
 
@@ -458,6 +459,8 @@ def _need_sound_whitening(
     )
     if not is_sound:
         raise CutSwapError(
-            path, expected=f"a whitening to {items.shape[1]} dimensions, finite float32",
-            found=f"shapes {shapes[0]} and {shapes[1]}, {mean.dtype} and {matrix.dtype}", fix=fix,
-        )  # fmt: skip
+            path,
+            expected=f"a whitening to {items.shape[1]} dimensions, finite float32",
+            found=f"shapes {shapes[0]} and {shapes[1]}, {mean.dtype} and {matrix.dtype}",
+            fix=fix,
+        )

@@ -141,6 +141,8 @@ def measured(parts: Iterable[Tensor]) -> Moments:
 
 def _no_spread(found: str) -> CutSwapError:
     return CutSwapError(
-        "whitening", expected="training patches that differ, all of them finite", found=found,
+        "whitening",
+        expected="training patches that differ, all of them finite",
+        found=found,
         fix="add good photos, or pass --whiten none",
-    )  # fmt: skip
+    )

@@ -196,9 +196,11 @@ def _need_inside(folder: Path, run: Path) -> None:
     inside = run.relative_to(folder).parts if run.is_relative_to(folder) else ()
     if not inside or any(part.startswith(".") for part in inside):  # `..` too
         raise CutSwapError(
-            run, expected=f"a run folder inside {folder}", found="another place",
+            run,
+            expected=f"a run folder inside {folder}",
+            found="another place",
             fix="choose a run of the list",
-        )  # fmt: skip
+        )
     for depth in range(1, len(inside) + 1):
         step = folder.joinpath(*inside[:depth])
         if step.is_symlink():

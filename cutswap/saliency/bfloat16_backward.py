@@ -60,9 +60,18 @@ class _Convolution(torch.autograd.Function):
         # Of the input only the shape counts here, so a single number stands for all.
         image = torch.empty(1, dtype=_HALF, device=weight.device).expand(ctx.shape)
         gradient = torch.ops.aten.convolution_backward(
-            gradients[0].to(_HALF), image, weight.to(_HALF), None, stride, padding, dilation,
-            False, [0, 0], groups, [True, False, False],
-        )[0]  # fmt: skip
+            gradients[0].to(_HALF),
+            image,
+            weight.to(_HALF),
+            None,
+            stride,
+            padding,
+            dilation,
+            False,
+            [0, 0],
+            groups,
+            [True, False, False],
+        )[0]
         return gradient.float(), None, None, None, None, None, None
 
 

@@ -51,9 +51,13 @@ def image_saliency(path: Path, backbone: Backbone, settings: SaliencySettings) -
     )
     maps = found.upsampled(photo.shape[:2])[0].numpy()
     return ImageSaliency(
-        photo, maps, fuse(maps, settings.fusion), found.layers, int(found.classes[0]),
+        photo,
+        maps,
+        fuse(maps, settings.fusion),
+        found.layers,
+        int(found.classes[0]),
         float(found.scores[0]),
-    )  # fmt: skip
+    )
 
 
 def write_saliency(found: ImageSaliency, out: Path) -> None:

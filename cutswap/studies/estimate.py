@@ -77,10 +77,12 @@ def time_left(study: Study, only: Collection[str] | None = None) -> TimeLeft:
     for cell in left:
         method = cell.method if cell.method in OTHERS else None
         same = [
-            r.seconds for c, r in done
-            if c.category == cell.category and method in (None, c.method)
+            r.seconds
+            for c, r in done
+            if c.category == cell.category
+            and method in (None, c.method)
             and (method is not None or c.method not in OTHERS)
-        ]  # fmt: skip
+        ]
         seconds += statistics.median(same) if same else _scoring(study, cell, training)
     is_measured = bool(done) and (bool(trained) or not missing)
     return TimeLeft(len(left), len(missing), seconds, is_measured)

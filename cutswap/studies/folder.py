@@ -195,10 +195,14 @@ def read_cell(folder: Path, identity: str) -> CellResult:
             return CellResult(MISSING)
         trained, accuracy = values.get("training_seconds"), values.get("accuracy")
         return CellResult(
-            DONE, metrics, "",
-            None if trained is None else float(trained), float(values["seconds"]),
-            None if accuracy is None else float(accuracy), _missed(values.get("missed")),
-        )  # fmt: skip
+            DONE,
+            metrics,
+            "",
+            None if trained is None else float(trained),
+            float(values["seconds"]),
+            None if accuracy is None else float(accuracy),
+            _missed(values.get("missed")),
+        )
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, AttributeError):
         return CellResult(MISSING)
 
@@ -241,10 +245,16 @@ def read_study(folder: Path, name: str | None = None) -> Study:
             raise ValueError("settings or data are none")
         identities = dict.fromkeys(cell.id for cell in cells)
         return Study(
-            folder, name, values["settings"], str(values["root"]), values["data"],
-            dict(values["weights"]), bool(values.get("skip_bad")), cells,
+            folder,
+            name,
+            values["settings"],
+            str(values["root"]),
+            values["data"],
+            dict(values["weights"]),
+            bool(values.get("skip_bad")),
+            cells,
             {i: found for i in identities if (found := read_cell(folder, i)).state != MISSING},
-        )  # fmt: skip
+        )
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = error.found if isinstance(error, CutSwapError) else str(error)
         return Study(folder, name, reason=f"study.json: {reason}")
@@ -252,9 +262,15 @@ def read_study(folder: Path, name: str | None = None) -> Study:
 
 def _cell(line: dict[str, Any]) -> PlannedCell:
     cell = PlannedCell(
-        str(line["table"]), str(line["row"]), str(line["method"]), str(line["category"]),
-        float(line["coreset"]), int(line["seed"]), str(line["id"]), str(line["run"]),
-    )  # fmt: skip
+        str(line["table"]),
+        str(line["row"]),
+        str(line["method"]),
+        str(line["category"]),
+        float(line["coreset"]),
+        int(line["seed"]),
+        str(line["id"]),
+        str(line["run"]),
+    )
     plain = cell.id.isalnum() and "/" not in cell.run and cell.run != ".."
     if cell.table not in PAPER_TABLES or not plain or not math.isfinite(cell.coreset):
         raise ValueError(f"a cell that is none: {json.dumps(line)[:80]}")

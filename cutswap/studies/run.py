@@ -72,10 +72,18 @@ class Prepared:
         else:
             tuning = FineTuningSettings(self.settings.training, self.settings.saliency)
         return CellSpec(
-            identity, place.label, self.study.root, cell.category, tuning,
-            patchcore_of(cell, self.settings), cell.seed, place.run, self.study.skip_bad,
-            detector_name(cell), detector_of(self.settings),
-        )  # fmt: skip
+            identity,
+            place.label,
+            self.study.root,
+            cell.category,
+            tuning,
+            patchcore_of(cell, self.settings),
+            cell.seed,
+            place.run,
+            self.study.skip_bad,
+            detector_name(cell),
+            detector_of(self.settings),
+        )
 
 
 def prepare(
@@ -125,14 +133,26 @@ def prepare(
         variant = cell.variant
         planned.append(
             PlannedCell(
-                cell.table, variant.row, variant.method, cell.category, cell.coreset, cell.seed,
-                identity, run_name(cell, run),
+                cell.table,
+                variant.row,
+                variant.method,
+                cell.category,
+                cell.coreset,
+                cell.seed,
+                identity,
+                run_name(cell, run),
             )
-        )  # fmt: skip
+        )
     study = Study(
-        out, out.name, settings.to_dict(), str(photos_root(data)), known,
-        {"phi": weights.phi, "saliency": weights.saliency}, skip_bad, tuple(planned),
-    )  # fmt: skip
+        out,
+        out.name,
+        settings.to_dict(),
+        str(photos_root(data)),
+        known,
+        {"phi": weights.phi, "saliency": weights.saliency},
+        skip_bad,
+        tuple(planned),
+    )
     asked: dict[str, tuple[Cell, PlannedCell]] = {}
     for cell, place in zip(cells, planned, strict=True):
         asked.setdefault(place.id, (cell, place))
@@ -153,9 +173,11 @@ def _merged(study: Study) -> Study:
         old = read_study(study.path)
         if old.reason:
             raise CutSwapError(
-                study.path / STUDY, expected="a study to go on with", found=old.reason,
+                study.path / STUDY,
+                expected="a study to go on with",
+                found=old.reason,
                 fix="delete study.json: finished cells in cells/ are found again",
-            )  # fmt: skip
+            )
         same = (old.settings, old.weights) == (study.settings, study.weights)
         if same and old.root == study.root:
             cells = {cell.key: cell for cell in (*old.cells, *study.cells)}
@@ -281,18 +303,24 @@ class _Worker:
 
     def _figures(self, cell: Cell, place: PlannedCell) -> dict[str, Any] | None:
         return compute_cell(
-            self._prepared.spec(place.id), self._category(cell.category),
-            self._prepared.study.path / RUNS, notify=self._tick, say=self._tell, stop=self._stop,
-        )  # fmt: skip
+            self._prepared.spec(place.id),
+            self._category(cell.category),
+            self._prepared.study.path / RUNS,
+            notify=self._tick,
+            say=self._tell,
+            stop=self._stop,
+        )
 
     def _category(self, name: str) -> CheckedCategory:
         if name not in self._checked:
             study = self._prepared.study
             try:
                 self._checked[name] = check_category(
-                    Path(study.root), name, skip_bad=study.skip_bad,
+                    Path(study.root),
+                    name,
+                    skip_bad=study.skip_bad,
                     progress=lambda done, total: self._tick(f"checking {name}", done, total),
-                )  # fmt: skip
+                )
             except CutSwapError as error:  # every cell of it would read all photos to say the same
                 self._checked[name] = error
         found = self._checked[name]

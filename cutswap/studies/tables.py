@@ -182,9 +182,17 @@ def _entry(
     values = {c.seed: v for c in cells if (v := _value(study, c, metric)) is not None}
     failed = sum(study.result(c).state == FAILED for c in cells)
     return Entry(
-        number, category, row, coreset, metric, _figure(values), paper, len(cells), failed,
+        number,
+        category,
+        row,
+        coreset,
+        metric,
+        _figure(values),
+        paper,
+        len(cells),
+        failed,
         reservations,
-    )  # fmt: skip
+    )
 
 
 def _average(
@@ -212,9 +220,17 @@ def _average(
     whole = {s: statistics.fmean(v) for s, v in by_seed.items() if len(v) == len(names)}
     paper, about = _printed_average(study, number, names, row, coreset, printed)
     return Entry(
-        number, AVERAGE, row, coreset, metric, _figure(whole), paper, len(wanted), len(failed),
+        number,
+        AVERAGE,
+        row,
+        coreset,
+        metric,
+        _figure(whole),
+        paper,
+        len(wanted),
+        len(failed),
         about,
-    )  # fmt: skip
+    )
 
 
 def _value(study: Study, cell: PlannedCell, metric: str) -> float | None:
@@ -322,9 +338,10 @@ def missed_tables(study: Study) -> tuple[MissedTable, ...]:
         for coreset in coresets(number):
             for category in study.categories:
                 cells = [
-                    c for c in study.cells
+                    c
+                    for c in study.cells
                     if (c.table, c.category, c.coreset) == (number, category, coreset)
-                ]  # fmt: skip
+                ]
                 title = f"Table {number}, {category}, coreset {coreset:g}"
                 if table := _table(study, number, title, cells):
                     found.append(table)

@@ -216,8 +216,9 @@ class FineTuner:
         self._need_finite(loss, update.step)
         scores, labels = update.scores, update.labels
         right = (scores.argmax(dim=1) == labels).double()
-        by_class = [[float(right[labels == c].sum()), float((labels == c).sum())]
-                    for c in range(ways)]  # fmt: skip
+        by_class = [
+            [float(right[labels == c].sum()), float((labels == c).sum())] for c in range(ways)
+        ]
         # Summed together, for one message between the processes is cheaper than four.
         own = [loss, float(asked), *(v for pair in by_class for v in pair)]
         sums = self.team.total(torch.tensor(own, dtype=torch.float64))
@@ -236,7 +237,7 @@ class FineTuner:
             seconds_left=usual * (self.steps - update.step),
             memory=memory_in_use(self.device),
             micro_batch=self.pieces.size,
-        ), stops > 0  # fmt: skip
+        ), stops > 0
 
     def _need_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):

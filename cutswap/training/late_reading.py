@@ -41,9 +41,15 @@ class Unread:
 
     @classmethod
     def sent(
-        cls, step: int, photos: Tensor, scores: Tensor, labels: Tensor, loss: Tensor,
-        began: float, waited: float,
-    ) -> Unread:  # fmt: skip
+        cls,
+        step: int,
+        photos: Tensor,
+        scores: Tensor,
+        labels: Tensor,
+        loss: Tensor,
+        began: float,
+        waited: float,
+    ) -> Unread:
         """Start the way to the processor, after all that the device was given so far."""
         event = None
         if scores.device.type == "cuda":

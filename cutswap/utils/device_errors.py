@@ -65,18 +65,21 @@ def device_trouble(error: RuntimeError) -> CutSwapError | None:
     if not is_out_of_memory(error):
         return None
     return CutSwapError(
-        "memory", expected="room on the device", found=str(error).splitlines()[0][:200].rstrip("."),
+        "memory",
+        expected="room on the device",
+        found=str(error).splitlines()[0][:200].rstrip("."),
         fix="lower --batch-size or --image-size, end what else uses the device (nvidia-smi lists"
         " it), or pass --device cpu",
-    )  # fmt: skip
+    )
 
 
 def _lost(device: str, error: RuntimeError) -> DeviceLostError:
     return DeviceLostError(
-        device, expected="a device that answers until the end",
+        device,
+        expected="a device that answers until the end",
         found=str(error).splitlines()[0][:200].rstrip("."),
         fix="see nvidia-smi, then give the same command again: it goes on from the checkpoint",
-    )  # fmt: skip
+    )
 
 
 class FittingBatches:
@@ -121,9 +124,11 @@ class FittingBatches:
             torch.cuda.empty_cache()
         if size == 1:
             raise CutSwapError(
-                "memory", expected=f"room for one at a time in {self.what}", found=shortage,
+                "memory",
+                expected=f"room for one at a time in {self.what}",
+                found=shortage,
                 fix="free memory on the device, lower --image-size, or pass --device cpu",
-            )  # fmt: skip
+            )
         if self.size is None:
             say = logging.getLogger("cutswap").warning
             say("%s: memory is short, so batches are halved until they fit", self.what)
