@@ -139,12 +139,12 @@ def collect_features(
         drawn, before, after, settings, lambda done: notify and notify("features", done, total)
     )
     return FeatureSet(
-        points,
-        old,
-        new,
-        None if head else scores,
-        thumbnails,
-        {
+        points=points,
+        before=old,
+        after=new,
+        scores=None if head else scores,
+        thumbnails=thumbnails,
+        about={
             "run": str(run.path),
             "category": checked.category.name,
             "root": str(checked.category.root),
@@ -194,7 +194,9 @@ def _points(samples: TrainingSamples, category: Category, numbers: range, size: 
 def _real(record: Record) -> FeaturePoint:
     if record.is_good:
         return FeaturePoint(GOOD_TEST, record.name, record.image)
-    return FeaturePoint(DEFECT, record.name, record.image, record.defect, record.mask)
+    return FeaturePoint(
+        kind=DEFECT, name=record.name, file=record.image, defect=record.defect, mask=record.mask
+    )
 
 
 def _look(

@@ -205,12 +205,12 @@ def read_features(folder: Path) -> FeatureSet:
         points = tuple(FeaturePoint.from_dict(p) for p in written["points"])
         arrays = read_arrays(io.BytesIO(data))
         found = FeatureSet(
-            points,
-            arrays["before"],
-            arrays["after"],
-            arrays.get("scores"),
-            arrays["thumbnails"],
-            dict(written["about"]),
+            points=points,
+            before=arrays["before"],
+            after=arrays["after"],
+            scores=arrays.get("scores"),
+            thumbnails=arrays["thumbnails"],
+            about=dict(written["about"]),
         )
         _need_whole(found)
     except (

@@ -123,7 +123,15 @@ def evaluate(
         "fingerprint": backbone.fingerprint,
         "patchcore": settings.to_dict(),
     }
-    return Evaluation(test, scores, heatmaps, masks, metrics, bank, summary)
+    return Evaluation(
+        records=test,
+        scores=scores,
+        heatmaps=heatmaps,
+        masks=masks,
+        metrics=metrics,
+        bank=bank,
+        summary=summary,
+    )
 
 
 def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = None) -> None:

@@ -144,13 +144,13 @@ def evaluate_head(
     defects = [r.defect for r in test]
     by_score = {
         n: Evaluation(
-            test,
-            scores[n],
-            heatmaps[n],
-            masks,
-            metrics[n],
-            bank,
-            {
+            records=test,
+            scores=scores[n],
+            heatmaps=heatmaps[n],
+            masks=masks,
+            metrics=metrics[n],
+            bank=bank,
+            summary={
                 **metrics[n].to_dict(),
                 "missed": missed_defects(defects, scores[n], metrics[n].threshold, masks).to_dict(),
                 "score": n,

@@ -119,7 +119,17 @@ def read_scored(folder: Path, category: Category | None = None) -> ScoredSet:
         lost = error
     labels = np.array([defect != GOOD for defect in defects])
     return ScoredSet(
-        folder, names, defects, labels, scores, heatmaps, span, summary, settings, records, lost
+        folder=folder,
+        names=names,
+        defects=defects,
+        labels=labels,
+        scores=scores,
+        heatmaps=heatmaps,
+        range=span,
+        summary=summary,
+        settings=settings,
+        records=records,
+        lost=lost,
     )
 
 

@@ -129,12 +129,12 @@ def read_unlabelled(folder: Path) -> UnlabelledSet:
         scores = {str(name): float(score) for name, score in values["scores"].items()}
         span = float(values["low"]), float(values["high"])
         found = UnlabelledSet(
-            folder,
-            tuple(scores),
-            np.array(list(scores.values())),
-            span,
-            bool(values["learnt"]),
-            float(values["seconds"]),
+            folder=folder,
+            names=tuple(scores),
+            scores=np.array(list(scores.values())),
+            range=span,
+            learnt=bool(values["learnt"]),
+            seconds=float(values["seconds"]),
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(folder, error) from error

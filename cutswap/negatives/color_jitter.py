@@ -68,7 +68,9 @@ def draw_jitter(amount: float, rng: np.random.Generator) -> Jitter | None:
     brightness, contrast, saturation = (float(f) for f in rng.uniform(1 - amount, 1 + amount, 3))
     hue = float(rng.uniform(-amount, amount))
     order = tuple(STEPS[i] for i in rng.permutation(len(STEPS)))
-    return Jitter(brightness, contrast, saturation, hue, order)
+    return Jitter(
+        brightness=brightness, contrast=contrast, saturation=saturation, hue=hue, order=order
+    )
 
 
 def apply_jitter(photo: np.ndarray, jitter: Jitter | None) -> np.ndarray:

@@ -265,7 +265,18 @@ def _draw_paste(
         )
         colours = draw_jitter(jitter, rng)
         kept = None if scaled == size else scaled
-        return source, target, Move((*source, *size), target, angle, colours, POISSON, size=kept)
+        return (
+            source,
+            target,
+            Move(
+                source=(*source, *size),
+                target=target,
+                angle=angle,
+                jitter=colours,
+                blend=POISSON,
+                size=kept,
+            ),
+        )
     smooth = settings.method.startswith("smoothblend")
     softness = float(rng.uniform(*settings.softness)) if smooth else 0.0
     source = draw_corner(image_size, size, rng)

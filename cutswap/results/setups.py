@@ -75,13 +75,13 @@ def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
     network, key = _network(summary, runs)
     values = {k: v for k, v in scoring.to_dict().items() if k != "batch_size"}
     return Setup(
-        network,
-        json.dumps([key, values], sort_keys=True),
-        scoring.coreset,
-        scoring.layers,
-        scoring.image_size,
-        _changes(values, PatchCoreSettings().to_dict(), _OF_SCORING),
-        _run_path(_source(summary)) is not None,
+        network=network,
+        key=json.dumps([key, values], sort_keys=True),
+        coreset=scoring.coreset,
+        layers=scoring.layers,
+        image_size=scoring.image_size,
+        rest=_changes(values, PatchCoreSettings().to_dict(), _OF_SCORING),
+        is_tuned=_run_path(_source(summary)) is not None,
     )
 
 

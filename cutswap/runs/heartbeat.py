@@ -130,7 +130,7 @@ def read_beat(folder: Path) -> Beat | None:
             return None
         if not 0 < by.pid < _LARGEST or not 0 <= min(done, total) <= max(done, total) < _LARGEST:
             return None
-        return Beat(by, at, how, str(v["doing"])[:500], done, total)
+        return Beat(by=by, at=at, how=how, doing=str(v["doing"])[:500], done=done, total=total)
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, OverflowError):
         return None
 

@@ -124,8 +124,24 @@ def read_run(path: Path, name: str | None = None) -> FoundRun:
             )
         step, steps = _progress(path / METRICS)
     except CutSwapError as error:
-        return FoundRun(path, name, BROKEN, _reason(error), settings, changed=changed)
-    found = FoundRun(path, name, UNFINISHED, RESUME, settings, step, steps, changed=changed)
+        return FoundRun(
+            path=path,
+            name=name,
+            state=BROKEN,
+            reason=_reason(error),
+            settings=settings,
+            changed=changed,
+        )
+    found = FoundRun(
+        path=path,
+        name=name,
+        state=UNFINISHED,
+        reason=RESUME,
+        settings=settings,
+        step=step,
+        steps=steps,
+        changed=changed,
+    )
     if not is_own_file(path / RESULT):
         return found
     try:
@@ -147,7 +163,14 @@ def read_evaluation(path: Path, name: str | None = None) -> FoundEvaluation:
     name, changed = name or path.name, _changed(path)
 
     def broken(reason: str, summary: dict[str, Any] | None = None) -> FoundEvaluation:
-        return FoundEvaluation(path, name, BROKEN, reason, summary or {}, changed)
+        return FoundEvaluation(
+            path=path,
+            name=name,
+            state=BROKEN,
+            reason=reason,
+            summary=summary or {},
+            changed=changed,
+        )
 
     if not is_own_file(path / RESULT):
         return broken("result.json is missing: still at work, or stopped half-way; evaluate again")
@@ -160,7 +183,9 @@ def read_evaluation(path: Path, name: str | None = None) -> FoundEvaluation:
     missing = [file for file in (SCORES,) if not is_own_file(path / file)]
     if missing:
         return broken(f"{', '.join(missing)} is gone; evaluate again", summary)
-    return FoundEvaluation(path, name, DONE, "", summary, changed)
+    return FoundEvaluation(
+        path=path, name=name, state=DONE, reason="", summary=summary, changed=changed
+    )
 
 
 def training_curve(path: Path) -> list[dict[str, Any]]:

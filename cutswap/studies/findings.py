@@ -57,12 +57,12 @@ def average_checks() -> tuple[AverageCheck, ...]:
         ]
         checks.append(
             AverageCheck(
-                average.table,
-                average.method,
-                average.metric,
-                average.value,
-                recomputed_average(rows),
-                average in wrong,
+                table=average.table,
+                method=average.method,
+                metric=average.metric,
+                printed=average.value,
+                recomputed=recomputed_average(rows),
+                is_mismatch=average in wrong,
             )
         )
     return tuple(checks)

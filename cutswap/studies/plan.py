@@ -146,7 +146,7 @@ def plan(
         )
     order = [t for t in PAPER_TABLES if t in set(tables)]
     return tuple(
-        Cell(table, variant, category, coreset, seed)
+        Cell(table=table, variant=variant, category=category, coreset=coreset, seed=seed)
         for seed in range(seeds)
         for table in order
         for category in categories

@@ -72,17 +72,17 @@ class Prepared:
         else:
             tuning = FineTuningSettings(self.settings.training, self.settings.saliency)
         return CellSpec(
-            identity,
-            place.label,
-            self.study.root,
-            cell.category,
-            tuning,
-            patchcore_of(cell, self.settings),
-            cell.seed,
-            place.run,
-            self.study.skip_bad,
-            detector_name(cell),
-            detector_of(self.settings),
+            id=identity,
+            label=place.label,
+            root=self.study.root,
+            category=cell.category,
+            tuning=tuning,
+            patchcore=patchcore_of(cell, self.settings),
+            seed=cell.seed,
+            run=place.run,
+            skip_bad=self.study.skip_bad,
+            detector=detector_name(cell),
+            detector_settings=detector_of(self.settings),
         )
 
 
@@ -133,25 +133,25 @@ def prepare(
         variant = cell.variant
         planned.append(
             PlannedCell(
-                cell.table,
-                variant.row,
-                variant.method,
-                cell.category,
-                cell.coreset,
-                cell.seed,
-                identity,
-                run_name(cell, run),
+                table=cell.table,
+                row=variant.row,
+                method=variant.method,
+                category=cell.category,
+                coreset=cell.coreset,
+                seed=cell.seed,
+                id=identity,
+                run=run_name(cell, run),
             )
         )
     study = Study(
-        out,
-        out.name,
-        settings.to_dict(),
-        str(photos_root(data)),
-        known,
-        {"phi": weights.phi, "saliency": weights.saliency},
-        skip_bad,
-        tuple(planned),
+        path=out,
+        name=out.name,
+        settings=settings.to_dict(),
+        root=str(photos_root(data)),
+        data=known,
+        weights={"phi": weights.phi, "saliency": weights.saliency},
+        skip_bad=skip_bad,
+        cells=tuple(planned),
     )
     asked: dict[str, tuple[Cell, PlannedCell]] = {}
     for cell, place in zip(cells, planned, strict=True):

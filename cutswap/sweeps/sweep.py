@@ -115,15 +115,15 @@ def plan_sweep(
                 specs.setdefault(
                     identity,
                     CellSpec(
-                        identity,
-                        label,
-                        str(photos_root(data)),
-                        name,
-                        tuned,
-                        scored,
-                        seed,
-                        folder,
-                        skip_bad,
+                        id=identity,
+                        label=label,
+                        root=str(photos_root(data)),
+                        category=name,
+                        tuning=tuned,
+                        patchcore=scored,
+                        seed=seed,
+                        run=folder,
+                        skip_bad=skip_bad,
                     ),
                 )
                 rows.append((point.label, name, seed, identity))
