@@ -27,8 +27,12 @@ from anomalib.models.components.sampling import KCenterGreedy  # noqa: E402
 from anomalib.models.image.patchcore.torch_model import PatchcoreModel  # noqa: E402
 
 from cutswap.benchmark.machine import describe_machine  # noqa: E402
-from cutswap.benchmark.measurement import Measurement, in_turns, times_faster  # noqa: E402
-from cutswap.benchmark.memory import extra_memory  # noqa: E402
+from cutswap.benchmark.measurement import (  # noqa: E402
+    Measurement,
+    extra_memory,  # noqa: E402
+    in_turns,
+    times_faster,
+)
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos  # noqa: E402
 from cutswap.benchmark.table import table  # noqa: E402
 from cutswap.config import PLAIN, PatchCoreSettings  # noqa: E402

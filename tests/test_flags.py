@@ -109,6 +109,8 @@ def test_no_setting_of_an_evaluation_is_without_a_flag(field: str):
         value = next(c for c in one.metadata["choices"] or ("x",) if c != value)
     elif isinstance(value, tuple):
         value = value[:1]
+    elif isinstance(value, bool):
+        value = not value
     else:
         value = value + 1 if isinstance(value, int) else value / 2
     changed = {field: value}

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from cutswap.benchmark.measurement import CLOCKS, Measurement, seconds, times_faster
-from cutswap.benchmark.memory import extra_memory
+from cutswap.benchmark.measurement import CLOCKS, Measurement, extra_memory, seconds, times_faster
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos, more_patches
 from cutswap.benchmark.sizes import Sizes
 from cutswap.evaluation.metrics import auroc

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cutswap.benchmark.measurement import Measurement, in_turns, times_faster
-from cutswap.benchmark.memory import extra_memory
+from cutswap.benchmark.measurement import Measurement, extra_memory, in_turns, times_faster
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos
 from cutswap.benchmark.sizes import Sizes
 from cutswap.config import PatchCoreSettings

@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from cutswap.benchmark.measurement import Measurement, in_turns, times_faster
-from cutswap.benchmark.memory import extra_memory
+from cutswap.benchmark.measurement import Measurement, extra_memory, in_turns, times_faster
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos
 from cutswap.benchmark.sizes import Sizes
 from cutswap.config import PLAIN, PatchCoreSettings

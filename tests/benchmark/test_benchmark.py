@@ -20,13 +20,13 @@ from cutswap.benchmark.device import run_device_benchmark
 from cutswap.benchmark.growing import exponent
 from cutswap.benchmark.measurement import (
     Measurement,
+    extra_memory,
     in_turns,
     skipped,
     times_faster,
     times_the_cost,
     within,
 )
-from cutswap.benchmark.memory import extra_memory
 from cutswap.benchmark.own_process import OwnProcess
 from cutswap.benchmark.picking import need_equal_picks, plain_picks, projected
 from cutswap.benchmark.scoring import need_equal_scores, plain_scores

@@ -13,7 +13,7 @@ from cutswap.commands.parser import build_parser, main
 from cutswap.data.loading import check_category
 from cutswap.errors import DeviceLostError
 from cutswap.runs.states import read_run
-from cutswap.runs.status import INTERRUPTED, RESUMABLE, standing
+from cutswap.runs.status import INTERRUPTED, RESUMABLE, status_of
 from cutswap.training.finetuner import FineTuner
 from cutswap.training.finetuning import finetune
 from cutswap.utils import devices
@@ -45,7 +45,7 @@ def test_a_lost_card_interrupts_and_the_run_goes_on(tmp_path: Path, monkeypatch)
     with pytest.raises(DeviceLostError) as told:
         run("broken")
     assert "\n" not in str(told.value)
-    stands = standing(read_run(tmp_path / "broken"), None)
+    stands = status_of(read_run(tmp_path / "broken"), None)
     assert stands.word == INTERRUPTED
     assert stands.word in RESUMABLE
     assert "uncorrectable ECC error" in stands.why

@@ -15,7 +15,7 @@ COUNT = """
 import ctypes, json, resource
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: huge pages would hide the faults
 import torch
-from cutswap.benchmark.memory import _resident
+from cutswap.benchmark.measurement import _resident
 from cutswap.training.kept_memory import kept_memory
 
 def faults_of_ten_updates():
