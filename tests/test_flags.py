@@ -94,10 +94,15 @@ def test_flags_give_the_settings_they_were_made_of(cls: type[Settings], data):
 
 
 def test_every_settings_class_is_tried():
-    assert {"PatchCoreSettings", "TrainingSettings", "NegativeSettings", "DetectorSettings",
-            "FeatureSettings", "QualitySettings", "DistillSettings"} <= {
-        c.__name__ for c in CLASSES
-    }  # fmt: skip
+    assert {
+        "PatchCoreSettings",
+        "TrainingSettings",
+        "NegativeSettings",
+        "DetectorSettings",
+        "FeatureSettings",
+        "QualitySettings",
+        "DistillSettings",
+    } <= {c.__name__ for c in CLASSES}
 
 
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(PatchCoreSettings)])

@@ -77,8 +77,10 @@ class TestArithmetic:
     def test_skipped_has_no_verdict(self):
         values = skipped("a", "b", "no such thing here").to_dict()
         assert (values["met"], values["ratio"], values["skipped"]) == (
-            None, None, "no such thing here",
-        )  # fmt: skip
+            None,
+            None,
+            "no such thing here",
+        )
 
     @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
     def test_exponent(self, power):
@@ -339,9 +341,16 @@ def test_the_command_end_to_end(monkeypatch, tmp_path, capsys):
 def test_a_device_is_measured_from_end_to_end():
     result, found = run_device_benchmark("cpu", TINY, limit=3600)  # a busy machine takes its time
     assert [m.name for m in found] == [
-        "step alone, float32", "step alone, bfloat16", "finetune, defaults", "finetune, share",
-        "saliency", "bank", "scoring", "figures", "run",
-    ]  # fmt: skip
+        "step alone, float32",
+        "step alone, bfloat16",
+        "finetune, defaults",
+        "finetune, share",
+        "saliency",
+        "bank",
+        "scoring",
+        "figures",
+        "run",
+    ]
     assert all(m.skipped is None and m.figure > 0 for m in found), table(found)
     assert "cores" in result["machine"]["device"]
     json.dumps(result)

@@ -28,9 +28,19 @@ from tests.helpers.small_photos import disc
 from tests.helpers.tiny_networks import tiny_backbone
 
 SHORT = DistillSettings(
-    forced_steps=40, own_steps=20, class_steps=20, crop=32, class_crop=32, teacher_crop=32,
-    views=2, forced_batch=8, batch_size=8, checkpoint_every=10, device="cpu", forced_rate=1e-2,
-)  # fmt: skip
+    forced_steps=40,
+    own_steps=20,
+    class_steps=20,
+    crop=32,
+    class_crop=32,
+    teacher_crop=32,
+    views=2,
+    forced_batch=8,
+    batch_size=8,
+    checkpoint_every=10,
+    device="cpu",
+    forced_rate=1e-2,
+)
 
 
 @pytest.fixture
@@ -187,8 +197,12 @@ class TestSlimVGG:
         slim = slim_vgg16((4, 8, 8, 16, 16)).features
         assert [type(m) for m in slim] == [type(m) for m in full]
         assert [i for i, m in enumerate(slim) if isinstance(m, torch.nn.MaxPool2d)] == [
-            4, 9, 16, 23, 30,
-        ]  # fmt: skip
+            4,
+            9,
+            16,
+            23,
+            30,
+        ]
 
     def test_folding_batch_norm_changes_nothing(self):
         with torch.random.fork_rng(devices=[]):
@@ -207,10 +221,36 @@ class TestCommand:
         teacher = tmp_path / "teacher.pth"
         torch.save(load_backbone("squeezenet1_0", "random", seed=2).module.state_dict(), teacher)
         out = tmp_path / "own/vgg16.safetensors"
-        flags = ["--class-steps", "2", "--views", "1", "--class-crop", "32", "--teacher-crop", "64",
-                 "--batch-size", "2"]  # fmt: skip
-        assert main(["distill", "--photos", str(folder), "--student", "vgg16", "--class-teacher",
-                     str(teacher), "--out", str(out), "--quiet", *flags]) == 0  # fmt: skip
+        flags = [
+            "--class-steps",
+            "2",
+            "--views",
+            "1",
+            "--class-crop",
+            "32",
+            "--teacher-crop",
+            "64",
+            "--batch-size",
+            "2",
+        ]
+        assert (
+            main(
+                [
+                    "distill",
+                    "--photos",
+                    str(folder),
+                    "--student",
+                    "vgg16",
+                    "--class-teacher",
+                    str(teacher),
+                    "--out",
+                    str(out),
+                    "--quiet",
+                    *flags,
+                ]
+            )
+            == 0
+        )
         card = json.loads(out.with_suffix(".json").read_text())
         assert card["sha256"] == sha256_of(out)
         assert card["photos"]["count"] == 5
@@ -331,9 +371,15 @@ class TestFigures:
     def test_the_loss_pushes_layercam_s_maps_onto_the_figures(self, tmp_path, monkeypatch, seed):
         """Its gradient, not what a short training makes of it: that hangs on the processor."""
         made = hinted(
-            with_objects(tmp_path / "discs"), tmp_path / "c.safetensors", seed, class_steps=0,
-            large_steps=0, figure_steps=1, saliency_weight=7.0, figure_batch=8,
-        )  # fmt: skip
+            with_objects(tmp_path / "discs"),
+            tmp_path / "c.safetensors",
+            seed,
+            class_steps=0,
+            large_steps=0,
+            figure_steps=1,
+            saliency_weight=7.0,
+            figure_batch=8,
+        )
         made._prepare_figures()
         made._trained("figures")
         seen: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -392,7 +438,8 @@ class TestFigures:
     def test_photos_without_an_object_are_refused(self, folder, tmp_path):
         for file in folder.rglob("*.jpg"):
             Image.new("RGB", (64, 48), "gray").save(file)
-        made = hinted(folder, tmp_path / "c.safetensors", class_steps=0, large_steps=0,
-                      figure_steps=1)  # fmt: skip
+        made = hinted(
+            folder, tmp_path / "c.safetensors", class_steps=0, large_steps=0, figure_steps=1
+        )
         with pytest.raises(CutSwapError, match="an object that stands out"):
             next(iter(made.run()))

@@ -77,8 +77,9 @@ HAND_CASES = [
 
 
 class TestPicks:
-    @pytest.mark.parametrize(("points", "first", "order"), [c[1:] for c in HAND_CASES],
-                             ids=[c[0] for c in HAND_CASES])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("points", "first", "order"), [c[1:] for c in HAND_CASES], ids=[c[0] for c in HAND_CASES]
+    )
     def test_by_hand(self, points, first, order):
         points = np.array(points, dtype=np.float32)
         assert greedy(points, len(points), seed_of(first, len(points))) == order
@@ -225,8 +226,9 @@ class TestProjection:
         points[::2] *= 10.0 ** rng.uniform(-9, 0, (20_000, 1))
         matrix = torch.randn(64, dimensions, generator=torch.Generator().manual_seed(0))
         projected = space(points.astype(np.float32), matrix)
-        near, true = (projected.rows(torch.arange(40_000), k).double()
-                      for k in (torch.float32, torch.float64))  # fmt: skip
+        near, true = (
+            projected.rows(torch.arange(40_000), k).double() for k in (torch.float32, torch.float64)
+        )
         assert bool(near.isfinite().all())
         assert bool(((near - true).norm(dim=1) <= projected.off).all())
 

@@ -99,12 +99,15 @@ def test_wherever_it_strikes_it_is_one_line(error, words, monkeypatch, capsys, t
     ("version", "error", "words"),
     [
         (None, "", ("was built without CUDA", "pytorch.org")),
-        ("13.0", "The NVIDIA driver on your system is too old (found version 11040).",
-         ("driver is older than CUDA 13.0", "update the driver")),
+        (
+            "13.0",
+            "The NVIDIA driver on your system is too old (found version 11040).",
+            ("driver is older than CUDA 13.0", "update the driver"),
+        ),
         ("13.0", "No CUDA GPUs are available", ("No CUDA GPUs", "nvidia-smi")),
         ("13.0", "", ("no NVIDIA device is visible", "CUDA_VISIBLE_DEVICES")),
     ],
-)  # fmt: skip
+)
 def test_cuda_without_a_card_says_why(version, error, words, monkeypatch, capsys, tmp_path):
     def init() -> None:
         if error:

@@ -46,8 +46,11 @@ def test_differences_by_hand_in_the_order_of_the_settings():
         ("weak.jitter", ("0.1", "0.1", "0.2")),
     ]
     assert [d.label for d in found[1:5]] == [
-        "steps per epoch", "learning rate", "freeze batch norm", "clusters: k",
-    ]  # fmt: skip
+        "steps per epoch",
+        "learning rate",
+        "freeze batch norm",
+        "clusters: k",
+    ]
     assert found[2].values == (0.03, 0.1, 0.03)
 
 
@@ -56,8 +59,9 @@ def test_category_data_set_and_photos_count_as_settings():
     elsewhere = record("bolt")
     elsewhere["data"] |= {"root": "/mnt/bolt", "n_train": 9}
     assert named(record("bolt"), elsewhere) == {
-        "data set": ("/data", "/mnt"), "training photos": ("3", "9"),
-    }  # fmt: skip
+        "data set": ("/data", "/mnt"),
+        "training photos": ("3", "9"),
+    }
 
 
 def test_what_is_missing_is_the_default():
@@ -71,8 +75,9 @@ def test_what_is_missing_is_the_default():
 def test_settings_of_another_version_come_last():
     newer = record(training={"invented": [1, 2.5], "momentum": 0.5})
     assert named(record(), newer) == {
-        "training.momentum": ("0.9", "0.5"), "training.invented": ("default", "1, 2.5"),
-    }  # fmt: skip
+        "training.momentum": ("0.9", "0.5"),
+        "training.invented": ("default", "1, 2.5"),
+    }
 
 
 def test_numbers_are_compared_as_numbers_and_booleans_are_none():

@@ -38,8 +38,11 @@ def test_all_are_found_in_natural_order(tmp_path: Path):
     found = find_runs(tmp_path)
     assert [r.name for r in found.runs] == ["bolt2", "bolt10", "demo/run"]
     assert [e.name for e in found.evaluations] == [
-        "bolt2/evaluated", "demo/after", "demo/before", "own",
-    ]  # fmt: skip
+        "bolt2/evaluated",
+        "demo/after",
+        "demo/before",
+        "own",
+    ]
     assert {r.state for r in found.runs} == {DONE}
     assert {e.state for e in found.evaluations} == {DONE}
     assert found.is_complete
@@ -126,8 +129,10 @@ def test_a_broken_run_hides_no_other(tmp_path: Path):
     (tmp_path / "half" / "heatmaps.npy").write_bytes(b"")
     found = find_runs(tmp_path)
     assert {r.name: r.state for r in found.runs} == {
-        "sound": DONE, "broken": BROKEN, "headless": BROKEN,
-    }  # fmt: skip
+        "sound": DONE,
+        "broken": BROKEN,
+        "headless": BROKEN,
+    }
 
     assert {e.name: e.state for e in found.evaluations} == {"scored": DONE, "half": BROKEN}
 

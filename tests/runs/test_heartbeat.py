@@ -67,12 +67,20 @@ def test_beats_are_written_and_read(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"pid": "x"}', "9" * 20_000,
-             '{"pid": 1e999, "marker": "", "host": "", "at": 0, "how": "working", "doing": "",'
-             ' "done": 0, "total": 0}',
-             '{"pid": 3, "marker": "", "host": "", "at": 0, "how": "?", "doing": "", "done": 0,'
-             ' "total": 0}'],
-)  # fmt: skip
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"pid": "x"}',
+        "9" * 20_000,
+        '{"pid": 1e999, "marker": "", "host": "", "at": 0, "how": "working", "doing": "",'
+        ' "done": 0, "total": 0}',
+        '{"pid": 3, "marker": "", "host": "", "at": 0, "how": "?", "doing": "", "done": 0,'
+        ' "total": 0}',
+    ],
+)
 def test_a_damaged_beat_is_none(tmp_path: Path, text: str):
     (tmp_path / HEARTBEAT).write_text(text)
     assert read_beat(tmp_path) is None

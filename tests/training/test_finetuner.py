@@ -156,9 +156,14 @@ class TestRun:
         for seed in range(3):
             samples = samples_of(photos, maps, seed=seed, ways=2, weak=WeakAugmentation(jitter=0.0))
             tuner = tuner_for(
-                tiny_backbone(seed), samples, seed, ways=2, steps_per_epoch=25, batch_size=4,
+                tiny_backbone(seed),
+                samples,
+                seed,
+                ways=2,
+                steps_per_epoch=25,
+                batch_size=4,
                 **RECIPES["paper"],
-            )  # fmt: skip
+            )
             last += list(tuner.run())[-5:]
         assert np.mean([s.accuracy for s in last]) > 0.75  # 0.90 to 1.00 for six seeds
         assert np.mean([s.loss for s in last]) < np.log(2)
