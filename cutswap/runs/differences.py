@@ -12,6 +12,7 @@ from typing import Any
 
 from cutswap.config import (
     ClusterSettings,
+    HeadSettings,
     NegativeSettings,
     SaliencySettings,
     TrainingSettings,
@@ -27,6 +28,7 @@ SECTIONS: dict[str, type[Settings]] = {
     "clusters": ClusterSettings,
     "negatives": NegativeSettings,
     "weak": WeakAugmentation,
+    "head": HeadSettings,
 }
 CATEGORY, DATA_SET, PHOTOS, SEED = "category", "data set", "training photos", "seed"
 

@@ -27,7 +27,7 @@ from cutswap.utils.files import is_own_file
 
 MAX_DEPTH = 4  # runs/demo/run is 2; people sort by project and date above that
 MAX_FOLDERS = 5000  # a home folder given by mistake must not hang a page
-_NOT_ENTERED = ("heatmaps",)  # hundreds of pictures, no runs
+_NOT_ENTERED = ("heatmaps", "by_score")  # pictures, and parts of an evaluation: no runs
 
 
 @dataclass(frozen=True)
