@@ -10,7 +10,6 @@ import streamlit as st
 from app.train.estimate import Estimate
 from cutswap.config import HEADS, HeadSettings, TrainingSettings
 from cutswap.runs.states import DONE, FoundRun
-from cutswap.settings import control_of
 from cutswap.training.flags import trained_in
 
 BACKBONE = "backbone"
@@ -36,12 +35,13 @@ PHOTOS_A_SECOND = 115.0
 def train_control() -> str:
     """Which is trained: backbone, or one of `config.HEADS`."""
     trained = st.segmented_control(
-        "Train", (BACKBONE, *HEADS), key="train.what", default=BACKBONE, required=True,
+        "What is trained", (BACKBONE, *HEADS), key="train.what", default=BACKBONE, required=True,
         persist_state="session", format_func=str.capitalize,
         help="\n\n".join(f"**{name.capitalize()}**: {about}." for name, about in TRAINED.items()),
     )  # fmt: skip
     trained = trained or BACKBONE
-    st.caption(f"{trained.capitalize()}: {TRAINED[trained]}.")
+    about = TRAINED[trained]
+    st.caption(f"{about[0].upper()}{about[1:]}.")
     return trained
 
 
@@ -60,10 +60,9 @@ def _apply() -> None:
 
 def updates_field() -> int:
     """How many."""
-    control = control_of(HeadSettings, "updates")
     st.session_state.setdefault("train.head.updates", UPDATES["1-minute demo"])
     return int(st.number_input(
-        "Updates", int(control.low), 100_000, "min", key="train.head.updates",
+        "Updates", 1, 100_000, "min", key="train.head.updates",
         persist_state="session",
         help="Made twice: without every fifth good photo, which then judge how much the head counts"
         " beside the bank, and again with them.",
