@@ -83,11 +83,11 @@ def head_estimate(
     """
     updates = 2 * head.updates
     samples = updates * head.photos
-    speed, basis = PHOTOS_A_SECOND, "by processor time of one core"
+    speed, basis = PHOTOS_A_SECOND, "half of them on trial, by the processor time of one core"
     for run in sorted(runs, key=lambda r: -r.changed):
         known = _speed(run, head, training)
         if known is not None:
-            speed, basis = known, f"with updates as fast as {run.name}'s were"
+            speed, basis = known, f"half of them on trial, as fast as {run.name}'s were"
             break
     pictures = images * (1 + head.draws * (training.ways - 1))
     judges = math.ceil(images * head.held_out)
