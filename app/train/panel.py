@@ -72,6 +72,11 @@ def _panel(path: Path, name: str) -> None:
                     alt=f"Loss from {lines[0]['loss']:.2f} to {lines[-1]['loss']:.2f} and accuracy"
                     f" from {lines[0]['accuracy']:.2f} to {lines[-1]['accuracy']:.2f}",
                 )  # fmt: skip
+            if is_head:
+                st.caption(
+                    "The first half is a trial without every fifth good photo, which then judge how"
+                    " much the head counts beside the bank; the second half begins anew, with all."
+                )
             with plain_errors("what it saw"):
                 seen(path)
         _log(run, stands)

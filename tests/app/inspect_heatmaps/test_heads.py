@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app.inspect_heatmaps.heads import join_words, missed_by, with_head
+from app.inspect_heatmaps.heads import below_good, join_words, with_head
 from app.shared import caches, workspace
 from app.shared.evaluations import Wanted
 from app.shared.heads import head_of
@@ -176,14 +177,18 @@ def test_the_identity_holds_the_head(world: Path):
     assert with_head(plain, head_of(str(other))).key != joined.key
 
 
-def test_what_is_missed_by_hand(world: Path):
+def test_what_no_threshold_parts_from_good_photos_by_hand(world: Path):
     open_page()
-    kept = read_scored(evaluated(world), score="bank")
-    order = np.sort(kept.scores[kept.labels])
-    for count in range(len(order)):
-        kept.summary["threshold"] = float(order[count])
-        assert len(missed_by(kept)) == count
-        assert all(kept.labels[kept.names.index(name)] for name in missed_by(kept))
+    kept = read_scored(evaluated(world), score="bank")  # three good photos, then three with a spot
+    assert kept.labels.tolist() == [False] * 3 + [True] * 3
+    spots = kept.names[3:]
+    for good, bad, missed in (
+        ([1, 2, 3], [9, 8, 7], []),
+        ([1, 2, 3], [3, 4, 2], [spots[2], spots[0]]),
+        ([5, 9, 5], [8, 7, 6], [spots[2], spots[1], spots[0]]),
+    ):
+        scores = np.array([*good, *bad], dtype=np.float64)
+        assert below_good(replace(kept, scores=scores)) == missed
 
 
 def test_words_of_the_join_need_a_head(world: Path):
