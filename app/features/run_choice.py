@@ -10,6 +10,7 @@ from app.shared import workspace
 from app.shared.selection import PRETRAINED, Selection, found_runs, select
 from cutswap.errors import CutSwapError
 from cutswap.runs.states import DONE, FoundRun
+from cutswap.training.flags import trained_in
 
 SHOWN = 6  # runs offered as buttons
 
@@ -34,6 +35,13 @@ def need_run(selected: Selection) -> Path | None:
         _offer_category(run)
         _offer_runs(selected)
         return None
+    trained = "backbone" if run is None else trained_in(run.settings)
+    if trained != "backbone":
+        st.info(
+            f"{selected.run} trained a {trained} on frozen features: before and after are the same"
+            " here. What it has learnt shows in Inspect.",
+            icon=":material/info:",
+        )
     return Path(selected.weights)
 
 

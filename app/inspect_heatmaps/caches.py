@@ -21,6 +21,7 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet, read_scored
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import UnlabelledSet, read_unlabelled
+from cutswap.heads.detector import HeadDetector, Predictions
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal, nearest_normal
@@ -77,19 +78,21 @@ class Scoring:
     sigma: float
 
 
-def scored(folder: Path, category: Category) -> ScoredSet:
-    """An evaluation folder.
+def scored(folder: Path, category: Category, score: str | None = None) -> ScoredSet:
+    """An evaluation folder; of bank and head the one of three scores.
 
     Raises:
         CutSwapError: see `read_scored`.
     """
-    return _scored(folder, changed(folder / RESULT), len(category.test), category)
+    return _scored(folder, changed(folder / RESULT), len(category.test), score, category)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the evaluation")
-def _scored(folder: Path, modified: int, count: int, _category: Category) -> ScoredSet:
+def _scored(
+    folder: Path, modified: int, count: int, score: str | None, _category: Category
+) -> ScoredSet:
     del modified, count
-    found = read_scored(folder, _category)
+    found = read_scored(folder, _category, score)
     if found.records and not all(is_inside(r.image, _category.root) for r in found.records):
         # The folder says where its photos are; only those of the category on screen are shown.
         lost = CutSwapError(
@@ -119,12 +122,15 @@ def _unlabelled(folder: Path, modified: int) -> UnlabelledSet:
 
 def image_tally(found: ScoredSet) -> ThresholdCounts:
     """Counts of image verdicts."""
-    return _image_tally(found.folder, changed(found.folder / RESULT), found)
+    modified = changed(found.folder / RESULT)
+    return _image_tally(found.folder, modified, found.summary.get("score"), found)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _image_tally(folder: Path, modified: int, _found: ScoredSet) -> ThresholdCounts:
-    del folder, modified
+def _image_tally(
+    folder: Path, modified: int, score: str | None, _found: ScoredSet
+) -> ThresholdCounts:
+    del folder, modified, score
     return ThresholdCounts.of_images(_found.scores, _found.labels)
 
 
@@ -134,12 +140,13 @@ def truth(found: ScoredSet) -> Truth:
     Raises:
         CutSwapError: a mask that cannot be read.
     """
-    return _truth(found.folder, changed(found.folder / RESULT), found)
+    modified = changed(found.folder / RESULT)
+    return _truth(found.folder, modified, found.summary.get("score"), found)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the masks")
-def _truth(folder: Path, modified: int, _found: ScoredSet) -> Truth:
-    del folder, modified
+def _truth(folder: Path, modified: int, score: str | None, _found: ScoredSet) -> Truth:
+    del folder, modified, score
     masks = _found.masks()
     if masks is None or not masks.any() or masks.all():
         return Truth(masks, None)
@@ -172,6 +179,27 @@ def prediction(key: BankKey, photo: PhotoKey, scoring: Scoring | None = None) ->
             whole.seed, whole.whitening,
         )  # fmt: skip
     return whole.score(to_image(caches.photo(photo)[None]))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading bank and head")
+def _detector(key: BankKey) -> HeadDetector:
+    return HeadDetector.load(key.path)
+
+
+@kept()
+def predictions(key: BankKey, photo: PhotoKey) -> Predictions:
+    """What a bank, a head and both say about one photo.
+
+    Args:
+        key: of detector.safetensors.
+        photo: at the side that the detector wants.
+
+    Raises:
+        CutSwapError: a missing or damaged detector, or an unreadable photo.
+    """
+    from cutswap.data.images import to_image
+
+    return _detector(key).score(to_image(caches.photo(photo)[None]))
 
 
 def nearest(

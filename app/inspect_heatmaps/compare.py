@@ -10,15 +10,17 @@ import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.controls import NOTHING, InspectRequest, saved_evaluations
+from app.inspect_heatmaps.heads import with_head
 from app.inspect_heatmaps.picture import Heat, picture
 from app.inspect_heatmaps.resolve import read_or_offer_repair, wait_for
 from app.shared import workspace
 from app.shared.evaluations import Wanted, estimate, network_of, shown_seconds, workshop
+from app.shared.heads import head_of
 from app.shared.page_parts import plain_errors
 from app.shared.selection import PRETRAINED, found_runs
 from app.viewer.viewer import Picture, viewer
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.evaluation.scored_set import ScoredSet, scores_in
 from cutswap.utils.overlays import colourise
 
 SAME_SCALE = (
@@ -109,10 +111,11 @@ def _other(asked: InspectRequest) -> ScoredSet | None:
     """
     if asked.versus.startswith("saved:"):
         saved = saved_evaluations(asked.selected)[asked.versus.removeprefix("saved:")]
-        return inspect_caches.scored(saved.path, asked.selected.category)
+        score = asked.score if asked.score in scores_in(saved.summary) else None
+        return inspect_caches.scored(saved.path, asked.selected.category, score)
     wanted = wanted_of(asked)
     if wanted.is_done:
-        return read_or_offer_repair(wanted)
+        return read_or_offer_repair(wanted, asked.score or "both")
     work = workshop().of(wanted.key)
     if work is not None and work.is_running:  # `wait` shows how far it is
         return None
@@ -143,7 +146,8 @@ def wanted_of(asked: InspectRequest) -> Wanted:
             )  # fmt: skip
         weights = str(run.path)
     other = replace(asked.selected, run=asked.versus, weights=weights)
-    return replace(asked.wanted, weights=weights, network=network_of(other))
+    wanted = replace(asked.wanted, weights=weights, network=network_of(other), head=None)
+    return with_head(wanted, head_of(weights))
 
 
 def _table(

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from app.inspect_heatmaps.heads import misfit, score_control, with_head
 from app.shared import knobs, public, workspace
 from app.shared.evaluations import Wanted, network_of
+from app.shared.heads import SCORES, HeadOfRun, head_of
 from app.shared.networks import selectable_layers
 from app.shared.open_in_inspect import CORESETS, HERE, SIZES
 from app.shared.selection import Selection, found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
+from cutswap.evaluation.scored_set import scores_in
 from cutswap.networks.backbone import SALIENCY_LEVELS
 from cutswap.runs.states import DONE, FoundEvaluation
 
@@ -34,6 +37,7 @@ class InspectRequest:
         contour: whether what is called defective is outlined.
         versus: what to put beside: `NOTHING`, weights or a run as in the sidebar, or the name of
             a saved evaluation after `saved:`.
+        score: whose scores, bank, head or both; None where there is a bank alone.
     """
 
     selected: Selection
@@ -42,6 +46,7 @@ class InspectRequest:
     stretch: bool
     contour: bool
     versus: str
+    score: str | None = None
 
 
 def controls(selected: Selection) -> InspectRequest:
@@ -63,9 +68,19 @@ def controls(selected: Selection) -> InspectRequest:
             "called", "Outline", True,
             help="A cyan line around the pixels that reach the pixel threshold below.",
         )  # fmt: skip
-    settings, seed = _settings(network_of(selected))
+    head = head_of(selected.weights)
+    cannot = misfit(selected.category, head) if head is not None else ""
+    place = st.container()
+    settings, seed = _settings(network_of(selected), None if cannot else head)
     wanted = Wanted(selected.category, network_of(selected), selected.weights, settings, seed)
-    return InspectRequest(selected, wanted, saved.get(shown), colours == THIS, contour, versus)
+    wanted = with_head(wanted, head)
+    chosen = saved.get(shown)
+    with place:
+        if cannot and chosen is None:
+            st.info(cannot, icon=":material/category:")
+        own = tuple(SCORES) if wanted.head is not None else ()
+        score = score_control(own if chosen is None else scores_in(chosen.summary))
+    return InspectRequest(selected, wanted, chosen, colours == THIS, contour, versus, score)
 
 
 def saved_evaluations(selected: Selection) -> dict[str, FoundEvaluation]:
@@ -111,20 +126,27 @@ def _versus(selected: Selection, saved: dict[str, FoundEvaluation]) -> str:
     )  # fmt: skip
 
 
-def _settings(network: str) -> tuple[PatchCoreSettings, int]:
+def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, int]:
     stages = [n for n in selectable_layers(network) if n.startswith("layer") and "." not in n]
     default = DEFAULTS.layers if stages else SALIENCY_LEVELS[network][2:4]
     with st.expander("PatchCore settings", icon=":material/tune:"):
         first, second, third = st.columns(3)
         with first:
-            layers = knobs.several(
-                "pclayers", "Layers", stages or selectable_layers(network), default,
-                help="Whose features are compared: shallow ones know texture, deep ones parts.",
-            )  # fmt: skip
-            size = knobs.choice(
-                "pcsize", "Image side, pixels", SIZES, DEFAULTS.image_size,
-                help="Photos are squashed to this square; small defects need a larger one.",
-            )  # fmt: skip
+            if head is not None:
+                layers, size = head.layers, head.image_size
+                st.caption(
+                    f"Layers {' and '.join(layers)} at {size} pixels: those that the {head.kind}"
+                    " has learnt on."
+                )
+            else:
+                layers = knobs.several(
+                    "pclayers", "Layers", stages or selectable_layers(network), default,
+                    help="Whose features are compared: shallow ones know texture, deep ones parts.",
+                )  # fmt: skip
+                size = knobs.choice(
+                    "pcsize", "Image side, pixels", SIZES, DEFAULTS.image_size,
+                    help="Photos are squashed to this square; small defects need a larger one.",
+                )  # fmt: skip
         with second:
             coreset = knobs.choice(
                 "coreset", "Share kept in the bank", CORESETS, DEFAULTS.coreset,
@@ -147,9 +169,10 @@ def _settings(network: str) -> tuple[PatchCoreSettings, int]:
                 PatchCoreSettings, "image_patches", "highest", DEFAULTS.image_patches
             )
             sigma = knobs.of_field(PatchCoreSettings, "sigma", "sigma", DEFAULTS.sigma)
+        now = "" if head is None else " That is so for the bank's scores; a head's follow then too."
         st.caption(
             "Neighbours, highest patches and smoothing change this image's heatmap and score at"
-            " once; the numbers of the whole test set follow when they are computed again."
+            " once; the numbers of the whole test set follow when they are computed again." + now
         )
     settings = DEFAULTS.replace(
         layers=layers, image_size=size, coreset=coreset, neighbours=neighbours, sigma=sigma,

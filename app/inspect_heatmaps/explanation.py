@@ -46,6 +46,7 @@ def commands(asked: InspectRequest) -> None:
     """The command that gives the very numbers on this page."""
     if asked.saved is not None:
         summary = asked.saved.summary
+        summary = {**summary, "score": asked.score} if asked.score is not None else summary
         line = saved_command(summary) if summary else None
         if line is not None:
             maps = ["export", "maps", "--evaluation", asked.saved.path, "--out", "out/maps"]
@@ -58,6 +59,7 @@ def commands(asked: InspectRequest) -> None:
     selected, wanted = asked.selected, asked.wanted
     flags: list[object] = data_flags(selected.dataset.root, selected.category.name)  # type: ignore[assignment]
     flags += weights_flags(wanted.weights)
+    flags += ["--score", asked.score] if asked.score is not None else []
     flags += settings_flags(wanted.settings, wanted.seed)
     command_line(
         ["evaluate", *flags, "--skip-bad", "--out", "runs/inspected"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
@@ -12,13 +13,20 @@ from app.inspect_heatmaps.picture import boxed
 from app.shared.caches import PhotoKey
 from app.viewer.pictures import jpeg
 from cutswap.data.records import Record
+from cutswap.patchcore.memory_bank import Prediction
 from cutswap.patchcore.nearest_normal import Crop, NearestNormal, patch_at
 
 CROP = 360  # pixels, about as wide as it is shown
 _PLACE = "inspect.place"
 
 
-def compared(bank: BankKey, record: Record, size: int, train: Sequence[Record]) -> NearestNormal:
+def compared(
+    bank: BankKey,
+    record: Record,
+    size: int,
+    train: Sequence[Record],
+    hottest: tuple[int, int] | None = None,
+) -> NearestNormal:
     """The patch that was clicked on in this image, or its hottest, and its nearest normal one.
 
     Args:
@@ -26,12 +34,13 @@ def compared(bank: BankKey, record: Record, size: int, train: Sequence[Record]) 
         record: the photo.
         size: side it was scored at, pixels.
         train: training photos of the bank.
+        hottest: row and column of the hottest patch, where the heat is not the bank's alone.
 
     Raises:
         CutSwapError: see `nearest_normal`.
     """
     key = PhotoKey.of(record.image, size)
-    cell = None
+    cell = hottest
     kept = st.session_state.get(_PLACE)
     if kept is not None and kept[0] == record.name:
         grid = inspect_caches.prediction(bank, key).distances.shape[1:]
@@ -39,13 +48,26 @@ def compared(bank: BankKey, record: Record, size: int, train: Sequence[Record]) 
     return inspect_caches.nearest(bank, key, train, cell)
 
 
+def hottest_patch(said: Prediction) -> tuple[int, int]:
+    """Row and column of the highest patch score of one photo."""
+    scores = said.distances[0]
+    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    return int(row), int(column)
+
+
 def remember_place(record: Record, place: tuple[float, float]) -> None:
     """Keep a click for the next rerun; it counts for this image only."""
     st.session_state[_PLACE] = (record.name, place)
 
 
-def section(found: NearestNormal, record: Record) -> None:
-    """Both crops and what they mean."""
+def section(found: NearestNormal, record: Record, *, is_heat: bool = True) -> None:
+    """Both crops and what they mean.
+
+    Args:
+        found: the two.
+        record: the photo.
+        is_heat: whether their distance is the heat on the screen, and not a part of it at most.
+    """
     st.subheader("The most similar normal thing it has seen", anchor=False)
     kept = st.session_state.get(_PLACE)
     is_clicked = kept is not None and kept[0] == record.name
@@ -55,9 +77,10 @@ def section(found: NearestNormal, record: Record) -> None:
               f" {record.name}")  # fmt: skip
     with right:
         _crop(found.normal, f"Nearest normal patch, of {found.record.name}")
+    heat = "heat" if is_heat else "bank's heat, and not the head's,"
     with words:
         st.markdown(
-            f"They are **{found.distance:.3g}** apart; that is the heat at this place"
+            f"They are **{found.distance:.3g}** apart; that is the {heat} at this place"
             f" before it is smoothed. The normal patch is number {found.item + 1} of the bank: row"
             f" {found.normal.cell[0] + 1}, column {found.normal.cell[1] + 1} of"
             f" {found.record.name}."

@@ -54,11 +54,11 @@ def resolve(asked: InspectRequest) -> Resolved:
     last: dict[tuple[str, str], Wanted] = st.session_state.setdefault(_LAST, {})
     if wanted.is_done:
         last[place] = wanted
-        return Resolved(read_or_offer_repair(wanted))
+        return Resolved(read_or_offer_repair(wanted, asked.score))
     before = last.get(place)
     shown = Resolved(None)
     if before is not None and before.is_done:
-        shown = Resolved(read_or_offer_repair(before), _difference(before, wanted))
+        shown = Resolved(read_or_offer_repair(before, asked.score), _difference(before, wanted))
     work = workshop().of(wanted.key)
     if work is not None and work.is_running:
         return replace(shown, is_waiting=True)
@@ -101,10 +101,12 @@ def wait_for(wanted: Wanted, slot: Any, what: str = "Evaluating") -> None:
     st.rerun()
 
 
-def read_or_offer_repair(wanted: Wanted) -> ScoredSet | None:
+def read_or_offer_repair(wanted: Wanted, score: str | None) -> ScoredSet | None:
     """The finished evaluation of this page; of a damaged one the reason and a way out."""
     try:
-        return inspect_caches.scored(wanted.folder, wanted.category)
+        return inspect_caches.scored(
+            wanted.folder, wanted.category, score if wanted.head is not None else None
+        )
     except CutSwapError as error:
         show_error(error)
         st.button(
@@ -123,7 +125,7 @@ def _saved(asked: InspectRequest) -> Resolved:
                 saved.name, expected="a finished evaluation", found=saved.reason,
                 fix="evaluate again, or choose other numbers",
             )  # fmt: skip
-        return Resolved(inspect_caches.scored(saved.path, asked.selected.category))
+        return Resolved(inspect_caches.scored(saved.path, asked.selected.category, asked.score))
     except CutSwapError as error:
         show_error(error)
         st.button(

@@ -113,7 +113,7 @@ def _one(
 ) -> float:
     low, high = tally.low, tally.beyond
     run = min(max(run, low), high)
-    keep_in_range(name, low, high, run, str(found.folder))
+    keep_in_range(name, low, high, run, f"{found.folder} {found.summary.get('score', '')}")
     value = float(knobs.slider(name, label, low, high, run, step=(high - low) / STEPS, help=help))
     row = st.container(horizontal=True)
     buttons: tuple[tuple[str, float, str], ...] = (

@@ -22,6 +22,8 @@ from app.inspect_heatmaps import unlabelled as inspect_unlabelled
 from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
 from app.inspect_heatmaps.controls import NOTHING, InspectRequest, controls
 from app.inspect_heatmaps.gallery import gallery, verdict, worst_first
+from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
+from app.inspect_heatmaps.nearest_normal import hottest_patch
 from app.inspect_heatmaps.picture import Heat, picture
 from app.inspect_heatmaps.resolve import resolve, wait_for
 from app.inspect_heatmaps.thresholds import Verdicts
@@ -34,6 +36,7 @@ from cutswap.data.records import Record
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
+from cutswap.patchcore.memory_bank import Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal
 
 
@@ -108,6 +111,16 @@ class _Screen:
         return BankKey.of(self.found.bank_file)
 
     @property
+    def score(self) -> str:
+        """Whose scores these are: the bank's, the head's, or both."""
+        return self.asked.score or "bank"
+
+    @property
+    def is_by_head(self) -> bool:
+        """Whether a head has a say in them."""
+        return self.score != "bank"
+
+    @property
     def train(self) -> Sequence[Record]:
         """Photos the bank was fitted on: without those that were left out."""
         out = {entry.get("path") for entry in self.found.summary["data"].get("left_out", [])}
@@ -131,6 +144,8 @@ class _Screen:
             with right, plain_errors("the list of images"):
                 self._gallery(verdicts)
         with top, plain_errors("the verdict"):
+            if self.asked.score is not None:
+                st.caption(join_words(self.found))
             self._headline(heat, verdicts)
         with line, plain_errors("the scores"):
             self._number_line(heat, verdicts)
@@ -138,9 +153,10 @@ class _Screen:
             masks = None if self.truth is None else self.truth.masks
             acting = self.images.acting(verdicts.image)
             inspect_missed.section(self.found, masks, acting)
+            each_misses(self.found, self.asked.selected.category)
         with near, plain_errors("the nearest normal patch"):
             if heat is not None and compared is not None:
-                inspect_nearest.section(compared, self.record)
+                inspect_nearest.section(compared, self.record, is_heat=not self.is_by_head)
         with curves, plain_errors("the curves"):
             inspect_thresholds.curves(verdicts, self.images, pixels)
         inspect_words.figures(self.found)
@@ -153,8 +169,11 @@ class _Screen:
         own = found.settings
         asked = Scoring(wanted.neighbours, own.reweight, wanted.image_patches, wanted.sigma)
         evaluated = Scoring(own.neighbours, own.reweight, own.image_patches, own.sigma)
-        is_preview = self.asked.saved is None and asked != evaluated
-        if self.index is None or is_preview:
+        # The join was weighed for the bank as it is: with a head other settings must be computed.
+        is_preview = self.asked.saved is None and asked != evaluated and not self.is_by_head
+        if self.is_by_head and self.index is None:
+            live = self._by_head()
+        elif self.index is None or is_preview:
             scoring = asked if is_preview else None
             live = inspect_caches.prediction(
                 self.bank, PhotoKey.of(self.record.image, size), scoring
@@ -169,21 +188,30 @@ class _Screen:
             mask = self.truth.masks[self.index]
         return Heat(self.record, values, score, mask, *self._span(values))
 
+    def _by_head(self) -> Prediction:
+        """What head or both say about this image's patches."""
+        detector = BankKey.of(self.found.folder / "detector.safetensors")
+        photo = PhotoKey.of(self.record.image, self.found.size)
+        return inspect_caches.predictions(detector, photo).by(self.score)
+
     def _span(self, values: Any) -> tuple[tuple[float, float], str]:
         if self.asked.stretch:
             return (
                 (float(values.min()), float(values.max())),
-                "distance to normal, stretched to this image alone: do not compare pictures",
+                f"{MEANINGS[self.score]}, stretched to this image alone: do not compare pictures",
             )
         return (
             self.found.range,
-            f"distance to normal; one range for all {len(self.found.names)} test images",
+            f"{MEANINGS[self.score]}; one range for all {len(self.found.names)} test images",
         )
 
     def _picture(self, heat: Heat, verdicts: Verdicts) -> NearestNormal | None:
         compared = None
         with plain_errors("the nearest normal patch"):
-            compared = inspect_nearest.compared(self.bank, self.record, heat.size, self.train)
+            hottest = hottest_patch(self._by_head()) if self.is_by_head else None
+            compared = inspect_nearest.compared(
+                self.bank, self.record, heat.size, self.train, hottest
+            )
         drawn = picture(
             heat, pixel_threshold=verdicts.pixel, contour=self.asked.contour,
             cell_box=None if compared is None else compared.test.box,

@@ -10,6 +10,7 @@ import streamlit as st
 from app.shared import jobs, knobs, workspace
 from app.shared.evaluate_command import weights_flags
 from app.shared.evaluations import Wanted, estimate, network_of, shown_seconds
+from app.shared.heads import head_of
 from app.shared.open_in_inspect import CORESETS
 from app.shared.page_parts import data_flags, show_error
 from app.shared.selection import Selection, found_runs
@@ -47,6 +48,8 @@ def add_evaluation(selected: Selection) -> None:
         ) or 0  # fmt: skip
     out, command = _command(selected, coreset, seed)
     is_there = read_evaluation(out).state == DONE
+    head = head_of(selected.weights)
+    is_foreign = head is not None and head.category != category.name
     with third:
         seconds = estimate(
             Wanted(
@@ -56,7 +59,7 @@ def add_evaluation(selected: Selection) -> None:
         )  # fmt: skip
         if st.button(
             f"Evaluate {category.name} ({shown_seconds(seconds)})", type="primary",
-            icon=":material/play_arrow:", disabled=is_there or jobs.is_busy(out),
+            icon=":material/play_arrow:", disabled=is_there or is_foreign or jobs.is_busy(out),
             help="Scores the test photos with the sidebar's weights; writes the command's folder."
             " It waits for its turn if the device is at work.",
         ):  # fmt: skip
@@ -65,6 +68,11 @@ def add_evaluation(selected: Selection) -> None:
                 st.session_state[_STARTED] = str(out)
             except CutSwapError as error:
                 show_error(error)
+    if head is not None:
+        st.caption(
+            f"{selected.run} trained a {head.kind}: scored are bank and {head.kind} joined, of"
+            f" {head.category} alone."
+        )
     if is_there:
         st.caption(f"{out.name} is there already: choose another seed, coreset, or weights.")
     job = (

@@ -34,6 +34,8 @@ def saved_command(summary: dict[str, Any]) -> list[object] | None:
         # An older record lacks newer settings; they are at their default.
         patchcore = PatchCoreSettings.from_dict(summary["patchcore"])
         settings = settings_flags(patchcore, int(summary["seed"]))
+        if "score" in summary:
+            weights += ["--score", str(summary["score"])]
     except (LookupError, TypeError, ValueError, CutSwapError):
         return None
     return ["evaluate", "--data", root, *weights, *settings, "--out", "runs/again"]

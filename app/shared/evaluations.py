@@ -22,6 +22,7 @@ import streamlit as st
 
 from app.shared import caches, public
 from app.shared.background import Work
+from app.shared.heads import HeadOfRun
 from app.shared.selection import Selection
 from app.uploads.store import uploads_folder
 from cutswap.config import PatchCoreSettings
@@ -52,6 +53,7 @@ class Wanted:
         weights: embedded, imagenet, random, or a run's path.
         settings: PatchCore's.
         seed: of the coreset.
+        head: scores beside the bank's, on its own features; None for the bank alone.
     """
 
     category: Category
@@ -59,6 +61,7 @@ class Wanted:
     weights: str
     settings: PatchCoreSettings
     seed: int = 0
+    head: HeadOfRun | None = None
 
     @property
     def backbone(self) -> Backbone:
@@ -72,7 +75,10 @@ class Wanted:
     @property
     def key(self) -> str:
         """Hex name of the evaluation; another one whenever anything it depends on changes."""
-        return evaluation_key(self.category, self.backbone.fingerprint, self.settings, self.seed)
+        parts = self.backbone.fingerprint
+        if self.head is not None:  # its own judgement weighs it, so the file is all that decides
+            parts = f"{parts} with {self.head.mark}"
+        return evaluation_key(self.category, parts, self.settings, self.seed)
 
     @property
     def folder(self) -> Path:
@@ -199,7 +205,16 @@ def _compute(
         wanted.category, progress=lambda done, total: notify("checking photos", done, total)
     )
     kept, left_out = usable(wanted.category, problems, skip_bad=True)
-    if is_labelled(wanted.category):
+    if wanted.head is not None:
+        from cutswap.evaluation.evaluate_head import evaluate_head, write_head_evaluation
+        from cutswap.heads.patch_head import PatchHead
+
+        joined = evaluate_head(
+            CheckedCategory(kept, left_out), backbone, PatchHead.load(wanted.head.file),
+            wanted.settings, seed=wanted.seed, notify=notify,
+        )  # fmt: skip
+        write_head_evaluation(joined, out, notify)
+    elif is_labelled(wanted.category):
         found = evaluate(
             CheckedCategory(kept, left_out), backbone, wanted.settings,
             seed=wanted.seed, notify=notify,

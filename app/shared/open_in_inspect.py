@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.shared import public, workspace
+from app.shared.heads import SCORES
 from app.shared.knobs import set_knob
 from app.shared.selection import PRETRAINED, select
 from cutswap.config import PatchCoreSettings
@@ -69,6 +70,8 @@ def inspect(evaluation: FoundEvaluation, key: str, runs: tuple[FoundRun, ...]) -
     set_knob("nn", settings.neighbours)
     set_knob("highest", settings.image_patches)
     set_knob("whiten", settings.whiten)
+    if evaluation.summary.get("score") in SCORES:
+        set_knob("score", evaluation.summary["score"])
     set_knob("sigma", settings.sigma)
     if settings.coreset in CORESETS:
         set_knob("coreset", settings.coreset)

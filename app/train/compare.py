@@ -26,6 +26,7 @@ from cutswap.runs.differences import flat_settings, settings_differences
 from cutswap.runs.find import FoundRuns
 from cutswap.runs.metrics_log import RunSeries
 from cutswap.runs.states import BROKEN, DONE, FoundEvaluation, FoundRun
+from cutswap.training.flags import trained_in
 
 WINDOW = 20  # updates averaged for accuracy and loss, as in a run's result
 SHADE = "background-color: rgba(230, 159, 0, 0.25)"
@@ -114,6 +115,8 @@ def _read(
         try:
             flat = flat_settings(run.settings)
             samples = _whole(flat["training.batch_size"]) * _whole(flat["training.ways"])
+            if trained_in(run.settings) != "backbone":  # an update of a head sees photos
+                samples = _whole(flat["head.photos"])
             curve = run_metrics.series(run.path, samples)
         except CutSwapError as error:
             subject = Path(error.subject).name
@@ -204,6 +207,8 @@ def _say_left_out(left_out: Mapping[str, str]) -> None:
 
 
 def _ways(record: Mapping[str, Any]) -> int:
+    if trained_in(record) != "backbone":
+        return 2  # a changed and an unchanged patch: guessing is right half of the time
     return _whole(flat_settings(record)["training.ways"])
 
 

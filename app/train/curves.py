@@ -14,13 +14,15 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73")
 DASHES = ("solid", "dash", "dot")
 
 
-def curves(lines: Sequence[dict[str, Any]]) -> go.Figure:
+def curves(lines: Sequence[dict[str, Any]], *, is_head: bool = False) -> go.Figure:
     """Loss above, accuracy by class below with the line of chance, then the learning rate.
 
     Args:
         lines: of metrics.jsonl, at least one, each with step, loss and accuracy; class_accuracy
             and learning_rate where they are there.
+        is_head: whether accuracy is the chance that a changed patch scores above an unchanged one.
     """
+    what = "separation" if is_head else "accuracy"
     groups = thinned(lines)
     steps = [group[-1]["step"] for group in groups]
     has_rate = all(isinstance(line.get("learning_rate"), (int, float)) for line in lines)
@@ -42,14 +44,14 @@ def curves(lines: Sequence[dict[str, Any]]) -> go.Figure:
             hovertemplate="update %{x}: %{y:.2f}<extra>" + CLASSES[way] + "</extra>",
         )  # fmt: skip
     if not ways:
-        figure.add_scatter(x=steps, y=[_mean(g, "accuracy") for g in groups], name="accuracy",
+        figure.add_scatter(x=steps, y=[_mean(g, "accuracy") for g in groups], name=what,
                            row=2, col=1, line={"color": COLOURS[0]})  # fmt: skip
     figure.add_hline(
-        y=1 / (ways or 3), line_dash="dot", line_width=1, line_color="#888888",
+        y=0.5 if is_head else 1 / (ways or 3), line_dash="dot", line_width=1, line_color="#888888",
         annotation_text="chance", row=2, col=1,
     )  # fmt: skip
     figure.update_yaxes(title_text="loss", rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title_text="accuracy", range=[0, 1.03], row=2, col=1)
+    figure.update_yaxes(title_text=what, range=[0, 1.03], row=2, col=1)
     if has_rate:
         figure.add_scatter(
             x=steps, y=[_mean(g, "learning_rate") for g in groups], name="learning rate",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cutswap.config import TrainingSettings
 from cutswap.runs.states import DONE, FoundRun
+from cutswap.training.flags import trained_in
 
 # Measured on two cores at 256 pixels, ResNet18, 3-way, updates of 18 samples: with early layers
 # frozen 54 a second alone and 31 to 34 with this page open, with all layers trained 33 alone.
@@ -81,6 +82,8 @@ def _speed(run: FoundRun, settings: TrainingSettings) -> float | None:
     training = run.settings.get("training")
     speed = run.result.get("images_per_second")
     if run.state != DONE or not isinstance(training, dict):
+        return None
+    if trained_in(run.settings) != "backbone":  # its photos are no samples of the network
         return None
     if not isinstance(speed, (int, float)) or not 0 < speed < math.inf:
         return None

@@ -13,11 +13,20 @@ from app.shared import jobs, workspace
 from app.shared.page_parts import command_line, plain_errors
 from app.shared.selection import Selection, found_runs
 from app.train import estimate as run_estimate
+from app.train.head_form import (
+    BACKBONE,
+    head_estimate,
+    head_length,
+    train_control,
+    updates_field,
+)
 from cutswap.config import (
     ANCHORS,
     FAMILIES,
+    HEAD_JITTER,
     RECIPES,
     ClusterSettings,
+    HeadSettings,
     SaliencySettings,
     TrainingSettings,
 )
@@ -73,12 +82,14 @@ class TrainingRequest:
     Attributes:
         record: sections of settings as in settings.json, with the seed.
         training: the same section, checked.
+        head: what is trained, and how a head learns.
         name: of the run folder.
         skip_bad: go on without unusable files.
     """
 
     record: dict[str, Any]
     training: TrainingSettings
+    head: HeadSettings
     name: str
     skip_bad: bool
 
@@ -90,15 +101,23 @@ def form(selected: Selection) -> None:
         CutSwapError: the runs folder cannot be listed.
     """
     runs = found_runs(workspace.runs_folder()).runs
-    _length()
+    trained = train_control()
+    if trained == BACKBONE:
+        _length()
+    else:
+        head_length()
     try:
-        asked = _asked(selected)
+        asked = _asked(selected, trained)
     except CutSwapError as error:  # the rest of the page, and the other settings, stay
         st.warning(f"**{error.subject}**: expected {error.expected}, found {error.found}."
                    f" {error.fix}.", icon=":material/rule:")  # fmt: skip
         return
     category = selected.category
-    price = run_estimate.estimate(asked.training, len(category.train), runs)
+    count = len(category.train)
+    if trained == BACKBONE:
+        price = run_estimate.estimate(asked.training, count, runs)
+    else:
+        price = head_estimate(asked.head, asked.training, count, runs)
     run = workspace.runs_folder() / asked.name
     arguments = finetune_arguments(
         asked.record, selected.dataset.root, category.name, run, skip_bad=asked.skip_bad
@@ -144,13 +163,13 @@ def _apply_preset() -> None:
     st.session_state["train.batch"] = preset.batch
 
 
-def _asked(selected: Selection) -> TrainingRequest:
-    """The fields.
+def _asked(selected: Selection, trained: str) -> TrainingRequest:
+    """The fields; those that mean nothing to a head are not there where one is trained.
 
     Raises:
         CutSwapError: a setting out of range, or a name that is none.
     """
-    preset = PRESETS[st.session_state["train.preset"]]
+    is_head = trained != BACKBONE
     first, second, third, fourth = st.columns(4)
     augment = first.selectbox(
         "Negatives", FAMILIES, key="train.augment", persist_state="session",
@@ -159,11 +178,9 @@ def _asked(selected: Selection) -> TrainingRequest:
         " anywhere (hard, faded, or Poisson blended), or a foreign texture. The Negatives page"
         " shows each.",
     )  # fmt: skip
-    recipe = second.selectbox(
-        "Recipe", tuple(RECIPES), key="train.recipe", persist_state="session",
-        help="gentle leaves the pretrained layers up to layer2 alone and trains layer3 slowly;"
-        " paper, read literally, trains all of them at 0.03, which can ruin them.",
-    )  # fmt: skip
+    with second:
+        head = HeadSettings(train=trained, updates=updates_field()) if is_head else HeadSettings()
+        recipe = TrainingSettings().recipe if is_head else _recipe()
     seed = third.number_input(
         "Seed", 0, _LARGE, 0, key="train.seed", persist_state="session",
         help="Of every draw: the same seed makes the same negatives, and the same run on a CPU.",
@@ -175,6 +192,47 @@ def _asked(selected: Selection) -> TrainingRequest:
         help="auto takes the CUDA device with the shortest queue, else Apple's, else the processor."
         " Mixed precision is used where the device is fast at it.",
     )  # fmt: skip
+    length, fourth = ({}, st.container()) if is_head else _length_fields()
+    base = f"{selected.category.name}-{trained if is_head else augment}"
+    name = fourth.text_input(
+        "Name", _free_name(base), key=f"train.name.{base}.{_names()}",
+        help="Of the run's folder: letters, digits, dots, - and _.",
+    )  # fmt: skip
+    with st.expander("More settings", icon=":material/tune:"):
+        k, anchors, size, ways, skip_bad = _more()
+    if not NAME.fullmatch(name):
+        raise CutSwapError(
+            "Name",
+            expected="letters, digits, dots, - and _, beginning with a letter or digit",
+            found=repr(name),
+            fix="Choose another",
+        )
+    training = TrainingSettings.from_dict({
+        "augment": augment, "recipe": recipe, "device": device, "ways": ways, "image_size": size,
+        **length, **RECIPES[recipe],
+    })  # fmt: skip
+    record = {
+        "seed": int(seed),
+        "training": training.to_dict(),
+        "saliency": SaliencySettings(image_size=size).to_dict(),
+        "clusters": ClusterSettings(k=k, anchors=anchors).to_dict(),
+    }
+    if is_head:
+        record |= {"head": head.to_dict(), "weak": {"jitter": HEAD_JITTER}}
+    return TrainingRequest(record, training, head, name, skip_bad)
+
+
+def _recipe() -> str:
+    return st.selectbox(
+        "Recipe", tuple(RECIPES), key="train.recipe", persist_state="session",
+        help="gentle leaves the pretrained layers up to layer2 alone and trains layer3 slowly;"
+        " paper, read literally, trains all of them at 0.03, which can ruin them.",
+    )  # fmt: skip
+
+
+def _length_fields() -> tuple[dict[str, Any], Any]:
+    """What the training settings have of them, and the column that is left."""
+    preset = PRESETS[st.session_state["train.preset"]]
     _defaults(preset)
     first, second, third, fourth = st.columns(4)
     epochs = first.number_input(
@@ -191,32 +249,10 @@ def _asked(selected: Selection) -> TrainingRequest:
         persist_state="session",
         help="Photos an update; each becomes a positive, a patch negative and a scar negative.",
     )  # fmt: skip
-    base = f"{selected.category.name}-{augment}"
-    name = fourth.text_input(
-        "Name", _free_name(base), key=f"train.name.{base}.{_names()}",
-        help="Of the run's folder: letters, digits, dots, - and _.",
-    )  # fmt: skip
-    with st.expander("More settings", icon=":material/tune:"):
-        k, anchors, size, ways, skip_bad = _more()
-    if not NAME.fullmatch(name):
-        raise CutSwapError(
-            "Name",
-            expected="letters, digits, dots, - and _, beginning with a letter or digit",
-            found=repr(name),
-            fix="Choose another",
-        )
-    training = TrainingSettings.from_dict({
-        "augment": augment, "recipe": recipe, "epochs": epochs, "steps_per_epoch": steps or None,
-        "batch_size": batch, "device": device, "ways": ways, "image_size": size,
-        "checkpoint_every": preset.checkpoint, **RECIPES[recipe],
-    })  # fmt: skip
-    record = {
-        "seed": int(seed),
-        "training": training.to_dict(),
-        "saliency": SaliencySettings(image_size=size).to_dict(),
-        "clusters": ClusterSettings(k=k, anchors=anchors).to_dict(),
-    }
-    return TrainingRequest(record, training, name, skip_bad)
+    return {
+        "epochs": epochs, "steps_per_epoch": steps or None, "batch_size": batch,
+        "checkpoint_every": preset.checkpoint,
+    }, fourth  # fmt: skip
 
 
 def _more() -> tuple[int, str, int, int, bool]:

@@ -21,6 +21,7 @@ from cutswap.runs import status as js
 from cutswap.runs.find import mark_of
 from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail
 from cutswap.runs.status import RunStatus
+from cutswap.training.flags import trained_in
 
 EVERY = 2.0  # seconds between looks at a run at work; an update takes about as long on a CPU
 ICONS = {
@@ -56,6 +57,7 @@ def _panel(path: Path, name: str) -> None:
         run, stands = jobs.look(path, name)
         _head(run, stands)
         lines = _lines(run)
+        is_head = trained_in(run.settings) != "backbone"
         if run.steps:
             st.progress(min(1.0, run.step / run.steps))
         elif stands.beat and stands.word == js.AT_WORK and stands.beat.total:
@@ -65,11 +67,16 @@ def _panel(path: Path, name: str) -> None:
             _figures(run, stands, lines)
             with plain_errors("the curve"):
                 st.plotly_chart(
-                    run_chart.curves(lines), width="stretch", key=f"curve.{name}",
+                    run_chart.curves(lines, is_head=is_head), width="stretch", key=f"curve.{name}",
                     config={"displayModeBar": False},
                     alt=f"Loss from {lines[0]['loss']:.2f} to {lines[-1]['loss']:.2f} and accuracy"
                     f" from {lines[0]['accuracy']:.2f} to {lines[-1]['accuracy']:.2f}",
                 )  # fmt: skip
+            if is_head:
+                st.caption(
+                    "The first half is a trial without every fifth good photo, which then judge how"
+                    " much the head counts beside the bank; the second half begins anew, with all."
+                )
             with plain_errors("what it saw"):
                 seen(path)
         _log(run, stands)
@@ -81,6 +88,8 @@ def _head(run: FoundRun, stands: RunStatus) -> None:
     of = f" on {plain_text(run.category)}" if run.category else ""
     mark = mark_of(run.path)
     of += f" · **{plain_text(mark)}**" if mark else ""
+    trained = trained_in(run.settings)
+    of += "" if trained == "backbone" else f" · {plain_text(trained)}"
     with said:
         st.markdown(f"{ICONS[stands.word]} **{plain_text(run.name)}**{of} · {words(stands)}{when}")
     with button:
@@ -111,17 +120,25 @@ def _head(run: FoundRun, stands: RunStatus) -> None:
 def _figures(run: FoundRun, stands: RunStatus, lines: list[dict[str, Any]]) -> None:
     last, window = lines[-1], lines[-20:]
     mean = sum(line["accuracy"] for line in window) / len(window)
-    ways = len(last.get("class_accuracy", [])) or 3
+    trained = trained_in(run.settings)
+    is_head = trained != "backbone"
+    chance = 0.5 if is_head else 1 / (len(last.get("class_accuracy", [])) or 3)
     with st.container(horizontal=True, gap="medium"):
         st.metric("Update", f"{last['step']} of {run.steps or '?'}", width="content")
         st.metric(
             "Loss", f"{last['loss']:.3f}", width="content",
-            help="Mean cross entropy of the last update.",
+            help="Of the last update: squared distance to the clean photo's normalised features."
+            if trained == "projector" else "Mean cross entropy of the last update.",
         )  # fmt: skip
         st.metric(
-            "Accuracy", f"{mean:.2f}", delta=f"{mean - 1 / ways:+.2f} to chance",
+            "Patch separation" if is_head else "Accuracy", f"{mean:.2f}",
+            delta=f"{mean - chance:+.2f} to chance",
             delta_color="off", delta_arrow="off", width="content",
-            help=f"Mean of the last {len(window)} updates on their own fakes, not on real defects.",
+            help=(
+                "Chance that a changed patch scores above an unchanged one; guessing is 0.5. "
+                if is_head else ""
+            )
+            + f"Mean of the last {len(window)} updates on their own fakes, not on real defects.",
         )  # fmt: skip
         if _is_number(last.get("images_per_second")):
             st.metric(

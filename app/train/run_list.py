@@ -20,6 +20,7 @@ from app.train.panel import ago, panel, words
 from cutswap.runs.find import mark_of
 from cutswap.runs.states import FoundRun
 from cutswap.runs.status import RunStatus
+from cutswap.training.flags import trained_in
 
 EVERY = 4.0  # seconds between looks at the list; the chosen run is looked at more often
 _WORDS = "train.words"  # session: the states that the page as it stands was drawn for
@@ -94,6 +95,7 @@ def _line(run: FoundRun, stands: RunStatus) -> dict[str, str]:
         "run": run.name,
         "of": mark_of(run.path),
         "category": run.category,
+        "trains": trained_in(run.settings) if run.settings else "",
         "state": words(stands),
         "device": stands.job.device if stands.job else "",
         "updates": f"{run.step} of {run.steps}" if run.steps else "",

@@ -23,7 +23,7 @@ from cutswap.data.records import GOOD, Category, Record
 from cutswap.errors import CutSwapError
 from cutswap.utils.csv_text import unguarded
 from cutswap.utils.files import is_own_file, read_json
-from cutswap.utils.folder_names import BANK, HEATMAPS, RESULT, SCORES
+from cutswap.utils.folder_names import BANK, BY_SCORE, HEATMAPS, RESULT, SCORES
 
 COLUMNS = ("image", "defect", "is_defective", "score")
 NEEDED = ("category", "data", "fingerprint", "n_test", "n_train", "patchcore", "seed", "threshold")
@@ -91,27 +91,35 @@ class ScoredSet:
         return None if self.records is None else load_masks(self.records, self.size)
 
 
-def read_scored(folder: Path, category: Category | None = None) -> ScoredSet:
+def read_scored(
+    folder: Path, category: Category | None = None, score: str | None = None
+) -> ScoredSet:
     """Read and check an evaluation folder.
 
     Args:
         folder: what `write_evaluation` wrote.
         category: its category, if at hand; else it is looked for where it was.
+        score: whose scores, of an evaluation of bank and head (`scores_in`); default: those that
+            its result counts.
 
     Raises:
-        CutSwapError: no evaluation, an unfinished or damaged one, files that disagree, or numbers
-            that are not finite. A vanished data set is no error here, see `ScoredSet.lost`.
+        CutSwapError: no evaluation, an unfinished or damaged one, files that disagree, numbers
+            that are not finite, or a score that it does not have. A vanished data set is no error
+            here, see `ScoredSet.lost`.
     """
     summary = _read_summary(folder)
+    place = folder
+    if score is not None:
+        summary, place = _summary_by(folder, summary, score), folder / BY_SCORE / score
     try:
         settings = PatchCoreSettings.from_dict(summary["patchcore"])
     except TypeError as error:  # a key that is not text
         raise _bad(folder / RESULT, "PatchCore settings", error) from error
-    names, defects, scores = _read_scores(folder / SCORES)
+    names, defects, scores = _read_scores(place / SCORES)
     if len(names) != summary["n_test"]:
         found = f"{len(names)} in {SCORES}"
         raise _bad(folder, f"{summary['n_test']} test images, as in {RESULT}", found)
-    heatmaps, span = _read_heatmaps(folder / HEATMAPS, len(names), settings.image_size)
+    heatmaps, span = _read_heatmaps(place / HEATMAPS, len(names), settings.image_size)
     records, lost = None, None
     try:
         records = _find_records(summary, names, defects, category)
@@ -131,6 +139,30 @@ def read_scored(folder: Path, category: Category | None = None) -> ScoredSet:
         records=records,
         lost=lost,
     )
+
+
+def scores_in(summary: dict[str, Any]) -> tuple[str, ...]:
+    """Whose scores an evaluation holds, by its result.json: bank, head, both; none without a head.
+
+    Args:
+        summary: what result.json holds.
+    """
+    told = summary.get("scores")
+    return tuple(told) if isinstance(told, dict) else ()
+
+
+def _summary_by(folder: Path, summary: dict[str, Any], score: str) -> dict[str, Any]:
+    """The same with the figures of one score in the place of those that count."""
+    figures = (summary.get("scores") or {}).get(score) if scores_in(summary) else None
+    if not isinstance(figures, dict) or not _is_finite(figures.get("threshold")):
+        found = ", ".join(scores_in(summary)) or "those of the bank alone"
+        raise _bad(folder / RESULT, f"figures of the score {score}", found)
+    kept = {name: value for name, value in summary.items() if name != "missed"}
+    return {**kept, **figures, "score": score}
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def evaluation_key(

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.config import (
+    HEAD_JITTER,
     RECIPES,
     ClusterSettings,
+    HeadSettings,
     NegativeSettings,
     PatchCoreSettings,
     SaliencySettings,
@@ -74,13 +76,15 @@ def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
     scoring = PatchCoreSettings.from_dict(summary["patchcore"])
     network, key = _network(summary, runs)
     values = {k: v for k, v in scoring.to_dict().items() if k != "batch_size"}
+    score = _score_in_words(summary)  # bank, head and both of one run are three columns
+    rest = _changes(values, PatchCoreSettings().to_dict(), _OF_SCORING)
     return Setup(
         network=network,
-        key=json.dumps([key, values], sort_keys=True),
+        key=json.dumps([key, values, *filter(None, [score])], sort_keys=True),
         coreset=scoring.coreset,
         layers=scoring.layers,
         image_size=scoring.image_size,
-        rest=_changes(values, PatchCoreSettings().to_dict(), _OF_SCORING),
+        rest=", ".join(filter(None, [score, rest])),
         is_tuned=_run_path(_source(summary)) is not None,
     )
 
@@ -91,27 +95,39 @@ def scoring_in_words(evaluation: FoundEvaluation) -> str:
     skip = (*_OF_SCORING, "batch_size")
     rest = _changes(scoring.to_dict(), PatchCoreSettings().to_dict(), skip)
     parts = [f"coreset {scoring.coreset:g}", "+".join(scoring.layers)]
-    return ", ".join([*parts, *filter(None, [rest])])
+    return ", ".join([*parts, *filter(None, [_score_in_words(evaluation.summary), rest])])
 
 
 def run_in_words(run: FoundRun) -> str:
-    """What a run was tuned with, as far as it is not the recipe: `fine-tuned gentle, epochs 1`."""
+    """What a run was tuned with, as far as it is not the recipe: `fine-tuned gentle, epochs 1`.
+
+    A run that trained a head begins with its name: `projector, updates 100`.
+    """
     training = _part(run.settings, "training")
     recipe = str(training.get("recipe", "gentle"))
     base = TrainingSettings().to_dict() | {"recipe": recipe} | RECIPES.get(recipe, {})
+    head = _part(run.settings, "head").get("train", "backbone")
+    weak = WeakAugmentation() if head == "backbone" else WeakAugmentation(jitter=HEAD_JITTER)
     words = [
         _changes(training, base, (*_OF_THE_MACHINE, *_NAMED_APART)),
         *(
-            _changes(_part(run.settings, name), defaults, ("image_size", "weights"))
+            _changes(_part(run.settings, name), defaults, ("image_size", "weights", "train"))
             for name, defaults in (
                 ("saliency", SaliencySettings().to_dict()),
                 ("clusters", ClusterSettings().to_dict()),
                 ("negatives", NegativeSettings().to_dict()),
-                ("weak", WeakAugmentation().to_dict()),
+                ("weak", weak.to_dict()),
+                ("head", HeadSettings().to_dict()),
             )
         ),
     ]
-    return ", ".join([f"fine-tuned {recipe}", *filter(None, words)])
+    trained = f"fine-tuned {recipe}" if head == "backbone" else str(head)
+    return ", ".join([trained, *filter(None, words)])
+
+
+def _score_in_words(summary: dict[str, Any]) -> str:
+    """`score of both`: whose scores count, of an evaluation of bank and head; else nothing."""
+    return f"score of {summary['score']}" if isinstance(summary.get("score"), str) else ""
 
 
 def _network(summary: dict[str, Any], runs: Sequence[FoundRun]) -> tuple[str, list[Any]]:
@@ -127,6 +143,9 @@ def _network(summary: dict[str, Any], runs: Sequence[FoundRun]) -> tuple[str, li
             part: {k: v for k, v in _part(run.settings, part).items() if k not in _OF_THE_MACHINE}
             for part in ("training", "saliency", "clusters", "negatives", "weak")
         }
+        head = _part(run.settings, "head")
+        if head.get("train", "backbone") != "backbone":  # else the record may leave it out
+            parts["head"] = head
         return f"{name}, {run_in_words(run)}", [parts]
     known = source in ("embedded", "imagenet", "random")
     words = f"{source} weights" if known else Path(source).name

@@ -1,0 +1,109 @@
+"""What the form asks where a head is trained: which, how many updates, and what it will cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import streamlit as st
+
+from app.train.estimate import Estimate
+from cutswap.config import HEADS, HeadSettings, TrainingSettings
+from cutswap.runs.states import DONE, FoundRun
+from cutswap.training.flags import trained_in
+
+BACKBONE = "backbone"
+TRAINED = {
+    BACKBONE: "the whole network learns to tell photos, and its features change; minutes to hours",
+    "projector": "gives back the clean photo's features patch by patch; the network's features stay"
+    " as they are; about a minute",
+    "discriminator": "tells changed patches from unchanged ones; the network's features stay as"
+    " they are; about a minute",
+}
+UPDATES = {"1-minute demo": 60, "Command line's default": HeadSettings().updates}
+# Processor seconds of one thread at 256 pixels, ResNet18, 40 photos of the demo's hex nut and 8 of
+# them held out, 3-way, on a machine with more to do (so no wall clock): 7 to begin; saliency 0.25 a
+# photo the first time; 3 pictures a photo through phi 0.22; 8 judges with their made-up defects
+# 5 to 6; an update of 16 photos 0.14, twice as many as asked for, for the trial and the head.
+# In all 39 for 30 updates, and 73 for 100 on the same machine when it was busier still.
+SECONDS_TO_BEGIN = 7.0
+SECONDS_A_SALIENCY = 0.25
+SECONDS_A_PICTURE = 0.075
+SECONDS_A_JUDGE = 0.65
+PHOTOS_A_SECOND = 115.0
+
+
+def train_control() -> str:
+    """Which is trained: backbone, or one of `config.HEADS`."""
+    trained = st.segmented_control(
+        "What is trained", (BACKBONE, *HEADS), key="train.what", default=BACKBONE, required=True,
+        persist_state="session", format_func=str.capitalize,
+        help="\n\n".join(f"**{name.capitalize()}**: {about}." for name, about in TRAINED.items()),
+    )  # fmt: skip
+    trained = trained or BACKBONE
+    about = TRAINED[trained]
+    st.caption(f"{about[0].upper()}{about[1:]}.")
+    return trained
+
+
+def head_length() -> None:
+    """Presets write the number of updates; it may then be changed."""
+    st.segmented_control(
+        "Length", list(UPDATES), key="train.head.preset", default="1-minute demo", required=True,
+        on_change=_apply, persist_state="session",
+        help=" ".join(f"**{name}**: {updates} updates." for name, updates in UPDATES.items()),
+    )  # fmt: skip
+
+
+def _apply() -> None:
+    st.session_state["train.head.updates"] = UPDATES[st.session_state["train.head.preset"]]
+
+
+def updates_field() -> int:
+    """How many."""
+    st.session_state.setdefault("train.head.updates", UPDATES["1-minute demo"])
+    return int(st.number_input(
+        "Updates", 1, 100_000, "min", key="train.head.updates",
+        persist_state="session",
+        help="Made twice: without every fifth good photo, which then judge how much the head counts"
+        " beside the bank, and again with them.",
+    ))  # fmt: skip
+
+
+def head_estimate(
+    head: HeadSettings, training: TrainingSettings, images: int, runs: Iterable[FoundRun]
+) -> Estimate:
+    """Price a head before it is trained.
+
+    Args:
+        head: its settings.
+        training: of the run.
+        images: good training photos.
+        runs: earlier ones; the newest finished head of its kind on the same device setting tells
+            the speed of an update.
+    """
+    updates = 2 * head.updates
+    samples = updates * head.photos
+    speed, basis = PHOTOS_A_SECOND, "half of them on trial, by the processor time of one core"
+    for run in sorted(runs, key=lambda r: -r.changed):
+        known = _speed(run, head, training)
+        if known is not None:
+            speed, basis = known, f"half of them on trial, as fast as {run.name}'s were"
+            break
+    pictures = images * (1 + head.draws * (training.ways - 1))
+    judges = math.ceil(images * head.held_out)
+    area = (training.image_size / 256) ** 2
+    before = images * SECONDS_A_SALIENCY + pictures * SECONDS_A_PICTURE + judges * SECONDS_A_JUDGE
+    seconds = SECONDS_TO_BEGIN + area * before + samples / speed
+    return Estimate(updates, samples, seconds, basis)
+
+
+def _speed(run: FoundRun, head: HeadSettings, training: TrainingSettings) -> float | None:
+    """Photos a second of a finished head like this one."""
+    about, speed = run.settings.get("training"), run.result.get("images_per_second")
+    if run.state != DONE or trained_in(run.settings) != head.train or not isinstance(about, dict):
+        return None
+    if not isinstance(speed, (int, float)) or not 0 < speed < math.inf:
+        return None
+    is_alike = all(about.get(n) == getattr(training, n) for n in ("device", "backbone"))
+    return float(speed) if is_alike else None
