@@ -33,15 +33,19 @@ PAGES = {
 def main() -> None:
     """One rerun."""
     st.set_page_config(
-        page_title="CutSwap Explorer", page_icon=":material/swap_horiz:", layout="wide",
-    )  # fmt: skip
+        page_title="CutSwap Explorer",
+        page_icon=":material/swap_horiz:",
+        layout="wide",
+    )
     pages = {
         name: st.Page(
-            ROOT / "pages" / f"{name}.py", title=title, default=name == "start",
+            ROOT / "pages" / f"{name}.py",
+            title=title,
+            default=name == "start",
             url_path=None if name == "start" else title.lower(),
         )
         for name, title in PAGES.items()
-    }  # fmt: skip
+    }
     page = st.navigation(list(pages.values()), position="top")
     st.session_state["pages"] = pages
     workspace.demo_rendering()

@@ -23,10 +23,11 @@ def check(selected: Selection) -> None:
     deep: dict[str, tuple[Problem, ...]] = st.session_state.setdefault(_FOUND, {})
     slot = st.empty()
     if st.button(
-        f"Look at every pixel of {files} photos", icon=":material/fact_check:",
+        f"Look at every pixel of {files} photos",
+        icon=":material/fact_check:",
         help="Decodes every file: finds damaged bodies, blank photos, empty masks, and photos that"
         " are in both train and test.",
-    ):  # fmt: skip
+    ):
         bar = slot.progress(0.0, "Reading every file")
 
         def tick(done: int, total: int) -> None:
@@ -68,13 +69,17 @@ def _say(problems: tuple[Problem, ...], what: str) -> None:
     st.dataframe(
         [
             {
-                "": "✖ mend" if p.fatal else "○ know", "file": _short(p),
-                "what": p.message, "kind": KINDS.get(p.kind, p.kind),
+                "": "✖ mend" if p.fatal else "○ know",
+                "file": _short(p),
+                "what": p.message,
+                "kind": KINDS.get(p.kind, p.kind),
             }
             for p in problems[:_SHOWN]
         ],
-        hide_index=True, width="stretch", alt=f"{len(problems)} problems",
-    )  # fmt: skip
+        hide_index=True,
+        width="stretch",
+        alt=f"{len(problems)} problems",
+    )
     if len(problems) > _SHOWN:
         st.caption(f"The first {_SHOWN} of {len(problems)}; the command below lists all.")
 

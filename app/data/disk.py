@@ -102,9 +102,11 @@ def demo() -> None:
             " offline; they are no benchmark."
         )
     st.button(
-        "Make the demo again", on_click=_again, icon=":material/refresh:",
+        "Make the demo again",
+        on_click=_again,
+        icon=":material/refresh:",
         help="Deletes and renders it: the same pictures, bit for bit on one machine.",
-    )  # fmt: skip
+    )
 
 
 def _again() -> None:
@@ -126,9 +128,13 @@ def cache() -> None:
         with button.popover("Clear", disabled=not files, width="stretch"):
             st.markdown(f"Delete {megabytes(size)}?")
             st.button(
-                "Delete", key=f"clear.{kind.name}", on_click=clear, args=(kind,), type="primary",
+                "Delete",
+                key=f"clear.{kind.name}",
+                on_click=clear,
+                args=(kind,),
+                type="primary",
                 help=f"{kind.about}.",
-            )  # fmt: skip
+            )
     runs = workspace.runs_folder()
     st.caption(f"Runs and evaluations that you made lie in {runs} and are never cleared from here.")
 

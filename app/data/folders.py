@@ -50,10 +50,14 @@ class Count:
         """One line of the table."""
         masks = "–" if not self.defective else str(self.without_mask or "none")
         return {
-            "category": self.category, "good to learn from": self.train, "good to test": self.good,
-            "defective": self.defective, "types": self.types, "missing masks": masks,
+            "category": self.category,
+            "good to learn from": self.train,
+            "good to test": self.good,
+            "defective": self.defective,
+            "types": self.types,
+            "missing masks": masks,
             "noticed": self.noticed,
-        }  # fmt: skip
+        }
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner="Counting photos")
@@ -76,10 +80,15 @@ def counts(root: Path) -> list[Count]:
         kinds = sorted({p.kind for p in category.noticed})
         found.append(
             Count(
-                name, len(category.train), good, len(category.test) - good, len(category.defects),
-                bare, ", ".join(kinds),
+                name,
+                len(category.train),
+                good,
+                len(category.test) - good,
+                len(category.defects),
+                bare,
+                ", ".join(kinds),
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -89,10 +98,13 @@ def folders() -> None:
         return
     st.subheader("Folders", anchor=False)
     text = st.text_input(
-        "Data folder", key=FIELD, placeholder="/data/mvtec", persist_state="session",
+        "Data folder",
+        key=FIELD,
+        placeholder="/data/mvtec",
+        persist_state="session",
         help="The folder of MVTec AD or VisA, of one category, or of photos, on the machine that"
         " runs this app. It is looked at as soon as you press Enter; nothing is copied.",
-    )  # fmt: skip
+    )
     if text.strip():
         _checked(Path(text.strip()))
     known = workspace.folders()
@@ -124,10 +136,13 @@ def _checked(path: Path) -> None:
         st.caption("This folder is known already.")
         return
     st.button(
-        "Add this folder", on_click=_add, args=(dataset.root,), type="primary",
+        "Add this folder",
+        on_click=_add,
+        args=(dataset.root,),
+        type="primary",
         icon=":material/create_new_folder:",
         help="Its categories appear in the sidebar, in every tab, until it is removed.",
-    )  # fmt: skip
+    )
 
 
 def _known(folder: Path) -> None:
@@ -139,10 +154,13 @@ def _known(folder: Path) -> None:
         with button:
             if workspace.is_removable(folder):
                 st.button(
-                    "Remove", key=f"remove.{folder}", on_click=workspace.remove_folder,
-                    args=(folder,), width="stretch",
+                    "Remove",
+                    key=f"remove.{folder}",
+                    on_click=workspace.remove_folder,
+                    args=(folder,),
+                    width="stretch",
                     help="The app forgets it; nothing on disk is touched.",
-                )  # fmt: skip
+                )
             else:
                 st.caption("from CUTSWAP_DATA")
         try:
@@ -161,9 +179,11 @@ def _known(folder: Path) -> None:
 
 def _table(found: list[Count]) -> None:
     st.dataframe(
-        [c.line() for c in found], hide_index=True, width="stretch",
+        [c.line() for c in found],
+        hide_index=True,
+        width="stretch",
         alt=f"{len(found)} categories with their numbers of photos",
-    )  # fmt: skip
+    )
 
 
 def _licences(folders: list[Path]) -> None:

@@ -54,21 +54,29 @@ def uploads() -> None:
     left, right = st.columns(2)
     with left:
         photos = st.file_uploader(
-            "Photos to look at", TYPES, accept_multiple_files=True, key=f"upload.photos.{number}",
+            "Photos to look at",
+            TYPES,
+            accept_multiple_files=True,
+            key=f"upload.photos.{number}",
             help="One is enough for Saliency and Negatives. Nothing is assumed about whether they"
             " show a defect.",
-        )  # fmt: skip
+        )
     with right:
         normals = st.file_uploader(
-            "Good parts to learn from", TYPES, accept_multiple_files=True,
+            "Good parts to learn from",
+            TYPES,
+            accept_multiple_files=True,
             key=f"upload.normals.{number}",
             help="Ten to fifty photos of flawless parts, taken alike. With these, Train can learn"
             " your part and Inspect can score the photos on the left.",
-        )  # fmt: skip
+        )
     if st.button(
-        "Use these pictures", type="primary", icon=":material/upload:",
-        disabled=not (photos or normals), help="They become a category in the sidebar.",
-    ):  # fmt: skip
+        "Use these pictures",
+        type="primary",
+        icon=":material/upload:",
+        disabled=not (photos or normals),
+        help="They become a category in the sidebar.",
+    ):
         _store(list(photos), list(normals))
     _report()
 
@@ -163,14 +171,21 @@ def _kept(done: Uploaded) -> None:
         if name not in pages or (name == "inspect_heatmaps" and root.name != PARTS):
             continue
         if column.button(
-            title, key=f"upload.{name}", on_click=select, kwargs={"category": _key(done)},
-            width="stretch", help="Chooses the category My uploads and opens the page.",
-        ):  # fmt: skip
+            title,
+            key=f"upload.{name}",
+            on_click=select,
+            kwargs={"category": _key(done)},
+            width="stretch",
+            help="Chooses the category My uploads and opens the page.",
+        ):
             go_to(name)
     fourth.button(
-        "Delete my pictures", on_click=_delete, icon=":material/delete:", width="stretch",
+        "Delete my pictures",
+        on_click=_delete,
+        icon=":material/delete:",
+        width="stretch",
         help="From the machine that runs the app, now.",
-    )  # fmt: skip
+    )
 
 
 def _key(done: Uploaded) -> str:

@@ -59,17 +59,24 @@ def scatter(
         shape = DEFECT_SHAPES[number % len(DEFECT_SHAPES)]
         _add(figure, places, chosen, (f"real: {defect}", DEFECT_COLOUR, shape, large), texts)
     figure.add_scatter(
-        x=[places[shown, 0]], y=[places[shown, 1]], mode="markers", name="shown below",
+        x=[places[shown, 0]],
+        y=[places[shown, 1]],
+        mode="markers",
+        name="shown below",
         marker={"symbol": "circle-open", "size": 22, "color": HERE, "line": {"width": 4}},
-        hoverinfo="skip", customdata=[shown],
-    )  # fmt: skip
+        hoverinfo="skip",
+        customdata=[shown],
+    )
     figure.update_layout(
-        height=520, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False,
+        height=520,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        dragmode=False,
         # Below: beside the points there is no room on a phone.
         legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0},
-        xaxis={"title": axes[0], "zeroline": False}, yaxis={"title": axes[1], "zeroline": False},
+        xaxis={"title": axes[0], "zeroline": False},
+        yaxis={"title": axes[1], "zeroline": False},
         uirevision="keep",
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -91,11 +98,20 @@ def _add(
     legend, colour, shape, size = look
     same = {"marker": {"opacity": 0.8}}  # a click must not fade all other points
     figure.add_scatter(
-        x=places[index, 0], y=places[index, 1], mode="markers", name=legend, customdata=index,
+        x=places[index, 0],
+        y=places[index, 1],
+        mode="markers",
+        name=legend,
+        customdata=index,
         marker={
-            "color": colour, "symbol": shape, "size": size, "opacity": 0.8,
+            "color": colour,
+            "symbol": shape,
+            "size": size,
+            "opacity": 0.8,
             "line": {"width": 1, "color": "#808890"},
         },
-        selected=same, unselected=same, text=[texts[int(i)] for i in index],
+        selected=same,
+        unselected=same,
+        text=[texts[int(i)] for i in index],
         hovertemplate="%{text}<extra></extra>",
-    )  # fmt: skip
+    )

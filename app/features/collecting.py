@@ -84,9 +84,11 @@ class FeatureWorkshop:
             if work is None or not work.is_running:
                 work = Work("waiting for another set to finish")
                 work.thread = threading.Thread(
-                    target=self._run, args=(work, wanted, folder), daemon=True,
+                    target=self._run,
+                    args=(work, wanted, folder),
+                    daemon=True,
                     name=f"features {key[:8]}",
-                )  # fmt: skip
+                )
                 self._works[key] = work
                 work.thread.start()
 
@@ -101,9 +103,11 @@ class FeatureWorkshop:
             except Exception as error:  # the thread's own last words; the page shows the sentence
                 _log.exception("collecting features failed")
                 work.error = CutSwapError(
-                    "the features", expected="to be collected", found=type(error).__name__,
+                    "the features",
+                    expected="to be collected",
+                    found=type(error).__name__,
                     fix="see the app's log, then try again or choose another run",
-                )  # fmt: skip
+                )
 
 
 @st.cache_resource(show_spinner=False)

@@ -8,9 +8,12 @@ from cutswap.analysis.feature_set import FeatureSet
 
 NEIGHBOURS = 5
 WORDS = {
-    "positive": "positive", "patch": "patch negative", "scar": "scar", "good": "good test photo",
+    "positive": "positive",
+    "patch": "patch negative",
+    "scar": "scar",
+    "good": "good test photo",
     "defect": "real defect",
-}  # fmt: skip
+}
 
 
 def nearest(values: np.ndarray, index: int, count: int = NEIGHBOURS) -> list[int]:

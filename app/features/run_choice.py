@@ -57,9 +57,12 @@ def _offer_runs(selected: Selection) -> None:
     row = st.container(horizontal=True)
     for run in sorted(runs, key=lambda r: -r.changed)[:SHOWN]:
         row.button(
-            run.name, on_click=select, kwargs={"run": run.name}, key=f"features.run.{run.name}",
+            run.name,
+            on_click=select,
+            kwargs={"run": run.name},
+            key=f"features.run.{run.name}",
             icon=":material/model_training:",
-        )  # fmt: skip
+        )
     if not runs:
         st.markdown(f"There is no finished run of {selected.category.name} yet.")
         st.page_link(st.session_state["pages"]["train"], label="Train one on the Train page")
@@ -71,6 +74,9 @@ def _offer_category(run: FoundRun) -> None:
     )
     if key is not None:
         st.button(
-            f"Show {run.category}", on_click=select, kwargs={"category": key},
-            icon=":material/swap_horiz:", key="features.category",
-        )  # fmt: skip
+            f"Show {run.category}",
+            on_click=select,
+            kwargs={"category": key},
+            icon=":material/swap_horiz:",
+            key="features.category",
+        )

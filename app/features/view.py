@@ -81,29 +81,45 @@ def _controls() -> tuple[FeatureSettings, int]:
     first, second, third = st.columns([5, 3, 3], vertical_alignment="bottom")
     with first:
         projection = knobs.choice(
-            "flat", "Flattened by", PROJECTIONS, "pca", segmented=True, show=NAMES.__getitem__,
+            "flat",
+            "Flattened by",
+            PROJECTIONS,
+            "pca",
+            segmented=True,
+            show=NAMES.__getitem__,
             help="PCA shows the directions in which the fakes differ most, t-SNE who is near whom,"
             " discriminants the directions that part the classes of fakes best.",
-        )  # fmt: skip
+        )
     with second:
         samples = knobs.choice(
-            "draws", "Unseen draws", SAMPLES, 60,
+            "draws",
+            "Unseen draws",
+            SAMPLES,
+            60,
             help="Each gives a positive and one negative a kind, none of which the run has"
             " trained on.",
-        )  # fmt: skip
+        )
     with third:
         seed = knobs.number(
-            "flatseed", "Seed", 0, 2**31 - 1, 0,
+            "flatseed",
+            "Seed",
+            0,
+            2**31 - 1,
+            0,
             help="Of folds, resamples and t-SNE. The draws have the run's own seed.",
-        )  # fmt: skip
+        )
     return FeatureSettings(samples=samples, projection=projection), seed or 0
 
 
 def _start_button(wanted: WantedFeatures, text: str) -> None:
     st.button(
-        text, on_click=feature_workshop().start, args=(wanted,), type="primary",
-        icon=":material/play_arrow:", key=f"features.start.{wanted.key}",
-    )  # fmt: skip
+        text,
+        on_click=feature_workshop().start,
+        args=(wanted,),
+        type="primary",
+        icon=":material/play_arrow:",
+        key=f"features.start.{wanted.key}",
+    )
 
 
 def _wait(work: Any, slot: Any) -> None:
@@ -123,9 +139,12 @@ def _finished(selected: Selection, wanted: WantedFeatures, seed: int) -> None:
     except CutSwapError as error:
         show_error(error)
         st.button(
-            "Collect them again", on_click=_again, args=(wanted,), icon=":material/refresh:",
+            "Collect them again",
+            on_click=_again,
+            args=(wanted,),
+            icon=":material/refresh:",
             key=f"features.again.{wanted.key}",
-        )  # fmt: skip
+        )
         return
     _Screen(selected, wanted, features, seed).draw()
 
@@ -170,17 +189,22 @@ class _Screen:
     def _charts(self, shown: int) -> None:
         flat = projection_of(self.folder, self.wanted.settings, self.seed)
         texts = hover_texts(self.features)
-        sides = (("Before tuning", flat.before, flat.axes_before),
-                 ("After tuning", flat.after, flat.axes_after))  # fmt: skip
+        sides = (
+            ("Before tuning", flat.before, flat.axes_before),
+            ("After tuning", flat.after, flat.axes_after),
+        )
         for column, key, (title, places, axes) in zip(st.columns(2), CHARTS, sides, strict=True):
             with column:
                 st.markdown(f"**{title}**")
                 st.plotly_chart(
-                    scatter(self.features, places, axes, shown, texts), key=key, width="stretch",
-                    on_select=partial(self._clicked, key), selection_mode="points",
+                    scatter(self.features, places, axes, shown, texts),
+                    key=key,
+                    width="stretch",
+                    on_select=partial(self._clicked, key),
+                    selection_mode="points",
                     config={"displayModeBar": False},
                     alt=f"{title}: {len(places)} points by {' and '.join(axes)}",
-                )  # fmt: skip
+                )
         about = self.features.about
         st.caption(
             f"{flat.fitted_on} {about['samples']} unseen draws (numbers {about['first_sample']} to"
@@ -190,9 +214,13 @@ class _Screen:
         )
         hover_thumbnails(CHARTS, self.features.thumbnails, key=f"hover.{self.wanted.key[:12]}")
         st.download_button(
-            "Points as CSV", points_csv(self.features, flat), "points.csv", "text/csv",
-            icon=":material/download:", on_click="ignore",
-        )  # fmt: skip
+            "Points as CSV",
+            points_csv(self.features, flat),
+            "points.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
 
     def _shown(self) -> int:
         """The point with the ring: the clicked one, or the sidebar's image where that changed."""
@@ -236,33 +264,42 @@ class _Screen:
         left, right = st.columns([2, 3])
         with right:
             st.selectbox(
-                "Shown point", range(len(features.points)), key=self.key,
-                format_func=lambda i: features.points[i].label, on_change=self._selected,
+                "Shown point",
+                range(len(features.points)),
+                key=self.key,
+                format_func=lambda i: features.points[i].label,
+                on_change=self._selected,
                 help="The ringed point; a click on another one chooses it too.",
-            )  # fmt: skip
+            )
             st.markdown(facts(features, shown))
             for title, values in (("before", features.before), ("after", features.after)):
                 st.caption(f"Nearest {title} tuning, in all dimensions, nearest first")
                 near = nearest(values, shown)
                 st.image(
-                    [features.thumbnails[i] for i in near], width=84,
+                    [features.thumbnails[i] for i in near],
+                    width=84,
                     caption=[WORDS[features.points[i].kind] for i in near],
-                )  # fmt: skip
+                )
             if not features.points[shown].is_synthetic and st.button(
-                "See its heatmap on Inspect", on_click=self._selected, key="features.inspect",
+                "See its heatmap on Inspect",
+                on_click=self._selected,
+                key="features.inspect",
                 icon=":material/frame_inspect:",
-            ):  # fmt: skip
+            ):
                 go_to("inspect_heatmaps")
         with left:
             photo, mask = features.picture(shown)
             point = features.points[shown]
             viewer(
                 Picture(
-                    photo, mask=mask, alt=point.label, caption=point.label,
+                    photo,
+                    mask=mask,
+                    alt=point.label,
+                    caption=point.label,
                     outline_name="Marked defect" if point.kind == DEFECT else "Changed area",
                 ),
                 key="features.picture",
-            )  # fmt: skip
+            )
 
 
 def _first_index(event: Any) -> int | None:

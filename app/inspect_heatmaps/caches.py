@@ -96,9 +96,11 @@ def _scored(
     if found.records and not all(is_inside(r.image, _category.root) for r in found.records):
         # The folder says where its photos are; only those of the category on screen are shown.
         lost = CutSwapError(
-            folder.name, expected=f"photos of {_category.name}", found="photos elsewhere",
+            folder.name,
+            expected=f"photos of {_category.name}",
+            found="photos elsewhere",
             fix="choose the category it was made from",
-        )  # fmt: skip
+        )
         found = replace(found, records=None, lost=lost)
     if found.heatmaps.nbytes <= IN_MEMORY:
         found = replace(found, heatmaps=np.array(found.heatmaps))
@@ -175,9 +177,13 @@ def prediction(key: BankKey, photo: PhotoKey, scoring: Scoring | None = None) ->
     whole = bank(key)
     if scoring is not None:
         whole = MemoryBank(
-            whole.backbone, whole.settings.replace(**vars(scoring)), whole.items, whole.origin,
-            whole.seed, whole.whitening,
-        )  # fmt: skip
+            whole.backbone,
+            whole.settings.replace(**vars(scoring)),
+            whole.items,
+            whole.origin,
+            whole.seed,
+            whole.whitening,
+        )
     return whole.score(to_image(caches.photo(photo)[None]))
 
 

@@ -42,31 +42,46 @@ def number_line(
     for title, chosen, colour, symbol, row in rows:
         places = np.flatnonzero(chosen)
         figure.add_scatter(
-            x=scores[places], y=np.full(len(places), row), mode="markers", name=title,
+            x=scores[places],
+            y=np.full(len(places), row),
+            mode="markers",
+            name=title,
             marker={"color": colour, "symbol": symbol, "size": 11, "opacity": 0.75},
-            customdata=places, text=[names[int(i)] for i in places],
+            customdata=places,
+            text=[names[int(i)] for i in places],
             hovertemplate=f"%{{text}}<br>{title}, score %{{x:.4g}}<extra></extra>",
-        )  # fmt: skip
+        )
     if here is not None:
         figure.add_vline(x=here, line_width=2, line_color=HERE)
         figure.add_annotation(
-            x=here, y=1, yref="paper", yshift=10, text="this image", showarrow=False,
+            x=here,
+            y=1,
+            yref="paper",
+            yshift=10,
+            text="this image",
+            showarrow=False,
             font={"color": HERE},
-        )  # fmt: skip
+        )
     if threshold is not None:
         figure.add_vline(x=threshold, line_dash="dash", line_width=2, line_color=THRESHOLD)
         figure.add_annotation(
             x=threshold, y=-0.75, text=" threshold", showarrow=False, xanchor="left"
         )
     figure.update_layout(
-        height=185, margin={**MARGIN, "t": 26}, showlegend=False, dragmode=False,
+        height=185,
+        margin={**MARGIN, "t": 26},
+        showlegend=False,
+        dragmode=False,
         xaxis_title="image score",
         yaxis={
-            "tickvals": [r[4] for r in rows], "ticktext": [r[0] for r in rows],
-            "range": [-1.05, len(rows) - 0.5], "zeroline": False, "fixedrange": True,
+            "tickvals": [r[4] for r in rows],
+            "ticktext": [r[0] for r in rows],
+            "range": [-1.05, len(rows) - 0.5],
+            "zeroline": False,
+            "fixedrange": True,
         },
         xaxis={"fixedrange": True},
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -83,20 +98,29 @@ def curve(
     """
     figure = go.Figure()
     figure.add_scatter(
-        x=[p.x for p in points], y=[p.y for p in points], mode="lines+markers",
-        line={"color": GOOD, "width": 2}, marker={"size": 7},
+        x=[p.x for p in points],
+        y=[p.y for p in points],
+        mode="lines+markers",
+        line={"color": GOOD, "width": 2},
+        marker={"size": 7},
         customdata=[p.threshold for p in points],
         hovertemplate=f"{x_title.lower()} %{{x:.3f}}<br>{y_title.lower()} %{{y:.3f}}"
         "<br>threshold %{customdata:.4g}<extra></extra>",
-    )  # fmt: skip
+    )
     if here is not None:
         figure.add_scatter(
-            x=[here.x], y=[here.y], mode="markers", hoverinfo="skip",
+            x=[here.x],
+            y=[here.y],
+            mode="markers",
+            hoverinfo="skip",
             marker={"color": DEFECTIVE, "size": 15, "symbol": "diamond-open", "line_width": 3},
-        )  # fmt: skip
+        )
     figure.update_layout(
-        height=300, margin=MARGIN, showlegend=False, dragmode=False,
+        height=300,
+        margin=MARGIN,
+        showlegend=False,
+        dragmode=False,
         xaxis={"title": x_title, "range": [-0.02, 1.02], "fixedrange": True},
         yaxis={"title": y_title, "range": [-0.02, 1.04], "fixedrange": True},
-    )  # fmt: skip
+    )
     return figure

@@ -87,17 +87,22 @@ def _pair(
     if second.size != heat.size:
         second = replace(second, mask=None)
     first = replace(
-        drawn, heat=colourise(heat.values, *span), left=_name(asked, found), opacity=55,
+        drawn,
+        heat=colourise(heat.values, *span),
+        left=_name(asked, found),
+        opacity=55,
         legend=picture(replace(heat, span=span, span_says=says)).legend,
-    )  # fmt: skip
+    )
     left, right = st.columns(2)
     with left:
         place = viewer(first, key="heat", memory="heat", group="heat", clickable=True)
     with right:
         viewer(
-            picture(second, tag=_short(asked.versus)), key="heat.second", memory="heat",
+            picture(second, tag=_short(asked.versus)),
+            key="heat.second",
+            memory="heat",
             group="heat",
-        )  # fmt: skip
+        )
     st.caption(SAME_SCALE)
     st.markdown(_table(asked, found, other, heat, second))
     return place
@@ -123,10 +128,12 @@ def _other(asked: InspectRequest) -> ScoredSet | None:
         raise work.error
     st.button(
         f"Evaluate {_short(asked.versus)} too ({shown_seconds(estimate(wanted))})",
-        on_click=workshop().start, args=(wanted,), icon=":material/play_arrow:",
+        on_click=workshop().start,
+        args=(wanted,),
+        icon=":material/play_arrow:",
         key=f"start.{wanted.key}",
         help="The same category and settings with the other weights, once; it is kept.",
-    )  # fmt: skip
+    )
     return None
 
 
@@ -141,9 +148,11 @@ def wanted_of(asked: InspectRequest) -> Wanted:
         run = found_runs(workspace.runs_folder()).run(weights)
         if run is None:
             raise CutSwapError(
-                weights, expected="a finished run", found="none of that name",
+                weights,
+                expected="a finished run",
+                found="none of that name",
                 fix="choose another one to compare with",
-            )  # fmt: skip
+            )
         weights = str(run.path)
     other = replace(asked.selected, run=asked.versus, weights=weights)
     wanted = replace(asked.wanted, weights=weights, network=network_of(other), head=None)
@@ -156,8 +165,10 @@ def _table(
     """Figures of both as a Markdown table."""
     lines = [f"| | {_name(asked, found)} | {_short(asked.versus)} |", "|---|---|---|"]
     lines.append(f"| score of this image | {heat.score:.3f} | {second.score:.3f} |")
-    ranks = [f"{int((s.scores[~s.labels] < h.score).sum())} of {int((~s.labels).sum())}"
-             for s, h in ((found, heat), (other, second))]  # fmt: skip
+    ranks = [
+        f"{int((s.scores[~s.labels] < h.score).sum())} of {int((~s.labels).sum())}"
+        for s, h in ((found, heat), (other, second))
+    ]
     lines.append(f"| higher than good test images | {ranks[0]} | {ranks[1]} |")
     for key, title in FIGURES:
         shown = [

@@ -57,17 +57,23 @@ def controls(selected: Selection) -> InspectRequest:
         shown = _source(saved)
     with second:
         colours = knobs.choice(
-            "range", "Colour range", (ALL, THIS), ALL, segmented=True,
+            "range",
+            "Colour range",
+            (ALL, THIS),
+            ALL,
+            segmented=True,
             help="One range for all test images makes pictures comparable; stretched to one image,"
             " even a flawless part glows somewhere.",
-        )  # fmt: skip
+        )
     with third:
         versus = _versus(selected, saved)
     with fourth:
         contour = knobs.toggle(
-            "called", "Outline", True,
+            "called",
+            "Outline",
+            True,
             help="A cyan line around the pixels that reach the pixel threshold below.",
-        )  # fmt: skip
+        )
     head = head_of(selected.weights)
     cannot = misfit(selected.category, head) if head is not None else ""
     place = st.container()
@@ -98,11 +104,14 @@ def _source(saved: dict[str, FoundEvaluation]) -> str:
     if kept not in (HERE, *saved):
         st.toast(f"The evaluation {kept} is no longer there.")
     return knobs.choice(
-        "eval", "Numbers from", (HERE, *saved), HERE,
+        "eval",
+        "Numbers from",
+        (HERE, *saved),
+        HERE,
         show=lambda name: _label(name, saved),
         help="This page scores with the weights chosen in the sidebar. Evaluations written by the"
         " command line into the runs folder are offered too.",
-    )  # fmt: skip
+    )
 
 
 def _label(name: str, saved: dict[str, FoundEvaluation]) -> str:
@@ -120,10 +129,13 @@ def _versus(selected: Selection, saved: dict[str, FoundEvaluation]) -> str:
     others = [w for w in (*public.offered(pretrained), *runs) if w != selected.run]
     options = (NOTHING, *others, *(f"saved:{n}" for n, e in saved.items() if e.state == DONE))
     return knobs.choice(
-        "beside", "Compare with", options, NOTHING,
+        "beside",
+        "Compare with",
+        options,
+        NOTHING,
         show=lambda v: v.removeprefix("saved:") + (" (saved)" if v.startswith("saved:") else ""),
         help="The same image by other weights or another run, beside it and in the same colours.",
-    )  # fmt: skip
+    )
 
 
 def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, int]:
@@ -140,29 +152,45 @@ def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, 
                 )
             else:
                 layers = knobs.several(
-                    "pclayers", "Layers", stages or selectable_layers(network), default,
+                    "pclayers",
+                    "Layers",
+                    stages or selectable_layers(network),
+                    default,
                     help="Whose features are compared: shallow ones know texture, deep ones parts.",
-                )  # fmt: skip
+                )
                 size = knobs.choice(
-                    "pcsize", "Image side, pixels", SIZES, DEFAULTS.image_size,
+                    "pcsize",
+                    "Image side, pixels",
+                    SIZES,
+                    DEFAULTS.image_size,
                     help="Photos are squashed to this square; small defects need a larger one.",
-                )  # fmt: skip
+                )
         with second:
             coreset = knobs.choice(
-                "coreset", "Share kept in the bank", CORESETS, DEFAULTS.coreset,
+                "coreset",
+                "Share kept in the bank",
+                CORESETS,
+                DEFAULTS.coreset,
                 show=lambda share: f"{share:.2%}".replace(".00%", "%"),
                 help="Patches of good parts that are remembered: fewer are faster and forget rare"
                 " normal looks. The paper keeps 0.1% and 1%.",
-            )  # fmt: skip
+            )
             whiten = knobs.choice(
-                "whiten", "Whitening", WHITENINGS, DEFAULTS.whiten,
+                "whiten",
+                "Whitening",
+                WHITENINGS,
+                DEFAULTS.whiten,
                 help="Patches divided by what normal ones vary by, along principal axes (pca) or"
                 " in each channel, before they are compared.",
-            )  # fmt: skip
+            )
             seed = knobs.number(
-                "pcseed", "Seed", 0, 2**31 - 1, 0,
+                "pcseed",
+                "Seed",
+                0,
+                2**31 - 1,
+                0,
                 help="Of the first patch picked: a tiny bank depends on it, so try several.",
-            )  # fmt: skip
+            )
         with third:
             neighbours = knobs.of_field(PatchCoreSettings, "neighbours", "nn", DEFAULTS.neighbours)
             patches = knobs.of_field(
@@ -175,7 +203,12 @@ def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, 
             " once; the numbers of the whole test set follow when they are computed again." + now
         )
     settings = DEFAULTS.replace(
-        layers=layers, image_size=size, coreset=coreset, neighbours=neighbours, sigma=sigma,
-        image_patches=patches, whiten=whiten,
-    )  # fmt: skip
+        layers=layers,
+        image_size=size,
+        coreset=coreset,
+        neighbours=neighbours,
+        sigma=sigma,
+        image_patches=patches,
+        whiten=whiten,
+    )
     return settings, seed or 0

@@ -51,10 +51,11 @@ def commands(asked: InspectRequest) -> None:
         if line is not None:
             maps = ["export", "maps", "--evaluation", asked.saved.path, "--out", "out/maps"]
             command_line(
-                line, maps,
+                line,
+                maps,
                 note="The first writes these numbers anew; the second their heatmaps as float32"
                 " TIFFs, for the MVTec AD evaluation script.",
-            )  # fmt: skip
+            )
         return
     selected, wanted = asked.selected, asked.wanted
     flags: list[object] = data_flags(selected.dataset.root, selected.category.name)  # type: ignore[assignment]

@@ -78,8 +78,14 @@ def gallery(
     if records is None:
         del rows["photo"]
     st.dataframe(
-        rows, key="gallery", on_select=_chosen, selection_mode="single-cell", hide_index=True,
-        height=min(395, 40 + 46 * len(listed)), row_height=46, width="stretch",
+        rows,
+        key="gallery",
+        on_select=_chosen,
+        selection_mode="single-cell",
+        hide_index=True,
+        height=min(395, 40 + 46 * len(listed)),
+        row_height=46,
+        width="stretch",
         column_config={
             "photo": st.column_config.ImageColumn("", width=52),
             "image": st.column_config.TextColumn("Image", width=110),
@@ -87,22 +93,29 @@ def gallery(
             "verdict": st.column_config.TextColumn("Verdict", width=105),
         },
         alt=f"{len(listed)} images, {first.lower()} first",
-    )  # fmt: skip
+    )
 
 
 def _step_buttons(listed: Sequence[str], shown: str, first: str) -> None:
     at = listed.index(shown) if shown in listed else -1
     row = st.container(horizontal=True)
     row.button(
-        first, on_click=select, kwargs={"image": listed[0]}, disabled=at == 0,
-        icon=":material/priority_high:", key="gallery.worst",
+        first,
+        on_click=select,
+        kwargs={"image": listed[0]},
+        disabled=at == 0,
+        icon=":material/priority_high:",
+        key="gallery.worst",
         help="The first of the list: what most needs a look.",
-    )  # fmt: skip
+    )
     row.button(
-        "Next in the list", on_click=select, kwargs={"image": listed[(at + 1) % len(listed)]},
-        icon=":material/arrow_downward:", key="gallery.next",
+        "Next in the list",
+        on_click=select,
+        kwargs={"image": listed[(at + 1) % len(listed)]},
+        icon=":material/arrow_downward:",
+        key="gallery.next",
         help="In the list itself, arrow keys step too.",
-    )  # fmt: skip
+    )
 
 
 def _chosen() -> None:

@@ -56,10 +56,15 @@ def score_control(scores: Sequence[str]) -> str | None:
         return None
     options = [name for name in SCORES if name in scores]
     return knobs.choice(
-        "score", "Scores from", options, options[-1], show=SCORES.__getitem__, segmented=True,
+        "score",
+        "Scores from",
+        options,
+        options[-1],
+        show=SCORES.__getitem__,
+        segmented=True,
         help="**Bank**: distance to remembered normal patches. **Head**: the trained projector or"
         " discriminator on the same features. **Both**: their sum, weighed without test images.",
-    )  # fmt: skip
+    )
 
 
 def join_words(found: ScoredSet) -> str:

@@ -73,8 +73,10 @@ def section(found: NearestNormal, record: Record, *, is_heat: bool = True) -> No
     is_clicked = kept is not None and kept[0] == record.name
     left, right, words = st.columns([1, 1, 2])
     with left:
-        _crop(found.test, f"{'The place you clicked' if is_clicked else 'Hottest patch'} of"
-              f" {record.name}")  # fmt: skip
+        _crop(
+            found.test,
+            f"{'The place you clicked' if is_clicked else 'Hottest patch'} of {record.name}",
+        )
     with right:
         _crop(found.normal, f"Nearest normal patch, of {found.record.name}")
     heat = "heat" if is_heat else "bank's heat, and not the head's,"
@@ -91,16 +93,22 @@ def section(found: NearestNormal, record: Record, *, is_heat: bool = True) -> No
             " not. Click anywhere in the heatmap to compare another place."
         )
         if is_clicked:
-            st.button("Back to the hottest patch", on_click=_forget, icon=":material/undo:",
-                      help="The patch that the image's score is about.")  # fmt: skip
+            st.button(
+                "Back to the hottest patch",
+                on_click=_forget,
+                icon=":material/undo:",
+                help="The patch that the image's score is about.",
+            )
 
 
 def _crop(crop: Crop, says: str) -> None:
     scale = max(1, CROP // max(crop.photo.shape[0], 1))
     st.image(
-        jpeg(boxed(crop.photo, crop.inner, scale)), caption=says, width="stretch",
+        jpeg(boxed(crop.photo, crop.inner, scale)),
+        caption=says,
+        width="stretch",
         alt=f"{says}: row {crop.cell[0] + 1}, column {crop.cell[1] + 1} of the patch grid, framed",
-    )  # fmt: skip
+    )
 
 
 def _forget() -> None:

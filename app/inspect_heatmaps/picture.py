@@ -84,10 +84,15 @@ def picture(
         y, x, height, width = (v * factor for v in cell_box)
         boxes = (Box((y, x, height, width)),)
     return Picture(
-        photo, heat=coloured, mask=mask, boxes=boxes, left=tag,
+        photo,
+        heat=coloured,
+        mask=mask,
+        boxes=boxes,
+        left=tag,
         legend=Legend(f"{low:.3g}", f"{high:.3g}", says, marks),
-        alt=alt_text(heat, verdict), caption=FRAMED if boxes else "",
-    )  # fmt: skip
+        alt=alt_text(heat, verdict),
+        caption=FRAMED if boxes else "",
+    )
 
 
 def alt_text(heat: Heat, verdict: str = "") -> str:

@@ -110,9 +110,12 @@ def read_or_offer_repair(wanted: Wanted, score: str | None) -> ScoredSet | None:
     except CutSwapError as error:
         show_error(error)
         st.button(
-            f"Compute it again ({shown_seconds(estimate(wanted))})", on_click=_again,
-            args=(wanted,), icon=":material/refresh:", key=f"again.{wanted.key}",
-        )  # fmt: skip
+            f"Compute it again ({shown_seconds(estimate(wanted))})",
+            on_click=_again,
+            args=(wanted,),
+            icon=":material/refresh:",
+            key=f"again.{wanted.key}",
+        )
         return None
 
 
@@ -122,25 +125,33 @@ def _saved(asked: InspectRequest) -> Resolved:
     try:
         if saved.state == BROKEN:
             raise CutSwapError(
-                saved.name, expected="a finished evaluation", found=saved.reason,
+                saved.name,
+                expected="a finished evaluation",
+                found=saved.reason,
                 fix="evaluate again, or choose other numbers",
-            )  # fmt: skip
+            )
         return Resolved(inspect_caches.scored(saved.path, asked.selected.category, asked.score))
     except CutSwapError as error:
         show_error(error)
         st.button(
-            "Show this page's own numbers", on_click=set_knob, args=("eval", HERE),
+            "Show this page's own numbers",
+            on_click=set_knob,
+            args=("eval", HERE),
             icon=":material/undo:",
-        )  # fmt: skip
+        )
         return Resolved(None)
 
 
 def _start_button(wanted: Wanted, text: str) -> None:
     st.button(
-        f"{text} ({shown_seconds(estimate(wanted))})", on_click=workshop().start, args=(wanted,),
-        icon=":material/play_arrow:", type="primary", key=f"start.{wanted.key}",
+        f"{text} ({shown_seconds(estimate(wanted))})",
+        on_click=workshop().start,
+        args=(wanted,),
+        icon=":material/play_arrow:",
+        type="primary",
+        key=f"start.{wanted.key}",
         help="Fits the bank on the good photos and scores all test photos.",
-    )  # fmt: skip
+    )
 
 
 def _again(wanted: Wanted) -> None:

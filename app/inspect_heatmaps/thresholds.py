@@ -34,22 +34,42 @@ def controls(found: ScoredSet, images: ThresholdCounts, pixels: ThresholdCounts 
     """Prices, both sliders and their buttons; both columns end where the figures go on."""
     first, second, _ = st.columns([1, 1, 2], vertical_alignment="bottom")
     with first:
-        miss = knobs.number(
-            "missprice", "Price of a missed defect", 0, 1_000_000, 10,
-            help="What it costs to ship one defective part: a complaint, a recall.",
-        ) or 0  # fmt: skip
+        miss = (
+            knobs.number(
+                "missprice",
+                "Price of a missed defect",
+                0,
+                1_000_000,
+                10,
+                help="What it costs to ship one defective part: a complaint, a recall.",
+            )
+            or 0
+        )
     with second:
-        alarm = knobs.number(
-            "alarmprice", "Price of a false alarm", 0, 1_000_000, 1,
-            help="What it costs to throw away, or look again at, one good part.",
-        ) or 0  # fmt: skip
+        alarm = (
+            knobs.number(
+                "alarmprice",
+                "Price of a false alarm",
+                0,
+                1_000_000,
+                1,
+                help="What it costs to throw away, or look again at, one good part.",
+            )
+            or 0
+        )
     left, right = st.columns(2)
     with left:
         image = _one(
-            IMAGE, "Image threshold", images, float(found.summary["threshold"]), found, miss, alarm,
+            IMAGE,
+            "Image threshold",
+            images,
+            float(found.summary["threshold"]),
+            found,
+            miss,
+            alarm,
             "Parts whose score reaches it are sorted out. Lower it and fewer defects slip through,"
             " but more good parts are lost.",
-        )  # fmt: skip
+        )
         _figures(images, image, miss, alarm, "images")
     pixel = None
     with right:
@@ -59,10 +79,16 @@ def controls(found: ScoredSet, images: ThresholdCounts, pixels: ThresholdCounts 
             run = found.summary.get("pixel_threshold")
             default = float(run) if isinstance(run, (int, float)) else pixels.best_f1()
             pixel = _one(
-                PIXEL, "Pixel threshold", pixels, default, found, miss, alarm,
+                PIXEL,
+                "Pixel threshold",
+                pixels,
+                default,
+                found,
+                miss,
+                alarm,
                 "Pixels whose heat reaches it are called defective: it decides how large a defect"
                 " looks, not whether the part is sorted out.",
-            )  # fmt: skip
+            )
             _figures(pixels, pixel, miss, alarm, "pixels")
     return Verdicts(image, pixel)
 
@@ -153,22 +179,37 @@ def _curve_pair(tally: ThresholdCounts, threshold: float, name: str, what: str) 
     counts = tally.at(threshold)
     rates = (counts.alarm_rate, counts.recall, counts.precision)
     pairs = (
-        ("roc", f"ROC of {what}", tally.roc(), (rates[0], rates[1]),
-         f"False alarms among good {what}", "Recall"),
-        ("pr", f"Precision and recall of {what}", tally.precision_recall(), (rates[1], rates[2]),
-         "Recall", "Precision"),
-    )  # fmt: skip
+        (
+            "roc",
+            f"ROC of {what}",
+            tally.roc(),
+            (rates[0], rates[1]),
+            f"False alarms among good {what}",
+            "Recall",
+        ),
+        (
+            "pr",
+            f"Precision and recall of {what}",
+            tally.precision_recall(),
+            (rates[1], rates[2]),
+            "Recall",
+            "Precision",
+        ),
+    )
     for kind, title, points, (x, y), x_title, y_title in pairs:
         here = None if x is None or y is None else CurvePoint(x, y, threshold)
         turn = st.session_state.get(f"inspect.turn.{name}", 0)
         key = f"curve.{name}.{kind}.{turn}"
         st.markdown(f"**{title}**")
         st.plotly_chart(
-            inspect_charts.curve(points, here, x_title, y_title), width="stretch", key=key,
-            on_select=_setter(key, name), selection_mode="points",
+            inspect_charts.curve(points, here, x_title, y_title),
+            width="stretch",
+            key=key,
+            on_select=_setter(key, name),
+            selection_mode="points",
             config={"displayModeBar": False},
             alt=f"{title}, {len(points)} points; now at {_rate(x)} and {_rate(y)}",
-        )  # fmt: skip
+        )
 
 
 def _setter(chart: str, name: str) -> Callable[[], None]:

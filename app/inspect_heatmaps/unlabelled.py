@@ -78,9 +78,11 @@ def show(asked: InspectRequest) -> None:
     with plain_errors("the scores"):
         st.plotly_chart(
             inspect_charts.number_line(found.names, found.scores, None, heat.score, None),
-            width="stretch", key="line", config={"displayModeBar": False},
+            width="stretch",
+            key="line",
+            config={"displayModeBar": False},
             alt=f"Scores of {len(found.names)} photos; this one at {heat.score:.3f}",
-        )  # fmt: skip
+        )
     if compared is not None:
         inspect_nearest.section(compared, heat.record)
 
@@ -112,7 +114,11 @@ def _list(asked: InspectRequest, found: UnlabelledSet) -> None:
 def _start(asked: InspectRequest, text: str) -> None:
     wanted = asked.wanted
     st.button(
-        f"{text} ({shown_seconds(estimate(wanted))})", on_click=workshop().start, args=(wanted,),
-        icon=":material/play_arrow:", type="primary", key=f"start.{wanted.key}",
+        f"{text} ({shown_seconds(estimate(wanted))})",
+        on_click=workshop().start,
+        args=(wanted,),
+        icon=":material/play_arrow:",
+        type="primary",
+        key=f"start.{wanted.key}",
         help="Fits the memory bank on the training photos, once; it is kept.",
-    )  # fmt: skip
+    )

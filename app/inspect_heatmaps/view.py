@@ -73,8 +73,10 @@ def _photo_alone(selected: Selection) -> None:
     with left:
         viewer(
             Picture(photo, alt=f"{selected.record.name}, not scored", left="not scored"),
-            key="heat", memory="heat", group="heat",
-        )  # fmt: skip
+            key="heat",
+            memory="heat",
+            group="heat",
+        )
 
 
 @dataclass(frozen=True)
@@ -213,10 +215,12 @@ class _Screen:
                 self.bank, self.record, heat.size, self.train, hottest
             )
         drawn = picture(
-            heat, pixel_threshold=verdicts.pixel, contour=self.asked.contour,
+            heat,
+            pixel_threshold=verdicts.pixel,
+            contour=self.asked.contour,
             cell_box=None if compared is None else compared.test.box,
             verdict=self._verdict(heat.score, verdicts),
-        )  # fmt: skip
+        )
         place = inspect_compare.beside(self.asked, self.found, self.index, heat, drawn)
         if place is not None:
             inspect_nearest.remember_place(self.record, place)
@@ -245,8 +249,10 @@ class _Screen:
     def _gallery(self, verdicts: Verdicts) -> None:
         found = self.found
         acting = self.images.acting(verdicts.image)
-        texts = [verdict(bool(d), bool(s >= acting))
-                 for d, s in zip(found.labels, found.scores, strict=True)]  # fmt: skip
+        texts = [
+            verdict(bool(d), bool(s >= acting))
+            for d, s in zip(found.labels, found.scores, strict=True)
+        ]
         order = worst_first(found.scores, found.labels, acting)
         gallery(found.names, found.records, found.scores, texts, order, self.record.name)
 
@@ -266,8 +272,11 @@ class _Screen:
             inspect_charts.number_line(
                 found.names, found.scores, found.labels, here, verdicts.image
             ),
-            width="stretch", key=key, on_select=choose, selection_mode="points",
+            width="stretch",
+            key=key,
+            on_select=choose,
+            selection_mode="points",
             config={"displayModeBar": False},
             alt=f"Scores of {len(found.names)} test images on a line; this image at"
             f" {here if here is None else round(here, 3)}, threshold {verdicts.image:.3f}",
-        )  # fmt: skip
+        )

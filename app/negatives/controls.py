@@ -19,13 +19,17 @@ SIZES = (128, 192, 256, 384, 512)
 def controls(selected: Selection) -> tuple[Drawing, int]:
     """What is to be drawn, and which epoch is shown."""
     method = knobs.choice(
-        "method", "Method", tuple(METHODS), "CutSwap", segmented=True,
+        "method",
+        "Method",
+        tuple(METHODS),
+        "CutSwap",
+        segmented=True,
         help="CutSwap exchanges two patches anchored in the most salient cluster; CutPaste moves"
         " one anywhere; Random swap exchanges two patches anywhere. SmoothBlend is CutPaste with"
         " fading edges; NSA bends the patch's colours to its surroundings (Poisson blending);"
         " Perlin lets a foreign texture show through noise-shaped holes. A scar does the same in a"
         " thin turned strip.",
-    )  # fmt: skip
+    )
     guided = METHODS[method][0].startswith("cutswap")
     with st.expander("Network, patches, colours", icon=":material/tune:"):
         looking = network_controls()
@@ -34,22 +38,37 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
     first, second, third, fourth = st.columns([6, 2, 2, 2], vertical_alignment="bottom")
     with first:
         level = knobs.choice(
-            "layer", "Layer", (*looking.layers, FUSED, ALL),
-            looking.layers[len(looking.layers) // 2], segmented=len(looking.layers) < 7,
+            "layer",
+            "Layer",
+            (*looking.layers, FUSED, ALL),
+            looking.layers[len(looking.layers) // 2],
+            segmented=len(looking.layers) < 7,
             help="Which saliency map anchors the patches; fused is a weighted mean of them; with"
             " all levels each draw picks one.",
-        )  # fmt: skip
+        )
     with second:
         k = knobs.of_field(ClusterSettings, "k", "k")
     with third:
-        seed = knobs.number(
-            "seed", "Seed", 0, 2**31 - 1, 0, help="Of the run: the same seed gives the same draws.",
-        ) or 0  # fmt: skip
+        seed = (
+            knobs.number(
+                "seed",
+                "Seed",
+                0,
+                2**31 - 1,
+                0,
+                help="Of the run: the same seed gives the same draws.",
+            )
+            or 0
+        )
     with fourth:
         epoch = knobs.slider(
-            "epoch", "Epoch", 0, 255, 0,
+            "epoch",
+            "Epoch",
+            0,
+            255,
+            0,
             help="A run meets this photo once an epoch and draws anew each time.",
-        )  # fmt: skip
+        )
     count = len(looking.layers)
     fusion = fusion_controls(looking) if level == FUSED else (1.0,) * count
     one = (*looking.layers, FUSED).index(level) if level != ALL else 0
@@ -57,13 +76,21 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
     name = selected.record.name
     drawing = Drawing(
         SaliencyKey(
-            PhotoKey.of(selected.record.image, size), looking.name, looking.weights, looking.layers,
+            PhotoKey.of(selected.record.image, size),
+            looking.name,
+            looking.weights,
+            looking.layers,
             fusion=fusion,
         ),
-        method, tuple(range(count)) if level == ALL else (one,), negatives,
-        ClusterSettings(k=k, anchors=anchors, top_n=top_n), weak,
-        seed, train.index(name) if name in train else None, len(train),
-    )  # fmt: skip
+        method,
+        tuple(range(count)) if level == ALL else (one,),
+        negatives,
+        ClusterSettings(k=k, anchors=anchors, top_n=top_n),
+        weak,
+        seed,
+        train.index(name) if name in train else None,
+        len(train),
+    )
     return drawing, epoch
 
 
@@ -91,9 +118,12 @@ def _geometry(method: str) -> tuple[NegativeSettings, int, WeakAugmentation]:
             changes["jitter"] = _of_field("jitter", 0.1)
         weak = knobs.of_field(WeakAugmentation, "jitter", "weak")
     size = knobs.choice(
-        "size", "Image side, pixels", SIZES, 256,
+        "size",
+        "Image side, pixels",
+        SIZES,
+        256,
         help="The photo is squashed to this square first; training uses 256.",
-    )  # fmt: skip
+    )
     return NegativeSettings().replace(**changes), size, WeakAugmentation(jitter=weak)
 
 
@@ -104,15 +134,25 @@ def _of_field(name: str, default: float | None = None) -> object:
 
 def _anchors(guided: bool) -> tuple[str, int]:
     anchors = knobs.choice(
-        "anchors", "Anchors", ANCHORS, "max-cluster",
+        "anchors",
+        "Anchors",
+        ANCHORS,
+        "max-cluster",
         help="Where the upper-left corners of the patches may lie; the paper: the max cluster.",
-    )  # fmt: skip
+    )
     top_n = ClusterSettings().top_n
     if anchors == "top-n":
-        top_n = knobs.number(
-            "topn", "Pixels kept", 2, 65536, top_n,
-            help="The most salient pixels that anchors are drawn from (paper: 300).",
-        ) or top_n  # fmt: skip
+        top_n = (
+            knobs.number(
+                "topn",
+                "Pixels kept",
+                2,
+                65536,
+                top_n,
+                help="The most salient pixels that anchors are drawn from (paper: 300).",
+            )
+            or top_n
+        )
     if not guided:
         st.caption("This method ignores saliency: layer, K and anchors do not matter to it.")
     return anchors, top_n

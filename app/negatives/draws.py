@@ -193,8 +193,11 @@ def archive(drawn: list[Drawn], about: dict[str, Any], *, as_folders: bool = Fal
     names = ("positive_{:03d}", "negative_{:03d}", "mask_{:03d}")
     if as_folders and drawn:
         method = drawn[0].negative.record.method
-        names = ("train/good/{:04d}", f"test/{method}/{{:04d}}",
-                 f"ground_truth/{method}/{{:04d}}_mask")  # fmt: skip
+        names = (
+            "train/good/{:04d}",
+            f"test/{method}/{{:04d}}",
+            f"ground_truth/{method}/{{:04d}}_mask",
+        )
     data = io.BytesIO()
     records = []
     with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as store:

@@ -52,10 +52,14 @@ def quality_section(selected: Selection, looking: SaliencyKey) -> None:
 def _section(selected: Selection, looking: SaliencyKey) -> None:
     category = selected.category
     settings = QualitySettings(
-        photos=8, bank_photos=16, test_photos=24, per_photo=2,
-        image_size=max(64, looking.photo.size), guide=looking.backbone,
+        photos=8,
+        bank_photos=16,
+        test_photos=24,
+        per_photo=2,
+        image_size=max(64, looking.photo.size),
+        guide=looking.backbone,
         guide_weights=looking.weights,
-    )  # fmt: skip
+    )
     key = (str(category.root), category.name, len(category.train), len(category.test), settings)
     place, below = st.empty(), st.empty()
     if st.session_state.get(_ASKED) != key:
@@ -110,9 +114,12 @@ def _table(found: Quality) -> None:
         head: st.column_config.TextColumn(head, help=text) for head, (_, text) in _COLUMNS.items()
     }
     st.dataframe(
-        rows, hide_index=True, width="stretch", height=35 * (len(rows) + 1) + 3,
+        rows,
+        hide_index=True,
+        width="stretch",
+        height=35 * (len(rows) + 1) + 3,
         column_config=columns,
-    )  # fmt: skip
+    )
     share = found.foreground_share
     chance = "" if share is None else f" Foreground is {share:.0%} of the area."
     st.caption(

@@ -58,26 +58,39 @@ def _large(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
     with left:
         viewer(
             Picture(
-                drawn.positive, after=photo, boxes=boxes, points=points, mask=region,
-                outline_name="Where anchors may lie", left="positive x+", right="negative x−",
+                drawn.positive,
+                after=photo,
+                boxes=boxes,
+                points=points,
+                mask=region,
+                outline_name="Where anchors may lie",
+                left="positive x+",
+                right="negative x−",
                 legend=_legend(record),
                 alt=f"{drawing.method} of {selected.record.name}, {changed:.1%} of the pixels"
                 f" changed, boxes at {[b.place[:2] for b in boxes]}",
             ),
-            key="negative", memory="negative", group="negative",
-        )  # fmt: skip
+            key="negative",
+            memory="negative",
+            group="negative",
+        )
     with right:
         difference = np.abs(photo.astype(np.int16) - drawn.positive).max(axis=-1)
         viewer(
             Picture(
-                drawn.positive, heat=colourise(difference * DIFFERENCE_GAIN, 0, 255),
-                mask=drawn.negative.mask, outline_name="Exact mask", opacity=100,
+                drawn.positive,
+                heat=colourise(difference * DIFFERENCE_GAIN, 0, 255),
+                mask=drawn.negative.mask,
+                outline_name="Exact mask",
+                opacity=100,
                 left=f"difference x{DIFFERENCE_GAIN}",
                 legend=Legend("0", f"{255 // DIFFERENCE_GAIN}+", "largest difference of a channel"),
                 alt=f"Difference between positive and negative, {changed:.1%} of the pixels",
             ),
-            key="difference", memory="difference", group="negative",
-        )  # fmt: skip
+            key="difference",
+            memory="difference",
+            group="negative",
+        )
 
 
 def _legend(record: NegativeRecord) -> Legend | None:
@@ -196,15 +209,21 @@ def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
     first, second = st.columns(2)
     stem = f"{drawing.method.lower().replace(' ', '-')}-{selected.category.name}"
     first.download_button(
-        "Download the twelve with masks and records (ZIP)", lambda: archive(several, about),
-        file_name=f"{stem}.zip", mime="application/zip", icon=":material/download:",
-    )  # fmt: skip
+        "Download the twelve with masks and records (ZIP)",
+        lambda: archive(several, about),
+        file_name=f"{stem}.zip",
+        mime="application/zip",
+        icon=":material/download:",
+    )
     second.download_button(
-        "The same in folders of MVTec AD (ZIP)", lambda: archive(several, about, as_folders=True),
-        file_name=f"{stem}-mvtec.zip", mime="application/zip", icon=":material/folder_zip:",
+        "The same in folders of MVTec AD (ZIP)",
+        lambda: archive(several, about, as_folders=True),
+        file_name=f"{stem}-mvtec.zip",
+        mime="application/zip",
+        icon=":material/folder_zip:",
         help="train/good, test/METHOD and ground_truth/METHOD, as anomalib's Folder and this app"
         " read them. A whole category so: python -m cutswap export negatives --help.",
-    )  # fmt: skip
+    )
 
 
 def _side_by_side(drawing: Drawing, epoch: int) -> None:
@@ -213,10 +232,11 @@ def _side_by_side(drawing: Drawing, epoch: int) -> None:
     for method in METHODS:
         drawn = draw(drawing, epoch, method=method)
         row.image(
-            jpeg(drawn.negative.photo), width=148,
+            jpeg(drawn.negative.photo),
+            width=148,
             caption=f"{method}, {drawn.negative.mask.mean():.1%}",
             alt=f"{method} of the same image, {drawn.negative.mask.mean():.1%} changed",
-        )  # fmt: skip
+        )
     st.caption(
         "The paper's Fig. 1, live: CutPaste often pastes background on background, or a patch where"
         " it cannot belong; swapping two equally salient places keeps the picture plausible."
@@ -230,10 +250,11 @@ def _levels(drawing: Drawing, epoch: int) -> None:
     for level, layer in enumerate(drawing.key.levels):
         drawn = draw(drawing, epoch, level=level)
         row.image(
-            jpeg(drawn.negative.photo), width=SMALL,
+            jpeg(drawn.negative.photo),
+            width=SMALL,
             caption=layer if layer == FUSED else f"layer {layer}",
             alt=f"{drawing.method} anchored by layer {layer}",
-        )  # fmt: skip
+        )
 
 
 def _explanation() -> None:

@@ -27,32 +27,42 @@ def dots(table: ResultsTable, names: dict[Column, str]) -> go.Figure:
         cells = [(r, f) for r in table.rows if (f := table.figures.get((r, setup))) is not None]
         seeds = [(v, r.label, s) for r, f in cells for v, s in zip(f.values, f.seeds, strict=True)]
         figure.add_scatter(
-            x=[v for v, _, _ in seeds], y=[label for _, label, _ in seeds], mode="markers",
-            marker={"color": colour, "size": 6, "opacity": 0.45}, showlegend=False,
-            legendgroup=names[setup], customdata=[s for _, _, s in seeds],
+            x=[v for v, _, _ in seeds],
+            y=[label for _, label, _ in seeds],
+            mode="markers",
+            marker={"color": colour, "size": 6, "opacity": 0.45},
+            showlegend=False,
+            legendgroup=names[setup],
+            customdata=[s for _, _, s in seeds],
             hovertemplate="%{y}, seed %{customdata}: %{x:.3f}<extra></extra>",
-        )  # fmt: skip
+        )
         figure.add_scatter(
-            x=[f.mean for _, f in cells], y=[r.label for r, _ in cells], mode="markers",
-            name=_wrapped(names[setup]), legendgroup=names[setup],
+            x=[f.mean for _, f in cells],
+            y=[r.label for r, _ in cells],
+            mode="markers",
+            name=_wrapped(names[setup]),
+            legendgroup=names[setup],
             marker={"color": colour, "size": 12, "symbol": shape, "line": {"width": 1}},
             error_x={"array": [f.std or 0.0 for _, f in cells], "color": colour},
             customdata=[f.text() for _, f in cells],
             hovertemplate="%{y}: %{customdata}<extra>" + names[setup] + "</extra>",
-        )  # fmt: skip
+        )
     coresets = sorted({c.coreset for c in table.paper})
     for column in table.paper:
         printed = [(r, v) for r in table.rows if (v := table.printed(r, column)) is not None]
         figure.add_scatter(
-            x=[v.value for _, v in printed], y=[r.label for r, _ in printed], mode="markers",
+            x=[v.value for _, v in printed],
+            y=[r.label for r, _ in printed],
+            mode="markers",
             name=_wrapped(names[column]),
             marker={
                 "color": PAPER_COLOURS[coresets.index(column.coreset) % 2],
                 "size": 12,
-                "symbol": PAPER_SHAPES[PAPER_METHODS.index(column.method)], "line": {"width": 2},
+                "symbol": PAPER_SHAPES[PAPER_METHODS.index(column.method)],
+                "line": {"width": 2},
             },
             hovertemplate="%{y}: %{x:.3f}, printed<extra>" + names[column] + "</extra>",
-        )  # fmt: skip
+        )
     lines = sum(_wrapped(name).count("<br>") + 1 for name in names.values())
     order = [row.label for row in table.rows]
     figure.update_layout(
@@ -63,7 +73,7 @@ def dots(table: ResultsTable, names: dict[Column, str]) -> go.Figure:
         xaxis_title=None,  # chosen above the table; a title would lie under the legend
         yaxis={"categoryorder": "array", "categoryarray": [*reversed(order)], "title": None},
         xaxis_range=[_low(table), 1.005],
-    )  # fmt: skip
+    )
     return figure
 
 

@@ -37,15 +37,25 @@ def add_evaluation(selected: Selection) -> None:
     first, second, third = st.columns([2, 2, 3], vertical_alignment="bottom")
     with first:
         coreset = knobs.choice(
-            "newcoreset", "Share kept in the bank", CORESETS, 0.01,
+            "newcoreset",
+            "Share kept in the bank",
+            CORESETS,
+            0.01,
             show=lambda share: f"{share:.2%}".replace(".00%", "%"),
             help="The paper's tables are at 0.1% and 1%; other shares stand beside none of them.",
-        )  # fmt: skip
+        )
     with second:
-        seed = knobs.number(
-            "newseed", "Seed", 0, 2**31 - 1, 0,
-            help="Each seed is one more measurement in the same cell: three tell a spread.",
-        ) or 0  # fmt: skip
+        seed = (
+            knobs.number(
+                "newseed",
+                "Seed",
+                0,
+                2**31 - 1,
+                0,
+                help="Each seed is one more measurement in the same cell: three tell a spread.",
+            )
+            or 0
+        )
     out, command = _command(selected, coreset, seed)
     is_there = read_evaluation(out).state == DONE
     head = head_of(selected.weights)
@@ -53,16 +63,21 @@ def add_evaluation(selected: Selection) -> None:
     with third:
         seconds = estimate(
             Wanted(
-                category, network_of(selected), selected.weights,
-                PatchCoreSettings(coreset=coreset), seed,
+                category,
+                network_of(selected),
+                selected.weights,
+                PatchCoreSettings(coreset=coreset),
+                seed,
             )
-        )  # fmt: skip
+        )
         if st.button(
-            f"Evaluate {category.name} ({shown_seconds(seconds)})", type="primary",
-            icon=":material/play_arrow:", disabled=is_there or is_foreign or jobs.is_busy(out),
+            f"Evaluate {category.name} ({shown_seconds(seconds)})",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=is_there or is_foreign or jobs.is_busy(out),
             help="Scores the test photos with the sidebar's weights; writes the command's folder."
             " It waits for its turn if the device is at work.",
-        ):  # fmt: skip
+        ):
             try:
                 jobs.enqueue(out, command, "auto")
                 st.session_state[_STARTED] = str(out)
@@ -97,8 +112,13 @@ def _watch() -> None:
             f"{out.name}: " + (f"waits for {ahead} before it" if ahead else word),
             icon=":material/hourglass_top:",
         )
-        button.button("Stop", on_click=_stop, args=(out,), icon=":material/stop:",
-                      help="Nothing of it is kept.")  # fmt: skip
+        button.button(
+            "Stop",
+            on_click=_stop,
+            args=(out,),
+            icon=":material/stop:",
+            help="Nothing of it is kept.",
+        )
         return
     del st.session_state[_STARTED]
     found_runs.clear()

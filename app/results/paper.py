@@ -23,15 +23,23 @@ def tables() -> None:
     first, second = st.columns([3, 2])
     with first:
         number = knobs.choice(
-            "paper", "The paper's table", tuple(PAPER_TABLES), "II", segmented=True,
+            "paper",
+            "The paper's table",
+            tuple(PAPER_TABLES),
+            "II",
+            segmented=True,
             help="I, II: MVTec AD; III, IV: VisA; each at two coresets. V to VIII: ablations.",
-        )  # fmt: skip
+        )
     with second:
         metric = knobs.choice(
-            "papermetric", "Printed figure", METRICS, METRICS[0], segmented=True,
+            "papermetric",
+            "Printed figure",
+            METRICS,
+            METRICS[0],
+            segmented=True,
             show=lambda m: m.replace("_auroc", " AUROC"),
             help="The paper prints these two, one number a cell, without seeds or spread.",
-        )  # fmt: skip
+        )
     table = PAPER_TABLES[number]
     values = table_values(number, metric)
     heading = "category" if table.has_categories else "setting"
@@ -41,9 +49,12 @@ def tables() -> None:
     ]
     st.markdown(f"**{table.label}**: {table.about}")
     st.dataframe(
-        rows, hide_index=True, width="stretch", height="content",
+        rows,
+        hide_index=True,
+        width="stretch",
+        height="content",
         alt=f"{table.label}, {table.about}",
-    )  # fmt: skip
+    )
     for mismatch in average_mismatches():
         if (mismatch.printed.table, mismatch.printed.metric) == (number, metric):
             st.caption(f":material/report: {mismatch.sentence()}. Shown as printed.")

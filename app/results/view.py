@@ -66,15 +66,21 @@ def _controls() -> tuple[str, bool]:
     first, second = st.columns([3, 2], vertical_alignment="bottom")
     with first:
         metric = knobs.choice(
-            "metric", "Figure", tuple(METRICS), "image_auroc", segmented=True,
+            "metric",
+            "Figure",
+            tuple(METRICS),
+            "image_auroc",
+            segmented=True,
             show=lambda m: METRICS[m],
             help=". ".join(f"{METRICS[m]}: {text}" for m, text in METRIC_HELP.items()) + ".",
-        )  # fmt: skip
+        )
     with second:
         cached = knobs.toggle(
-            "cached", "With what Inspect computed", True,
+            "cached",
+            "With what Inspect computed",
+            True,
             help="Inspect keeps its last evaluations in the cache; those in the runs folder stay.",
-        )  # fmt: skip
+        )
     return metric, cached
 
 
@@ -92,10 +98,12 @@ def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], found:
     _cell(cell, table, evaluations, found)
     with plain_errors("the chart"):
         st.plotly_chart(
-            results_chart.dots(table, names), width="stretch", key="results.dots",
+            results_chart.dots(table, names),
+            width="stretch",
+            key="results.dots",
             config={"displayModeBar": False},
             alt=f"{METRICS[table.metric]} of {len(table.rows)} categories, as in the table above",
-        )  # fmt: skip
+        )
     if table.paper:
         with st.expander(
             "Why these columns are not the paper's experiment", icon=":material/rule:"
@@ -107,10 +115,13 @@ def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], found:
 def _baseline(names: dict[Column, str]) -> Column | None:
     by_name = {name: column for column, name in names.items()}
     chosen = knobs.choice(
-        "against", "Differences to", (NOTHING, *by_name), NOTHING,
+        "against",
+        "Differences to",
+        (NOTHING, *by_name),
+        NOTHING,
         help="Every cell then shows, signed and shaded, how far it lies above or below this"
         " column; the mean row compares only categories that both columns have.",
-    )  # fmt: skip
+    )
     return by_name.get(chosen)
 
 
@@ -150,10 +161,13 @@ def _cell(
             st.caption(f"Its data are not known to the app: add {row.root} on the Data page.")
             return
         if st.button(
-            "Open in Inspect", type="primary", icon=":material/frame_inspect:",
-            on_click=results_open.inspect, args=(newest, key, found.runs),
+            "Open in Inspect",
+            type="primary",
+            icon=":material/frame_inspect:",
+            on_click=results_open.inspect,
+            args=(newest, key, found.runs),
             help=f"Shows {newest.name}.",
-        ):  # fmt: skip
+        ):
             go_to("inspect_heatmaps")
 
 
@@ -167,14 +181,21 @@ def _exports(
     first.download_button(
         "All figures as CSV",
         lambda: to_csv([build_table(evaluations, found.runs, m) for m in METRICS]),
-        "cutswap-results.csv", "text/csv", icon=":material/download:", width="stretch",
+        "cutswap-results.csv",
+        "text/csv",
+        icon=":material/download:",
+        width="stretch",
         help="One line a cell with mean, spread, seeds; the paper's lines say so.",
-    )  # fmt: skip
+    )
     second.download_button(
-        "This table as Markdown", lambda: to_markdown(table, baseline), "cutswap-results.md",
-        "text/markdown", icon=":material/download:", width="stretch",
+        "This table as Markdown",
+        lambda: to_markdown(table, baseline),
+        "cutswap-results.md",
+        "text/markdown",
+        icon=":material/download:",
+        width="stretch",
         help="With the differences chosen above and the reservations below it.",
-    )  # fmt: skip
+    )
 
 
 def _new() -> None:
@@ -229,8 +250,9 @@ def _commands(evaluations: tuple[FoundEvaluation, ...]) -> None:
         selected = current()
         data = (
             data_flags(selected.dataset.root, selected.category.name)
-            if selected else ["--data", "FOLDER", "--category", "NAME"]
-        )  # fmt: skip
+            if selected
+            else ["--data", "FOLDER", "--category", "NAME"]
+        )
         lines.append(["evaluate", *data, "--out", folder / "first"])
     command_line(
         *lines,

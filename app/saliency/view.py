@@ -50,9 +50,13 @@ def show(selected: Selection) -> None:
     fused = level == len(looking.layers)
     fusion = fusion_controls(looking) if fused else (1.0,) * len(looking.layers)
     key = SaliencyKey(
-        PhotoKey.of(selected.record.image, size), looking.name, looking.weights, looking.layers,
-        target, fusion,
-    )  # fmt: skip
+        PhotoKey.of(selected.record.image, size),
+        looking.name,
+        looking.weights,
+        looking.layers,
+        target,
+        fusion,
+    )
     found = caches.explained(key)
     with right:
         k = knobs.of_field(ClusterSettings, "k", "k")
@@ -77,28 +81,43 @@ def _settings() -> tuple[Looking, int, int | None, str]:
         first, second = st.columns(2)
         with first:
             target = knobs.number(
-                "class", "Class to explain", 0, 999, None,
+                "class",
+                "Class to explain",
+                0,
+                999,
+                None,
                 help="LayerCAM asks what speaks for one class; empty means the predicted one.",
-            )  # fmt: skip
+            )
         with second:
             size = knobs.choice(
-                "size", "Image side, pixels", SIZES, SIZE,
+                "size",
+                "Image side, pixels",
+                SIZES,
+                SIZE,
                 help="The photo is squashed to this square first; training uses 256.",
-            )  # fmt: skip
+            )
         compare = knobs.choice(
-            "versus", "Compare with", COMPARE, COMPARE[0],
-            help="A second pair of pictures below the first, on the same scale.", segmented=True,
-        )  # fmt: skip
+            "versus",
+            "Compare with",
+            COMPARE,
+            COMPARE[0],
+            help="A second pair of pictures below the first, on the same scale.",
+            segmented=True,
+        )
     return looking, size, target, compare
 
 
 def _level(looking: Looking, name: str = "layer", at: int | None = None) -> int:
     default = looking.layers[len(looking.layers) // 2 if at is None else at]
     layer = knobs.choice(
-        name, "Layer", (*looking.layers, FUSED), default, segmented=len(looking.layers) <= 7,
+        name,
+        "Layer",
+        (*looking.layers, FUSED),
+        default,
+        segmented=len(looking.layers) <= 7,
         help="Shallow layers see edges in fine detail; deep ones see objects, coarsely; fused is"
         " their weighted mean.",
-    )  # fmt: skip
+    )
     return (*looking.layers, FUSED).index(layer)
 
 
@@ -117,13 +136,19 @@ def _pair(
         grid = found.grids[level]
         clicked = viewer(
             Picture(
-                photo, heat=caches.heat(key, level), points=points,
+                photo,
+                heat=caches.heat(key, level),
+                points=points,
                 legend=Legend("0", "1", "saliency, relative to this map's own range"),
-                alt=_alt(record, layer, values), opacity=60,
+                alt=_alt(record, layer, values),
+                opacity=60,
                 left=f"{_named(layer)} · {grid[0]}x{grid[1]}",
             ),
-            key=f"saliency{tag}", memory="saliency", group="saliency", clickable=True,
-        )  # fmt: skip
+            key=f"saliency{tag}",
+            memory="saliency",
+            group="saliency",
+            clickable=True,
+        )
     groups = _clusters(key, level, k)
     clicked_too = None
     with right:
@@ -135,8 +160,11 @@ def _pair(
         else:
             clicked_too = viewer(
                 _cluster_picture(photo, values, groups, points, layer),
-                key=f"clusters{tag}", memory="clusters", group="saliency", clickable=True,
-            )  # fmt: skip
+                key=f"clusters{tag}",
+                memory="clusters",
+                group="saliency",
+                clickable=True,
+            )
     if clicked or clicked_too:
         st.session_state[place_key] = clicked or clicked_too
         st.rerun()
@@ -201,16 +229,20 @@ def _strip(key: SaliencyKey, found: Explained, chosen: int) -> None:
         row.image(
             blend(photo, caches.heat(key, level), 0.6),
             caption=f"{'▶ ' if level == chosen else ''}{layer} · {grid[0]}x{grid[1]}",
-            width=122, output_format="JPEG", alt=f"Saliency of layer {layer}",
-        )  # fmt: skip
+            width=122,
+            output_format="JPEG",
+            alt=f"Saliency of layer {layer}",
+        )
 
 
 def _histogram(found: Explained, level: int, groups: Clusters) -> None:
     st.plotly_chart(
         charts.saliency_histogram(found.maps[level], groups),
-        width="stretch", key="histogram", config={"displayModeBar": False},
+        width="stretch",
+        key="histogram",
+        config={"displayModeBar": False},
         alt="Histogram of saliency with the cluster boundaries",
-    )  # fmt: skip
+    )
     st.caption("Dashed: boundaries between clusters. Numbers: their centroids.")
 
 
@@ -220,14 +252,21 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
     if compare == "another image":
         records = {r.name: r for r in [*selected.category.train, *selected.category.test]}
         name = knobs.choice(
-            "img2", "Second image", tuple(records), next(iter(records)),
+            "img2",
+            "Second image",
+            tuple(records),
+            next(iter(records)),
             help="Its maps are drawn with the same network, layer and K.",
-        )  # fmt: skip
+        )
         record = records[name]
         key = SaliencyKey(
-            PhotoKey.of(record.image, key.photo.size), key.backbone, key.weights, key.layers,
-            key.target_class, key.fusion,
-        )  # fmt: skip
+            PhotoKey.of(record.image, key.photo.size),
+            key.backbone,
+            key.weights,
+            key.layers,
+            key.target_class,
+            key.fusion,
+        )
     elif compare == "another layer":
         deepest = len(key.layers) - 1
         looking = Looking(key.backbone, key.weights, key.layers)
@@ -236,9 +275,12 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         words = public.offered(("random", "embedded", "imagenet"))
         others = [w for w in words if w != key.weights]
         weights = knobs.choice(
-            "w2", "Second weights", others, others[0],
+            "w2",
+            "Second weights",
+            others,
+            others[0],
             help="The same network with other numbers; random weights show what training adds.",
-        )  # fmt: skip
+        )
         key = replace(key, weights=weights)
     found = caches.explained(key)
     _pair(key, found, level, k, record, tag=".second")

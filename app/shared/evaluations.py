@@ -139,9 +139,11 @@ class Workshop:
             if work is None or not work.is_running:
                 work = Work()
                 work.thread = threading.Thread(
-                    target=self._run, args=(work, wanted, backbone, folder), daemon=True,
+                    target=self._run,
+                    args=(work, wanted, backbone, folder),
+                    daemon=True,
                     name=f"evaluation {key[:8]}",
-                )  # fmt: skip
+                )
                 self._works[key] = work
                 work.thread.start()
 
@@ -159,9 +161,11 @@ class Workshop:
             except Exception as error:  # the thread's own last words; the page shows the sentence
                 _log.exception("evaluation failed")
                 work.error = CutSwapError(
-                    "the evaluation", expected="to finish", found=type(error).__name__,
+                    "the evaluation",
+                    expected="to finish",
+                    found=type(error).__name__,
                     fix="see the app's log, then try again or choose other settings",
-                )  # fmt: skip
+                )
 
 
 @st.cache_resource(show_spinner=False)
@@ -210,15 +214,22 @@ def _compute(
         from cutswap.heads.patch_head import PatchHead
 
         joined = evaluate_head(
-            CheckedCategory(kept, left_out), backbone, PatchHead.load(wanted.head.file),
-            wanted.settings, seed=wanted.seed, notify=notify,
-        )  # fmt: skip
+            CheckedCategory(kept, left_out),
+            backbone,
+            PatchHead.load(wanted.head.file),
+            wanted.settings,
+            seed=wanted.seed,
+            notify=notify,
+        )
         write_head_evaluation(joined, out, notify)
     elif is_labelled(wanted.category):
         found = evaluate(
-            CheckedCategory(kept, left_out), backbone, wanted.settings,
-            seed=wanted.seed, notify=notify,
-        )  # fmt: skip
+            CheckedCategory(kept, left_out),
+            backbone,
+            wanted.settings,
+            seed=wanted.seed,
+            notify=notify,
+        )
         write_evaluation(found, out, notify)
     else:
         score_unlabelled(kept, backbone, wanted.settings, out, seed=wanted.seed, notify=notify)

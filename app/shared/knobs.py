@@ -92,9 +92,16 @@ def number(
 
     key = _prepare(name, default, parse)
     value = st.number_input(
-        label, low, high, value=None if default is None else "min", step=1, key=key, help=help,
-        persist_state="session", placeholder="automatic",
-    )  # fmt: skip
+        label,
+        low,
+        high,
+        value=None if default is None else "min",
+        step=1,
+        key=key,
+        help=help,
+        persist_state="session",
+        placeholder="automatic",
+    )
     _publish(name, value, default)
     return value
 
@@ -114,9 +121,14 @@ def choice(
     key = _prepare(name, default, by_text.get, valid=lambda value: value in options)
     if segmented:
         value = st.segmented_control(
-            label, options, key=key, format_func=show, help=help, required=True,
+            label,
+            options,
+            key=key,
+            format_func=show,
+            help=help,
+            required=True,
             persist_state="session",
-        )  # fmt: skip
+        )
     else:
         value = st.selectbox(
             label, options, key=key, format_func=show, help=help, persist_state="session"

@@ -46,20 +46,30 @@ def network_controls() -> Looking:
     first, second = st.columns(2)
     with first:
         name = knobs.choice(
-            "net", "Network", BACKBONES, "vgg16",
+            "net",
+            "Network",
+            BACKBONES,
+            "vgg16",
             help="The paper looks with VGG16. Its embedded form here has fewer channels.",
-        )  # fmt: skip
+        )
     is_embedded = (EMBEDDED_FOLDER / f"{name}.safetensors").is_file()
     options = public.offered(WEIGHTS if is_embedded else WEIGHTS[1:])
     with second:
         weights = knobs.choice(
-            "w", "Weights", options, options[0], show=lambda w: SHOWN[w],
+            "w",
+            "Weights",
+            options,
+            options[0],
+            show=lambda w: SHOWN[w],
             help="Where the numbers of the network come from; random shows what training adds.",
-        )  # fmt: skip
+        )
     layers = knobs.several(
-        "layers", "Layers", selectable_layers(name), SALIENCY_LEVELS[name],
+        "layers",
+        "Layers",
+        selectable_layers(name),
+        SALIENCY_LEVELS[name],
         help="Shallow to deep. VGG16's pools 4, 9, 16, 23, 30 are the paper's five levels.",
-    )  # fmt: skip
+    )
     return Looking(name, weights, layers)
 
 
@@ -73,10 +83,17 @@ def fusion_controls(looking: Looking) -> tuple[float, ...]:
     weights = []
     for place, layer in enumerate(looking.layers):
         with columns[place] if columns else st.container():
-            weights.append(knobs.slider(
-                f"weight_{layer}", f"Weight of {layer}", 0.0, 1.0, 1.0, step=0.05,
-                help="In the mean of the levels; only the ratios of the weights matter.",
-            ))  # fmt: skip
+            weights.append(
+                knobs.slider(
+                    f"weight_{layer}",
+                    f"Weight of {layer}",
+                    0.0,
+                    1.0,
+                    1.0,
+                    step=0.05,
+                    help="In the mean of the levels; only the ratios of the weights matter.",
+                )
+            )
     fusion_shares(weights, len(looking.layers))
     return tuple(weights)
 

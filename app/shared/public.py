@@ -61,6 +61,8 @@ def need_private(what: str) -> None:
     """
     if is_public():
         raise CutSwapError(
-            what, expected="an app of one's own", found="the public demo",
+            what,
+            expected="an app of one's own",
+            found="the public demo",
             fix="run the app yourself: make app",
-        )  # fmt: skip
+        )

@@ -112,10 +112,14 @@ def _draw() -> Selection | None:
         st.toast(f"The category {st.session_state['cat']} is no longer there.")
         st.session_state["cat"] = default
     key = st.sidebar.selectbox(
-        "Category", options, index=options.index(default), key="cat", bind="query-params",
+        "Category",
+        options,
+        index=options.index(default),
+        key="cat",
+        bind="query-params",
         format_func=lambda k: f"{keys[k][1]} · {keys[k][0].label}",
         help="One kind of object: good photos to learn from, and test photos.",
-    )  # fmt: skip
+    )
     source, name = keys[key]
     dataset, category = _category(source, name)
     if category is None or dataset is None:
@@ -151,20 +155,36 @@ def _image(category: Category) -> Record:
     if st.session_state.get("img", first) not in records:  # of another category
         st.session_state["img"] = first
     name = st.sidebar.selectbox(
-        "Image", names, index=names.index(first), key="img", bind="query-params",
+        "Image",
+        names,
+        index=names.index(first),
+        key="img",
+        bind="query-params",
         help="Test images first, then the good ones the method learns from.",
-    )  # fmt: skip
+    )
     at = names.index(name)
     back, on = st.sidebar.columns(2)
     back.button(
-        "Back", on_click=select, kwargs={"image": names[at - 1]}, disabled=at == 0,
-        icon=":material/chevron_left:", shortcut="Left", width="stretch", key="image.previous",
-    )  # fmt: skip
+        "Back",
+        on_click=select,
+        kwargs={"image": names[at - 1]},
+        disabled=at == 0,
+        icon=":material/chevron_left:",
+        shortcut="Left",
+        width="stretch",
+        key="image.previous",
+    )
     on.button(
-        "Next", on_click=select, kwargs={"image": names[(at + 1) % len(names)]},
-        disabled=at == len(names) - 1, icon=":material/chevron_right:", icon_position="right",
-        shortcut="Right", width="stretch", key="image.next",
-    )  # fmt: skip
+        "Next",
+        on_click=select,
+        kwargs={"image": names[(at + 1) % len(names)]},
+        disabled=at == len(names) - 1,
+        icon=":material/chevron_right:",
+        icon_position="right",
+        shortcut="Right",
+        width="stretch",
+        key="image.next",
+    )
     return records[name]
 
 
@@ -180,10 +200,13 @@ def _run() -> tuple[str, str]:
         st.toast(f"The run {st.session_state['run']} is no longer there.")
         st.session_state["run"] = options[0]
     run = st.sidebar.selectbox(
-        "Weights or run", options, key="run", bind="query-params",
+        "Weights or run",
+        options,
+        key="run",
+        bind="query-params",
         format_func=lambda r: PRETRAINED.get(r, r),
         help="The feature extractor that Inspect scores with: pretrained, or fine-tuned by a run.",
-    )  # fmt: skip
+    )
     return run, str(finished[run]) if run in finished else run
 
 

@@ -42,9 +42,15 @@ def make_story() -> None:
     level = found.upsampled((SIZE, SIZE))[0, 0].numpy()
     regions = cluster_saliency(level, K).regions(level)
     ((_, negative, _),) = draw_many(
-        photo, level, NegativeSettings(), ClusterSettings(k=K), WeakAugmentation(jitter=0.0),
-        count=1, seed=SEED, layer=LAYER,
-    )  # fmt: skip
+        photo,
+        level,
+        NegativeSettings(),
+        ClusterSettings(k=K),
+        WeakAugmentation(jitter=0.0),
+        count=1,
+        seed=SEED,
+        layer=LAYER,
+    )
     pictures = {
         "input": photo,
         "saliency": blend(photo, colourise(level), 0.65),

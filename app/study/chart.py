@@ -25,37 +25,51 @@ def ablation(found: Sequence[Entry], figure_name: str) -> go.Figure:
         colour = COLOURS[2 * index]
         name = f", coreset {ratio:g}" if len(ratios) > 1 else ""
         ours = [(e, e.ours) for e in found if e.coreset == ratio and e.ours is not None]
-        points = [(_label(e.row), v, s) for e, f in ours
-                  for v, s in zip(f.values, f.seeds, strict=True)]  # fmt: skip
+        points = [
+            (_label(e.row), v, s) for e, f in ours for v, s in zip(f.values, f.seeds, strict=True)
+        ]
         figure.add_scatter(
-            x=[x for x, _, _ in points], y=[y for _, y, _ in points], mode="markers",
-            marker={"color": colour, "size": 6, "opacity": _SEEDS}, showlegend=False,
+            x=[x for x, _, _ in points],
+            y=[y for _, y, _ in points],
+            mode="markers",
+            marker={"color": colour, "size": 6, "opacity": _SEEDS},
+            showlegend=False,
             customdata=[s for _, _, s in points],
             hovertemplate="%{x}, seed %{customdata}: %{y:.3f}<extra></extra>",
-        )  # fmt: skip
+        )
         figure.add_scatter(
-            x=[_label(e.row) for e, _ in ours], y=[f.mean for _, f in ours], mode="markers",
-            name=f"ours{name}", marker={"color": colour, "size": 11},
+            x=[_label(e.row) for e, _ in ours],
+            y=[f.mean for _, f in ours],
+            mode="markers",
+            name=f"ours{name}",
+            marker={"color": colour, "size": 11},
             error_y={"array": [f.std or 0.0 for _, f in ours], "color": colour},
             customdata=[f.text() for _, f in ours],
             hovertemplate="%{x}: %{customdata}<extra>ours</extra>",
-        )  # fmt: skip
+        )
         printed = [e for e in found if e.coreset == ratio and e.paper is not None]
         if printed:
             figure.add_scatter(
-                x=[_label(e.row) for e in printed], y=[e.paper for e in printed], mode="markers",
+                x=[_label(e.row) for e in printed],
+                y=[e.paper for e in printed],
+                mode="markers",
                 name=f"the paper{name}",
-                marker={"color": COLOURS[2 * index + 1], "size": 12, "symbol": "diamond-open",
-                        "line": {"width": 2}},
+                marker={
+                    "color": COLOURS[2 * index + 1],
+                    "size": 12,
+                    "symbol": "diamond-open",
+                    "line": {"width": 2},
+                },
                 hovertemplate="%{x}: %{y:.3f}, printed<extra>the paper</extra>",
-            )  # fmt: skip
+            )
     order = list(dict.fromkeys(_label(e.row) for e in found))
     figure.update_layout(
-        height=340, margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        height=340,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         xaxis={"categoryorder": "array", "categoryarray": order, "title": None},
         yaxis_title=figure_name,
-    )  # fmt: skip
+    )
     return figure
 
 

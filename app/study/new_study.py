@@ -30,42 +30,68 @@ def form(taken: Collection[str]) -> None:
     with st.expander("Begin a study", icon=":material/add:", expanded=not taken):
         names = selected.dataset.categories
         tables = knobs.several(
-            "newtables", "Tables", tuple(PAPER_TABLES), ("V", "VI"),
+            "newtables",
+            "Tables",
+            tuple(PAPER_TABLES),
+            ("V", "VI"),
             help="; ".join(f"{t.number}: {t.about}" for t in PAPER_TABLES.values()) + ".",
-        )  # fmt: skip
+        )
         categories = knobs.several(
-            "newcategories", "Categories", names, (selected.category.name,),
+            "newcategories",
+            "Categories",
+            names,
+            (selected.category.name,),
             help="Of the data set chosen in the sidebar.",
-        )  # fmt: skip
+        )
         first, second = st.columns(2)
         with first:
-            seeds = knobs.number(
-                "newseeds", "Seeds", 1, MAX_SEEDS, 3,
-                help="Without a second one no spread is known; three is the least to judge by.",
-            ) or 3  # fmt: skip
+            seeds = (
+                knobs.number(
+                    "newseeds",
+                    "Seeds",
+                    1,
+                    MAX_SEEDS,
+                    3,
+                    help="Without a second one no spread is known; three is the least to judge by.",
+                )
+                or 3
+            )
         with second:
             preset = knobs.choice(
-                "newpreset", "Preset", tuple(PRESETS), "laptop", segmented=True,
+                "newpreset",
+                "Preset",
+                tuple(PRESETS),
+                "laptop",
+                segmented=True,
                 help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values()) + ".",
-            )  # fmt: skip
+            )
         detectors = _detectors(tables)
         name = _name("".join(tables) + "-" + selected.dataset.root.name, taken)
         training = PRESETS[preset].training
         settings = StudySettings(preset, training, SaliencySettings(image_size=training.image_size))
         out = workspace.runs_folder() / name
         command = study_arguments(
-            settings, selected.dataset.root, out, tables=tables, categories=categories,
-            seeds=seeds, detectors=detectors,
-        )  # fmt: skip
+            settings,
+            selected.dataset.root,
+            out,
+            tables=tables,
+            categories=categories,
+            seeds=seeds,
+            detectors=detectors,
+        )
         cells = plan(tables, categories, seeds, detectors)
         st.caption(
             f"{len(cells)} cells with the embedded weights, {PRESETS[preset].about}; the plan and"
             " the time it takes are told once it has begun."
         )
         st.button(
-            f"Put {name} into the queue", icon=":material/playlist_add:", type="primary",
-            on_click=_start, args=(name, command), disabled=jobs.is_busy(out),
-        )  # fmt: skip
+            f"Put {name} into the queue",
+            icon=":material/playlist_add:",
+            type="primary",
+            on_click=_start,
+            args=(name, command),
+            disabled=jobs.is_busy(out),
+        )
 
 
 def _detectors(tables: Sequence[str]) -> tuple[str, ...]:
@@ -76,10 +102,13 @@ def _detectors(tables: Sequence[str]) -> tuple[str, ...]:
         st.caption(f"STFPM, PaDiM and DRAEM can stand beside ours after `{EXTRA}`.")
         return ()
     return knobs.several(
-        "newdetectors", "Other detectors", tuple(DETECTORS), (),
+        "newdetectors",
+        "Other detectors",
+        tuple(DETECTORS),
+        (),
         help="Of anomalib, on the same photos and measured alike. PaDiM takes seconds, STFPM"
         " minutes, DRAEM hours on a CPU. InTra and SPD stay the paper's numbers.",
-    )  # fmt: skip
+    )
 
 
 def has_anomalib() -> bool:

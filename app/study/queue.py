@@ -34,10 +34,14 @@ def controls(study: Study, refresh: Callable[[], object]) -> None:
             st.caption("It is the runs folder itself: go on with the command below.")
             return
         st.button(
-            "Compute the rest", type="primary", icon=":material/play_arrow:",
-            on_click=_start, args=(study,), key=f"study.start.{study.name}",
+            "Compute the rest",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=_start,
+            args=(study,),
+            key=f"study.start.{study.name}",
             help="In a process of its own that outlives this page; finished cells are kept.",
-        )  # fmt: skip
+        )
         _last_words(study)
     st.fragment(_watch, run_every=_EVERY if is_active else None)(study, refresh, is_active)
 
@@ -97,9 +101,14 @@ def _watch(study: Study, refresh: Callable[[], object], was_active: bool) -> Non
     said.info(text, icon=":material/hourglass_top:")
     if job is not None and job.is_active:
         button.button(
-            "Stop", on_click=_stop, args=(study,), icon=":material/stop:", width="stretch",
-            key=f"study.stop.{study.name}", help="Finished cells and updates are kept.",
-        )  # fmt: skip
+            "Stop",
+            on_click=_stop,
+            args=(study,),
+            icon=":material/stop:",
+            width="stretch",
+            key=f"study.stop.{study.name}",
+            help="Finished cells and updates are kept.",
+        )
     else:
         button.caption("Started in a terminal: stop it there.")
     cell = text.partition(";")[0]

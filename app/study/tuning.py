@@ -50,9 +50,12 @@ def show() -> None:
         return
     with st.expander("Searches for settings", icon=":material/tune:"):
         name = knobs.choice(
-            "tuning", "Search", tuple(found), next(iter(found)),
+            "tuning",
+            "Search",
+            tuple(found),
+            next(iter(found)),
             help="Every folder with a tune.json below the runs folder.",
-        )  # fmt: skip
+        )
         search = found[name]
         st.caption(
             "A trial's score is the AUROC on negatives of good photos held out from training"
@@ -64,14 +67,18 @@ def show() -> None:
             values = ", ".join(f"{n} {_shown(v)}" for n, v in best["values"].items())
             st.markdown(f"Best: trial {best['number']}, {best['value']:.3f}: {plain_text(values)}")
         st.plotly_chart(
-            history(search["trials"]), width="stretch", key="tuning.history",
+            history(search["trials"]),
+            width="stretch",
+            key="tuning.history",
             alt=f"Score of {len(search['trials'])} trials in their order, and the best so far",
-        )  # fmt: skip
+        )
         if search["importance"]:
             st.plotly_chart(
-                importance(search["importance"]), width="stretch", key="tuning.importance",
+                importance(search["importance"]),
+                width="stretch",
+                key="tuning.importance",
                 alt="Share of the scores' variance that each setting explains",
-            )  # fmt: skip
+            )
         else:
             st.caption("Importance needs four complete trials whose scores differ.")
 
@@ -88,22 +95,31 @@ def history(trials: list[dict[str, Any]]) -> go.Figure:
     for index, state in enumerate(("complete", "pruned")):
         shown = [t for t in trials if t["state"] == state and t["value"] is not None]
         figure.add_scatter(
-            x=[t["number"] for t in shown], y=[t["value"] for t in shown], mode="markers",
-            name=state, marker={"color": COLOURS[index], "size": 8},
-            customdata=[", ".join(f"{n} {_shown(v)}" for n, v in t["values"].items())
-                        for t in shown],
+            x=[t["number"] for t in shown],
+            y=[t["value"] for t in shown],
+            mode="markers",
+            name=state,
+            marker={"color": COLOURS[index], "size": 8},
+            customdata=[
+                ", ".join(f"{n} {_shown(v)}" for n, v in t["values"].items()) for t in shown
+            ],
             hovertemplate="trial %{x}: %{y:.3f}<br>%{customdata}<extra></extra>",
-        )  # fmt: skip
+        )
     complete = [t for t in trials if t["state"] == "complete" and t["value"] is not None]
     so_far = [max(t["value"] for t in complete[: i + 1]) for i in range(len(complete))]
     figure.add_scatter(
-        x=[t["number"] for t in complete], y=so_far, mode="lines", name="best so far",
+        x=[t["number"] for t in complete],
+        y=so_far,
+        mode="lines",
+        name="best so far",
         line={"color": COLOURS[0], "shape": "hv"},
-    )  # fmt: skip
+    )
     figure.update_layout(
-        height=300, margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis_title="trial",
+        height=300,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis_title="trial",
         yaxis_title="AUROC, held-out negatives",
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -114,9 +130,10 @@ def importance(shares: dict[str, float]) -> go.Figure:
         go.Bar(x=[shares[n] for n in names], y=names, orientation="h", marker_color=COLOURS[0])
     )
     figure.update_layout(
-        height=200, margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        height=200,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
         xaxis_title="importance (fANOVA)",
-    )  # fmt: skip
+    )
     return figure
 
 

@@ -43,9 +43,13 @@ def show() -> None:
     chosen: Study | None = None
     if found:
         name = knobs.choice(
-            "study", "Study", tuple(by_name), found[0].name, show=lambda n: _label(by_name[n]),
+            "study",
+            "Study",
+            tuple(by_name),
+            found[0].name,
+            show=lambda n: _label(by_name[n]),
             help="Every folder with a study.json below the runs folder.",
-        )  # fmt: skip
+        )
         chosen = by_name[name]
         with plain_errors("the study"):
             _study(chosen)
@@ -107,24 +111,34 @@ def _tables(study: Study) -> None:
     first, second = st.columns([3, 2], vertical_alignment="bottom")
     with first:
         number = knobs.choice(
-            "studytable", "Table", study.tables, study.tables[0], segmented=True,
-            show=lambda n: f"Table {n}", help="The paper's tables that this study repeats.",
-        )  # fmt: skip
+            "studytable",
+            "Table",
+            study.tables,
+            study.tables[0],
+            segmented=True,
+            show=lambda n: f"Table {n}",
+            help="The paper's tables that this study repeats.",
+        )
     with second:
         metric = knobs.choice(
-            "studymetric", "Figure", METRICS, METRICS[0], segmented=True,
+            "studymetric",
+            "Figure",
+            METRICS,
+            METRICS[0],
+            segmented=True,
             show=lambda m: NAMES[m],
             help=". ".join(f"{NAMES[m]}: {METRIC_HELP[m]}" for m in METRICS) + ".",
-        )  # fmt: skip
+        )
     found = entries(study, number, metric)
     st.markdown(f"**Table {number}**: {PAPER_TABLES[number].about}")
     notes = reservations_of(found)
     if notes:
         st.warning(
             "The paper's numbers here are about other data than ours: "
-            + plain_text("; ".join(notes)) + ".",
+            + plain_text("; ".join(notes))
+            + ".",
             icon=":material/rule:",
-        )  # fmt: skip
+        )
     if not PAPER_TABLES[number].has_categories:
         _charts(number, metric, found)
     study_table.table(number, metric, found)
@@ -138,17 +152,22 @@ def _tables(study: Study) -> None:
 def _charts(number: str, metric: str, found: tuple[Entry, ...]) -> None:
     places = tuple(dict.fromkeys(e.category for e in found))
     place = knobs.choice(
-        "studyplace", "Chart of", places[::-1], places[-1],
+        "studyplace",
+        "Chart of",
+        places[::-1],
+        places[-1],
         help="The average over the categories, or one category; the paper prints averages only.",
-    )  # fmt: skip
+    )
     shown = [e for e in found if e.category == place]
     if all(e.ours is None for e in shown):
         st.caption("Nothing of ours is done here yet: the chart shows the paper alone.")
     st.plotly_chart(
-        ablation(shown, NAMES[metric]), width="stretch", key=f"study.chart.{number}.{metric}",
+        ablation(shown, NAMES[metric]),
+        width="stretch",
+        key=f"study.chart.{number}.{metric}",
         config={"displayModeBar": False},
         alt=f"Table {number}, {NAMES[metric]}, {place}: the figures of the table below",
-    )  # fmt: skip
+    )
 
 
 def _missing(study: Study) -> None:
@@ -168,19 +187,32 @@ def _downloads(study: Study) -> None:
     first, second, third = st.columns(3)
     stem = study.path.name
     first.download_button(
-        "All figures as CSV", lambda: to_csv(study), f"{stem}.csv", "text/csv",
-        icon=":material/download:", width="stretch",
+        "All figures as CSV",
+        lambda: to_csv(study),
+        f"{stem}.csv",
+        "text/csv",
+        icon=":material/download:",
+        width="stretch",
         help="One line a figure: ours, spread, seeds, the paper's, the difference.",
-    )  # fmt: skip
+    )
     second.download_button(
-        "Tables as LaTeX", lambda: to_latex(study), f"{stem}.tex", "application/x-tex",
-        icon=":material/download:", width="stretch", help="One tabular a table, no packages.",
-    )  # fmt: skip
+        "Tables as LaTeX",
+        lambda: to_latex(study),
+        f"{stem}.tex",
+        "application/x-tex",
+        icon=":material/download:",
+        width="stretch",
+        help="One tabular a table, no packages.",
+    )
     third.download_button(
-        "Report as HTML", lambda: to_html(study), f"{stem}.html", "text/html",
-        icon=":material/download:", width="stretch",
+        "Report as HTML",
+        lambda: to_html(study),
+        f"{stem}.html",
+        "text/html",
+        icon=":material/download:",
+        width="stretch",
         help="One file with its charts inside; it opens without a network.",
-    )  # fmt: skip
+    )
 
 
 def _explanation() -> None:
@@ -208,7 +240,18 @@ def _command(study: Study | None) -> None:
     selected = current()
     root = str(selected.dataset.root) if selected else "FOLDER"
     command_line(
-        ["reproduce", "--table", "5,6", "--data", root, "--seeds", "3", "--preset", "laptop",
-         "--out", workspace.runs_folder() / "study"],
+        [
+            "reproduce",
+            "--table",
+            "5,6",
+            "--data",
+            root,
+            "--seeds",
+            "3",
+            "--preset",
+            "laptop",
+            "--out",
+            workspace.runs_folder() / "study",
+        ],
         note="Prints its plan and the time it will take first; --plan ends there.",
-    )  # fmt: skip
+    )

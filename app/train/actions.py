@@ -25,9 +25,13 @@ def action(run: FoundRun, stands: RunStatus) -> None:
     """Draw its button."""
     if stands.word == js.WAITING:
         st.button(
-            "Take out of the queue", on_click=_stop, args=(run, False), key=f"stop.{run.name}",
-            icon=":material/playlist_remove:", width="stretch",
-        )  # fmt: skip
+            "Take out of the queue",
+            on_click=_stop,
+            args=(run, False),
+            key=f"stop.{run.name}",
+            icon=":material/playlist_remove:",
+            width="stretch",
+        )
     elif stands.word in (js.STARTING, js.AT_WORK, js.SILENT) and stands.job is not None:
         _stop_button(run, stands)
     elif stands.word in js.RESUMABLE and study_of(run.path) is not None:
@@ -37,18 +41,24 @@ def action(run: FoundRun, stands: RunStatus) -> None:
             st.page_link(study, label="Open Study", icon=":material/science:")
     elif stands.word in js.RESUMABLE and command_of(run, stands) is not None:
         if st.button(
-            "Try again" if stands.word == js.FAILED else "Resume", key=f"resume.{run.name}",
-            icon=":material/resume:", width="stretch",
+            "Try again" if stands.word == js.FAILED else "Resume",
+            key=f"resume.{run.name}",
+            icon=":material/resume:",
+            width="stretch",
             help="The same command again; from the last checkpoint to the same result.",
-        ) and _resume(run, stands):  # fmt: skip
+        ) and _resume(run, stands):
             st.rerun()  # all of it: the part around the button does not look again by itself
     elif stands.word == DONE:
         inspect = st.session_state["pages"].get("inspect_heatmaps")
         if inspect is not None and st.button(
-            "Open in Inspect", on_click=select, kwargs={"run": run.name}, key=f"open.{run.name}",
-            icon=":material/frame_inspect:", width="stretch",
+            "Open in Inspect",
+            on_click=select,
+            kwargs={"run": run.name},
+            key=f"open.{run.name}",
+            icon=":material/frame_inspect:",
+            width="stretch",
             help="Scores the selected category with the tuned network.",
-        ):  # fmt: skip
+        ):
             go_to("inspect_heatmaps")
 
 
@@ -81,12 +91,17 @@ def _stop_button(run: FoundRun, stands: RunStatus) -> None:
         asked = None  # that was another life of this run
     late = stands.word == js.SILENT or (asked is not None and time.time() - asked > PATIENCE)
     st.button(
-        "Stop by force" if late else "Stopping" if asked else "Stop", on_click=_stop,
-        args=(run, late), key=f"stop.{run.name}", icon=":material/stop:", width="stretch",
+        "Stop by force" if late else "Stopping" if asked else "Stop",
+        on_click=_stop,
+        args=(run, late),
+        key=f"stop.{run.name}",
+        icon=":material/stop:",
+        width="stretch",
         disabled=asked is not None and not late,
-        help="By force: what was learnt since the last checkpoint is lost." if late
+        help="By force: what was learnt since the last checkpoint is lost."
+        if late
         else "Ends after the update it is at; Resume goes on from there.",
-    )  # fmt: skip
+    )
 
 
 def _stop(run: FoundRun, by_force: bool) -> None:

@@ -99,11 +99,15 @@ def _choose(names: list[str]) -> list[str]:
     kept = st.session_state.get(CHOSEN, names[:2])
     st.session_state[CHOSEN] = [name for name in kept if name in names]
     return st.multiselect(
-        "Runs", names, key=CHOSEN, max_selections=MOST, persist_state="session",
+        "Runs",
+        names,
+        key=CHOSEN,
+        max_selections=MOST,
+        persist_state="session",
         placeholder="Choose two runs or more",
         help="Finished or not, the last changed first. The first one chosen is what the others are"
         " held against.",
-    )  # fmt: skip
+    )
 
 
 def _read(
@@ -141,12 +145,12 @@ def _draw(
     with plain_errors("the chart"):
         timed = {n: c for n, c in curves.items() if not by_seconds or c.seconds is not None}
         st.plotly_chart(
-            run_compare_chart.compared(
-                timed, width, ways, by_seconds=by_seconds
-            ),
-            width="stretch", key="compare.chart", config={"displayModeBar": False},
+            run_compare_chart.compared(timed, width, ways, by_seconds=by_seconds),
+            width="stretch",
+            key="compare.chart",
+            config={"displayModeBar": False},
             alt=f"Loss and accuracy of {', '.join(timed)}; the last values are in the table below",
-        )  # fmt: skip
+        )
     _say(width, ways, by_seconds, [name for name in curves if name not in timed])
     with plain_errors("the table"):
         table(runs, curves, records, found)
@@ -157,20 +161,27 @@ def _controls(curves: Mapping[str, RunSeries]) -> tuple[int, bool]:
     has_seconds = any(curve.seconds is not None for curve in curves.values())
     with first:
         axis = st.segmented_control(
-            "Along", (UPDATES, SECONDS), key="compare.axis", default=UPDATES, required=True,
-            persist_state="session", disabled=not has_seconds,
+            "Along",
+            (UPDATES, SECONDS),
+            key="compare.axis",
+            default=UPDATES,
+            required=True,
+            persist_state="session",
+            disabled=not has_seconds,
             help="Seconds: what the updates took by their recorded speed. Loading, checkpoints"
             " and pauses are not in it.",
-        )  # fmt: skip
+        )
     automatic = run_compare_chart.default_width(list(curves.values()))
     with second:
         width = st.selectbox(
-            "Smoothing", (AUTOMATIC, *run_compare_chart.WIDTHS), key="compare.width",
+            "Smoothing",
+            (AUTOMATIC, *run_compare_chart.WIDTHS),
+            key="compare.width",
             persist_state="session",
             format_func=lambda w: f"automatic: {_over(automatic)}" if w == AUTOMATIC else _over(w),
             help="A moving average, centred; the raw line stays faint behind it. Near both ends"
             " it averages over fewer updates.",
-        )  # fmt: skip
+        )
     return width or automatic, axis == SECONDS and has_seconds
 
 
@@ -250,7 +261,9 @@ def table(
     else:
         st.caption("The runs have the very same settings. What came out:")
     st.dataframe(
-        frame.style.apply(lambda _: shading, axis=None), hide_index=True, width="stretch",
+        frame.style.apply(lambda _: shading, axis=None),
+        hide_index=True,
+        width="stretch",
         height="content",
         column_config={
             _WHAT: st.column_config.TextColumn(_WHAT, pinned=True, width=140),
@@ -258,7 +271,7 @@ def table(
         },
         alt=f"{len(differences)} settings that differ and {len(results)} results of"
         f" {len(names)} runs",
-    )  # fmt: skip
+    )
     _say_scores(scores)
 
 

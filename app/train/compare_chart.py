@@ -12,8 +12,15 @@ from cutswap.runs.metrics_log import RunSeries, centred_mean, outline_of
 
 # Okabe and Ito's without yellow, which white swallows; a dash tells runs apart without colour.
 COLOURS = (
-    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#7f7f7f",
-)  # fmt: skip
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#d55e00",
+    "#8c6d31",
+    "#7f7f7f",
+)
 DASHES = ("solid", "dash", "dot", "dashdot")
 POINTS = 400  # a line: more cannot be told apart on a screen
 FAINT = 0.28
@@ -46,32 +53,52 @@ def compared(
             if width > 1:
                 kept = outline_of(values, POINTS)
                 figure.add_scatter(
-                    x=_short(x[kept]), y=_short(values[kept]), mode="lines", row=row, col=1,
-                    line={"color": COLOURS[index], "width": 1}, opacity=FAINT, hoverinfo="skip",
-                    showlegend=False, legendgroup=name,
-                )  # fmt: skip
+                    x=_short(x[kept]),
+                    y=_short(values[kept]),
+                    mode="lines",
+                    row=row,
+                    col=1,
+                    line={"color": COLOURS[index], "width": 1},
+                    opacity=FAINT,
+                    hoverinfo="skip",
+                    showlegend=False,
+                    legendgroup=name,
+                )
             kept = outline_of(smooth, POINTS)
             unit = "%{x:.1f} s" if by_seconds else "update %{x}"
             figure.add_scatter(
-                x=_short(x[kept]), y=_short(smooth[kept]), mode="lines", name=name, row=row, col=1,
-                line=line, legendgroup=name, showlegend=row == 1,
+                x=_short(x[kept]),
+                y=_short(smooth[kept]),
+                mode="lines",
+                name=name,
+                row=row,
+                col=1,
+                line=line,
+                legendgroup=name,
+                showlegend=row == 1,
                 hovertemplate=f"{unit}: {what} " + "%{y:.3f}<extra>%{fullData.name}</extra>",
-            )  # fmt: skip
+            )
     for count in sorted(set(ways.values())):
         figure.add_hline(
-            y=1 / count, line_dash="dot", line_width=1, line_color="#888888",
-            annotation_text=f"chance, {count} classes", row=2, col=1,
-        )  # fmt: skip
+            y=1 / count,
+            line_dash="dot",
+            line_width=1,
+            line_color="#888888",
+            annotation_text=f"chance, {count} classes",
+            row=2,
+            col=1,
+        )
     figure.update_yaxes(title_text="loss", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="accuracy", range=[0, 1.03], row=2, col=1)
     title = "seconds of updates" if by_seconds else "update"
     figure.update_xaxes(title_text=title, rangemode="tozero", row=2, col=1)
     figure.update_layout(
-        height=430 + 22 * len(curves), margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        height=430 + 22 * len(curves),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
         # Below, one a line: names beside the curves would leave no room for them on a phone.
         legend={"orientation": "v", "y": -0.16, "yanchor": "top", "x": 0},
         uirevision="same",
-    )  # fmt: skip
+    )
     return figure
 
 

@@ -28,42 +28,72 @@ def curves(lines: Sequence[dict[str, Any]], *, is_head: bool = False) -> go.Figu
     has_rate = all(isinstance(line.get("learning_rate"), (int, float)) for line in lines)
     rows = 3 if has_rate else 2
     figure = make_subplots(
-        rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.06,
+        rows=rows,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.06,
         row_heights=[0.4, 0.4, 0.2][:rows],
-    )  # fmt: skip
+    )
     figure.add_scatter(
-        x=steps, y=[_mean(g, "loss") for g in groups], name="loss", row=1, col=1,
-        line={"color": "#cc79a7"}, hovertemplate="update %{x}: loss %{y:.3f}<extra></extra>",
-    )  # fmt: skip
+        x=steps,
+        y=[_mean(g, "loss") for g in groups],
+        name="loss",
+        row=1,
+        col=1,
+        line={"color": "#cc79a7"},
+        hovertemplate="update %{x}: loss %{y:.3f}<extra></extra>",
+    )
     ways = _ways(lines)
     for way in range(ways):
         values = [sum(line["class_accuracy"][way] for line in g) / len(g) for g in groups]
         figure.add_scatter(
-            x=steps, y=values, name=CLASSES[way], row=2, col=1,
+            x=steps,
+            y=values,
+            name=CLASSES[way],
+            row=2,
+            col=1,
             line={"color": COLOURS[way], "dash": DASHES[way]},
             hovertemplate="update %{x}: %{y:.2f}<extra>" + CLASSES[way] + "</extra>",
-        )  # fmt: skip
+        )
     if not ways:
-        figure.add_scatter(x=steps, y=[_mean(g, "accuracy") for g in groups], name=what,
-                           row=2, col=1, line={"color": COLOURS[0]})  # fmt: skip
+        figure.add_scatter(
+            x=steps,
+            y=[_mean(g, "accuracy") for g in groups],
+            name=what,
+            row=2,
+            col=1,
+            line={"color": COLOURS[0]},
+        )
     figure.add_hline(
-        y=0.5 if is_head else 1 / (ways or 3), line_dash="dot", line_width=1, line_color="#888888",
-        annotation_text="chance", row=2, col=1,
-    )  # fmt: skip
+        y=0.5 if is_head else 1 / (ways or 3),
+        line_dash="dot",
+        line_width=1,
+        line_color="#888888",
+        annotation_text="chance",
+        row=2,
+        col=1,
+    )
     figure.update_yaxes(title_text="loss", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text=what, range=[0, 1.03], row=2, col=1)
     if has_rate:
         figure.add_scatter(
-            x=steps, y=[_mean(g, "learning_rate") for g in groups], name="learning rate",
-            row=3, col=1, line={"color": "#56b4e9"}, showlegend=False,
+            x=steps,
+            y=[_mean(g, "learning_rate") for g in groups],
+            name="learning rate",
+            row=3,
+            col=1,
+            line={"color": "#56b4e9"},
+            showlegend=False,
             hovertemplate="update %{x}: rate %{y:.2g}<extra></extra>",
-        )  # fmt: skip
+        )
         figure.update_yaxes(title_text="rate", rangemode="tozero", nticks=3, row=3, col=1)
     figure.update_xaxes(title_text="update", row=rows, col=1)
     figure.update_layout(
-        height=400 if has_rate else 340, margin={"l": 10, "r": 10, "t": 30, "b": 10},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}, uirevision="same",
-    )  # fmt: skip
+        height=400 if has_rate else 340,
+        margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        uirevision="same",
+    )
     return figure
 
 

@@ -36,18 +36,25 @@ def actions(run: FoundRun, is_busy: IsBusy) -> None:
     with (
         first,
         st.popover(
-            "Rename", icon=":material/edit:", width="stretch", disabled=not (is_there and is_free),
+            "Rename",
+            icon=":material/edit:",
+            width="stretch",
+            disabled=not (is_there and is_free),
             help=f"The folder, its log, and evaluations that name it.{reason}",
         ),
         st.form(f"rename.{run.name}", border=False),
-    ):  # fmt: skip
+    ):
         key = f"{_NEW}.{run.name}"
         st.text_input("New name", run.path.name, key=key, max_chars=80)
         st.form_submit_button("Rename it", on_click=_rename, args=(run, key, is_busy))
     if second.button(
-        "Delete", icon=":material/delete:", width="stretch", key=f"delete.{run.name}",
-        disabled=not is_free, help=f"Asks first, and says what is lost.{reason}",
-    ):  # fmt: skip
+        "Delete",
+        icon=":material/delete:",
+        width="stretch",
+        key=f"delete.{run.name}",
+        disabled=not is_free,
+        help=f"Asks first, and says what is lost.{reason}",
+    ):
         _confirm(run, is_busy)
     with third:
         _open(run)
@@ -71,12 +78,15 @@ def _open(run: FoundRun) -> None:
     figure = newest.summary.get("image_auroc")
     text = f", image AUROC {figure:.3f}" if isinstance(figure, (int, float)) else ""
     if st.button(
-        f"Its evaluation{text}", icon=":material/table_chart:", width="stretch",
-        key=f"scored.{run.name}", on_click=results_open.inspect,
+        f"Its evaluation{text}",
+        icon=":material/table_chart:",
+        width="stretch",
+        key=f"scored.{run.name}",
+        on_click=results_open.inspect,
         args=(newest, key, found_runs(workspace.runs_folder()).runs),
         help=f"Shows {newest.name} in Inspect. {len(scored)} evaluations used this run; Results has"
         " them all.",
-    ):  # fmt: skip
+    ):
         go_to("inspect_heatmaps")
 
 
@@ -88,9 +98,14 @@ def _confirm(run: FoundRun, is_busy: IsBusy) -> None:
     if keep.button("Keep it", width="stretch", key="delete.keep"):
         st.rerun()
     if delete.button(
-        "Delete for good", type="primary", icon=":material/delete_forever:", width="stretch",
-        key="delete.confirmed", on_click=_delete, args=(run, is_busy),
-    ):  # fmt: skip
+        "Delete for good",
+        type="primary",
+        icon=":material/delete_forever:",
+        width="stretch",
+        key="delete.confirmed",
+        on_click=_delete,
+        args=(run, is_busy),
+    ):
         st.rerun()  # the list without it, or the reason why it is still there
 
 
@@ -108,9 +123,11 @@ def _losses(run: FoundRun) -> list[str]:
         lines.append(f"- what else lies in its folder: **{names}**")
     others = [e for e in _evaluations(run) if not e.path.is_relative_to(run.path)]
     if others:
-        noun = "1 evaluation that used it keeps its" if len(others) == 1 else (
-            f"{len(others)} evaluations that used it keep their"
-        )  # fmt: skip
+        noun = (
+            "1 evaluation that used it keeps its"
+            if len(others) == 1
+            else (f"{len(others)} evaluations that used it keep their")
+        )
         lines.append(f"{noun} numbers; Results will say that the run was deleted.")
     return lines
 

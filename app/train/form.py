@@ -109,8 +109,10 @@ def form(selected: Selection) -> None:
     try:
         asked = _asked(selected, trained)
     except CutSwapError as error:  # the rest of the page, and the other settings, stay
-        st.warning(f"**{error.subject}**: expected {error.expected}, found {error.found}."
-                   f" {error.fix}.", icon=":material/rule:")  # fmt: skip
+        st.warning(
+            f"**{error.subject}**: expected {error.expected}, found {error.found}. {error.fix}.",
+            icon=":material/rule:",
+        )
         return
     category = selected.category
     count = len(category.train)
@@ -135,9 +137,12 @@ def form(selected: Selection) -> None:
         if reason:
             st.info(reason, icon=":material/block:")
     if st.button(
-        "Start", type="primary", icon=":material/play_arrow:", disabled=bool(reason),
+        "Start",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=bool(reason),
         help="Runs in its own process, or waits for its turn: close the tab, it goes on.",
-    ):  # fmt: skip
+    ):
         with plain_errors("the start"):
             _start(selected, asked, run, arguments)
     command_line(
@@ -150,10 +155,15 @@ def form(selected: Selection) -> None:
 def _length() -> None:
     """Presets write the fields below them; these may then be changed."""
     st.segmented_control(
-        "Length", list(PRESETS), key="train.preset", default="1-minute demo", required=True,
-        on_change=_apply_preset, persist_state="session",
+        "Length",
+        list(PRESETS),
+        key="train.preset",
+        default="1-minute demo",
+        required=True,
+        on_change=_apply_preset,
+        persist_state="session",
         help=" ".join(f"**{name}**: {p.about}." for name, p in PRESETS.items()),
-    )  # fmt: skip
+    )
 
 
 def _apply_preset() -> None:
@@ -172,32 +182,45 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
     is_head = trained != BACKBONE
     first, second, third, fourth = st.columns(4)
     augment = first.selectbox(
-        "Negatives", FAMILIES, key="train.augment", persist_state="session",
+        "Negatives",
+        FAMILIES,
+        key="train.augment",
+        persist_state="session",
         format_func=lambda a: FAMILY_NAMES[a],
         help="Which fakes are to be told: two patches swapped where saliency is high, one pasted"
         " anywhere (hard, faded, or Poisson blended), or a foreign texture. The Negatives page"
         " shows each.",
-    )  # fmt: skip
+    )
     with second:
         head = HeadSettings(train=trained, updates=updates_field()) if is_head else HeadSettings()
         recipe = TrainingSettings().recipe if is_head else _recipe()
     seed = third.number_input(
-        "Seed", 0, _LARGE, 0, key="train.seed", persist_state="session",
+        "Seed",
+        0,
+        _LARGE,
+        0,
+        key="train.seed",
+        persist_state="session",
         help="Of every draw: the same seed makes the same negatives, and the same run on a CPU.",
-    )  # fmt: skip
+    )
     labels = devices()
     device = fourth.selectbox(
-        "Device", list(labels), key="train.device", persist_state="session",
+        "Device",
+        list(labels),
+        key="train.device",
+        persist_state="session",
         format_func=lambda name: labels.get(name, name),
         help="auto takes the CUDA device with the shortest queue, else Apple's, else the processor."
         " Mixed precision is used where the device is fast at it.",
-    )  # fmt: skip
+    )
     length, fourth = ({}, st.container()) if is_head else _length_fields()
     base = f"{selected.category.name}-{trained if is_head else augment}"
     name = fourth.text_input(
-        "Name", _free_name(base), key=f"train.name.{base}.{_names()}",
+        "Name",
+        _free_name(base),
+        key=f"train.name.{base}.{_names()}",
         help="Of the run's folder: letters, digits, dots, - and _.",
-    )  # fmt: skip
+    )
     with st.expander("More settings", icon=":material/tune:"):
         k, anchors, size, ways, skip_bad = _more()
     if not NAME.fullmatch(name):
@@ -207,10 +230,17 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
             found=repr(name),
             fix="Choose another",
         )
-    training = TrainingSettings.from_dict({
-        "augment": augment, "recipe": recipe, "device": device, "ways": ways, "image_size": size,
-        **length, **RECIPES[recipe],
-    })  # fmt: skip
+    training = TrainingSettings.from_dict(
+        {
+            "augment": augment,
+            "recipe": recipe,
+            "device": device,
+            "ways": ways,
+            "image_size": size,
+            **length,
+            **RECIPES[recipe],
+        }
+    )
     record = {
         "seed": int(seed),
         "training": training.to_dict(),
@@ -224,10 +254,13 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
 
 def _recipe() -> str:
     return st.selectbox(
-        "Recipe", tuple(RECIPES), key="train.recipe", persist_state="session",
+        "Recipe",
+        tuple(RECIPES),
+        key="train.recipe",
+        persist_state="session",
         help="gentle leaves the pretrained layers up to layer2 alone and trains layer3 slowly;"
         " paper, read literally, trains all of them at 0.03, which can ruin them.",
-    )  # fmt: skip
+    )
 
 
 def _length_fields() -> tuple[dict[str, Any], Any]:
@@ -236,45 +269,75 @@ def _length_fields() -> tuple[dict[str, Any], Any]:
     _defaults(preset)
     first, second, third, fourth = st.columns(4)
     epochs = first.number_input(
-        "Epochs", 1, 10_000, "min", key="train.epochs",
+        "Epochs",
+        1,
+        10_000,
+        "min",
+        key="train.epochs",
         persist_state="session",
         help="Passes over the good photos, if updates an epoch is 0. The paper: 256.",
-    )  # fmt: skip
+    )
     steps = second.number_input(
-        "Updates an epoch", 0, 100_000, "min", key="train.steps",
-        persist_state="session", help="0: one pass over the photos is an epoch.",
-    )  # fmt: skip
+        "Updates an epoch",
+        0,
+        100_000,
+        "min",
+        key="train.steps",
+        persist_state="session",
+        help="0: one pass over the photos is an epoch.",
+    )
     batch = third.number_input(
-        "Batch", 1, 1024, "min", key="train.batch",
+        "Batch",
+        1,
+        1024,
+        "min",
+        key="train.batch",
         persist_state="session",
         help="Photos an update; each becomes a positive, a patch negative and a scar negative.",
-    )  # fmt: skip
+    )
     return {
-        "epochs": epochs, "steps_per_epoch": steps or None, "batch_size": batch,
+        "epochs": epochs,
+        "steps_per_epoch": steps or None,
+        "batch_size": batch,
         "checkpoint_every": preset.checkpoint,
-    }, fourth  # fmt: skip
+    }, fourth
 
 
 def _more() -> tuple[int, str, int, int, bool]:
     first, second, third, fourth = st.columns(4)
     control = control_of(ClusterSettings, "k")
     k = first.number_input(
-        control.label, int(control.low), int(control.high), ClusterSettings().k, key="train.k",
-        persist_state="session", help=control.help,
-    )  # fmt: skip
+        control.label,
+        int(control.low),
+        int(control.high),
+        ClusterSettings().k,
+        key="train.k",
+        persist_state="session",
+        help=control.help,
+    )
     anchors = second.selectbox(
-        "Anchors", ANCHORS, key="train.anchors", persist_state="session",
+        "Anchors",
+        ANCHORS,
+        key="train.anchors",
+        persist_state="session",
         help="Where patches may begin; the paper compares several, and takes max-cluster.",
-    )  # fmt: skip
+    )
     size = third.selectbox(
-        "Image side, pixels", (128, 192, 256, 384), index=2, key="train.size",
-        persist_state="session", help="Photos are squashed to this square; half is 4 times faster.",
-    )  # fmt: skip
+        "Image side, pixels",
+        (128, 192, 256, 384),
+        index=2,
+        key="train.size",
+        persist_state="session",
+        help="Photos are squashed to this square; half is 4 times faster.",
+    )
     ways = fourth.selectbox(
-        "Classes", (3, 2), key="train.ways", persist_state="session",
+        "Classes",
+        (3, 2),
+        key="train.ways",
+        persist_state="session",
         format_func=lambda w: {3: "3: and scars", 2: "2: patches only"}[w],
         help="3-way also tells thin turned scars from patches, as the paper does.",
-    )  # fmt: skip
+    )
     skip_bad = st.checkbox(
         "Leave out unusable files",
         key="train.skip",

@@ -36,10 +36,15 @@ PHOTOS_A_SECOND = 115.0
 def train_control() -> str:
     """Which is trained: backbone, or one of `config.HEADS`."""
     trained = st.segmented_control(
-        "What is trained", (BACKBONE, *HEADS), key="train.what", default=BACKBONE, required=True,
-        persist_state="session", format_func=str.capitalize,
+        "What is trained",
+        (BACKBONE, *HEADS),
+        key="train.what",
+        default=BACKBONE,
+        required=True,
+        persist_state="session",
+        format_func=str.capitalize,
         help="\n\n".join(f"**{name.capitalize()}**: {about}." for name, about in TRAINED.items()),
-    )  # fmt: skip
+    )
     trained = trained or BACKBONE
     about = TRAINED[trained]
     st.caption(f"{about[0].upper()}{about[1:]}.")
@@ -49,10 +54,15 @@ def train_control() -> str:
 def head_length() -> None:
     """Presets write the number of updates; it may then be changed."""
     st.segmented_control(
-        "Length", list(UPDATES), key="train.head.preset", default="1-minute demo", required=True,
-        on_change=_apply, persist_state="session",
+        "Length",
+        list(UPDATES),
+        key="train.head.preset",
+        default="1-minute demo",
+        required=True,
+        on_change=_apply,
+        persist_state="session",
         help=" ".join(f"**{name}**: {updates} updates." for name, updates in UPDATES.items()),
-    )  # fmt: skip
+    )
 
 
 def _apply() -> None:
@@ -62,12 +72,18 @@ def _apply() -> None:
 def updates_field() -> int:
     """How many."""
     st.session_state.setdefault("train.head.updates", UPDATES["1-minute demo"])
-    return int(st.number_input(
-        "Updates", 1, 100_000, "min", key="train.head.updates",
-        persist_state="session",
-        help="Made twice: without every fifth good photo, which then judge how much the head counts"
-        " beside the bank, and again with them.",
-    ))  # fmt: skip
+    return int(
+        st.number_input(
+            "Updates",
+            1,
+            100_000,
+            "min",
+            key="train.head.updates",
+            persist_state="session",
+            help="Made twice: without every fifth good photo, which then judge how much the head counts"
+            " beside the bank, and again with them.",
+        )
+    )
 
 
 def head_estimate(

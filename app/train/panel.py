@@ -67,11 +67,13 @@ def _panel(path: Path, name: str) -> None:
             _figures(run, stands, lines)
             with plain_errors("the curve"):
                 st.plotly_chart(
-                    run_chart.curves(lines, is_head=is_head), width="stretch", key=f"curve.{name}",
+                    run_chart.curves(lines, is_head=is_head),
+                    width="stretch",
+                    key=f"curve.{name}",
                     config={"displayModeBar": False},
                     alt=f"Loss from {lines[0]['loss']:.2f} to {lines[-1]['loss']:.2f} and accuracy"
                     f" from {lines[0]['accuracy']:.2f} to {lines[-1]['accuracy']:.2f}",
-                )  # fmt: skip
+                )
             if is_head:
                 st.caption(
                     "The first half is a trial without every fifth good photo, which then judge how"
@@ -126,30 +128,41 @@ def _figures(run: FoundRun, stands: RunStatus, lines: list[dict[str, Any]]) -> N
     with st.container(horizontal=True, gap="medium"):
         st.metric("Update", f"{last['step']} of {run.steps or '?'}", width="content")
         st.metric(
-            "Loss", f"{last['loss']:.3f}", width="content",
+            "Loss",
+            f"{last['loss']:.3f}",
+            width="content",
             help="Of the last update: squared distance to the clean photo's normalised features."
-            if trained == "projector" else "Mean cross entropy of the last update.",
-        )  # fmt: skip
+            if trained == "projector"
+            else "Mean cross entropy of the last update.",
+        )
         st.metric(
-            "Patch separation" if is_head else "Accuracy", f"{mean:.2f}",
+            "Patch separation" if is_head else "Accuracy",
+            f"{mean:.2f}",
             delta=f"{mean - chance:+.2f} to chance",
-            delta_color="off", delta_arrow="off", width="content",
+            delta_color="off",
+            delta_arrow="off",
+            width="content",
             help=(
                 "Chance that a changed patch scores above an unchanged one; guessing is 0.5. "
-                if is_head else ""
+                if is_head
+                else ""
             )
             + f"Mean of the last {len(window)} updates on their own fakes, not on real defects.",
-        )  # fmt: skip
+        )
         if _is_number(last.get("images_per_second")):
             st.metric(
-                "Samples", f"{last['images_per_second']:.1f} / s", width="content",
+                "Samples",
+                f"{last['images_per_second']:.1f} / s",
+                width="content",
                 help="Speed of the last update, all classes counted.",
-            )  # fmt: skip
+            )
         if _is_number(last.get("memory")):
             st.metric(
-                "Memory", f"{last['memory'] / 1e9:.1f} GB", width="content",
+                "Memory",
+                f"{last['memory'] / 1e9:.1f} GB",
+                width="content",
                 help="The most that was ever in use: of the GPU, or of the process on a CPU.",
-            )  # fmt: skip
+            )
         if stands.word == js.AT_WORK and _is_number(last.get("seconds_left")):
             left = duration(last["seconds_left"]).removeprefix("about ")
             st.metric("Left", left, width="content", help="By the median update so far.")

@@ -54,20 +54,24 @@ def runs(every: Listed | Exception) -> None:
     if st.session_state.get(SHOWN) not in by_name:
         st.session_state[SHOWN] = every[0][0].name
     chosen = st.selectbox(
-        "Run", list(by_name), key=SHOWN, persist_state="session",
+        "Run",
+        list(by_name),
+        key=SHOWN,
+        persist_state="session",
         help="At work first, then waiting, then the last changed. Broken ones say why and hide no"
         " other.",
-    )  # fmt: skip
+    )
     run, stands = by_name[chosen]
     panel(run, stands)
     run_edits_view.actions(run, jobs.is_busy)
     command = command_of(run, stands)
     if command is not None:
         command_line(
-            command, ["jobs", "follow", run.name],
+            command,
+            ["jobs", "follow", run.name],
             note=f"The first repeats or resumes {run.name}; the second follows it in a terminal,"
             " where CUTSWAP_RUNS names this runs folder.",
-        )  # fmt: skip
+        )
 
 
 def _overview() -> None:

@@ -33,7 +33,8 @@ def seen(path: Path) -> None:
             mark = "" if own.argmax() == way else f", said {said}"
             square = (slice(row * SIDE, (row + 1) * SIDE), slice(way * SIDE, (way + 1) * SIDE))
             st.image(
-                jpeg(found.sheet[square]), width=WIDTH,
+                jpeg(found.sheet[square]),
+                width=WIDTH,
                 caption=f"{CLASSES[way]} {sure:.0%}{mark}",
                 alt=f"{CLASSES[way]} of photo {row + 1}, right class at {sure:.0%}",
-            )  # fmt: skip
+            )

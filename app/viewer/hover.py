@@ -33,9 +33,12 @@ def hover_thumbnails(charts: Sequence[str], thumbnails: np.ndarray, *, key: str)
     """
     url, columns = sheet_url(key, thumbnails)
     data = {
-        "charts": list(charts), "sheet": url, "columns": columns,
-        "rows": math.ceil(len(thumbnails) / columns), "count": len(thumbnails),
-    }  # fmt: skip
+        "charts": list(charts),
+        "sheet": url,
+        "columns": columns,
+        "rows": math.ceil(len(thumbnails) / columns),
+        "count": len(thumbnails),
+    }
     _mount(data=data, key=key)
 
 

@@ -74,8 +74,12 @@ class Legend:
             return {"swatches": named, "unit": self.unit}
         marks = [{"at": at, "name": name} for at, name in self.marks]
         return {
-            "colours": RAMP, "low": self.low, "high": self.high, "unit": self.unit, "marks": marks,
-        }  # fmt: skip
+            "colours": RAMP,
+            "low": self.low,
+            "high": self.high,
+            "unit": self.unit,
+            "marks": marks,
+        }
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,14 @@ class Picture:
             "outline_name": self.outline_name,
             "boxes": [
                 {
-                    "y": b.place[0], "x": b.place[1], "h": b.place[2], "w": b.place[3],
-                    "label": b.label, "colour": b.colour, "angle": b.angle, "dashed": b.dashed,
+                    "y": b.place[0],
+                    "x": b.place[1],
+                    "h": b.place[2],
+                    "w": b.place[3],
+                    "label": b.label,
+                    "colour": b.colour,
+                    "angle": b.angle,
+                    "dashed": b.dashed,
                 }
                 for b in self.boxes
             ],
@@ -140,7 +150,7 @@ class Picture:
             "left": self.left,
             "right": self.right,
             "opacity": self.opacity,
-        }  # fmt: skip
+        }
 
 
 _mount = st.components.v2.component(

@@ -64,9 +64,12 @@ def test_new_modules_are_set_apart_and_garbage_is_collected_first(monkeypatch):
 def test_freed_pictures_go_back_to_the_system():
     def left(how: str) -> int:
         done = subprocess.run(
-            [sys.executable, "-c", CHURN, how], capture_output=True, text=True, check=True,
+            [sys.executable, "-c", CHURN, how],
+            capture_output=True,
+            text=True,
+            check=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        )
         return int(done.stdout)
 
     steady, plain = left("steady"), left("plain")

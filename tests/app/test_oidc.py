@@ -43,12 +43,17 @@ class Provider(BaseHTTPRequestHandler):
         url = urlparse(self.path)
         asked = {name: values[0] for name, values in parse_qs(url.query).items()}
         if url.path == "/.well-known/openid-configuration":
-            self.answer({
-                "issuer": self.issuer, "authorization_endpoint": f"{self.issuer}/authorize",
-                "token_endpoint": f"{self.issuer}/token", "jwks_uri": f"{self.issuer}/keys",
-                "response_types_supported": ["code"], "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": ["RS256"],
-            })  # fmt: skip
+            self.answer(
+                {
+                    "issuer": self.issuer,
+                    "authorization_endpoint": f"{self.issuer}/authorize",
+                    "token_endpoint": f"{self.issuer}/token",
+                    "jwks_uri": f"{self.issuer}/keys",
+                    "response_types_supported": ["code"],
+                    "subject_types_supported": ["public"],
+                    "id_token_signing_alg_values_supported": ["RS256"],
+                }
+            )
         elif url.path == "/keys":
             self.answer({"keys": [self.key.as_dict(is_private=False)]})
         else:
@@ -62,9 +67,14 @@ class Provider(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         now = int(time.time())
         claims = {
-            "iss": self.issuer, "sub": "1", "aud": CLIENT, "exp": now + 600, "iat": now,
-            "nonce": self.nonces["code-1"], "email": "ada@example.org",
-        }  # fmt: skip
+            "iss": self.issuer,
+            "sub": "1",
+            "aud": CLIENT,
+            "exp": now + 600,
+            "iat": now,
+            "nonce": self.nonces["code-1"],
+            "email": "ada@example.org",
+        }
         token = jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key).decode()
         self.answer({"access_token": "a", "token_type": "Bearer", "id_token": token})
 
@@ -143,8 +153,12 @@ def test_nobody_sees_a_picture_before_the_login(tmp_path: Path):
             f'server_metadata_url = "{provider_at}/.well-known/openid-configuration"\n'
         )
         with running_app(
-            tmp_path, tmp_path / "mine", port=port, CUTSWAP_SOAK_SCRIPT=str(script),
+            tmp_path,
+            tmp_path / "mine",
+            port=port,
+            CUTSWAP_SOAK_SCRIPT=str(script),
             CUTSWAP_SOAK_DEMO="0",
-            STREAMLIT_SERVER_HEADLESS="true", STREAMLIT_SERVER_ADDRESS="127.0.0.1",
-        ) as app:  # fmt: skip
+            STREAMLIT_SERVER_HEADLESS="true",
+            STREAMLIT_SERVER_ADDRESS="127.0.0.1",
+        ) as app:
             asyncio.run(visit(app.address, provider_at))

@@ -59,9 +59,16 @@ def test_no_data_at_all_is_a_sentence_with_a_way_out(name, monkeypatch):
 
 
 EVERY = (
-    "start", "saliency", "negatives", "train", "inspect_heatmaps", "features", "results", "study",
+    "start",
+    "saliency",
+    "negatives",
+    "train",
+    "inspect_heatmaps",
+    "features",
+    "results",
+    "study",
     "data",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -140,9 +147,16 @@ def key_of(path: Path, size: int = 64) -> SaliencyKey:
 
 def drawing(path: Path, method: str, levels: tuple[int, ...], index: int | None) -> Drawing:
     return Drawing(
-        key_of(path), method, levels, NegativeSettings(), ClusterSettings(), WeakAugmentation(),
-        7, index, 4,
-    )  # fmt: skip
+        key_of(path),
+        method,
+        levels,
+        NegativeSettings(),
+        ClusterSettings(),
+        WeakAugmentation(),
+        7,
+        index,
+        4,
+    )
 
 
 def test_maps_on_the_page_are_the_library_s(parts):
@@ -171,10 +185,17 @@ def test_negatives_on_the_page_are_the_trainer_s(parts, method, levels):
     files = sorted((parts / "part/train/good").glob("*.png"))
     photos = np.stack([resize_photo(read_photo(f), (64, 64)) for f in files])
     samples = TrainingSamples(
-        photos, saliency_of(load_backbone("vgg16"), photos, LAYERS), family=family, ways=3,
-        negatives=NegativeSettings(), clusters=ClusterSettings(), weak=WeakAugmentation(),
-        levels=tuple(LAYERS[i] for i in levels), seed=7, count=12,
-    )  # fmt: skip
+        photos,
+        saliency_of(load_backbone("vgg16"), photos, LAYERS),
+        family=family,
+        ways=3,
+        negatives=NegativeSettings(),
+        clusters=ClusterSettings(),
+        weak=WeakAugmentation(),
+        levels=tuple(LAYERS[i] for i in levels),
+        seed=7,
+        count=12,
+    )
     for number in range(12):
         seen = samples.sample(number)
         shown = draw(drawing(files[seen.index], method, levels, seen.index), number // 4)
@@ -189,11 +210,28 @@ def test_the_command_on_the_page_gives_the_same_negative(parts, tmp_path, method
     path = parts / "part/train/good/002.png"
     shown = draw(drawing(path, method, (2,), 2), 1)
     out = tmp_path / "out"
-    code = main([
-        "augment", str(path), "--method", METHODS[method][0], "--layer", "16",
-        "--image-size", "64", "--weak-jitter", "0.1", "--seed", "7",
-        "--first", str(shown.number), "--count", "1", "--out", str(out),
-    ])  # fmt: skip
+    code = main(
+        [
+            "augment",
+            str(path),
+            "--method",
+            METHODS[method][0],
+            "--layer",
+            "16",
+            "--image-size",
+            "64",
+            "--weak-jitter",
+            "0.1",
+            "--seed",
+            "7",
+            "--first",
+            str(shown.number),
+            "--count",
+            "1",
+            "--out",
+            str(out),
+        ]
+    )
     assert code == 0
     assert np.array_equal(read_photo(out / "negative_000.png"), shown.negative.photo)
 

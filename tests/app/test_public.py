@@ -22,8 +22,19 @@ from tests.helpers.runs import write_run
 from tests.helpers.small_photos import photo_of
 
 PAGES = tuple(public.NOTES)
-OFF = ("Start", "Evaluate", "Delete", "Rename", "Resume", "Stop", "Add this folder", "Remove",
-       "Make the demo again", "Measure", "Put ")  # fmt: skip
+OFF = (
+    "Start",
+    "Evaluate",
+    "Delete",
+    "Rename",
+    "Resume",
+    "Stop",
+    "Add this folder",
+    "Remove",
+    "Make the demo again",
+    "Measure",
+    "Put ",
+)
 
 
 @pytest.fixture

@@ -100,9 +100,11 @@ def test_folders_that_are_none_say_what_is_expected(tmp_path):
     (tmp_path / "empty").mkdir()
     at = open_page("data")
     for name, words in (
-        ("nowhere", "no such folder"), ("file.txt", "a file"), ("empty", "known layouts"),
+        ("nowhere", "no such folder"),
+        ("file.txt", "a file"),
+        ("empty", "known layouts"),
         ("a\0b", "expected"),
-    ):  # fmt: skip
+    ):
         at.text_input(key=data_folders.FIELD).set_value(str(tmp_path / name)).run()
         assert not at.exception
         assert words in at.error[0].value.replace("\\", "")
@@ -263,8 +265,10 @@ def test_clearing_does_not_follow_links(root, tmp_path):
 
 def test_sizes_in_words():
     assert [data_cache.megabytes(n) for n in (0, 3_200_000, 1_400_000_000)] == [
-        "0 MB", "3.2 MB", "1.4 GB",
-    ]  # fmt: skip
+        "0 MB",
+        "3.2 MB",
+        "1.4 GB",
+    ]
 
 
 @pytest.mark.usefixtures("root")

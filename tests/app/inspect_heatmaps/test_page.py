@@ -250,9 +250,15 @@ class TestStates:
     @pytest.mark.usefixtures("saved")
     def test_nonsense_in_the_link(self):
         at = open_page(
-            eval="../../etc", thr="nan", pthr="much", coreset="2", nn="-1", range="pink",
-            beside="saved:none", missprice="-5",
-        )  # fmt: skip
+            eval="../../etc",
+            thr="nan",
+            pthr="much",
+            coreset="2",
+            nn="-1",
+            range="pink",
+            beside="saved:none",
+            missprice="-5",
+        )
         at = settled(at)
         no_trace(at)
 
@@ -284,9 +290,11 @@ class TestThresholds:
         best, threshold = f1_max(found.scores, found.labels)
         called = found.scores >= threshold
         expected = [
-            (called & found.labels).sum(), (~called & found.labels).sum(),
-            (called & ~found.labels).sum(), (~called & ~found.labels).sum(),
-        ]  # fmt: skip
+            (called & found.labels).sum(),
+            (~called & found.labels).sum(),
+            (called & ~found.labels).sum(),
+            (~called & ~found.labels).sum(),
+        ]
         assert confusions(at)[0] == [int(n) for n in expected]
         assert f"F1 **{best:.3f}**" in words(at)
         pixels = ThresholdCounts.of_pixels(found.heatmaps, found.masks())
@@ -488,10 +496,18 @@ class TestWorkshop:
 
     def test_more_work_takes_longer(self, wanted):
         base = estimate(wanted)
-        assert estimate(Wanted(wanted.category, "resnet18", "embedded",
-                               SETTINGS.replace(image_size=2 * SIZE))) > base  # fmt: skip
-        assert estimate(Wanted(wanted.category, "resnet18", "embedded",
-                               SETTINGS.replace(coreset=1.0))) > base  # fmt: skip
+        assert (
+            estimate(
+                Wanted(
+                    wanted.category, "resnet18", "embedded", SETTINGS.replace(image_size=2 * SIZE)
+                )
+            )
+            > base
+        )
+        assert (
+            estimate(Wanted(wanted.category, "resnet18", "embedded", SETTINGS.replace(coreset=1.0)))
+            > base
+        )
         assert workshop() is workshop()
 
 

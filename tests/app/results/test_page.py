@@ -77,8 +77,13 @@ def test_evaluations_are_a_table_with_the_metric_switched(root, tmp_path):
 
 def test_differences_are_signed(root, tmp_path):
     scored(tmp_path / "runs", root, "a", image_auroc=0.7)
-    scored(tmp_path / "runs", root, "b", image_auroc=0.6,
-           patchcore=PatchCoreSettings(coreset=0.1).to_dict())  # fmt: skip
+    scored(
+        tmp_path / "runs",
+        root,
+        "b",
+        image_auroc=0.6,
+        patchcore=PatchCoreSettings(coreset=0.1).to_dict(),
+    )
     at = open_page("results")
     chosen = at.selectbox(key="knob.against")
     chosen.set_value(chosen.options[1]).run()
@@ -147,16 +152,21 @@ def test_the_button_evaluates_in_a_process_of_its_own(root, tmp_path):
 def test_headings_drop_what_all_share_and_stay_apart():
     table = build_table(
         [evaluation("a", category="screw"), evaluation("b", category="screw", coreset=0.001)],
-        (), "image_auroc",
-    )  # fmt: skip
+        (),
+        "image_auroc",
+    )
     names = results_grid.headings(table)
     assert list(names.values())[:3] == [
-        "0.001 · embedded weights", "0.01 · embedded weights", "paper Table I: ResNet18 + PC",
-    ]  # fmt: skip
+        "0.001 · embedded weights",
+        "0.01 · embedded weights",
+        "paper Table I: ResNet18 + PC",
+    ]
     assert len(set(names.values())) == len(table.columns)
     assert set(results_grid.shared_parts(table.setups).values()) == {
-        "resnet18", "layer2+layer3", "256 pixels",
-    }  # fmt: skip
+        "resnet18",
+        "layer2+layer3",
+        "256 pixels",
+    }
     one = build_table([evaluation(category="bolt")], (), "image_auroc")
     assert list(results_grid.headings(one).values()) == ["embedded weights"]
     alike = [evaluation("a", weights="/x/w.pth"), evaluation("b", weights="/y/w.pth")]
@@ -173,13 +183,17 @@ def test_shades_say_what_the_signs_say():
             evaluation("e", category="rod", image=0.7),
             evaluation("f", category="rod", image=0.7, coreset=0.1),
         ],
-        (), "image_auroc",
-    )  # fmt: skip
+        (),
+        "image_auroc",
+    )
     names = results_grid.headings(table)
     texts_, shades = results_grid._frames(table, names, table.setups[0])
     assert list(texts_[names[table.setups[1]]]) == [
-        "0.600  ▲ +0.100", "0.700  ▼ -0.200", "0.700  = ±0.000", "0.667 (3 of 3)  ▼ -0.033 on 3",
-    ]  # fmt: skip
+        "0.600  ▲ +0.100",
+        "0.700  ▼ -0.200",
+        "0.700  = ±0.000",
+        "0.667 (3 of 3)  ▼ -0.033 on 3",
+    ]
     assert list(shades[names[table.setups[1]]]) == [BETTER, WORSE, "", WORSE]
     assert set(shades[names[table.setups[0]]]) == {""}
     plain, none = results_grid._frames(table, names, None)

@@ -118,7 +118,13 @@ def test_another_argument_or_function_is_another_value():
 def test_the_pages_pictures_share_one_memory_of_less_than_half_a_gigabyte():
     assert picture_memory.BYTES <= 500_000_000
     assert MEMORY.limit == picture_memory.BYTES
-    for make in (caches.photo, caches._explained, caches._fused, caches.clusters, caches.heat,
-                 negative_draws._draw):  # fmt: skip
+    for make in (
+        caches.photo,
+        caches._explained,
+        caches._fused,
+        caches.clusters,
+        caches.heat,
+        negative_draws._draw,
+    ):
         assert make.__wrapped__ is not None
         assert not hasattr(make, "clear")  # Streamlit's own caches have it: they count entries

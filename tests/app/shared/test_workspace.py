@@ -61,9 +61,20 @@ def spelled(root: Path) -> dict[str, str]:
 
 
 WAYS = tuple(
-    ("dots", "absolute", "encoded", "encoded twice", "a link", "through a link", "a file URL",
-     "UNC", "backslashes", "a home", "a prefix of the name")
-)  # fmt: skip
+    (
+        "dots",
+        "absolute",
+        "encoded",
+        "encoded twice",
+        "a link",
+        "through a link",
+        "a file URL",
+        "UNC",
+        "backslashes",
+        "a home",
+        "a prefix of the name",
+    )
+)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -155,8 +166,11 @@ def test_runs_behind_links_are_not_listed_and_names_do_not_leave(tmp_path: Path)
     assert found.not_followed == ("linked",)
     from cutswap.runs.edits import delete_run
 
-    for run in (tmp_path / "runs" / "linked", tmp_path / "runs/../outside/bolt",
-                tmp_path / "outside" / "bolt"):  # fmt: skip
+    for run in (
+        tmp_path / "runs" / "linked",
+        tmp_path / "runs/../outside/bolt",
+        tmp_path / "outside" / "bolt",
+    ):
         with pytest.raises(CutSwapError):
             delete_run(tmp_path / "runs", run, lambda _: False)
     assert (tmp_path / "outside" / "bolt" / "settings.json").is_file()

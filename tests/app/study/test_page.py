@@ -57,9 +57,13 @@ def test_without_any_data_the_page_lives(root, monkeypatch):
 def test_a_finished_study_is_figures_differences_and_files(root, tmp_path):
     counts = PUBLISHED_COUNTS["MVTec AD"]
     write_small_study(
-        tmp_path / "runs/nuts", lambda c: 0.5 + 0.01 * c.seed, tables=("II", "V"),
-        categories=("screw",), root=str(root), counts={"screw": counts["screw"]},
-    )  # fmt: skip
+        tmp_path / "runs/nuts",
+        lambda c: 0.5 + 0.01 * c.seed,
+        tables=("II", "V"),
+        categories=("screw",),
+        root=str(root),
+        counts={"screw": counts["screw"]},
+    )
     at = open_page("study")
     assert_alive(at)
     said = texts(at)
@@ -75,8 +79,10 @@ def test_a_finished_study_is_figures_differences_and_files(root, tmp_path):
     intra = frame[frame["row"] == "InTra"].iloc[0]
     assert intra["verdict"] == "paper only"
     assert {d.label for d in at.get("download_button")} == {
-        "All figures as CSV", "Tables as LaTeX", "Report as HTML",
-    }  # fmt: skip
+        "All figures as CSV",
+        "Tables as LaTeX",
+        "Report as HTML",
+    }
     assert f"--out {tmp_path / 'runs/nuts'}" in said
 
     at.segmented_control(key="knob.studytable").set_value("V").run()
@@ -166,16 +172,25 @@ def test_the_button_computes_the_rest_in_a_process_of_its_own(root, tmp_path):
     tiny = StudySettings(
         "laptop",
         PRESETS["laptop"].training.replace(
-            image_size=64, weights="random", steps_per_epoch=1, batch_size=2, hidden=(8,),
+            image_size=64,
+            weights="random",
+            steps_per_epoch=1,
+            batch_size=2,
+            hidden=(8,),
             device="cpu",
         ),
         SaliencySettings(backbone="squeezenet1_0", weights="random", image_size=64),
-    )  # fmt: skip
+    )
     runs = tmp_path / "runs"
     write_small_study(
-        runs / "s", lambda _: None, tables=("I",), categories=("part",), seeds=1, root=str(root),
+        runs / "s",
+        lambda _: None,
+        tables=("I",),
+        categories=("part",),
+        seeds=1,
+        root=str(root),
         settings=tiny,
-    )  # fmt: skip
+    )
     at = open_page("study")
     assert_alive(at)
     (button,) = [b for b in at.button if b.label == "Compute the rest"]
@@ -204,9 +219,20 @@ def test_a_new_study_is_queued_with_what_the_form_says(root, tmp_path, monkeypat
     assert run == tmp_path / "runs/study-VIII-mine"
     assert device == "auto"
     assert command == [
-        "reproduce", "--table", "8", "--data", str(root), "--categories", "part", "--seeds", "3",
-        "--preset", "laptop", "--out", str(run),
-    ]  # fmt: skip
+        "reproduce",
+        "--table",
+        "8",
+        "--data",
+        str(root),
+        "--categories",
+        "part",
+        "--seeds",
+        "3",
+        "--preset",
+        "laptop",
+        "--out",
+        str(run),
+    ]
 
 
 @pytest.mark.usefixtures("root")
@@ -266,8 +292,9 @@ def test_shades_follow_the_sign(tmp_path):
     found = entries(study, "V", "image_auroc")
     frame = study_table.frame_of(found)
     shades = study_table._shades(frame)
-    by_row = dict(zip(zip(frame["category"], frame["row"], strict=True),
-                      shades[study_table.GAP], strict=True))  # fmt: skip
+    by_row = dict(
+        zip(zip(frame["category"], frame["row"], strict=True), shades[study_table.GAP], strict=True)
+    )
     assert by_row["Average", "K=2"] == BETTER
     assert by_row["Average", "K=4"] == WORSE
     assert by_row["bolt", "K=2"] == ""  # the paper has no number there
@@ -285,5 +312,9 @@ def test_the_chart_holds_spread_seeds_and_the_paper(tmp_path):
     study = write_small_study(tmp_path / "t", lambda _: 0.8, tables=("VIII",))
     averages = [e for e in entries(study, "VIII", "image_auroc") if e.is_average]
     names = [t.name for t in ablation(averages, "Image AUROC").data if t.name]
-    assert names == ["ours, coreset 0.001", "the paper, coreset 0.001", "ours, coreset 0.01",
-                     "the paper, coreset 0.01"]  # fmt: skip
+    assert names == [
+        "ours, coreset 0.001",
+        "the paper, coreset 0.001",
+        "ours, coreset 0.01",
+        "the paper, coreset 0.01",
+    ]

@@ -161,17 +161,13 @@ class TestPrice:
     def test_counts_the_trial_and_the_head(self):
         price = head_estimate(self.head, self.training, 40, [])
         assert (price.updates, price.samples) == (200, 200 * 16)
-        assert price.seconds == pytest.approx(
-            7 + 40 * 0.25 + 120 * 0.075 + 8 * 0.65 + 3200 / 115
-        )  # fmt: skip
+        assert price.seconds == pytest.approx(7 + 40 * 0.25 + 120 * 0.075 + 8 * 0.65 + 3200 / 115)
 
     def test_follows_a_finished_head_of_its_kind_and_nothing_else(self, tmp_path):
         usual = head_estimate(self.head, self.training, 40, [])
         projector = read_run(head_run(tmp_path / "p", images_per_second=1.0))
         other = read_run(head_run(tmp_path / "d", "discriminator", images_per_second=2.0))
-        tuned = replace(
-            read_run(write_run(tmp_path / "t")), result={"images_per_second": 3.0}
-        )  # fmt: skip
+        tuned = replace(read_run(write_run(tmp_path / "t")), result={"images_per_second": 3.0})
         found = head_estimate(self.head, self.training, 40, [other, tuned, projector])
         assert found.seconds - usual.seconds == pytest.approx(3200 - 3200 / 115)
         assert "p's" in found.basis

@@ -124,8 +124,14 @@ def test_a_run_that_was_stopped_killed_or_is_silent_says_so(tmp_path):
     assert_alive(at)
     assert "interrupted, can be resumed" in texts(at)
     assert "its process was killed, or the machine restarted" in at.warning[0].value
-    beat = {**this_process().to_dict(), "at": 0, "how": "working", "doing": "x", "done": 1,
-            "total": 2}  # fmt: skip
+    beat = {
+        **this_process().to_dict(),
+        "at": 0,
+        "how": "working",
+        "doing": "x",
+        "done": 1,
+        "total": 2,
+    }
     (path / "heartbeat.json").write_text(json.dumps(beat))
     at = open_page("train")
     assert_alive(at)
@@ -329,9 +335,14 @@ def test_the_newest_run_like_it_tells_the_speed():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "about 1 s"), (40, "about 40 s"), (400, "about 7 min"), (9000, "about 2.5 h"),
-     (260_000, "about 3 days")],
-)  # fmt: skip
+    [
+        (0, "about 1 s"),
+        (40, "about 40 s"),
+        (400, "about 7 min"),
+        (9000, "about 2.5 h"),
+        (260_000, "about 3 days"),
+    ],
+)
 def test_durations(seconds: float, text: str):
     assert run_estimate.duration(seconds) == text
 
@@ -339,11 +350,16 @@ def test_durations(seconds: float, text: str):
 def test_presets_are_settings():
     for preset in run_form.PRESETS.values():
         for recipe in RECIPES:
-            TrainingSettings.from_dict({
-                "recipe": recipe, "epochs": preset.epochs, "batch_size": preset.batch,
-                "steps_per_epoch": preset.steps or None, "checkpoint_every": preset.checkpoint,
-                **RECIPES[recipe],
-            })  # fmt: skip
+            TrainingSettings.from_dict(
+                {
+                    "recipe": recipe,
+                    "epochs": preset.epochs,
+                    "batch_size": preset.batch,
+                    "steps_per_epoch": preset.steps or None,
+                    "checkpoint_every": preset.checkpoint,
+                    **RECIPES[recipe],
+                }
+            )
 
 
 def test_a_long_curve_is_thinned_and_ends_with_the_last_update():

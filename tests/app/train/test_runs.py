@@ -248,7 +248,7 @@ def test_a_renamed_run_is_shown_selected_and_compared_by_its_new_name(folder):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("b", "a name that is free"), ("../up", "expected letters"), ("", "expected letters")],
-)  # fmt: skip
+)
 def test_a_name_that_cannot_be_is_refused_in_place(folder, name, reason):
     for one in ("a", "b"):
         written(folder / one)
@@ -401,9 +401,11 @@ def test_the_way_to_its_evaluation(folder, root):
     assert not [b for b in at.button if b.label.startswith("Its evaluation")]
     part = root / "part"
     write_evaluation(
-        folder / "after", weights={"source": f"fine-tuned run {run}"}, category="part",
+        folder / "after",
+        weights={"source": f"fine-tuned run {run}"},
+        category="part",
         data={"root": str(part), "name": "part"},
-    )  # fmt: skip
+    )
     found_runs.clear()
     at = open_page("train")
     assert_alive(at)
@@ -421,8 +423,9 @@ def test_a_network_of_a_study_is_marked_and_goes_on_with_it(folder):
     assert_alive(at)
     (frame,) = [d.value for d in at.dataframe if "of" in d.value.columns]
     assert dict(zip(frame["run"], frame["of"], strict=True)) == {
-        "long/runs/r1": "study long", "own": "",
-    }  # fmt: skip
+        "long/runs/r1": "study long",
+        "own": "",
+    }
     at.selectbox(key=run_form.SHOWN).set_value("long/runs/r1").run()
     assert_alive(at)
     assert "**study long**" in texts(at)

@@ -211,8 +211,10 @@ def test_names_are_never_paths(tmp_path: Path, name: str):
     files = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     home = f"uploads/{SESSION}/my_parts"
     assert files == {
-        f"{home}/train/good/001.png", f"{home}/test/unlabelled/001.png", f"{home}/index.json",
-    }  # fmt: skip
+        f"{home}/train/good/001.png",
+        f"{home}/test/unlabelled/001.png",
+        f"{home}/index.json",
+    }
 
 
 @given(st.text())
@@ -282,7 +284,9 @@ def test_the_default_place_is_the_cache(tmp_path: Path, monkeypatch):
 def test_progress_counts_files(tmp_path: Path):
     seen: list[tuple[int, int]] = []
     store_images(
-        SESSION, [upload(0), Upload("x", b"no")], cache=tmp_path,
+        SESSION,
+        [upload(0), Upload("x", b"no")],
+        cache=tmp_path,
         progress=lambda done, total: seen.append((done, total)),
-    )  # fmt: skip
+    )
     assert seen == [(1, 2), (2, 2)]
