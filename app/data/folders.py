@@ -80,13 +80,13 @@ def counts(root: Path) -> list[Count]:
         kinds = sorted({p.kind for p in category.noticed})
         found.append(
             Count(
-                name,
-                len(category.train),
-                good,
-                len(category.test) - good,
-                len(category.defects),
-                bare,
-                ", ".join(kinds),
+                category=name,
+                train=len(category.train),
+                good=good,
+                defective=len(category.test) - good,
+                types=len(category.defects),
+                without_mask=bare,
+                noticed=", ".join(kinds),
             )
         )
     return found

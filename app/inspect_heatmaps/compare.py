@@ -83,7 +83,14 @@ def _pair(
     if asked.stretch:
         span = (min(heat.span[0], float(values.min())), max(heat.span[1], float(values.max())))
         says = "distance to normal, stretched to this image in both"
-    second = Heat(heat.record, values, float(other.scores[at]), heat.mask, span, says)
+    second = Heat(
+        record=heat.record,
+        values=values,
+        score=float(other.scores[at]),
+        mask=heat.mask,
+        span=span,
+        span_says=says,
+    )
     if second.size != heat.size:
         second = replace(second, mask=None)
     first = replace(

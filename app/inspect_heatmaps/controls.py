@@ -78,7 +78,13 @@ def controls(selected: Selection) -> InspectRequest:
     cannot = misfit(selected.category, head) if head is not None else ""
     place = st.container()
     settings, seed = _settings(network_of(selected), None if cannot else head)
-    wanted = Wanted(selected.category, network_of(selected), selected.weights, settings, seed)
+    wanted = Wanted(
+        category=selected.category,
+        network=network_of(selected),
+        weights=selected.weights,
+        settings=settings,
+        seed=seed,
+    )
     wanted = with_head(wanted, head)
     chosen = saved.get(shown)
     with place:
@@ -86,7 +92,15 @@ def controls(selected: Selection) -> InspectRequest:
             st.info(cannot, icon=":material/category:")
         own = tuple(SCORES) if wanted.head is not None else ()
         score = score_control(own if chosen is None else scores_in(chosen.summary))
-    return InspectRequest(selected, wanted, chosen, colours == THIS, contour, versus, score)
+    return InspectRequest(
+        selected=selected,
+        wanted=wanted,
+        saved=chosen,
+        stretch=colours == THIS,
+        contour=contour,
+        versus=versus,
+        score=score,
+    )
 
 
 def saved_evaluations(selected: Selection) -> dict[str, FoundEvaluation]:

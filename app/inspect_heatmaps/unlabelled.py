@@ -97,7 +97,14 @@ def _heat(asked: InspectRequest, found: UnlabelledSet) -> Heat:
     if asked.stretch:
         span = (float(values.min()), float(values.max()))
         says = "distance to normal, stretched to this image alone: do not compare pictures"
-    return Heat(record, values, float(live.scores[0]), None, span, says)
+    return Heat(
+        record=record,
+        values=values,
+        score=float(live.scores[0]),
+        mask=None,
+        span=span,
+        span_says=says,
+    )
 
 
 def _list(asked: InspectRequest, found: UnlabelledSet) -> None:

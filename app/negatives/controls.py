@@ -75,21 +75,21 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
     train = [r.name for r in selected.category.train]
     name = selected.record.name
     drawing = Drawing(
-        SaliencyKey(
+        key=SaliencyKey(
             PhotoKey.of(selected.record.image, size),
             looking.name,
             looking.weights,
             looking.layers,
             fusion=fusion,
         ),
-        method,
-        tuple(range(count)) if level == ALL else (one,),
-        negatives,
-        ClusterSettings(k=k, anchors=anchors, top_n=top_n),
-        weak,
-        seed,
-        train.index(name) if name in train else None,
-        len(train),
+        method=method,
+        levels=tuple(range(count)) if level == ALL else (one,),
+        negatives=negatives,
+        clusters=ClusterSettings(k=k, anchors=anchors, top_n=top_n),
+        weak=weak,
+        seed=seed,
+        index=train.index(name) if name in train else None,
+        count=len(train),
     )
     return drawing, epoch
 

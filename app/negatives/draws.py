@@ -158,7 +158,7 @@ def _draw(drawing: Drawing, epoch: int, method: str, level: int | None) -> Drawn
         number=number,
         positive=_positive(drawing.key.photo, drawing.weak, drawing.seed, number),
     )
-    return Drawn(epoch, number, positive, jitter, negative)
+    return Drawn(epoch=epoch, number=number, positive=positive, jitter=jitter, negative=negative)
 
 
 @kept()

@@ -63,11 +63,11 @@ def add_evaluation(selected: Selection) -> None:
     with third:
         seconds = estimate(
             Wanted(
-                category,
-                network_of(selected),
-                selected.weights,
-                PatchCoreSettings(coreset=coreset),
-                seed,
+                category=category,
+                network=network_of(selected),
+                weights=selected.weights,
+                settings=PatchCoreSettings(coreset=coreset),
+                seed=seed,
             )
         )
         if st.button(

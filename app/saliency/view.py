@@ -50,12 +50,12 @@ def show(selected: Selection) -> None:
     fused = level == len(looking.layers)
     fusion = fusion_controls(looking) if fused else (1.0,) * len(looking.layers)
     key = SaliencyKey(
-        PhotoKey.of(selected.record.image, size),
-        looking.name,
-        looking.weights,
-        looking.layers,
-        target,
-        fusion,
+        photo=PhotoKey.of(selected.record.image, size),
+        backbone=looking.name,
+        weights=looking.weights,
+        layers=looking.layers,
+        target_class=target,
+        fusion=fusion,
     )
     found = caches.explained(key)
     with right:
@@ -260,12 +260,12 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         )
         record = records[name]
         key = SaliencyKey(
-            PhotoKey.of(record.image, key.photo.size),
-            key.backbone,
-            key.weights,
-            key.layers,
-            key.target_class,
-            key.fusion,
+            photo=PhotoKey.of(record.image, key.photo.size),
+            backbone=key.backbone,
+            weights=key.weights,
+            layers=key.layers,
+            target_class=key.target_class,
+            fusion=key.fusion,
         )
     elif compare == "another layer":
         deepest = len(key.layers) - 1

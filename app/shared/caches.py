@@ -153,11 +153,11 @@ def _explained(key: SaliencyKey) -> Explained:
     picture = photo(key.photo)
     found = explain(looking, to_image(picture[None]), key.layers, target_class=key.target_class)
     return Explained(
-        found.upsampled(picture.shape[:2])[0].numpy(),
-        tuple((int(m.shape[1]), int(m.shape[2])) for m in found.maps),
-        int(found.classes[0]),
-        float(found.scores[0]),
-        looking.report.sentence(),
+        maps=found.upsampled(picture.shape[:2])[0].numpy(),
+        grids=tuple((int(m.shape[1]), int(m.shape[2])) for m in found.maps),
+        target_class=int(found.classes[0]),
+        score=float(found.scores[0]),
+        weights=looking.report.sentence(),
     )
 
 

@@ -79,4 +79,6 @@ def head_of(weights: str) -> HeadOfRun | None:
         size, category = int(record["training"]["image_size"]), str(record["data"]["name"])
     except (CutSwapError, LookupError, TypeError, ValueError):  # the Train page says what is wrong
         return None
-    return HeadOfRun(own.train, category, own.layers, size, path / HEAD)
+    return HeadOfRun(
+        kind=own.train, category=category, layers=own.layers, image_size=size, file=path / HEAD
+    )

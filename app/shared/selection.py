@@ -126,7 +126,15 @@ def _draw() -> Selection | None:
         return None
     record = _image(category)
     run, weights = _run()
-    return Selection(key, source, dataset, category, record, run, weights)
+    return Selection(
+        key=key,
+        source=source,
+        dataset=dataset,
+        category=category,
+        record=record,
+        run=run,
+        weights=weights,
+    )
 
 
 def _category(source: Source, name: str) -> tuple[Dataset | None, Category | None]:

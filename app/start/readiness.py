@@ -50,12 +50,24 @@ def _data() -> Item:
             bad.append(folder.name)
     if bad:
         text = f"{', '.join(bad)} cannot be read"
-        return Item("Data", False, text, "data", "See what is wrong")
+        return Item(name="Data", is_ready=False, text=text, page="data", action="See what is wrong")
     if rendering.error is not None:
-        return Item("Data", False, f"no demo: {rendering.error.found}", "data", "Choose data")
+        return Item(
+            name="Data",
+            is_ready=False,
+            text=f"no demo: {rendering.error.found}",
+            page="data",
+            action="Choose data",
+        )
     demo = "demo set" if rendering.root else f"demo set, {rendering.done} pictures rendered so far"
     named = ", ".join(f.name for f in own)
-    return Item("Data", True, f"{demo}{', ' + named if named else ''}", "data", "Add your own")
+    return Item(
+        name="Data",
+        is_ready=True,
+        text=f"{demo}{', ' + named if named else ''}",
+        page="data",
+        action="Add your own",
+    )
 
 
 def _weights() -> Item:
@@ -64,24 +76,62 @@ def _weights() -> Item:
     missing = [n for n in EMBEDDED if not (EMBEDDED_FOLDER / f"{n}.safetensors").is_file()]
     if missing:
         text = f"embedded {', '.join(missing)} missing: restore assets/weights from the repository"
-        return Item("Weights", False, text, "saliency", "Choose others")
-    return Item("Weights", True, "embedded VGG16 and ResNet18", "saliency", "Look through them")
+        return Item(
+            name="Weights", is_ready=False, text=text, page="saliency", action="Choose others"
+        )
+    return Item(
+        name="Weights",
+        is_ready=True,
+        text="embedded VGG16 and ResNet18",
+        page="saliency",
+        action="Look through them",
+    )
 
 
 def _device() -> Item:
     cores = os.cpu_count() or 1
     # Asking torch would cost two seconds here; the Train page asks it.
     if shutil.which("nvidia-smi"):
-        return Item("Device", True, f"NVIDIA driver found, {cores} cores", "train", "Train on it")
-    return Item("Device", True, f"CPU with {cores} cores; no NVIDIA GPU", "train", "A short run")
+        return Item(
+            name="Device",
+            is_ready=True,
+            text=f"NVIDIA driver found, {cores} cores",
+            page="train",
+            action="Train on it",
+        )
+    return Item(
+        name="Device",
+        is_ready=True,
+        text=f"CPU with {cores} cores; no NVIDIA GPU",
+        page="train",
+        action="A short run",
+    )
 
 
 def _runs() -> Item:
     try:
         runs = found_runs(workspace.runs_folder()).runs
     except CutSwapError as error:
-        return Item("Runs", False, f"{error.subject}: {error.found}", "data", "See the folders")
+        return Item(
+            name="Runs",
+            is_ready=False,
+            text=f"{error.subject}: {error.found}",
+            page="data",
+            action="See the folders",
+        )
     done = sum(r.state == DONE for r in runs)
     if not done:
-        return Item("Runs", False, "no fine-tuned run yet", "train", "Train one")
-    return Item("Runs", True, f"{done} finished of {len(runs)}", "results", "Compare them")
+        return Item(
+            name="Runs",
+            is_ready=False,
+            text="no fine-tuned run yet",
+            page="train",
+            action="Train one",
+        )
+    return Item(
+        name="Runs",
+        is_ready=True,
+        text=f"{done} finished of {len(runs)}",
+        page="results",
+        action="Compare them",
+    )

@@ -69,9 +69,23 @@ class Preset:
 
 
 PRESETS = {
-    "1-minute demo": Preset(1, 20, 6, 5, "to see it happen; far too short to help"),
-    "Laptop": Preset(20, 0, 16, 10, "minutes on two cores; the command line's defaults"),
-    "Paper: 256 epochs": Preset(256, 0, 32, 50, "the paper's length; hours without a GPU"),
+    "1-minute demo": Preset(
+        epochs=1, steps=20, batch=6, checkpoint=5, about="to see it happen; far too short to help"
+    ),
+    "Laptop": Preset(
+        epochs=20,
+        steps=0,
+        batch=16,
+        checkpoint=10,
+        about="minutes on two cores; the command line's defaults",
+    ),
+    "Paper: 256 epochs": Preset(
+        epochs=256,
+        steps=0,
+        batch=32,
+        checkpoint=50,
+        about="the paper's length; hours without a GPU",
+    ),
 }
 
 
@@ -249,7 +263,9 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
     }
     if is_head:
         record |= {"head": head.to_dict(), "weak": {"jitter": HEAD_JITTER}}
-    return TrainingRequest(record, training, head, name, skip_bad)
+    return TrainingRequest(
+        record=record, training=training, head=head, name=name, skip_bad=skip_bad
+    )
 
 
 def _recipe() -> str:

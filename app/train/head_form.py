@@ -80,8 +80,8 @@ def updates_field() -> int:
             "min",
             key="train.head.updates",
             persist_state="session",
-            help="Made twice: without every fifth good photo, which then judge how much the head counts"
-            " beside the bank, and again with them.",
+            help="Made twice: without every fifth good photo, which then judge how much the head"
+            " counts beside the bank, and again with them.",
         )
     )
 
