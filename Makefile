@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PORT ?= 8501
 
-.PHONY: app audit bench bench-ui crash fuzz sbom soak test-kills test-lowest test-newest test-ray \
-  story screenshots demo test lint types check clean shared-figures help
+.PHONY: app audit bench bench-ui crash fuzz sbom soak test-bfloat16 test-float32 test-kills test-lowest \
+  test-newest test-ray story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 # PYTHONPATH: with it and --server.fileWatcherType auto an edited package reloads in the running app;
 # config lies in app/.streamlit.
@@ -26,6 +26,13 @@ demo: $(VENV)/ready  ## the whole chain on the built-in data, headless, with a r
 # One thread a worker: two OpenMP teams on two cores wait for each other at every barrier.
 test: lint types  ## lint, types and all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# Precision `auto` is bfloat16 on processors with avx512_bf16 or amx_bf16, float32 on others.
+test-bfloat16: $(VENV)/ready-dev  ## all tests as on a processor with native bfloat16
+	CUTSWAP_TEST_PRECISION=bfloat16 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-float32: $(VENV)/ready-dev  ## all tests as on a processor without it
+	CUTSWAP_TEST_PRECISION=float32 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .

@@ -55,9 +55,12 @@ DEFECTS = {"patches": "", "scars": "-scar"}
 MADE_ON = 24  # held-out photos that defects are made on, at most
 # Name to whiten and shrinkage.
 WHITENINGS = {
-    "none": ("none", 0.07), "pca": ("pca", 0.07), "channels": ("channels", 0.07),
-    "pca-0": ("pca", 0.0), "pca-0.3": ("pca", 0.3),
-}  # fmt: skip
+    "none": ("none", 0.07),
+    "pca": ("pca", 0.07),
+    "channels": ("channels", 0.07),
+    "pca-0": ("pca", 0.0),
+    "pca-0.3": ("pca", 0.3),
+}
 # all: as PatchCore; bank: the coreset leaves out the less salient half of each photo; scores:
 # distances count by saliency, from a half to a whole; both: the less salient half is in neither.
 FOREGROUNDS = ("all", "bank", "scores", "both")
@@ -114,13 +117,15 @@ def look(
     maps = saliency_of(watcher, changed)
     made = [
         draw_negative(
-            photo, maps.at(number, len(maps.layers)),
-            NegativeSettings(method=family + DEFECTS[defects]), ClusterSettings(),
+            photo,
+            maps.at(number, len(maps.layers)),
+            NegativeSettings(method=family + DEFECTS[defects]),
+            ClusterSettings(),
             seed=(9, place, number),
         )
         for place, family in enumerate(FAMILIES)
         for number, photo in enumerate(changed)
-    ]  # fmt: skip
+    ]
     test = load_photos(category.test, settings.image_size)
     made_photos = np.stack([negative.photo for negative in made])
     train = embedded(backbone, kept, settings.layers)
@@ -134,13 +139,17 @@ def look(
 
     parts = {"train": kept, "held": held, "made": made_photos, "test": test}
     return Looks(
-        train.flatten(0, 2), grid, photos.shape[1:3],
-        embedded(backbone, held, settings.layers), embedded(backbone, made_photos, settings.layers),
+        train.flatten(0, 2),
+        grid,
+        photos.shape[1:3],
+        embedded(backbone, held, settings.layers),
+        embedded(backbone, made_photos, settings.layers),
         np.stack([negative.mask for negative in made]),
-        embedded(backbone, test, settings.layers), load_masks(category.test, settings.image_size),
+        embedded(backbone, test, settings.layers),
+        load_masks(category.test, settings.image_size),
         np.array([not r.is_good for r in category.test]),
         {part: fused(which) for part, which in parts.items()} if with_saliency else {},
-    )  # fmt: skip
+    )
 
 
 def banks(
@@ -165,15 +174,25 @@ def banks(
                 began = time.process_time()
                 chosen = picks[: max(1, int(ratio * len(looks.train)))]
                 bank = MemoryBank(
-                    backbone, settings.replace(coreset=ratio), patches[chosen].numpy(),
-                    np.zeros((len(chosen), 3), np.int32), seed, whitening,
-                )  # fmt: skip
+                    backbone,
+                    settings.replace(coreset=ratio),
+                    patches[chosen].numpy(),
+                    np.zeros((len(chosen), 3), np.int32),
+                    seed,
+                    whitening,
+                )
                 yield {
-                    "whitening": name, "whiten": whiten, "shrinkage": shrinkage,
-                    "foreground": foreground, "ratio": ratio, "seed": seed, "bank": bank.size,
-                    "width": bank.items.shape[1], **figures(bank, looks, foreground),
+                    "whitening": name,
+                    "whiten": whiten,
+                    "shrinkage": shrinkage,
+                    "foreground": foreground,
+                    "ratio": ratio,
+                    "seed": seed,
+                    "bank": bank.size,
+                    "width": bank.items.shape[1],
+                    **figures(bank, looks, foreground),
                     "cpu_seconds": round(time.process_time() - began, 1),
-                }  # fmt: skip
+                }
 
 
 def figures(bank: MemoryBank, looks: Looks, foreground: str) -> dict[str, Any]:
@@ -193,17 +212,17 @@ def figures(bank: MemoryBank, looks: Looks, foreground: str) -> dict[str, Any]:
             np.array([mean_of_highest(d.ravel(), count) for d in distances[part]])
             for part in ("held", "made", "test")
         )
-        made.append([
-            image_auroc(held, family) for family in np.split(bad, len(FAMILIES))
-        ])  # fmt: skip
+        made.append([image_auroc(held, family) for family in np.split(bad, len(FAMILIES))])
         test.append(auroc(tested, looks.labels))
     sigma = PatchCoreSettings().sigma
     maps = to_heatmap(distances["made"], looks.size, sigma)[:, 2::4, 2::4]  # a 16th of the pixels
     result = {
-        "counts": list(COUNTS), "made_up": made, "test_image": test,
+        "counts": list(COUNTS),
+        "made_up": made,
+        "test_image": test,
         "made_up_pixel": pixel_auroc(maps, looks.made_masks[:, 2::4, 2::4]),
         "test_pixel": None,
-    }  # fmt: skip
+    }
     if looks.test_masks is not None:
         maps = to_heatmap(distances["test"], looks.size, sigma)
         result["test_pixel"] = pixel_auroc(maps, looks.test_masks)
@@ -237,8 +256,11 @@ def tables(lines: list[dict[str, Any]]) -> str:
         ("made up", lambda line, at: float(np.mean(line["made_up"][at])), "made_up_pixel"),
         ("test", lambda line, at: line["test_image"][at], "test_pixel"),
     ):
-        columns = [(f"{' '.join(form)}, {count}", form, COUNTS.index(count))
-                   for form in forms for count in TOLD]  # fmt: skip
+        columns = [
+            (f"{' '.join(form)}, {count}", form, COUNTS.index(count))
+            for form in forms
+            for count in TOLD
+        ]
         if title == "made up":
             columns += [(f"{count}", ("all", "none"), at) for at, count in enumerate(COUNTS)]
         names = "".join(f" {name} |" for name, _, _ in columns)

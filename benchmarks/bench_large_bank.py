@@ -81,13 +81,20 @@ def main() -> None:
         index.search(queries, 1)
         search = (time.perf_counter() - start) / 4
     result = {
-        "images": options.images, "patches": coreset.seen, "shards": len(shards), "kept": held,
-        "bank": len(bank), "seconds": round(total, 1), "of_it_generating": round(making, 1),
-        "of_it_merging": round(merging, 1), "radius_bound": round(bound, 4),
+        "images": options.images,
+        "patches": coreset.seen,
+        "shards": len(shards),
+        "kept": held,
+        "bank": len(bank),
+        "seconds": round(total, 1),
+        "of_it_generating": round(making, 1),
+        "of_it_merging": round(merging, 1),
+        "radius_bound": round(bound, 4),
         "largest_shard_radius": round(coreset.radius, 4),
-        "search_seconds_an_image": round(search, 4), "threads": options.threads,
+        "search_seconds_an_image": round(search, 4),
+        "threads": options.threads,
         "peak_gb": round(memory_in_use(torch.device("cpu")) / 1e9, 2),
-    }  # fmt: skip
+    }
     print(json.dumps(result, indent=2))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -27,8 +27,12 @@ from anomalib.models.components.sampling import KCenterGreedy  # noqa: E402
 from anomalib.models.image.patchcore.torch_model import PatchcoreModel  # noqa: E402
 
 from cutswap.benchmark.machine import describe_machine  # noqa: E402
-from cutswap.benchmark.measurement import Measurement, in_turns, times_faster  # noqa: E402
-from cutswap.benchmark.memory import extra_memory  # noqa: E402
+from cutswap.benchmark.measurement import (  # noqa: E402
+    Measurement,
+    extra_memory,  # noqa: E402
+    in_turns,
+    times_faster,
+)
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos  # noqa: E402
 from cutswap.benchmark.table import table  # noqa: E402
 from cutswap.config import PLAIN, PatchCoreSettings  # noqa: E402
@@ -70,13 +74,16 @@ def peer_inference(backbone: Backbone, count: int, bank_size: int, options: Any)
     times = in_turns(lambda: bank.score(image), theirs, options.turns, clock=options.clock)
     memory = extra_memory(lambda: bank.score(image)), extra_memory(theirs)
     return times_faster(
-        "inference", f"{count} images of 256, bank of {bank_size}", *times, target=2.0,
+        "inference",
+        f"{count} images of 256, bank of {bank_size}",
+        *times,
+        target=2.0,
         images_per_second=count / float(np.median(times[0])),
         peer_images_per_second=count / float(np.median(times[1])),
         largest_score_difference=float(scores),
         largest_map_difference=float(maps / ours.heatmaps.max()),
         memory_mb=[m / 1e6 for m in memory if m is not None],
-    )  # fmt: skip
+    )
 
 
 def peer_coreset(backbone: Backbone, images: int, options: Any) -> Measurement:

@@ -140,9 +140,14 @@ def look(root: Path, name: str, backbone: Backbone, head: HeadSettings, cache: P
 
 
 def features_of(
-    data: Embedded, backbone: Backbone, watcher: Backbone, method: str, head: HeadSettings,
-    seed: int, path: Path,
-) -> HeadFeatures:  # fmt: skip
+    data: Embedded,
+    backbone: Backbone,
+    watcher: Backbone,
+    method: str,
+    head: HeadSettings,
+    seed: int,
+    path: Path,
+) -> HeadFeatures:
     """Features that a head of this seed learns from, as `finetune --train` draws them."""
     family, clusters = METHODS[method]
     whole = torch.from_numpy(data.train.astype(np.float32))
@@ -156,14 +161,26 @@ def features_of(
         if family == "cutswap":
             saliency = saliency_of(watcher, data.photos, SaliencySettings().layers)
         samples = TrainingSamples(
-            data.photos, saliency, family=family, ways=3, negatives=NegativeSettings(),
-            clusters=clusters, weak=WeakAugmentation(jitter=0.0), seed=seed,
+            data.photos,
+            saliency,
+            family=family,
+            ways=3,
+            negatives=NegativeSettings(),
+            clusters=clusters,
+            weak=WeakAugmentation(jitter=0.0),
+            seed=seed,
             count=head.draws * len(data.photos),
-        )  # fmt: skip
+        )
         made = cache_features(
-            backbone, data.photos, samples.sample, layers=head.layers, grid=head.grid,
-            draws=head.draws, ways=3, clean=clean,
-        )  # fmt: skip
+            backbone,
+            data.photos,
+            samples.sample,
+            layers=head.layers,
+            grid=head.grid,
+            draws=head.draws,
+            ways=3,
+            clean=clean,
+        )
         return vars(made)
 
     return HeadFeatures(**stored(path, make))
@@ -191,8 +208,16 @@ def trained(
             places = (clean.float() - trainer.mean) / trainer.deviation
             left = ResidualStatistics.of(places.split(32), settings.scale)
             network: Any = _AsItIs()
-            head = PatchHead(settings, origin, trainer.mean, trainer.deviation, features.grid,
-                             network, left, judged)  # fmt: skip
+            head = PatchHead(
+                settings,
+                origin,
+                trainer.mean,
+                trainer.deviation,
+                features.grid,
+                network,
+                left,
+                judged,
+            )
         else:
             for _ in trainer.run():
                 pass
@@ -231,15 +256,19 @@ class BankSide:
 def bank_side(bank: MemoryBank, data: Embedded) -> BankSide:
     """Score test images, and as `evaluate --run` does the judges without their own patches."""
     parts = [bank.score_patches(part, (SIZE, SIZE)) for part in batches(data.test)]
-    test = Prediction(*(np.concatenate([getattr(p, f.name) for p in parts])
-                        for f in fields(Prediction)))  # fmt: skip
+    test = Prediction(
+        *(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction))
+    )
     asked = without_photos(bank, tuple(int(i) for i in data.held_out))
     good = [asked.score_patches(p, (1, 1)) for p in batches(data.train[data.held_out])]
     judged = {}
     for family, made_up in data.made_up.items():
         bad = np.concatenate([asked.score_patches(p, (1, 1)).scores for p in batches(made_up)])
-        judged[family] = Judged(np.concatenate([g.scores for g in good]), bad,
-                                float(np.mean([g.distances.mean() for g in good])))  # fmt: skip
+        judged[family] = Judged(
+            np.concatenate([g.scores for g in good]),
+            bad,
+            float(np.mean([g.distances.mean() for g in good])),
+        )
     return BankSide(test, told_after(data, test.scores, test.heatmaps), judged)
 
 
@@ -264,16 +293,22 @@ def figures(
         join, told = fit_join(bank.judged[key], head.judged)
         maps = to_heatmap(join.patches(bank.test.distances, patches), (SIZE, SIZE))
         yield {
-            "ratio": ratio, "bank_seed": seed, "weight": round(join.weight, 3),
+            "ratio": ratio,
+            "bank_seed": seed,
+            "weight": round(join.weight, 3),
             "made_up": {f"{w:.3g}": round(v, 4) for w, v in told.items()},
             "test_by_weight": {
-                f"{w:.3g}": round(auroc(replace(join, weight=w).images(bank.test.scores, images),
-                                        data.labels) or 0, 4)
+                f"{w:.3g}": round(
+                    auroc(replace(join, weight=w).images(bank.test.scores, images), data.labels)
+                    or 0,
+                    4,
+                )
                 for w in WEIGHTS
             },
-            "bank": bank.figures, "head": alone,
+            "bank": bank.figures,
+            "head": alone,
             "both": told_after(data, join.images(bank.test.scores, images), maps),
-        }  # fmt: skip
+        }
 
 
 def runs(args: argparse.Namespace, settings: HeadSettings) -> Iterator[dict[str, Any]]:
@@ -289,7 +324,9 @@ def runs(args: argparse.Namespace, settings: HeadSettings) -> Iterator[dict[str,
         banks = {
             (ratio, seed): bank_side(
                 MemoryBank.choose(
-                    backbone, patches.flatten(0, 2), grid,
+                    backbone,
+                    patches.flatten(0, 2),
+                    grid,
                     PatchCoreSettings(layers=settings.layers, image_size=SIZE, coreset=ratio),
                     seed=seed,
                 ),
@@ -297,7 +334,7 @@ def runs(args: argparse.Namespace, settings: HeadSettings) -> Iterator[dict[str,
             )
             for ratio, seeds in zip(args.ratios, args.bank_seeds, strict=True)
             for seed in range(seeds)
-        }  # fmt: skip
+        }
         del patches
         for seed in range(args.seeds):
             for method in args.methods:
@@ -305,22 +342,29 @@ def runs(args: argparse.Namespace, settings: HeadSettings) -> Iterator[dict[str,
                     continue
                 source = args.cache / f"{name}-{method}-{drawn}-{seed}.npz"
                 began = time.process_time()
-                features = features_of(
-                    data, backbone, watcher, method, settings, seed, source
-                )  # fmt: skip
+                features = features_of(data, backbone, watcher, method, settings, seed, source)
                 embedding, began = time.process_time() - began, time.process_time()
                 origin = HeadOrigin(
-                    backbone.name, backbone.fingerprint, SIZE, METHODS[method][0], name, seed,
+                    backbone.name,
+                    backbone.fingerprint,
+                    SIZE,
+                    METHODS[method][0],
+                    name,
+                    seed,
                     tuple(int(i) for i in data.held_out),
-                )  # fmt: skip
+                )
                 head = trained(data, features, settings, origin, method)
                 training = time.process_time() - began
                 yield {
-                    "category": name, "method": method, "seed": seed, "recipe": recipe,
-                    "settings": settings.to_dict(), "embedding_cpu_seconds": round(embedding, 1),
+                    "category": name,
+                    "method": method,
+                    "seed": seed,
+                    "recipe": recipe,
+                    "settings": settings.to_dict(),
+                    "embedding_cpu_seconds": round(embedding, 1),
                     "training_cpu_seconds": round(training, 1),
                     "banks": list(figures(data, head, banks)),
-                }  # fmt: skip
+                }
 
 
 def table(lines: list[dict[str, Any]]) -> str:
@@ -332,8 +376,10 @@ def table(lines: list[dict[str, Any]]) -> str:
             cells[kind, line["recipe"], line["category"], bank["ratio"], line["method"]].append(
                 {**bank, "seed": line["seed"]}
             )
-    text = ["| head | recipe | category | coreset | negatives | n | bank | head | both | weight |",
-            "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    text = [
+        "| head | recipe | category | coreset | negatives | n | bank | head | both | weight |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
     for key, rows in sorted(cells.items()):
         kind, recipe, category, ratio, method = key
         shown = []
@@ -342,8 +388,10 @@ def table(lines: list[dict[str, Any]]) -> str:
             at_pixels = f" / {np.mean(pixel):.3f}" if pixel else ""
             shown.append(f"{np.mean(image):.3f} ± {np.std(image):.3f}{at_pixels}")
         weight = np.mean([r["weight"] for r in rows])
-        text.append(f"| {kind} | {recipe} | {category} | {ratio} | {method} | {len(rows)} |"
-                    f" {' | '.join(shown)} | {weight:.2f} |")  # fmt: skip
+        text.append(
+            f"| {kind} | {recipe} | {category} | {ratio} | {method} | {len(rows)} |"
+            f" {' | '.join(shown)} | {weight:.2f} |"
+        )
     return "\n".join([*text, "", *paired(cells)])
 
 
@@ -364,13 +412,17 @@ def paired(cells: dict[tuple[Any, ...], list[dict[str, Any]]]) -> list[str]:
                     for side in (own, rows)
                 )
                 differences[kind, recipe, ratio, score, method].append(float(one - other))
-    text = ["| head | recipe | coreset | score | CutSwap less | pairs | image AUROC, 95% |",
-            "|---|---|---|---|---|---|---|"]  # fmt: skip
+    text = [
+        "| head | recipe | coreset | score | CutSwap less | pairs | image AUROC, 95% |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for (kind, recipe, ratio, score, method), values in sorted(differences.items()):
         n = len(values)
         half = stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n) if n > 1 else np.nan
-        text.append(f"| {kind} | {recipe} | {ratio} | {score} | {method} | {n} |"
-                    f" {np.mean(values):+.4f} ± {half:.4f} |")  # fmt: skip
+        text.append(
+            f"| {kind} | {recipe} | {ratio} | {score} | {method} | {n} |"
+            f" {np.mean(values):+.4f} ± {half:.4f} |"
+        )
     return text
 
 

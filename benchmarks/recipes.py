@@ -142,9 +142,13 @@ def look(root: Path, name: str, size: int) -> Looks:
     ]
     test = checked.category.test
     return Looks(
-        photos[~out], held, np.stack(made), load_photos(test, size),
-        np.array([not r.is_good for r in test]), load_masks(test, size),
-    )  # fmt: skip
+        photos[~out],
+        held,
+        np.stack(made),
+        load_photos(test, size),
+        np.array([not r.is_good for r in test]),
+        load_masks(test, size),
+    )
 
 
 def features(backbone: Backbone, photos: np.ndarray, settings: PatchCoreSettings) -> Tensor:
@@ -176,18 +180,28 @@ def judge(backbone: Backbone, looks: Looks, start: Tensor | None) -> tuple[dict[
             good, bad = (bank.score_patches(f, size).scores for f in (held, made))
             truth = np.r_[np.zeros(len(good)), np.ones(len(bad))]
             by_family = [
-                roc_auc_score(np.r_[np.zeros(len(good)), np.ones(len(bad[f :: len(UNSEEN)]))],
-                              np.r_[good, bad[f :: len(UNSEEN)]])
+                roc_auc_score(
+                    np.r_[np.zeros(len(good)), np.ones(len(bad[f :: len(UNSEEN)]))],
+                    np.r_[good, bad[f :: len(UNSEEN)]],
+                )
                 for f in range(len(UNSEEN))
-            ]  # fmt: skip
+            ]
             found = bank.score_patches(test, size)
             metrics = summarise(found.scores, looks.labels, found.heatmaps, looks.masks).to_dict()
-            rows.append([roc_auc_score(truth, np.r_[good, bad]), metrics["image_auroc"],
-                         metrics["pixel_auroc"], *by_family])  # fmt: skip
+            rows.append(
+                [
+                    roc_auc_score(truth, np.r_[good, bad]),
+                    metrics["image_auroc"],
+                    metrics["pixel_auroc"],
+                    *by_family,
+                ]
+            )
         mean, spread = np.mean(rows, axis=0), np.std(rows, axis=0)
         for place, what in enumerate(("made_up", "image", "pixel", *UNSEEN)):
-            figures[f"{what}@{ratio}"] = [round(float(mean[place]), 4),
-                                          round(float(spread[place]), 4)]  # fmt: skip
+            figures[f"{what}@{ratio}"] = [
+                round(float(mean[place]), 4),
+                round(float(spread[place]), 4),
+            ]
     return figures, held
 
 
@@ -234,28 +248,44 @@ def runs(
             candidate = CANDIDATES[recipe]
             s = candidate.settings
             samples = TrainingSamples(
-                looks.train, saliency if s.augment == "cutswap" else None, family=s.augment,
-                ways=s.ways, negatives=NegativeSettings(), clusters=ClusterSettings(),
-                weak=WeakAugmentation(), seed=seed, count=0, levels=s.levels,
-            )  # fmt: skip
+                looks.train,
+                saliency if s.augment == "cutswap" else None,
+                family=s.augment,
+                ways=s.ways,
+                negatives=NegativeSettings(),
+                clusters=ClusterSettings(),
+                weak=WeakAugmentation(),
+                seed=seed,
+                count=0,
+                levels=s.levels,
+            )
             tuner = PulledTuner(start, samples, s, seed, pull=candidate.pull)
             began = time.perf_counter()
             try:
                 accuracy = [step.accuracy for step in tuner.run()]
             except CutSwapError as error:  # the loss is no number any more: a result as well
-                yield {"recipe": recipe, "category": name, "weights": weights, "seed": seed,
-                       "failed": str(error)}  # fmt: skip
+                yield {
+                    "recipe": recipe,
+                    "category": name,
+                    "weights": weights,
+                    "seed": seed,
+                    "failed": str(error),
+                }
                 continue
             took = time.perf_counter() - began
             state = tuner.tuned()
             for keep in candidate.keeps:
                 found, _ = judge(blended(start, state, keep, s.frozen), looks, untuned)
                 yield {
-                    "recipe": recipe, "category": name, "weights": weights, "seed": seed,
+                    "recipe": recipe,
+                    "category": name,
+                    "weights": weights,
+                    "seed": seed,
                     "keep": keep,
                     "accuracy": round(float(np.mean(accuracy[-20:])), 3),
-                    "training_seconds": round(took, 1), **found,
-                }  # fmt: skip
+                    "training_seconds": round(took, 1),
+                    **found,
+                }
 
 
 def main() -> None:

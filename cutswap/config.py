@@ -51,12 +51,12 @@ class ClusterSettings(Settings):
         low=1,
         high=64,
         control=Control(
-            "Clusters K",
-            1,
-            8,
-            1,
-            "K-means groups the saliency values, and patches are drawn from the most salient group."
-            " More clusters make it smaller and the patches closer. The paper: 4.",
+            label="Clusters K",
+            low=1,
+            high=8,
+            step=1,
+            help="K-means groups the saliency values, and patches are drawn from the most salient"
+            " group. More clusters make it smaller and the patches closer. The paper: 4.",
         ),
     )
     anchors: str = setting(
@@ -79,11 +79,11 @@ class NegativeSettings(Settings):
         above=0.0,
         high=1.0,
         control=Control(
-            "Patch area, share of the image",
-            0.005,
-            0.3,
-            0.005,
-            "Drawn uniformly; large patches are easy to see, small ones subtle.",
+            label="Patch area, share of the image",
+            low=0.005,
+            high=0.3,
+            step=0.005,
+            help="Drawn uniformly; large patches are easy to see, small ones subtle.",
         ),
     )
     aspect: tuple[float, float] = setting(
@@ -91,11 +91,11 @@ class NegativeSettings(Settings):
         "width over height, drawn log-uniformly",
         above=0.0,
         control=Control(
-            "Aspect, width over height",
-            0.1,
-            10.0,
-            0.01,
-            "Drawn log-uniformly, so that tall and wide are equally likely.",
+            label="Aspect, width over height",
+            low=0.1,
+            high=10.0,
+            step=0.01,
+            help="Drawn log-uniformly, so that tall and wide are equally likely.",
         ),
     )
     scar_width: tuple[int, int] = setting(
@@ -103,7 +103,11 @@ class NegativeSettings(Settings):
         "scar width in pixels of a 256-pixel image, scaled with the image",
         low=1,
         control=Control(
-            "Scar width, pixels of 256", 1, 64, 1, "Drawn uniformly, scaled with the image."
+            label="Scar width, pixels of 256",
+            low=1,
+            high=64,
+            step=1,
+            help="Drawn uniformly, scaled with the image.",
         ),
     )
     scar_height: tuple[int, int] = setting(
@@ -111,7 +115,11 @@ class NegativeSettings(Settings):
         "scar height in pixels of a 256-pixel image, scaled with the image",
         low=1,
         control=Control(
-            "Scar length, pixels of 256", 2, 64, 1, "Drawn uniformly, scaled with the image."
+            label="Scar length, pixels of 256",
+            low=2,
+            high=64,
+            step=1,
+            help="Drawn uniformly, scaled with the image.",
         ),
     )
     angle: tuple[float, float] = setting(
@@ -120,7 +128,11 @@ class NegativeSettings(Settings):
         low=-180,
         high=180,
         control=Control(
-            "Rotation, degrees", -90, 90, 1, "One angle for both strips, drawn uniformly."
+            label="Rotation, degrees",
+            low=-90,
+            high=90,
+            step=1,
+            help="One angle for both strips, drawn uniformly.",
         ),
     )
     jitter: float | None = setting(
@@ -130,11 +142,11 @@ class NegativeSettings(Settings):
         low=0,
         high=0.5,
         control=Control(
-            "Patch jitter",
-            0.0,
-            0.5,
-            0.01,
-            "Brightness, contrast, saturation and hue of the patch before it is placed.",
+            label="Patch jitter",
+            low=0.0,
+            high=0.5,
+            step=0.01,
+            help="Brightness, contrast, saturation and hue of the patch before it is placed.",
         ),
     )
     overlap: str = setting(
@@ -149,11 +161,11 @@ class NegativeSettings(Settings):
         low=0.0,
         high=0.3,
         control=Control(
-            "Softness, share of the shorter side",
-            0.0,
-            0.3,
-            0.01,
-            "Sigma of the gaussian that fades the patch out towards its edge.",
+            label="Softness, share of the shorter side",
+            low=0.0,
+            high=0.3,
+            step=0.01,
+            help="Sigma of the gaussian that fades the patch out towards its edge.",
         ),
     )
     zoom: tuple[float, float] = setting(
@@ -162,11 +174,11 @@ class NegativeSettings(Settings):
         above=0,
         high=4,
         control=Control(
-            "Scaling of the patch",
-            0.5,
-            2.0,
-            0.05,
-            "Drawn from a normal distribution around 1 and clipped to this range.",
+            label="Scaling of the patch",
+            low=0.5,
+            high=2.0,
+            step=0.05,
+            help="Drawn from a normal distribution around 1 and clipped to this range.",
         ),
     )
     opacity: tuple[float, float] = setting(
@@ -175,11 +187,11 @@ class NegativeSettings(Settings):
         above=0.0,
         high=1.0,
         control=Control(
-            "Opacity of the texture",
-            0.05,
-            1.0,
-            0.05,
-            "Drawn uniformly; at 1 the texture hides the part.",
+            label="Opacity of the texture",
+            low=0.05,
+            high=1.0,
+            step=0.05,
+            help="Drawn uniformly; at 1 the texture hides the part.",
         ),
     )
 
@@ -194,11 +206,11 @@ class WeakAugmentation(Settings):
         low=0,
         high=0.5,
         control=Control(
-            "Positive jitter",
-            0.0,
-            0.5,
-            0.01,
-            "Colour jitter from the photo x to the positive x+; training uses 0.1.",
+            label="Positive jitter",
+            low=0.0,
+            high=0.5,
+            step=0.01,
+            help="Colour jitter from the photo x to the positive x+; training uses 0.1.",
         ),
     )
 
@@ -253,10 +265,27 @@ class TrainingSettings(Settings):
         "auto: bfloat16 where the device is fast at it",
         choices=("auto", "float32", "bfloat16"),
     )
-    workers: int = setting(
-        0, "processes that draw negatives; 0 draws in the trainer", low=0, high=64
+    tf32: bool = setting(
+        True, "CUDA may compute float32 convolutions from factors of 10 bits, torch's own default"
+    )
+    compile: bool = setting(
+        False, "torch.compile the network: a minute's start, and needs a C++ compiler"
+    )
+    workers: int | None = setting(
+        None,
+        "processes that draw negatives; 0 draws in the trainer; default: chosen by cores and device"
+        " (0 on a processor, the cores but two beside an accelerator), said and recorded",
+        low=0,
+        high=64,
     )
 
+    def deciding(self) -> dict[str, Any]:
+        """`to_dict` for identities, as older ones have it: these change no answer, or are new."""
+        values = {n: v for n, v in self.to_dict().items() if (n, v) not in _NEWER}
+        return {**values, "workers": self.workers or 0}
+
+
+_NEWER = (("tf32", True), ("compile", False))  # settings that older records do not have
 
 # The paper's wording, read literally, trains everything at 0.03 and ruins pretrained features;
 # `gentle` protects them; chosen without test images, see docs/recipes.md. Values as JSON has them.
@@ -365,11 +394,11 @@ class PatchCoreSettings(Settings):
         "nearest bank items averaged for a patch's distance",
         low=1,
         control=Control(
-            "Neighbours",
-            1,
-            9,
-            1,
-            "Nearest normal patches averaged: more are calmer and less sharp.",
+            label="Neighbours",
+            low=1,
+            high=9,
+            step=1,
+            help="Nearest normal patches averaged: more are calmer and less sharp.",
         ),
     )
     reweight: int = setting(
@@ -382,11 +411,11 @@ class PatchCoreSettings(Settings):
         "highest patch distances averaged for the image score (paper of PatchCore: 1)",
         low=1,
         control=Control(
-            "Highest patches averaged",
-            1,
-            100,
-            1,
-            "In the photo's score. One alone, as published, is the luck of one patch; a defect"
+            label="Highest patches averaged",
+            low=1,
+            high=100,
+            step=1,
+            help="In the photo's score. One alone, as published, is the luck of one patch; a defect"
             " covers several. The heatmap does not change.",
         ),
     )
@@ -405,19 +434,24 @@ class PatchCoreSettings(Settings):
         low=0.0,
         high=64.0,
         control=Control(
-            "Smoothing, pixels",
-            0.0,
-            16.0,
-            0.5,
-            "Gaussian blur of the heatmap: none shows the patches, much drowns small defects. Image"
-            " scores are taken before it.",
+            label="Smoothing, pixels",
+            low=0.0,
+            high=16.0,
+            step=0.5,
+            help="Gaussian blur of the heatmap: none shows the patches, much drowns small defects."
+            " Image scores are taken before it.",
         ),
     )
     batch_size: int = setting(16, "images a forward pass", low=1, high=1024)
+    tf32: bool = setting(
+        False,
+        "CUDA may compute float32 convolutions from factors of 10 bits: faster, scores move; off,"
+        " CUDA and the processor agree",
+    )
 
     def deciding(self) -> dict[str, Any]:
         """`to_dict` for identities, without what older identities lack while it is as it was."""
-        before = {"shards": 1, **PLAIN}
+        before = {"shards": 1, "tf32": False, **PLAIN}
         unused = {"shrinkage"} if self.whiten == "none" else set()
         return {
             name: value

@@ -28,8 +28,14 @@ class CutSwapError(ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments need a helper to cross process borders (data loader workers).
-        return _rebuild, (self.subject, self.expected, self.found, self.fix)
+        return _rebuild, (type(self), self.subject, self.expected, self.found, self.fix)
 
 
-def _rebuild(subject: str, expected: str, found: str, fix: str) -> CutSwapError:
-    return CutSwapError(subject, expected=expected, found=found, fix=fix)
+class DeviceLostError(CutSwapError):
+    """A device went away in the middle of the work; what was saved can be gone on with."""
+
+
+def _rebuild(
+    kind: type[CutSwapError], subject: str, expected: str, found: str, fix: str
+) -> CutSwapError:
+    return kind(subject, expected=expected, found=found, fix=fix)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from cutswap.data.images import to_image
 from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.utils import devices
 from tests.helpers.small_photos import photo_of
 from tests.helpers.tiny_networks import slim_backbone
 
@@ -42,6 +43,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is not there")
     return folder
+
+
+@pytest.fixture
+def float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Precision `auto` means float32 here, whatever the processor: the test compares numbers."""
+    monkeypatch.setattr(devices, "fast_bfloat16", lambda device: False)  # noqa: ARG005
 
 
 @pytest.fixture(scope="session")

@@ -133,13 +133,18 @@ def frame(stage: np.ndarray, label: str, thumbs: list[np.ndarray]) -> Image.Imag
         draw.rounded_rectangle(place, 9, outline=ACCENT if now else BORDER, width=3 if now else 2)
         if not done:
             draw.text(
-                (left + THUMB / 2, top + THUMB / 2), str(number + 1), font=font(30), anchor="mm",
+                (left + THUMB / 2, top + THUMB / 2),
+                str(number + 1),
+                font=font(30),
+                anchor="mm",
                 fill=ACCENT if now else QUIET,
-            )  # fmt: skip
+            )
         draw.text(
-            (left + THUMB + 24, top + 10), title, font=font(28),
+            (left + THUMB + 24, top + 10),
+            title,
+            font=font(28),
             fill=ACCENT if now else TEXT if done else QUIET,
-        )  # fmt: skip
+        )
         draw.text((left + THUMB + 24, top + 47), words, font=font(21), fill=TEXT if now else QUIET)
     card.putalpha(corners(card.size, CORNER))
     return card
@@ -264,11 +269,18 @@ def main() -> None:
     film = make_film(options.demo)
     first, *rest = film.frames
     first.save(
-        options.out, save_all=True, append_images=rest, duration=film.times, loop=0, quality=82,
+        options.out,
+        save_all=True,
+        append_images=rest,
+        duration=film.times,
+        loop=0,
+        quality=82,
         method=6,
-    )  # fmt: skip
-    print(f"{options.out}: {len(film.frames)} frames, {sum(film.times) / 1000:.1f} s,"
-          f" {options.out.stat().st_size / 1e6:.2f} MB")  # fmt: skip
+    )
+    print(
+        f"{options.out}: {len(film.frames)} frames, {sum(film.times) / 1000:.1f} s,"
+        f" {options.out.stat().st_size / 1e6:.2f} MB"
+    )
     if options.frames:
         options.frames.mkdir(parents=True, exist_ok=True)
         for number, key in enumerate(film.keys):

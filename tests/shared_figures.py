@@ -35,9 +35,12 @@ def figures(
     settings = PatchCoreSettings(**PLAIN)
     with Bars() as bars:
         patches, grid = collect_patches(
-            backbone, batches(category.train, settings), settings.layers, len(category.train),
+            backbone,
+            batches(category.train, settings),
+            settings.layers,
+            len(category.train),
             lambda done, total: bars("training images", done, total),
-        )  # fmt: skip
+        )
         test = [
             embed(backbone, image, settings.layers) for image in batches(category.test, settings)
         ]

@@ -204,10 +204,11 @@ def test_a_package_fits_on_a_screen():
     for package in ("cutswap", "app"):
         folders = {p.parent for p in sources(package)} - {ROOT / package}
         sizes = {
-            str(folder.relative_to(ROOT)): len([p for p in folder.glob("*.py")
-                                                if p.name != "__init__.py"])
+            str(folder.relative_to(ROOT)): len(
+                [p for p in folder.glob("*.py") if p.name != "__init__.py"]
+            )
             for folder in folders
-        }  # fmt: skip
+        }
         sizes.pop("cutswap/commands", None)
         assert {name: size for name, size in sizes.items() if size > MOST_MODULES} == {}
     root = {p.stem for p in (ROOT / "cutswap").glob("*.py")}
@@ -332,9 +333,10 @@ def names_of(node: Definition) -> set[str]:
             if part.name == "__init__":
                 names |= names_of(part)
                 names |= {
-                    t.attr for t in ast.walk(part) if isinstance(t, ast.Attribute)
-                    and isinstance(t.ctx, ast.Store)
-                }  # fmt: skip
+                    t.attr
+                    for t in ast.walk(part)
+                    if isinstance(t, ast.Attribute) and isinstance(t.ctx, ast.Store)
+                }
     return names
 
 
@@ -397,9 +399,18 @@ def code_from_data(tree: ast.AST) -> list[str]:
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 FORBIDDEN_CALLS = {
-    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.hub.load",
-    "subprocess.getoutput", "subprocess.getstatusoutput", "np.fromregex", "torch.jit.load",
-}  # fmt: skip
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "os.system",
+    "os.popen",
+    "torch.hub.load",
+    "subprocess.getoutput",
+    "subprocess.getstatusoutput",
+    "np.fromregex",
+    "torch.jit.load",
+}
 SAFE_CALLS = {
     "torch.load": ("weights_only", "True"),
     "np.load": ("allow_pickle", "False"),
@@ -422,13 +433,23 @@ def test_nothing_read_becomes_code(folder: str):
 @pytest.mark.parametrize(
     "line",
     [
-        "import pickle", "from joblib import load", "eval(text)", "exec(text)", "os.system(a)",
-        "torch.load(p)", "torch.load(p, weights_only=False)", "np.load(p)",
-        "np.load(p, allow_pickle=True)", "yaml.load(f)", "subprocess.run(a, shell=True)",
-        "subprocess.Popen(a, shell=flag)", "np.savez(f, a=a)", "torch.hub.load('x', 'y')",
+        "import pickle",
+        "from joblib import load",
+        "eval(text)",
+        "exec(text)",
+        "os.system(a)",
+        "torch.load(p)",
+        "torch.load(p, weights_only=False)",
+        "np.load(p)",
+        "np.load(p, allow_pickle=True)",
+        "yaml.load(f)",
+        "subprocess.run(a, shell=True)",
+        "subprocess.Popen(a, shell=flag)",
+        "np.savez(f, a=a)",
+        "torch.hub.load('x', 'y')",
         "f(weights_only=flag)",
     ],
-)  # fmt: skip
+)
 def test_the_code_finder_finds(line: str):
     assert code_from_data(ast.parse(line))
 

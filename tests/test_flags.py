@@ -94,10 +94,15 @@ def test_flags_give_the_settings_they_were_made_of(cls: type[Settings], data):
 
 
 def test_every_settings_class_is_tried():
-    assert {"PatchCoreSettings", "TrainingSettings", "NegativeSettings", "DetectorSettings",
-            "FeatureSettings", "QualitySettings", "DistillSettings"} <= {
-        c.__name__ for c in CLASSES
-    }  # fmt: skip
+    assert {
+        "PatchCoreSettings",
+        "TrainingSettings",
+        "NegativeSettings",
+        "DetectorSettings",
+        "FeatureSettings",
+        "QualitySettings",
+        "DistillSettings",
+    } <= {c.__name__ for c in CLASSES}
 
 
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(PatchCoreSettings)])
@@ -109,6 +114,8 @@ def test_no_setting_of_an_evaluation_is_without_a_flag(field: str):
         value = next(c for c in one.metadata["choices"] or ("x",) if c != value)
     elif isinstance(value, tuple):
         value = value[:1]
+    elif isinstance(value, bool):
+        value = not value
     else:
         value = value + 1 if isinstance(value, int) else value / 2
     changed = {field: value}

@@ -32,7 +32,7 @@ from cutswap.settings import Settings
 CLASSES = [
     value
     for _, value in inspect.getmembers(config, inspect.isclass)
-    if issubclass(value, Settings) and value is not Settings
+    if issubclass(value, Settings) and value not in (Settings, config.FineTuningSettings)
 ]
 BEYOND_FLOAT = 10**400
 NAN, INF = math.nan, math.inf

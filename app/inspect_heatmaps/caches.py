@@ -25,6 +25,7 @@ from cutswap.heads.detector import HeadDetector, Predictions
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal, nearest_normal
+from cutswap.utils.folder_names import RESULT, UNLABELLED
 
 IN_MEMORY = 100_000_000  # bytes of heatmaps copied: a mapped file cut short kills the process
 
@@ -83,7 +84,7 @@ def scored(folder: Path, category: Category, score: str | None = None) -> Scored
     Raises:
         CutSwapError: see `read_scored`.
     """
-    return _scored(folder, changed(folder / "result.json"), len(category.test), score, category)
+    return _scored(folder, changed(folder / RESULT), len(category.test), score, category)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the evaluation")
@@ -110,7 +111,7 @@ def unlabelled(folder: Path) -> UnlabelledSet:
     Raises:
         CutSwapError: see `read_unlabelled`.
     """
-    return _unlabelled(folder, changed(folder / "unlabelled.json"))
+    return _unlabelled(folder, changed(folder / UNLABELLED))
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -121,7 +122,7 @@ def _unlabelled(folder: Path, modified: int) -> UnlabelledSet:
 
 def image_tally(found: ScoredSet) -> ThresholdCounts:
     """Counts of image verdicts."""
-    modified = changed(found.folder / "result.json")
+    modified = changed(found.folder / RESULT)
     return _image_tally(found.folder, modified, found.summary.get("score"), found)
 
 
@@ -139,7 +140,7 @@ def truth(found: ScoredSet) -> Truth:
     Raises:
         CutSwapError: a mask that cannot be read.
     """
-    modified = changed(found.folder / "result.json")
+    modified = changed(found.folder / RESULT)
     return _truth(found.folder, modified, found.summary.get("score"), found)
 
 

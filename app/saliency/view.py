@@ -283,5 +283,5 @@ def _commands(
         ["saliency", image, *flags, "--out", "maps"],
         note=f"Writes saliency.npz (all levels and their fusion) and an overlay each. Clusters of"
         f" {key.levels[level]} at K = {k}:"
-        " cutswap.saliency.clusters.cluster_saliency(map, k), the same call as here.",
+        " cutswap.cluster_saliency(map, k), the same call as here.",
     )

@@ -20,6 +20,7 @@ from cutswap.data.images import read_photo, resize_photo
 from cutswap.networks.backbone import Backbone
 from cutswap.saliency.clusters import Clusters, cluster_saliency
 from cutswap.saliency.fusion import FUSED, fuse
+from cutswap.utils.folder_names import WEIGHTS
 from cutswap.utils.overlays import colourise
 
 
@@ -109,7 +110,7 @@ def network(name: str, weights: str) -> Backbone:
     modified = 0
     if weights not in ("embedded", "imagenet", "random"):
         path = Path(weights)
-        file = path / "backbone.safetensors" if path.is_dir() else path
+        file = path / WEIGHTS if path.is_dir() else path
         modified = file.stat().st_mtime_ns if file.is_file() else 0
     return backbone(name, weights, modified)
 

@@ -32,6 +32,7 @@ from cutswap.evaluation.scored_set import evaluation_key
 from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.networks.backbone import Backbone
 from cutswap.utils.files import cache_folder, read_json
+from cutswap.utils.folder_names import RESULT, SETTINGS, UNLABELLED
 
 SMALL = 120  # images of a category that is evaluated without asking: under half a minute
 KEPT = 12  # evaluations in the cache folder; each is 50 to 100 MB with its network
@@ -88,7 +89,7 @@ class Wanted:
     @property
     def is_done(self) -> bool:
         """Whether it is there, as far as its last file tells."""
-        name = "result.json" if is_labelled(self.category) else "unlabelled.json"
+        name = RESULT if is_labelled(self.category) else UNLABELLED
         return (self.folder / name).is_file()
 
     @property
@@ -102,7 +103,7 @@ def network_of(selected: Selection) -> str:
     if selected.weights == selected.run:  # embedded, imagenet or random
         return "resnet18"
     try:
-        training = read_json(Path(selected.weights) / "settings.json")["training"]
+        training = read_json(Path(selected.weights) / SETTINGS)["training"]
         return str(training["backbone"])
     except (CutSwapError, LookupError, TypeError):  # loading the weights will say what is wrong
         return "resnet18"

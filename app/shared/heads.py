@@ -12,9 +12,9 @@ from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
 from cutswap.training.flags import trained_in
 from cutswap.utils.files import is_own_file, read_json
+from cutswap.utils.folder_names import HEAD, SETTINGS
 
 SCORES = {"bank": "Bank", "head": "Head", "both": "Both"}
-HEAD_FILE = "head.safetensors"
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ def head_of(weights: str) -> HeadOfRun | None:
         weights: as `Selection.weights` has them.
     """
     path = Path(weights)
-    if not is_own_file(path / "settings.json"):
+    if not is_own_file(path / SETTINGS):
         return None
     try:
-        record = read_json(path / "settings.json")
+        record = read_json(path / SETTINGS)
         if trained_in(record) == "backbone":
             return None
         own = HeadSettings.from_dict(record["head"])
         size, category = int(record["training"]["image_size"]), str(record["data"]["name"])
     except (CutSwapError, LookupError, TypeError, ValueError):  # the Train page says what is wrong
         return None
-    return HeadOfRun(own.train, category, own.layers, size, path / HEAD_FILE)
+    return HeadOfRun(own.train, category, own.layers, size, path / HEAD)

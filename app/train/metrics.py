@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from cutswap.runs.metrics_log import MetricsTail, RunSeries, run_series
-from cutswap.runs.states import METRICS
+from cutswap.utils.folder_names import METRICS
 
 RUNS = 10  # kept in memory, eight compared and some to spare; one of 100,000 updates takes 64 MB
 

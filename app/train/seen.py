@@ -9,8 +9,8 @@ import streamlit as st
 
 from app.train.curves import CLASSES
 from app.viewer.pictures import jpeg
-from cutswap.runs.states import SEEN
 from cutswap.utils.files import is_own_file
+from cutswap.utils.folder_names import SEEN
 
 WIDTH = 108  # pixels of a picture: one photo in its three classes is a line of a phone, two of 1280
 

@@ -40,6 +40,7 @@ from cutswap.training.finetuning import build_samples, tuned_backbone
 from cutswap.training.flags import recorded_data
 from cutswap.utils.devices import choose_device
 from cutswap.utils.files import read_json
+from cutswap.utils.folder_names import ENVIRONMENT
 from cutswap.utils.progress import Notify
 
 Drawn = Iterator[tuple[FeaturePoint, np.ndarray]]
@@ -95,9 +96,11 @@ def recorded_category(run: RunFolder, notify: Notify | None = None) -> CheckedCa
     """
     root, name, left_out = recorded_data(run.settings(), run.path)
     return check_category(
-        root, name, skip_bad=left_out,
+        root,
+        name,
+        skip_bad=left_out,
         progress=(lambda done, total: notify("checking images", done, total)) if notify else None,
-    )  # fmt: skip
+    )
 
 
 def collect_features(
@@ -136,12 +139,12 @@ def collect_features(
         drawn, before, after, settings, lambda done: notify and notify("features", done, total)
     )
     return FeatureSet(
-        points,
-        old,
-        new,
-        None if head else scores,
-        thumbnails,
-        {
+        points=points,
+        before=old,
+        after=new,
+        scores=None if head else scores,
+        thumbnails=thumbnails,
+        about={
             "run": str(run.path),
             "category": checked.category.name,
             "root": str(checked.category.root),
@@ -176,9 +179,13 @@ def _points(samples: TrainingSamples, category: Category, numbers: range, size: 
         for kind, photo in zip(SYNTHETIC[: len(sample.photos)], sample.photos, strict=True):
             made = None if kind == POSITIVE else sample.negatives[SYNTHETIC.index(kind) - 1].record
             point = FeaturePoint(
-                kind, record.name, record.image,
-                sample=number, jitter=sample.jitter, record=made,
-            )  # fmt: skip
+                kind,
+                record.name,
+                record.image,
+                sample=number,
+                jitter=sample.jitter,
+                record=made,
+            )
             yield point, photo
     for test in category.test:
         yield _real(test), resize_photo(read_photo(test.image), (size, size))
@@ -187,7 +194,9 @@ def _points(samples: TrainingSamples, category: Category, numbers: range, size: 
 def _real(record: Record) -> FeaturePoint:
     if record.is_good:
         return FeaturePoint(GOOD_TEST, record.name, record.image)
-    return FeaturePoint(DEFECT, record.name, record.image, record.defect, record.mask)
+    return FeaturePoint(
+        kind=DEFECT, name=record.name, file=record.image, defect=record.defect, mask=record.mask
+    )
 
 
 def _look(
@@ -272,7 +281,7 @@ def _notes(run: RunFolder, checked: CheckedCategory, base: Backbone, count: int)
     if str(data.get("root")) != str(checked.category.root):
         notes.append(f"The run recorded its photos in {data.get('root')}, another folder.")
     try:
-        started = read_json(run.path / "environment.json")["weights"]["phi"]["sha256"]
+        started = read_json(run.path / ENVIRONMENT)["weights"]["phi"]["sha256"]
     except (CutSwapError, LookupError, TypeError):
         notes.append("environment.json does not say which weights the run started from.")
     else:

@@ -65,12 +65,16 @@ def project(features: FeatureSet, settings: FeatureSettings, seed: int = 0) -> P
     Raises:
         CutSwapError: synthetic samples that all have the same features.
     """
-    labels = np.array([
-        SYNTHETIC.index(p.kind) if p.is_synthetic else -1 for p in features.points
-    ])  # fmt: skip
+    labels = np.array([SYNTHETIC.index(p.kind) if p.is_synthetic else -1 for p in features.points])
     before, axes_before = _flatten(features.before, labels, settings, seed)
     after, axes_after = _flatten(features.after, labels, settings, seed)
-    return Projection(settings.projection, before, after, axes_before, axes_after)
+    return Projection(
+        method=settings.projection,
+        before=before,
+        after=after,
+        axes_before=axes_before,
+        axes_after=axes_after,
+    )
 
 
 def points_csv(features: FeatureSet, projection: Projection) -> str:

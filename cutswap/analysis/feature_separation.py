@@ -208,11 +208,13 @@ class _Line:
         folds = PredefinedSplit(photo_folds(self.photos, settings.folds, seed))
         right = cross_val_predict(self.model(), self.drawn, self.is_fake, cv=folds) == self.is_fake
         # By photo: right positives, positives, right negatives, negatives.
-        counts = np.stack([
-            np.bincount(photo[chosen], weights, minlength=len(names))
-            for chosen in (~self.is_fake, self.is_fake)
-            for weights in (right[chosen].astype(float), None)
-        ])  # fmt: skip
+        counts = np.stack(
+            [
+                np.bincount(photo[chosen], weights, minlength=len(names))
+                for chosen in (~self.is_fake, self.is_fake)
+                for weights in (right[chosen].astype(float), None)
+            ]
+        )
 
         def accuracy(sums: np.ndarray) -> np.ndarray:
             return np.asarray((sums[0] / sums[1] + sums[2] / sums[3]) / 2)
@@ -238,9 +240,12 @@ def _auroc_estimates(
     if not len(good) or not len(bad):
         return [None] * 4
     rng = np.random.default_rng((seed, 2))
-    again = np.hstack([
-        part[rng.integers(len(part), size=(settings.resamples, len(part)))] for part in (good, bad)
-    ])  # fmt: skip
+    again = np.hstack(
+        [
+            part[rng.integers(len(part), size=(settings.resamples, len(part)))]
+            for part in (good, bad)
+        ]
+    )
     labels = np.repeat([False, True], [len(good), len(bad)])
 
     def both(scores: np.ndarray | None) -> tuple[float, np.ndarray] | None:
@@ -268,16 +273,19 @@ def _estimate(value: float, resampled: np.ndarray) -> Estimate:
 
 def _head_on_fakes(features: FeatureSet) -> dict[str, Share]:
     return _shares(
-        features, lambda kind, chosen: chosen == SYNTHETIC.index(kind),
+        features,
+        lambda kind, chosen: chosen == SYNTHETIC.index(kind),
         {kind: features.where(kind) for kind in SYNTHETIC},
-    )  # fmt: skip
+    )
 
 
 def _called(features: FeatureSet) -> dict[str, Share]:
-    types = np.array([
-        p.defect if p.kind == DEFECT else GOOD if p.kind == GOOD_TEST else ""
-        for p in features.points
-    ])  # fmt: skip
+    types = np.array(
+        [
+            p.defect if p.kind == DEFECT else GOOD if p.kind == GOOD_TEST else ""
+            for p in features.points
+        ]
+    )
     named = [GOOD, *natural_order(set(types.tolist()) - {GOOD, ""})]
     return _shares(features, lambda _, chosen: chosen != 0, {n: types == n for n in named})
 

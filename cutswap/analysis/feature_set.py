@@ -33,9 +33,12 @@ THUMBNAIL = 72  # pixels; 16 KB a point before compression
 ARRAYS, ABOUT = "features.npz", "features.json"
 MAKE_AGAIN = "delete the folder; it is made anew"
 _LABELS = {
-    POSITIVE: "positive", PATCH: "patch negative", SCAR: "scar negative",
-    GOOD_TEST: "good test photo", DEFECT: "real defect",
-}  # fmt: skip
+    POSITIVE: "positive",
+    PATCH: "patch negative",
+    SCAR: "scar negative",
+    GOOD_TEST: "good test photo",
+    DEFECT: "real defect",
+}
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,15 @@ class FeaturePoint:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; `from_dict` gives an equal point back."""
         return {
-            "kind": self.kind, "name": self.name, "file": str(self.file), "defect": self.defect,
-            "mask": str(self.mask) if self.mask else None, "sample": self.sample,
+            "kind": self.kind,
+            "name": self.name,
+            "file": str(self.file),
+            "defect": self.defect,
+            "mask": str(self.mask) if self.mask else None,
+            "sample": self.sample,
             "jitter": self.jitter.to_dict() if self.jitter else None,
             "record": self.record.to_dict() if self.record else None,
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FeaturePoint:
@@ -198,9 +205,13 @@ def read_features(folder: Path) -> FeatureSet:
         points = tuple(FeaturePoint.from_dict(p) for p in written["points"])
         arrays = read_arrays(io.BytesIO(data))
         found = FeatureSet(
-            points, arrays["before"], arrays["after"], arrays.get("scores"), arrays["thumbnails"],
-            dict(written["about"]),
-        )  # fmt: skip
+            points=points,
+            before=arrays["before"],
+            after=arrays["after"],
+            scores=arrays.get("scores"),
+            thumbnails=arrays["thumbnails"],
+            about=dict(written["about"]),
+        )
         _need_whole(found)
     except (
         OSError,

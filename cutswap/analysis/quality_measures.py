@@ -82,9 +82,10 @@ def similarity(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
     variance_a, variance_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
     covariance = blur(a * b) - mean_a * mean_b
     return np.asarray(
-        (2 * mean_a * mean_b + SSIM_C1) * (2 * covariance + SSIM_C2)
+        (2 * mean_a * mean_b + SSIM_C1)
+        * (2 * covariance + SSIM_C2)
         / ((mean_a**2 + mean_b**2 + SSIM_C1) * (variance_a + variance_b + SSIM_C2))
-    )  # fmt: skip
+    )
 
 
 def cell_shares(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

@@ -21,7 +21,7 @@ FIGURES = (
     "ssim",
     "to_normal",
     "to_defects",
-)  # fmt: skip; the last two apply to real photos too
+)
 # What the table's columns are called, narrow enough for a terminal.
 HEADS = {
     "background_to_background": "bg>bg",

@@ -98,11 +98,14 @@ def _measure(title: str, backbone: Backbone, image: Tensor, sizes: Sizes) -> lis
     return [
         times_the_cost(short, f"{what}, beside one forward and backward pass", *one, target=1.3),
         times_faster(
-            f"{short}, library", f"{what}, beside five pytorch-grad-cam calls", *five, target=None,
+            f"{short}, library",
+            f"{what}, beside five pytorch-grad-cam calls",
+            *five,
+            target=None,
             largest_difference=difference,
         ),
         _half(short, what, backbone, image, maps, sizes),
-    ]  # fmt: skip
+    ]
 
 
 def _half(
@@ -124,12 +127,20 @@ def _half(
     times = in_turns(half, lambda: explain(backbone, image), sizes.turns, clock=sizes.clock)
     worst = [float(a.max()) for a in apart]
     return Measurement(
-        name, what, ours=statistics.median(times[0]), baseline=statistics.median(times[1]),
-        figure=max(worst), unit="of the peak", target=NEAR, repetitions=sizes.turns,
+        name,
+        what,
+        ours=statistics.median(times[0]),
+        baseline=statistics.median(times[1]),
+        figure=max(worst),
+        unit="of the peak",
+        target=NEAR,
+        repetitions=sizes.turns,
         spread=(min(worst), max(worst)),
-        more={"mean_difference_of_peak": [float(a.mean()) for a in apart],
-              "largest_difference_of_peak": worst},
-    )  # fmt: skip
+        more={
+            "mean_difference_of_peak": [float(a.mean()) for a in apart],
+            "largest_difference_of_peak": worst,
+        },
+    )
 
 
 def _unit(maps: Tensor | np.ndarray) -> np.ndarray:

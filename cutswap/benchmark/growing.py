@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from cutswap.benchmark.measurement import CLOCKS, Measurement, seconds, times_faster
-from cutswap.benchmark.memory import extra_memory
+from cutswap.benchmark.measurement import CLOCKS, Measurement, extra_memory, seconds, times_faster
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos, more_patches
 from cutswap.benchmark.sizes import Sizes
 from cutswap.evaluation.metrics import auroc
@@ -58,19 +57,29 @@ def measure_growth(sizes: Sizes) -> list[Measurement]:
             search.append(min(times))
             memory.append(math.nan if extra is None else extra / 1e6)
             rows.append(
-                {"images": images, "patches": len(patches), "bank": keep, "fit_s": fit[-1],
-                 "search_s": search[-1] / QUERIES, "extra_mb": memory[-1],
-                 "patches_mb": patches.numel() * 4 / 1e6}
-            )  # fmt: skip
+                {
+                    "images": images,
+                    "patches": len(patches),
+                    "bank": keep,
+                    "fit_s": fit[-1],
+                    "search_s": search[-1] / QUERIES,
+                    "extra_mb": memory[-1],
+                    "patches_mb": patches.numel() * 4 / 1e6,
+                }
+            )
             del patches
         found += _exponents(sizes, ratio, fit, search, memory, rows)
     return found
 
 
 def _exponents(
-    sizes: Sizes, ratio: float, fit: list[float], search: list[float], memory: list[float],
+    sizes: Sizes,
+    ratio: float,
+    fit: list[float],
+    search: list[float],
+    memory: list[float],
     rows: list[dict[str, float]],
-) -> list[Measurement]:  # fmt: skip
+) -> list[Measurement]:
     """Picks times patches is quadratic in images, a search is linear in the bank, so in images."""
     lines = [("fit", fit, 2.0), ("search", search, 1.0), ("memory", memory, 1.0)]
     what = {
@@ -81,13 +90,17 @@ def _exponents(
     span = f"{sizes.growth[0]} to {sizes.growth[-1]} images, bank ratio {ratio:g}"
     return [
         Measurement(
-            f"growth, {name} {ratio:g}", f"{what[name]}, {span}: exponent",
-            figure=exponent(sizes.growth, values), unit="exponent", target=limit + 0.1,
-            repetitions=len(values), more={"rows": rows} if name == "fit" else {},
+            f"growth, {name} {ratio:g}",
+            f"{what[name]}, {span}: exponent",
+            figure=exponent(sizes.growth, values),
+            unit="exponent",
+            target=limit + 0.1,
+            repetitions=len(values),
+            more={"rows": rows} if name == "fit" else {},
         )
         for name, values, limit in lines
         if not any(math.isnan(v) for v in values)
-    ]  # fmt: skip
+    ]
 
 
 def measure_search(sizes: Sizes) -> list[Measurement]:
@@ -125,12 +138,14 @@ def measure_search(sizes: Sizes) -> list[Measurement]:
             times_faster(
                 f"search, {kind}",
                 f"{len(queries)} patches in a bank of {len(bank)}, {kind} beside exact",
-                *times, target=None,
+                *times,
+                target=None,
                 recall=float((answer == truth).mean()),
                 auroc_change=_auroc(queries, bank, answer, labels) - right,
-                auroc_exact=right, seconds_to_build=built,
+                auroc_exact=right,
+                seconds_to_build=built,
             )
-        )  # fmt: skip
+        )
     return found
 
 

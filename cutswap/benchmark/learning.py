@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import itertools
 import math
 import random
 import statistics
@@ -107,14 +106,21 @@ def plain_updates(
     network: Any = copy.deepcopy(backbone.module).requires_grad_(True)
     network.fc = nn.Identity()
     head = nn.Sequential(
-        nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(),
-        nn.Linear(512, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 3),
-    )  # fmt: skip
+        nn.Linear(512, 512),
+        nn.BatchNorm1d(512),
+        nn.ReLU(),
+        nn.Linear(512, 128),
+        nn.BatchNorm1d(128),
+        nn.ReLU(),
+        nn.Linear(128, 3),
+    )
     model = nn.Sequential(network, head).train()
     optimizer = torch.optim.SGD(
-        model.parameters(), settings.learning_rate, settings.momentum,
+        model.parameters(),
+        settings.learning_rate,
+        settings.momentum,
         weight_decay=settings.weight_decay,
-    )  # fmt: skip
+    )
     data = PlainCutPaste(photos, count * settings.batch_size)
     for parts in DataLoader(data, batch_size=settings.batch_size):
         labels = torch.arange(len(parts)).repeat_interleave(len(parts[0]))
@@ -129,13 +135,17 @@ def our_updates(
     backbone: Backbone, photos: np.ndarray, settings: TrainingSettings
 ) -> Iterator[TrainingStep]:
     """The trainer's own loop on the same photos; saliency is made up of the photos themselves."""
-    grey = photos.mean(axis=3, dtype=np.float32) / 255
-    maps = [
-        [np.ascontiguousarray(g[:: 2**d, :: 2**d]) for d in range(1, len(LEVELS) + 1)] for g in grey
-    ]
-    samples = TrainingSamples(
+    samples = samples_for(photos, settings)
+    tuner = FineTuner(backbone, samples, settings, seed=0)
+    samples.find_regions()  # before training: not part of an update
+    return tuner.run()
+
+
+def samples_for(photos: np.ndarray, settings: TrainingSettings) -> TrainingSamples:
+    """What the trainer would see of photos whose saliency is made up."""
+    return TrainingSamples(
         photos,
-        SaliencyMaps(maps, LEVELS, photos.shape[1:3]),
+        made_up_saliency(photos),
         family="cutswap",
         ways=settings.ways,
         negatives=NegativeSettings(),
@@ -144,10 +154,15 @@ def our_updates(
         seed=0,
         count=0,
     )
-    # Clusters of a map are found once a run of thousands of updates: not part of an update.
-    for index, level in itertools.product(range(len(photos)), range(len(LEVELS))):
-        samples.clusters_of(index, level)
-    return FineTuner(backbone, samples, settings, seed=0).run()
+
+
+def made_up_saliency(photos: np.ndarray) -> SaliencyMaps:
+    """Five levels of the photos' own brightness, each half as fine as the one before."""
+    grey = photos.mean(axis=3, dtype=np.float32) / 255
+    maps = [
+        [np.ascontiguousarray(g[:: 2**d, :: 2**d]) for d in range(1, len(LEVELS) + 1)] for g in grey
+    ]
+    return SaliencyMaps(maps, LEVELS, (photos.shape[1], photos.shape[2]))
 
 
 def measure_finetuning(sizes: Sizes) -> list[Measurement]:
@@ -182,16 +197,25 @@ def measure_finetuning(sizes: Sizes) -> list[Measurement]:
     speed = images / statistics.median(plain)
     return [
         times_faster(
-            "fine-tuning", f"{what}, gentle: layer3 and layer4 trained", default, plain, target=3.0,
-            images_per_second=images / statistics.median(default), plain_images_per_second=speed,
+            "fine-tuning",
+            f"{what}, gentle: layer3 and layer4 trained",
+            default,
+            plain,
+            target=3.0,
+            images_per_second=images / statistics.median(default),
+            plain_images_per_second=speed,
         ),
         times_faster(
-            "fine-tuning, all layers", f"{what}, all layers trained as the plain loop does",
-            everything, plain, target=3.0, images_per_second=images / statistics.median(everything),
+            "fine-tuning, all layers",
+            f"{what}, all layers trained as the plain loop does",
+            everything,
+            plain,
+            target=3.0,
+            images_per_second=images / statistics.median(everything),
             plain_images_per_second=speed,
         ),
         _share(f"{what}: share of it spent waiting for data", waits),
-    ]  # fmt: skip
+    ]
 
 
 def _ours(photos: np.ndarray, settings: TrainingSettings) -> Iterator[TrainingStep]:

@@ -7,11 +7,20 @@ closest to what an idle one would show.
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import statistics
+import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+_STATUS = Path("/proc/self/status")
+_EVERY = 0.002  # seconds between two looks
+
 
 Step = Callable[[], Any]
 Seconds = tuple[float, ...]
@@ -66,8 +75,20 @@ class Measurement:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        fields = ("name", "what", "ours", "baseline", "ratio", "figure", "unit", "target",
-                  "at_least", "met", "repetitions", "skipped")  # fmt: skip
+        fields = (
+            "name",
+            "what",
+            "ours",
+            "baseline",
+            "ratio",
+            "figure",
+            "unit",
+            "target",
+            "at_least",
+            "met",
+            "repetitions",
+            "skipped",
+        )
         values = {name: _rounded(getattr(self, name)) for name in fields}
         values["spread"] = [_rounded(v) for v in self.spread] if self.spread else None
         return {**values, "more": _rounded(self.more)}
@@ -108,18 +129,26 @@ def seconds(step: Step, clock: str = "wall") -> float:
 
 
 def times_faster(
-    name: str, what: str, ours: Sequence[float], baseline: Sequence[float],
-    target: float | None, **more: Any,
-) -> Measurement:  # fmt: skip
+    name: str,
+    what: str,
+    ours: Sequence[float],
+    baseline: Sequence[float],
+    target: float | None,
+    **more: Any,
+) -> Measurement:
     """Baseline over ours, at least the target; seconds turn by turn."""
     figures = [b / o for o, b in zip(ours, baseline, strict=True)]
     return _compared(name, what, ours, baseline, figures, "times faster", target, True, more)
 
 
 def times_the_cost(
-    name: str, what: str, ours: Sequence[float], baseline: Sequence[float],
-    target: float | None, **more: Any,
-) -> Measurement:  # fmt: skip
+    name: str,
+    what: str,
+    ours: Sequence[float],
+    baseline: Sequence[float],
+    target: float | None,
+    **more: Any,
+) -> Measurement:
     """Ours over baseline, at most the target; seconds turn by turn."""
     figures = [o / b for o, b in zip(ours, baseline, strict=True)]
     return _compared(name, what, ours, baseline, figures, "times the cost", target, False, more)
@@ -130,9 +159,15 @@ def within(
 ) -> Measurement:
     """Median seconds, at most the target."""
     return Measurement(
-        name, what, ours=statistics.median(ours), figure=statistics.median(ours), target=target,
-        repetitions=len(ours), spread=(min(ours), max(ours)), more=more,
-    )  # fmt: skip
+        name,
+        what,
+        ours=statistics.median(ours),
+        figure=statistics.median(ours),
+        target=target,
+        repetitions=len(ours),
+        spread=(min(ours), max(ours)),
+        more=more,
+    )
 
 
 def skipped(name: str, what: str, why: str) -> Measurement:
@@ -141,15 +176,30 @@ def skipped(name: str, what: str, why: str) -> Measurement:
 
 
 def _compared(
-    name: str, what: str, ours: Sequence[float], baseline: Sequence[float],
-    figures: Sequence[float], unit: str, target: float | None, at_least: bool, more: dict[str, Any],
-) -> Measurement:  # fmt: skip
+    name: str,
+    what: str,
+    ours: Sequence[float],
+    baseline: Sequence[float],
+    figures: Sequence[float],
+    unit: str,
+    target: float | None,
+    at_least: bool,
+    more: dict[str, Any],
+) -> Measurement:
     # The median of the turns' ratios: within a turn both sides met the same other work.
     return Measurement(
-        name, what, ours=statistics.median(ours), baseline=statistics.median(baseline),
-        figure=statistics.median(figures), unit=unit, target=target, at_least=at_least,
-        repetitions=len(figures), spread=(min(figures), max(figures)), more=more,
-    )  # fmt: skip
+        name,
+        what,
+        ours=statistics.median(ours),
+        baseline=statistics.median(baseline),
+        figure=statistics.median(figures),
+        unit=unit,
+        target=target,
+        at_least=at_least,
+        repetitions=len(figures),
+        spread=(min(figures), max(figures)),
+        more=more,
+    )
 
 
 def _rounded(value: Any) -> Any:
@@ -160,3 +210,46 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_rounded(v) for v in value]
     return value
+
+
+def extra_memory(step: Callable[[], Any]) -> float | None:
+    """Largest resident memory during a call above that before it, bytes; None outside Linux.
+
+    Freed memory is given back to the system first: otherwise the allocator would serve the step
+    from what earlier steps left behind, and nothing would show.
+    """
+    if not _STATUS.exists():
+        return None
+    gc.collect()
+    _trim()
+    before, highest = _resident(), 0
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal highest
+        while not done.is_set():
+            highest = max(highest, _resident())
+            time.sleep(_EVERY)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        step()
+    finally:
+        done.set()
+        watcher.join()
+    return float(max(0, highest - before))
+
+
+def _resident() -> int:
+    for line in _STATUS.read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _trim() -> None:
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl has not
+        if trim:
+            trim(0)

@@ -57,9 +57,11 @@ class OwnProcess:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._pipe.close()
         self._process.join(60)
         if self._process.is_alive():
@@ -67,9 +69,12 @@ class OwnProcess:
 
 
 def _serve(
-    pipe: Connection, begin: Callable[..., Iterator[Any]], given: tuple[Any, ...], clock: str,
+    pipe: Connection,
+    begin: Callable[..., Iterator[Any]],
+    given: tuple[Any, ...],
+    clock: str,
     threads: int,
-) -> None:  # fmt: skip
+) -> None:
     torch.set_num_threads(threads)
     read, side = CLOCKS[clock], begin(*given)
     while True:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cutswap.benchmark.measurement import Measurement, in_turns, times_faster
-from cutswap.benchmark.memory import extra_memory
+from cutswap.benchmark.measurement import Measurement, extra_memory, in_turns, times_faster
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos
 from cutswap.benchmark.sizes import Sizes
 from cutswap.config import PatchCoreSettings
@@ -98,17 +97,26 @@ def measure_coreset(sizes: Sizes) -> list[Measurement]:
     what = f"greedy k-centre, {count} of {len(patches)} x {patches.shape[1]} in {dimensions} dims"
     found_out = [
         times_faster(
-            "coreset", what, *times, target=20.0, picks=count,
+            "coreset",
+            what,
+            *times,
+            target=20.0,
+            picks=count,
             same_picks=int((found["ours"] == found["plain"]).sum()),
         )
-    ]  # fmt: skip
+    ]
     if extra is not None:
         copy = len(patches) * dimensions * 4
         more = {"extra_mb": extra / 1e6, "one_projected_copy_mb": copy / 1e6}
         found_out.append(
             Measurement(
-                "coreset, memory", f"{what}: memory beside the patches", figure=extra / copy,
-                unit="copies of the projected patches", target=1.0, repetitions=1, more=more,
+                "coreset, memory",
+                f"{what}: memory beside the patches",
+                figure=extra / copy,
+                unit="copies of the projected patches",
+                target=1.0,
+                repetitions=1,
+                more=more,
             )
-        )  # fmt: skip
+        )
     return found_out

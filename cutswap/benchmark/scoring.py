@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from cutswap.benchmark.measurement import Measurement, in_turns, times_faster
-from cutswap.benchmark.memory import extra_memory
+from cutswap.benchmark.measurement import Measurement, extra_memory, in_turns, times_faster
 from cutswap.benchmark.pictures import LAYERS, demo_patches, demo_photos
 from cutswap.benchmark.sizes import Sizes
 from cutswap.config import PLAIN, PatchCoreSettings
@@ -122,19 +121,27 @@ def measure_patchcore(sizes: Sizes) -> list[Measurement]:
     what = f"score {sizes.scored} images of {sizes.side} against a bank of {len(items)}"
     found = [
         times_faster(
-            "patchcore", what, *times, target=2.0,
+            "patchcore",
+            what,
+            *times,
+            target=2.0,
             images_per_second=sizes.scored / float(np.median(times[0])),
             plain_images_per_second=sizes.scored / float(np.median(times[1])),
             largest_difference=apart,
         )
-    ]  # fmt: skip
+    ]
     if memory[0] is not None and memory[1]:
         share = memory[0] / memory[1]
         more = {"ours_mb": memory[0] / 1e6, "plain_mb": memory[1] / 1e6}
         found.append(
             Measurement(
-                "patchcore, memory", f"{what}: memory beyond what was held", figure=share,
-                unit="times the memory", target=0.5, repetitions=1, more=more,
+                "patchcore, memory",
+                f"{what}: memory beyond what was held",
+                figure=share,
+                unit="times the memory",
+                target=0.5,
+                repetitions=1,
+                more=more,
             )
-        )  # fmt: skip
+        )
     return found

@@ -20,6 +20,7 @@ PARTS = {
     "layercam": "attention.measure_layercam",
     "patchcore": "scoring.measure_patchcore",
     "finetuning": "learning.measure_finetuning",
+    "feeding": "feeding.measure_feeding",
     "growth": "growing.measure_growth",
     "search": "growing.measure_search",
     "waiting": "waiting.measure_waiting",

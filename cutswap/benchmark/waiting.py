@@ -49,10 +49,20 @@ def measure_pages(sizes: Sizes) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "pages.json"
         done = subprocess.run(  # noqa: S603 - our own interpreter and script
-            [sys.executable, str(PAGES), "--count", str(sizes.changes),
-             "--clock", sizes.clock, "--json", str(out)],
-            capture_output=True, text=True, cwd=ROOT,
-        )  # fmt: skip
+            [
+                sys.executable,
+                str(PAGES),
+                "--count",
+                str(sizes.changes),
+                "--clock",
+                sizes.clock,
+                "--json",
+                str(out),
+            ],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             return [skipped("pages", what, f"bench_pages.py ended with {done.returncode}: {last}")]
@@ -70,24 +80,34 @@ def page_measurements(found: dict[str, object]) -> list[Measurement]:
     return [
         within("first page", "first page on the server, Python's start included", [first], 5.0),
         within(
-            "page switch", "slowest switch of pages, seen before", [max(switches.values())], 1.0,
+            "page switch",
+            "slowest switch of pages, seen before",
+            [max(switches.values())],
+            1.0,
             **switches,
         ),
         *(
             Measurement(
                 f"page, {c['page']} {c['change']}",
                 f"{c['page'].capitalize()} page rerun after a change of {c['change']}, median",
-                ours=c["median_s"], figure=c["median_s"], target=MEDIAN, repetitions=c["changes"],
-                spread=tuple(c["range_s"]), more={"p95_s": c["p95_s"]},
+                ours=c["median_s"],
+                figure=c["median_s"],
+                target=MEDIAN,
+                repetitions=c["changes"],
+                spread=tuple(c["range_s"]),
+                more={"p95_s": c["p95_s"]},
             )
             for c in changes
         ),
         Measurement(
-            "page, slowest 95%", f"slowest 95th percentile of these ({where})",
-            ours=slowest["p95_s"], figure=slowest["p95_s"], target=NEARLY_ALL,
+            "page, slowest 95%",
+            f"slowest 95th percentile of these ({where})",
+            ours=slowest["p95_s"],
+            figure=slowest["p95_s"],
+            target=NEARLY_ALL,
             repetitions=slowest["changes"],
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _help(sizes: Sizes) -> Measurement:
@@ -134,9 +154,13 @@ def _changes(sizes: Sizes) -> list[Measurement]:
 
     def negative(seed: int, anchors: str = "max-cluster") -> None:
         drawn = draw_negative(
-            photo, levels[2], NegativeSettings(), ClusterSettings(anchors=anchors),
-            seed=(seed,), clusters=known.get(2),
-        )  # fmt: skip
+            photo,
+            levels[2],
+            NegativeSettings(),
+            ClusterSettings(anchors=anchors),
+            seed=(seed,),
+            clusters=known.get(2),
+        )
         _jpeg(drawn.photo)
 
     def opacity(percent: int) -> None:
@@ -160,9 +184,11 @@ def _changes(sizes: Sizes) -> list[Measurement]:
         found.append(within(f"change, {name}", what, times, MEDIAN, p95_s=nearly_all[name]))
     slowest = max(nearly_all, key=lambda name: nearly_all[name])
     last = within(
-        "change, slowest 95%", f"slowest 95th percentile of these ({slowest})",
-        [nearly_all[slowest]], NEARLY_ALL,
-    )  # fmt: skip
+        "change, slowest 95%",
+        f"slowest 95th percentile of these ({slowest})",
+        [nearly_all[slowest]],
+        NEARLY_ALL,
+    )
     return [*found, dataclasses.replace(last, repetitions=sizes.changes, spread=None)]
 
 

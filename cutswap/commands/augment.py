@@ -21,17 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--count", type=count, default=8, help="negatives to draw [8]")
     parser.add_argument(
-        "--first", type=seed, default=0, metavar="NUMBER",
+        "--first",
+        type=seed,
+        default=0,
+        metavar="NUMBER",
         help="running number of the first sample, as the trainer counts them [0]",
-    )  # fmt: skip
+    )
     add_seed_and_out(parser, "folder to write")
     add_flags(parser, NegativeSettings)
     add_flags(parser, ClusterSettings)
     add_flags(parser, SaliencySettings)
     parser.add_argument(
-        "--weak-jitter", default="0", metavar="AMOUNT",
+        "--weak-jitter",
+        default="0",
+        metavar="AMOUNT",
         help="colour jitter that makes a positive of the image first; the trainer uses 0.1 [0]",
-    )  # fmt: skip
+    )
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -68,9 +73,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         photo = resize_photo(read_photo(options.image), size)
         settings |= {"image_size": looking.image_size}
     drawn = draw_many(
-        photo, level, negatives, clusters, weak,
-        count=options.count, seed=options.seed, layer=layer, first=options.first,
-    )  # fmt: skip
+        photo,
+        level,
+        negatives,
+        clusters,
+        weak,
+        count=options.count,
+        seed=options.seed,
+        layer=layer,
+        first=options.first,
+    )
     record = write_negatives(drawn, options.out, options.image, settings)
     departures = sorted({f for n in record["negatives"] for f in n["fallbacks"]})
     print(f"{options.count} negatives in {options.out}")

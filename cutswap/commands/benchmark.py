@@ -13,6 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `benchmark`."""
     parser.add_argument("--quick", action="store_true", help="smaller sizes, under two minutes")
     parser.add_argument("--parts", metavar="NAME,NAME", help="some of them [all]")
+    parser.add_argument(
+        "--device", metavar="NAME", help="instead: one device from end to end, cuda, cpu, ..."
+    )
     parser.add_argument("--threads", type=count, metavar="N", help="of torch [all cores]")
     parser.add_argument(
         "--clock", default="wall", help="wall or processor, for busy machines [wall]"
@@ -29,7 +32,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     parts = options.parts.split(",") if options.parts else tuple(PARTS)
     sizes = (QUICK if options.quick else FULL).replace(clock=options.clock)
     with Bars(options.quiet) as bars:
-        result, found = run_benchmark(sizes, parts, threads=options.threads, notify=bars)
+        if options.device:
+            from cutswap.benchmark.device import run_device_benchmark
+
+            result, found = run_device_benchmark(options.device, sizes, notify=bars)
+            print(result["machine"]["device"])
+        else:
+            result, found = run_benchmark(sizes, parts, threads=options.threads, notify=bars)
     machine = result["machine"]
     print(
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads,"

@@ -21,8 +21,9 @@ if TYPE_CHECKING:  # --help needs no package
 def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
     """Flags of every command; an action's default is suppressed, to keep what stands before it."""
     switch = default or False
-    parser.add_argument("--json", type=Path, default=default, metavar="FILE",
-                        help="write the results as JSON")  # fmt: skip
+    parser.add_argument(
+        "--json", type=Path, default=default, metavar="FILE", help="write the results as JSON"
+    )
     parser.add_argument("--debug", action="store_true", default=switch, help="show tracebacks")
     parser.add_argument("--quiet", action="store_true", default=switch, help="no progress bars")
 
@@ -30,9 +31,12 @@ def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """`--data` and `--category`."""
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="ROOT",
+        "--data",
+        type=Path,
+        required=True,
+        metavar="ROOT",
         help="MVTec AD or VisA folder, one category's folder, or a folder of images",
-    )  # fmt: skip
+    )
     parser.add_argument("--category", metavar="C", help="category; may be left out if just one")
 
 
@@ -61,9 +65,10 @@ def count(text: str) -> int:
 def add_skip_bad(parser: argparse.ArgumentParser) -> None:
     """`--skip-bad`."""
     parser.add_argument(
-        "--skip-bad", action="store_true",
+        "--skip-bad",
+        action="store_true",
         help="go on without unusable files and record which (default: refuse)",
-    )  # fmt: skip
+    )
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -91,9 +96,11 @@ def checked_category(
     from cutswap.utils.progress import tick
 
     checked = check_category(
-        options.data, options.category, skip_bad=options.skip_bad,
+        options.data,
+        options.category,
+        skip_bad=options.skip_bad,
         progress=tick(bars, "checking images"),
-    )  # fmt: skip
+    )
     if is_told:
         say_left_out(len(checked.left_out))
     return checked

@@ -16,8 +16,13 @@ from cutswap.utils.progress import Bars
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `demo`."""
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR",
-                        help="folder to write [runs/demo]")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/demo"),
+        metavar="DIR",
+        help="folder to write [runs/demo]",
+    )
     parser.add_argument("--category", metavar="C", help="leather, denim, chip or hex_nut [hex_nut]")
     parser.add_argument("--seed", type=seed, default=0, help="seed of every draw [0]")
     parser.add_argument("--open", action="store_true", help="open the report in a browser")

@@ -12,17 +12,30 @@ from cutswap.utils.progress import Bars
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `distill`."""
-    parser.add_argument("--photos", type=Path, required=True, metavar="DIR",
-                        help="folder of photographs, searched to the bottom")  # fmt: skip
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of photographs, searched to the bottom",
+    )
     parser.add_argument("--student", required=True, help="resnet18, or vgg16 (slim)")
-    parser.add_argument("--teacher", metavar="NAME|PATH",
-                        help="network of its kind whose activations are matched")  # fmt: skip
-    parser.add_argument("--class-teacher", metavar="NAME|PATH",
-                        help="network whose class probabilities are matched")  # fmt: skip
-    parser.add_argument("--start", type=Path, metavar="FILE",
-                        help="weights to go on from [a random start]")  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE",
-                        help="safetensors file to write; its card goes beside it")  # fmt: skip
+    parser.add_argument(
+        "--teacher", metavar="NAME|PATH", help="network of its kind whose activations are matched"
+    )
+    parser.add_argument(
+        "--class-teacher", metavar="NAME|PATH", help="network whose class probabilities are matched"
+    )
+    parser.add_argument(
+        "--start", type=Path, metavar="FILE", help="weights to go on from [a random start]"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="safetensors file to write; its card goes beside it",
+    )
     from cutswap.networks.distill_settings import DistillSettings
 
     add_flags(parser, DistillSettings)

@@ -30,10 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `download`."""
     parser.add_argument("name", choices=("visa", "mvtec"), help="which data set")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to unpack into")
-    parser.add_argument("--accept-licence", action="store_true",
-                        help="you have read the licence that the command shows")  # fmt: skip
-    parser.add_argument("--archive", type=Path, metavar="PATH",
-                        help="an archive fetched by hand; of mvtec also its folder")  # fmt: skip
+    parser.add_argument(
+        "--accept-licence",
+        action="store_true",
+        help="you have read the licence that the command shows",
+    )
+    parser.add_argument(
+        "--archive",
+        type=Path,
+        metavar="PATH",
+        help="an archive fetched by hand; of mvtec also its folder",
+    )
     parser.add_argument("--sha256", metavar="HEX", help="what its archive must hash to [the pin]")
     parser.add_argument("--url", help="another address of VisA's archive [the publisher's]")
     parser.add_argument("--keep-archive", action="store_true", help="do not delete it afterwards")
@@ -52,9 +59,11 @@ def _visa(options: argparse.Namespace) -> dict[str, Any]:
     print(VISA_LICENCE)
     if not options.accept_licence:
         raise CutSwapError(
-            "VisA's licence", expected="--accept-licence, once you have read the above",
-            found="nothing", fix="add --accept-licence to the command",
-        )  # fmt: skip
+            "VisA's licence",
+            expected="--accept-licence, once you have read the above",
+            found="nothing",
+            fix="add --accept-licence to the command",
+        )
     if options.out is None:
         raise CutSwapError(
             "--out", expected="a folder for VisA", found="none", fix="pass --out data/visa"
@@ -71,9 +80,12 @@ def _visa(options: argparse.Namespace) -> dict[str, Any]:
             pin = VISA_SHA256 if url == VISA_URL else None  # it says nothing of another's file
             target = out.parent / (url.rsplit("/", 1)[-1] or "visa.tar")
             found = fetch(
-                url, target, options.sha256 or pin, say=_say,
+                url,
+                target,
+                options.sha256 or pin,
+                say=_say,
                 progress=lambda done, total: bars("downloading, MB", done >> 20, total >> 20),
-            )  # fmt: skip
+            )
         bars.close()
         if found.is_pinned:
             print(f"SHA-256 {found.sha256}, as expected")
@@ -85,9 +97,10 @@ def _visa(options: argparse.Namespace) -> dict[str, Any]:
         if out.is_dir():
             out.rmdir()  # empty, as looked at above
         unpack(
-            found.path, out,
+            found.path,
+            out,
             lambda done, total: bars("unpacking, MB", done >> 20, total >> 20),
-        )  # fmt: skip
+        )
     if options.archive is None and not options.keep_archive:
         found.path.unlink()
     root = data_root(out)
@@ -104,9 +117,11 @@ def _given(archive: Path, sha256: str | None) -> Fetched:
     wanted, found = sha256 or VISA_SHA256, sha256_of(archive)
     if found != wanted.lower():
         raise CutSwapError(
-            archive, expected=f"SHA-256 {wanted.lower()}", found=found,
+            archive,
+            expected=f"SHA-256 {wanted.lower()}",
+            found=found,
             fix="download it again; pass --sha256 only if you trust this file",
-        )  # fmt: skip
+        )
     return Fetched(archive, found, True, "")
 
 
@@ -128,9 +143,10 @@ def _mvtec(options: argparse.Namespace) -> dict[str, Any]:
         return _told(count_archive(archive), archive, {})
     with Bars(options.quiet) as bars:
         unpack(
-            archive, options.out,
+            archive,
+            options.out,
             lambda done, total: bars("unpacking, MB", done >> 20, total >> 20),
-        )  # fmt: skip
+        )
     root = data_root(options.out)
     return _told(count_folder(root, "MVTec AD"), root, {})
 

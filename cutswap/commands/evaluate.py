@@ -33,15 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_skip_bad(parser)
     parser.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
     parser.add_argument("--weights", help="its weights, without --run [embedded]")
-    parser.add_argument("--run", dest="run_folder", type=Path, metavar="RUN",
-                        help="folder of a finished finetune run")  # fmt: skip
-    parser.add_argument("--score", choices=("bank", "head", "both"),
-                        help="whose scores count, of a run with a head [both]")  # fmt: skip
+    parser.add_argument(
+        "--run",
+        dest="run_folder",
+        type=Path,
+        metavar="RUN",
+        help="folder of a finished finetune run",
+    )
+    parser.add_argument(
+        "--score",
+        choices=("bank", "head", "both"),
+        help="whose scores count, of a run with a head [both]",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
     add_seed_and_out(parser, "folder to write")
-    parser.add_argument("--preset", choices=tuple(BANKS),
-                        help="what a photo's score is and whether patches are whitened, which the"
-                        " flags below change; plain is the paper's [the defaults]")  # fmt: skip
+    parser.add_argument(
+        "--preset",
+        choices=tuple(BANKS),
+        help="what a photo's score is and whether patches are whitened, which the"
+        " flags below change; plain is the paper's [the defaults]",
+    )
     add_flags(parser, PatchCoreSettings)
 
 
@@ -124,9 +135,14 @@ def _evaluate_head(
     from cutswap.evaluation.evaluate_head import evaluate_head, write_head_evaluation
 
     found = evaluate_head(
-        checked, backbone, head, settings,
-        score=options.score or "both", seed=options.seed, notify=bars,
-    )  # fmt: skip
+        checked,
+        backbone,
+        head,
+        settings,
+        score=options.score or "both",
+        seed=options.seed,
+        notify=bars,
+    )
     write_head_evaluation(found, options.out, notify=bars)
     bars.close()
     for name, one in found.by_score.items():

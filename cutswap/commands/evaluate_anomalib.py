@@ -26,10 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_skip_bad(parser)
     parser.add_argument("--detector", required=True, choices=tuple(DETECTORS), help="which one")
-    parser.add_argument("--backbone", default="resnet18",
-                        help="network of STFPM and PaDiM [resnet18]")  # fmt: skip
-    parser.add_argument("--weights", default="embedded",
-                        help="its weights, as everywhere; never from a hub [embedded]")  # fmt: skip
+    parser.add_argument(
+        "--backbone", default="resnet18", help="network of STFPM and PaDiM [resnet18]"
+    )
+    parser.add_argument(
+        "--weights",
+        default="embedded",
+        help="its weights, as everywhere; never from a hub [embedded]",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N [auto]")
     add_seed_and_out(parser, "folder to write")
     add_flags(parser, DetectorSettings)

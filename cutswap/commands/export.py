@@ -20,36 +20,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`maps`, `negatives` and `model`, each with its own."""
     actions = parser.add_subparsers(metavar="WHAT", dest="what", required=True)
     maps = actions.add_parser("maps", help="float32 TIFFs for the MVTec AD evaluation script")
-    maps.add_argument("--evaluation", type=Path, required=True, metavar="DIR",
-                      help="folder that evaluate wrote")  # fmt: skip
-    maps.add_argument("--heatmap-size", action="store_true",
-                      help="as computed, not enlarged to the photos")  # fmt: skip
+    maps.add_argument(
+        "--evaluation", type=Path, required=True, metavar="DIR", help="folder that evaluate wrote"
+    )
+    maps.add_argument(
+        "--heatmap-size", action="store_true", help="as computed, not enlarged to the photos"
+    )
     negatives = actions.add_parser(
         "negatives", help="a data set of negatives with masks, in the layout of MVTec AD"
     )
     add_data(negatives)
     add_skip_bad(negatives)
-    negatives.add_argument("--method", default="cutswap", metavar="M,M,...",
-                           help="methods, with commas [cutswap]")  # fmt: skip
-    negatives.add_argument("--count", type=count, metavar="N",
-                           help="negatives a method [one a photo they are made of]")  # fmt: skip
-    negatives.add_argument("--hold-out", type=float, default=0.5, metavar="SHARE",
-                           help="share of the photos that negatives are made of and train/good"
-                           " lacks; 0: all photos for both [0.5]")  # fmt: skip
+    negatives.add_argument(
+        "--method", default="cutswap", metavar="M,M,...", help="methods, with commas [cutswap]"
+    )
+    negatives.add_argument(
+        "--count", type=count, metavar="N", help="negatives a method [one a photo they are made of]"
+    )
+    negatives.add_argument(
+        "--hold-out",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="share of the photos that negatives are made of and train/good"
+        " lacks; 0: all photos for both [0.5]",
+    )
     negatives.add_argument("--seed", type=seed, default=0, help="seed of every draw [0]")
     add_flags(negatives, NegativeSettings, FlagNames(skip=("method",)))
     add_flags(negatives, ClusterSettings)
     add_flags(negatives, SaliencySettings, FlagNames(skip=("fusion",)))
     model = actions.add_parser("model", help="phi as TorchScript and ONNX, checked")
-    model.add_argument("--run", dest="run_folder", type=Path, metavar="RUN",
-                       help="folder of a finished finetune run")  # fmt: skip
+    model.add_argument(
+        "--run",
+        dest="run_folder",
+        type=Path,
+        metavar="RUN",
+        help="folder of a finished finetune run",
+    )
     model.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
     model.add_argument("--weights", help="its weights, without --run [embedded]")
-    model.add_argument("--layers", default="layer2,layer3", metavar="L,L",
-                       help="outputs, in this order [layer2,layer3]")  # fmt: skip
+    model.add_argument(
+        "--layers",
+        default="layer2,layer3",
+        metavar="L,L",
+        help="outputs, in this order [layer2,layer3]",
+    )
     model.add_argument("--image-size", type=count, default=256, help="side of its input [256]")
-    model.add_argument("--formats", default="torchscript,onnx", metavar="F,F",
-                       help="torchscript, onnx or both [both]")  # fmt: skip
+    model.add_argument(
+        "--formats",
+        default="torchscript,onnx",
+        metavar="F,F",
+        help="torchscript, onnx or both [both]",
+    )
     for action in (maps, negatives, model):
         action.add_argument(
             "--out", type=Path, required=True, metavar="DIR", help="folder to write"
@@ -69,9 +91,11 @@ def _maps(options: argparse.Namespace) -> dict[str, Any]:
 
     with Bars(options.quiet) as bars:
         result = export_maps(
-            read_scored(options.evaluation), options.out, photo_sized=not options.heatmap_size,
+            read_scored(options.evaluation),
+            options.out,
+            photo_sized=not options.heatmap_size,
             progress=lambda done, total: bars("writing maps", done, total),
-        )  # fmt: skip
+        )
     print(f"{result['maps']} maps in {result['folder']}; MVTec's script reads them with")
     print(f"  {shlex.join(result['script'])}")
     return result
@@ -85,12 +109,17 @@ def _negatives(options: argparse.Namespace) -> dict[str, Any]:
     with Bars(options.quiet) as bars:
         checked = check_category(options.data, options.category, skip_bad=options.skip_bad)
         result = export_negatives(
-            checked, options.out, methods,
+            checked,
+            options.out,
+            methods,
             negatives=settings_from(options, NegativeSettings),
             clusters=settings_from(options, ClusterSettings),
             saliency=settings_from(options, SaliencySettings),
-            count=options.count, hold_out=options.hold_out, seed=options.seed, notify=bars,
-        )  # fmt: skip
+            count=options.count,
+            hold_out=options.hold_out,
+            seed=options.seed,
+            notify=bars,
+        )
     print(
         f"{result['negatives_a_method']} negatives of each of {', '.join(methods)},"
         f" {result['train_good']} photos to train on, {result['test_good']} good ones to test on,"
@@ -108,17 +137,22 @@ def _model(options: argparse.Namespace) -> dict[str, Any]:
 
     if options.run_folder and options.weights:
         raise CutSwapError(
-            "--run and --weights", expected="one of the two", found="both",
+            "--run and --weights",
+            expected="one of the two",
+            found="both",
             fix="leave out --weights to export the run's tuned network",
-        )  # fmt: skip
+        )
     if options.run_folder:
         backbone = tuned_backbone(RunFolder(options.run_folder))
     else:
         backbone = load_backbone(options.backbone, options.weights or "embedded")
     result = export_model(
-        backbone, options.out, layers=options.layers.split(","), image_size=options.image_size,
+        backbone,
+        options.out,
+        layers=options.layers.split(","),
+        image_size=options.image_size,
         formats=options.formats.split(","),
-    )  # fmt: skip
+    )
     for name, file in result["files"].items():
         worst = max(file["max_abs_difference"].values())
         print(

@@ -14,10 +14,17 @@ from cutswap.utils.progress import Bars
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `features`."""
-    parser.add_argument("--run", dest="run_folder", type=Path, required=True, metavar="RUN",
-                        help="folder of a finished finetune run")  # fmt: skip
-    parser.add_argument("--data", type=Path, metavar="ROOT",
-                        help="its data set, if that has moved [as recorded]")  # fmt: skip
+    parser.add_argument(
+        "--run",
+        dest="run_folder",
+        type=Path,
+        required=True,
+        metavar="RUN",
+        help="folder of a finished finetune run",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="ROOT", help="its data set, if that has moved [as recorded]"
+    )
     add_seed_and_out(parser, "folder to write")
     from cutswap.analysis.feature_settings import FeatureSettings
 
@@ -33,9 +40,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     need_out(options.out)
     with Bars(options.quiet) as bars:
         result = write_feature_report(
-            RunFolder(options.run_folder), settings_from(options, FeatureSettings), options.out,
-            data=options.data, seed=options.seed, notify=bars,
-        )  # fmt: skip
+            RunFolder(options.run_folder),
+            settings_from(options, FeatureSettings),
+            options.out,
+            data=options.data,
+            seed=options.seed,
+            notify=bars,
+        )
     print(result["summary"])
     print(f"{result['answer']} Points and figures in {options.out}")
     for note in filter(None, [*result["about"]["notes"], result["about"]["head"], result["doubt"]]):

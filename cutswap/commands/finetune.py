@@ -41,9 +41,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with stop_on_signals() as stop, Bars(options.quiet or not is_first) as bars:
         checked = checked_category(options, bars, is_told=is_first)
         steps = run_finetuning(
-            checked, settings, options.out,
-            seed=options.seed, notify=bars, say=say, stop=lambda: stop.asked,
-        )  # fmt: skip
+            checked,
+            settings,
+            options.out,
+            seed=options.seed,
+            notify=bars,
+            say=say,
+            stop=lambda: stop.asked,
+        )
         at_once = settings.training.batch_size // int(os.environ.get("WORLD_SIZE", "1"))
         for step in steps:
             stop.gently = True
@@ -51,8 +56,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             bars.note(loss=f"{step.loss:.3f}", accuracy=f"{step.accuracy:.2f}")
             if is_first and step.micro_batch < at_once:
                 at_once = step.micro_batch
-                say(f"memory is short: batches of {settings.training.batch_size} are computed"
-                     f" {at_once} at a time")  # fmt: skip
+                say(
+                    f"memory is short: batches of {settings.training.batch_size} are computed"
+                    f" {at_once} at a time"
+                )
     run = RunFolder(options.out)
     if not is_first:  # the first is still writing
         return {"run": str(options.out)}

@@ -30,9 +30,14 @@ def finetune_head(options: argparse.Namespace, settings: FineTuningSettings) -> 
     with stop_on_signals() as stop, Bars(options.quiet) as bars:
         checked = checked_category(options, bars)
         steps = run_training(
-            checked, settings, options.out,
-            seed=options.seed, notify=bars, say=say, stop=lambda: stop.asked,
-        )  # fmt: skip
+            checked,
+            settings,
+            options.out,
+            seed=options.seed,
+            notify=bars,
+            say=say,
+            stop=lambda: stop.asked,
+        )
         for step in steps:
             stop.gently = True
             bars(f"training the {settings.head.train}", step.step, step.steps)

@@ -60,11 +60,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         if not queue.stop(run, by_force=options.force):
             owner = study_of(run)
             raise CutSwapError(
-                options.name, expected="a job that waits or is at work",
+                options.name,
+                expected="a job that waits or is at work",
                 found="none" if owner is None else f"a network of {mark_of(run)}, no job itself",
-                fix="see the list: python -m cutswap jobs" if owner is None
+                fix="see the list: python -m cutswap jobs"
+                if owner is None
                 else f"stop the study: python -m cutswap jobs stop {_name(folder, owner)}",
-            )  # fmt: skip
+            )
         print(f"{options.name}: asked to stop; its checkpoint stays")
         result = {"run": options.name}
     elif options.action == "follow":
@@ -106,9 +108,11 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
         command, device = list(job.command), job.device
     else:
         raise CutSwapError(
-            run, expected="settings.json or an entry in the queue", found="neither",
+            run,
+            expected="settings.json or an entry in the queue",
+            found="neither",
             fix="start a new run",
-        )  # fmt: skip
+        )
     return _queued(queue, run, command, device)
 
 
@@ -176,9 +180,15 @@ def _list(folder: Path) -> dict[str, Any]:
         why = "; ".join(filter(None, (mark, stands.why)))
         print(f"{run.name:<32} {stands.word:<18} {steps:>12}  {why}".rstrip())
         rows.append(
-            {"run": run.name, "state": stands.word, "why": stands.why, "mark": mark,
-             "step": run.step, "steps": run.steps}
-        )  # fmt: skip
+            {
+                "run": run.name,
+                "state": stands.word,
+                "why": stands.why,
+                "mark": mark,
+                "step": run.step,
+                "steps": run.steps,
+            }
+        )
     if not rows:
         print(f"no runs in {folder}")
     return {"folder": str(folder), "runs": rows}
@@ -220,12 +230,19 @@ def _run(folder: Path, name: str) -> Path:
     if path.is_dir() or JobQueue(folder).of(path) is not None:
         return path
     raise CutSwapError(
-        name, expected=f"a run in {folder}", found="none of that name",
+        name,
+        expected=f"a run in {folder}",
+        found="none of that name",
         fix="see the list: python -m cutswap jobs",
-    )  # fmt: skip
+    )
 
 
 def _runs(parser: argparse.ArgumentParser) -> None:
     # Suppressed: an action's default must not undo what stands before it.
-    parser.add_argument("--runs", type=Path, metavar="DIR", default=argparse.SUPPRESS,
-                        help="runs folder [$CUTSWAP_RUNS, or runs]")  # fmt: skip
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="runs folder [$CUTSWAP_RUNS, or runs]",
+    )

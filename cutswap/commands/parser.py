@@ -71,6 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"cutswap: {place}: {error.strerror or error}; what was there is kept", file=sys.stderr
         )
         return 2
+    except RuntimeError as error:  # a device that is full or gone, wherever it strikes
+        from cutswap.utils.device_errors import device_trouble
+
+        trouble = device_trouble(error)
+        if is_debug or trouble is None:
+            raise
+        print(f"cutswap: {trouble}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("cutswap: stopped; what was finished is kept", file=sys.stderr)
         return 130

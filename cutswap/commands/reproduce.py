@@ -24,24 +24,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from cutswap.studies.plan import PRESETS
 
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="ROOT",
+        "--data",
+        type=Path,
+        required=True,
+        metavar="ROOT",
         help="MVTec AD or VisA folder, or one category's folder",
-    )  # fmt: skip
-    parser.add_argument("--table", required=True, metavar="N",
-                        help="1 to 8, several with commas, or all")  # fmt: skip
-    parser.add_argument("--categories", default="", metavar="C,C,...",
-                        help="categories, with commas [all of ROOT]")  # fmt: skip
+    )
+    parser.add_argument(
+        "--table", required=True, metavar="N", help="1 to 8, several with commas, or all"
+    )
+    parser.add_argument(
+        "--categories", default="", metavar="C,C,...", help="categories, with commas [all of ROOT]"
+    )
     parser.add_argument("--seeds", type=count, default=3, help="seeds a cell, from 0 on [3]")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
-                        help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values())
-                        + "; the flags below change it [laptop]")  # fmt: skip
-    parser.add_argument("--detectors", nargs="+", default=[], metavar="D",
-                        help="others beside ours in Tables 1 to 4: stfpm, padim, draem; by the"
-                        " optional extra cutswap[anomalib]")  # fmt: skip
+    parser.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        default="laptop",
+        help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values())
+        + "; the flags below change it [laptop]",
+    )
+    parser.add_argument(
+        "--detectors",
+        nargs="+",
+        default=[],
+        metavar="D",
+        help="others beside ours in Tables 1 to 4: stfpm, padim, draem; by the"
+        " optional extra cutswap[anomalib]",
+    )
     parser.add_argument("--plan", action="store_true", help="print the plan and end")
     add_skip_bad(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
-                        help="study folder; the same command goes on where it ended")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="study folder; the same command goes on where it ended",
+    )
     add_engine_flags(parser)
     add_recipe(parser)
 
@@ -59,10 +78,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     categories = [name.strip() for name in options.categories.split(",") if name.strip()]
     with stop_on_signals() as stop, Bars(options.quiet) as bars:
         prepared = prepare(
-            options.out.absolute(), options.data, tables, study_settings(options),
-            categories=categories, seeds=options.seeds, skip_bad=options.skip_bad,
-            detectors=detector_names(",".join(options.detectors)), notify=bars,
-        )  # fmt: skip
+            options.out.absolute(),
+            options.data,
+            tables,
+            study_settings(options),
+            categories=categories,
+            seeds=options.seeds,
+            skip_bad=options.skip_bad,
+            detectors=detector_names(",".join(options.detectors)),
+            notify=bars,
+        )
         bars.close()
         left = time_left(prepared.study, prepared.left())
         print(plan_text(prepared.study, left, len(prepared.asked)), flush=True)

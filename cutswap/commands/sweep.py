@@ -28,14 +28,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from cutswap.studies.plan import PRESETS
 
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="ROOT",
+        "--data",
+        type=Path,
+        required=True,
+        metavar="ROOT",
         help="MVTec AD or VisA folder, or one category's folder",
-    )  # fmt: skip
-    parser.add_argument("--categories", default="", metavar="C,C,...",
-                        help="categories, with commas [all of ROOT]")  # fmt: skip
+    )
+    parser.add_argument(
+        "--categories", default="", metavar="C,C,...", help="categories, with commas [all of ROOT]"
+    )
     parser.add_argument("--seeds", type=count, default=3, help="seeds a cell, from 0 on [3]")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
-                        help="recipe that grid and flags change [laptop]")  # fmt: skip
+    parser.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        default="laptop",
+        help="recipe that grid and flags change [laptop]",
+    )
     parser.add_argument("--plan", action="store_true", help="print the plan and end")
     add_skip_bad(parser)
     add_sweep_flags(parser)
@@ -61,10 +69,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     categories = [name.strip() for name in options.categories.split(",") if name.strip()]
     with stop_on_signals() as stop, Bars(options.quiet) as bars:
         plan = plan_sweep(
-            options.data, points, FineTuningSettings(settings.training, settings.saliency),
-            PatchCoreSettings(coreset=options.coreset), weights, categories=categories,
-            seeds=options.seeds, skip_bad=options.skip_bad, notify=bars,
-        )  # fmt: skip
+            options.data,
+            points,
+            FineTuningSettings(settings.training, settings.saliency),
+            PatchCoreSettings(coreset=options.coreset),
+            weights,
+            categories=categories,
+            seeds=options.seeds,
+            skip_bad=options.skip_bad,
+            notify=bars,
+        )
         bars.close()
         store = open_store(options.out)
         if isinstance(store, FolderStore):
@@ -122,12 +136,14 @@ def _result(plan: Any, store: Any, computed: int) -> dict[str, Any]:
     records = {i: store.read(f"cells/{i}") or {} for i in plan.specs}
     failed = [r for r in records.values() if r.get("state") == "failed"]
     return {
-        "out": store.url, "asked": len(plan.specs), "computed": computed,
+        "out": store.url,
+        "asked": len(plan.specs),
+        "computed": computed,
         "done": sum(r.get("state") == "done" for r in records.values()),
         "failed": [{"cell": r["label"], "error": r["error"]} for r in failed],
         "table": table_of(plan, store),
         "exit_status": int(bool(failed)),
-    }  # fmt: skip
+    }
 
 
 def add_sweep_flags(parser: argparse.ArgumentParser) -> None:

@@ -35,19 +35,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_skip_bad(parser)
     parser.add_argument("--trials", type=count, default=30, help="in all, earlier ones too [30]")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop",
-                        help="recipe that the flags change [laptop]")  # fmt: skip
+    parser.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        default="laptop",
+        help="recipe that the flags change [laptop]",
+    )
     parser.add_argument("--seed", type=seed, default=0, help="of search, split and draws [0]")
-    parser.add_argument("--out", required=True, metavar="STORE",
-                        help="folder or URL of the trials; the same command goes on")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="STORE",
+        help="folder or URL of the trials; the same command goes on",
+    )
     group = parser.add_argument_group("where to search, ends included")
     group.add_argument("--search-k", metavar="LOW,HIGH", help="clusters [1,8]")
-    group.add_argument("--search-layers", metavar="SET,SET,...",
-                       help="sets of saliency levels, as 4,16+30 [Table VII's]")  # fmt: skip
-    group.add_argument("--search-area", metavar="LOW,HIGH",
-                       help="largest patch area, a share of the image [0.05,0.3]")  # fmt: skip
-    group.add_argument("--search-rate", metavar="LOW,HIGH",
-                       help="learning rate, on a logarithmic scale [0.003,0.1]")  # fmt: skip
+    group.add_argument(
+        "--search-layers",
+        metavar="SET,SET,...",
+        help="sets of saliency levels, as 4,16+30 [Table VII's]",
+    )
+    group.add_argument(
+        "--search-area",
+        metavar="LOW,HIGH",
+        help="largest patch area, a share of the image [0.05,0.3]",
+    )
+    group.add_argument(
+        "--search-rate",
+        metavar="LOW,HIGH",
+        help="learning rate, on a logarithmic scale [0.003,0.1]",
+    )
     add_recipe(parser)
 
 
@@ -55,16 +72,22 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Search for settings; exit status 130 where it was stopped."""
     if importlib.util.find_spec("optuna") is None:
         raise CutSwapError(
-            "tune", expected="the package optuna", found="none",
+            "tune",
+            expected="the package optuna",
+            found="none",
             fix="pip install 'cutswap[tune]'",
-        )  # fmt: skip
+        )
     settings = study_settings(options)
     levels = weights_of(settings.training, settings.saliency).levels
     base = FineTuningSettings(settings.training, settings.saliency)
     space = read_space(
-        base, levels, k=options.search_k, layers=options.search_layers,
-        area=options.search_area, rate=options.search_rate,
-    )  # fmt: skip
+        base,
+        levels,
+        k=options.search_k,
+        layers=options.search_layers,
+        area=options.search_area,
+        rate=options.search_rate,
+    )
     store = open_store(options.out)
     with stop_on_signals() as stop:
         checked = check_category(options.data, options.category, skip_bad=options.skip_bad)
@@ -72,9 +95,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         stop.gently = True
         ended = 0
         for record in run_tuning(
-            store, checked, base, space, trials=options.trials, seed=options.seed,
+            store,
+            checked,
+            base,
+            space,
+            trials=options.trials,
+            seed=options.seed,
             stop=lambda: stop.asked,
-        ):  # fmt: skip
+        ):
             ended += 1
             values = ", ".join(
                 f"{n}={v:.3g}" if isinstance(v, float) else f"{n}={v}"
@@ -83,8 +111,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             said = record["error"] if record["state"] == FAILED else f"{record['value']:.3f}"
             print(f"trial {record['number']}: {values}: {record['state']}, {said}", flush=True)
     found = store.read(TUNE)
-    result = {"out": store.url, "ended": ended, "best": found["best"],
-              "importance": found["importance"]}  # fmt: skip
+    result = {
+        "out": store.url,
+        "ended": ended,
+        "best": found["best"],
+        "importance": found["importance"],
+    }
     if found["best"]:
         v = found["best"]["values"]
         print(
@@ -136,8 +168,10 @@ def read_space(
     default = SearchSpace(layers=tuple(dict.fromkeys(filter(None, sets))))
     ends: dict[str, Any] = {}
     for flag, name, text, kind in (
-        ("k", "k", k, int), ("area", "patch", area, float), ("rate", "rate", rate, float)
-    ):  # fmt: skip
+        ("k", "k", k, int),
+        ("area", "patch", area, float),
+        ("rate", "rate", rate, float),
+    ):
         if text is None:
             continue
         try:
@@ -158,11 +192,12 @@ def read_space(
                 break
     if problems:
         raise CutSwapError(
-            "tune", expected="ranges that settings allow",
+            "tune",
+            expected="ranges that settings allow",
             found="\n  ".join([f"{len(problems)} problem{'s' * (len(problems) > 1)}:", *problems])
             + "\n",
             fix="correct them all; nothing was started",
-        )  # fmt: skip
+        )
     return replace(default, **ends)
 
 
@@ -173,7 +208,9 @@ def _checked(base: FineTuningSettings, space: SearchSpace, name: str, end: float
         CutSwapError: out of range.
     """
     values = {
-        "k": space.k[0], "patch": max(space.patch[1], base.negatives.area[0]),
-        "learning_rate": space.rate[0], "layers": "4",
-    }  # fmt: skip
+        "k": space.k[0],
+        "patch": max(space.patch[1], base.negatives.area[0]),
+        "learning_rate": space.rate[0],
+        "layers": "4",
+    }
     space.applied({**values, {"rate": "learning_rate"}.get(name, name): end}, base)

@@ -39,14 +39,18 @@ def unpack(archive: Path, out: Path, progress: Callable[[int, int], None] | None
     """
     if out.exists():
         raise CutSwapError(
-            out, expected="a folder that is not there yet", found="one",
+            out,
+            expected="a folder that is not there yet",
+            found="one",
             fix="pass another --out, or delete it",
-        )  # fmt: skip
+        )
     if not hasattr(tarfile, "data_filter"):  # Python 3.11.0 to 3.11.3
         raise CutSwapError(
-            "Python", expected="3.11.4 or later, whose tarfile refuses hostile members",
-            found="an earlier one", fix="update Python",
-        )  # fmt: skip
+            "Python",
+            expected="3.11.4 or later, whose tarfile refuses hostile members",
+            found="an earlier one",
+            fix="update Python",
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     temporary.chmod(0o755)
@@ -63,9 +67,11 @@ def unpack(archive: Path, out: Path, progress: Callable[[int, int], None] | None
         temporary.replace(out)
     except OSError as error:
         raise CutSwapError(
-            out, expected="a disk that takes the archive's content",
-            found=error.strerror or error, fix="make room and run the same command again",
-        ) from error  # fmt: skip
+            out,
+            expected="a disk that takes the archive's content",
+            found=error.strerror or error,
+            fix="make room and run the same command again",
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -111,13 +117,17 @@ def _need_room(archive: Path, folder: Path, total: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < total:
         raise CutSwapError(
-            folder, expected=f"{total / 1e9:.1f} GB free", found=f"{free / 1e9:.1f} GB",
+            folder,
+            expected=f"{total / 1e9:.1f} GB free",
+            found=f"{free / 1e9:.1f} GB",
             fix="make room or choose another --out",
-        )  # fmt: skip
+        )
 
 
 def _bad(archive: Path, found: str) -> CutSwapError:
     return CutSwapError(
-        archive, expected="a sound tar archive of photos", found=found,
+        archive,
+        expected="a sound tar archive of photos",
+        found=found,
         fix="download it again from its publisher",
-    )  # fmt: skip
+    )

@@ -97,9 +97,11 @@ def fetch(
             return _checked(url, target, part, sha256, etag)
     except Timeout:
         raise CutSwapError(
-            target, expected="to be alone", found="another download of it at work",
+            target,
+            expected="to be alone",
+            found="another download of it at work",
             fix="wait for it",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _bring(
@@ -118,9 +120,11 @@ def _bring(
             failures = 0 if now > before else failures + 1
             if failures >= (TRIES if now else min(TRIES, FIRST_TRIES)):
                 raise CutSwapError(
-                    url, expected="a connection that lasts", found=_why(error),
+                    url,
+                    expected="a connection that lasts",
+                    found=_why(error),
                     fix=f"run the same command again later; {now:,} bytes are kept",
-                ) from error  # fmt: skip
+                ) from error
             pause = wait * 2 ** max(0, failures - 1)
             say(f"{_why(error)}; going on from {now:,} bytes in {pause:g} s")
             time.sleep(pause)
@@ -173,9 +177,11 @@ def _place(response: Any, have: int) -> tuple[int, int]:
         return have, int(found[3])
     if not length.isdigit() or int(length) == 0:
         raise CutSwapError(
-            response.geturl(), expected="a server that says how large its file is",
-            found=repr(length), fix="download it by hand and pass it as --archive",
-        )  # fmt: skip
+            response.geturl(),
+            expected="a server that says how large its file is",
+            found=repr(length),
+            fix="download it by hand and pass it as --archive",
+        )
     return 0, int(length)
 
 
@@ -202,10 +208,12 @@ def _checked(url: str, target: Path, part: Path, sha256: str | None, etag: str) 
         path.replace(wrong)  # never gone on with, never taken for the archive
         _about(part).unlink(missing_ok=True)
         raise CutSwapError(
-            url, expected=f"SHA-256 {sha256.lower()}", found=f"{found} (kept as {wrong})",
+            url,
+            expected=f"SHA-256 {sha256.lower()}",
+            found=f"{found} (kept as {wrong})",
             fix="run the command again; if it stays so, the publisher has replaced the file:"
             " pass --sha256 only if you trust the new one",
-        )  # fmt: skip
+        )
     path.replace(target)
     _about(part).unlink(missing_ok=True)
     return Fetched(target, found, sha256 is not None, etag)
@@ -228,9 +236,11 @@ def _need_room(part: Path, needed: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if free < needed:
         raise CutSwapError(
-            part.parent, expected=f"{needed / 1e9:.1f} GB free", found=f"{free / 1e9:.1f} GB",
+            part.parent,
+            expected=f"{needed / 1e9:.1f} GB free",
+            found=f"{free / 1e9:.1f} GB",
             fix="make room or choose another --out; what has come is kept",
-        )  # fmt: skip
+        )
 
 
 def _need_hope(url: str, part: Path, error: Exception) -> None:
@@ -240,14 +250,18 @@ def _need_hope(url: str, part: Path, error: Exception) -> None:
         return
     if isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code != 429:
         raise CutSwapError(
-            url, expected="the archive", found=f"HTTP {error.code} {error.reason}",
+            url,
+            expected="the archive",
+            found=f"HTTP {error.code} {error.reason}",
             fix="check the address, or download it by hand and pass it as --archive",
-        ) from error  # fmt: skip
+        ) from error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
         raise CutSwapError(
-            part, expected="a disk that takes the file", found=error.strerror,
+            part,
+            expected="a disk that takes the file",
+            found=error.strerror,
             fix="make room, then run the same command again; what has come is kept",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _why(error: Exception) -> str:

@@ -67,7 +67,14 @@ class LayoutReader:
             for mask in self.photos(masks_left):
                 self._notice(mask, "loose-mask", "a mask without a photo; ignored")
         has_masks = "ground_truth" in parts
-        return Category(name, folder, train, tuple(test), has_masks, tuple(self.noticed))
+        return Category(
+            name=name,
+            root=folder,
+            train=train,
+            test=tuple(test),
+            has_masks=has_masks,
+            noticed=tuple(self.noticed),
+        )
 
     def read_visa(self, name: str, rows: Sequence[VisaRow], split_file: Path) -> Category:
         """One category of the published VisA tree.
@@ -102,12 +109,12 @@ class LayoutReader:
             if self._is_inside(image) and self._is_new(image, records.get(record.name)):
                 records[record.name] = record
         return Category(
-            name,
-            self.root / name,
-            tuple(r for r in records.values() if r.split == "train"),
-            tuple(r for r in records.values() if r.split == "test"),
-            any(row.mask for row in rows),
-            tuple(self.noticed),
+            name=name,
+            root=self.root / name,
+            train=tuple(r for r in records.values() if r.split == "train"),
+            test=tuple(r for r in records.values() if r.split == "test"),
+            has_masks=any(row.mask for row in rows),
+            noticed=tuple(self.noticed),
         )
 
     def _entries(self, folder: Path) -> list[Path]:

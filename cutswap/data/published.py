@@ -114,9 +114,11 @@ def count_folder(root: Path, data: str) -> tuple[Count, ...]:
     wanted = "visa" if data == "VisA" else "mvtec"
     if dataset.layout not in (wanted, "mvtec", "category"):
         raise CutSwapError(
-            root, expected=f"{data}'s folders", found=f"the layout {dataset.layout}",
+            root,
+            expected=f"{data}'s folders",
+            found=f"the layout {dataset.layout}",
             fix="pass the folder that holds the categories",
-        )  # fmt: skip
+        )
     found = {}
     for name in dataset.categories:
         category = dataset.category(name)
@@ -158,9 +160,10 @@ def _count_names(paths: Iterable[PurePosixPath]) -> dict[str, tuple[int, int, in
 def _beside(found: dict[str, tuple[int, int, int]], data: str) -> tuple[Count, ...]:
     published = PUBLISHED_COUNTS[data]
     counts = [
-        Count(name, *found[name][:2], pair, found[name][2]) if name in found
+        Count(name, *found[name][:2], pair, found[name][2])
+        if name in found
         else Count(name, None, None, pair)
         for name, pair in published.items()
-    ]  # fmt: skip
+    ]
     others = [Count(n, v[0], v[1], None, v[2]) for n, v in found.items() if n not in published]
     return (*counts, *sorted(others, key=lambda c: c.name))

@@ -123,7 +123,9 @@ def _parse_row(path: Path, line: int, values: dict[str | Any, str | Any]) -> Vis
         raise _wrong(path, line, "only normal photos to train on", "an anomaly")
     image = _parse_path(path, line, fields["image"])
     mask = _parse_path(path, line, fields["mask"]) if fields["mask"] else None
-    return VisaRow(line, category, fields["split"], is_good, image, mask)
+    return VisaRow(
+        line=line, category=category, split=fields["split"], is_good=is_good, image=image, mask=mask
+    )
 
 
 def _parse_path(path: Path, line: int, text: str) -> PurePosixPath:

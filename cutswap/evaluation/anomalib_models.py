@@ -136,9 +136,11 @@ def need_anomalib() -> None:
         import anomalib.models  # noqa: F401
     except ImportError as error:
         raise CutSwapError(
-            "other detectors", expected="the optional package anomalib 2.7",
-            found=str(error).splitlines()[0], fix=EXTRA,
-        ) from error  # fmt: skip
+            "other detectors",
+            expected="the optional package anomalib 2.7",
+            found=str(error).splitlines()[0],
+            fix=EXTRA,
+        ) from error
 
 
 def _plain(backbone: Backbone) -> nn.Module:
@@ -166,9 +168,11 @@ def _padim_model(backbone: Backbone, seed: int) -> nn.Module:
     del seed  # which features are kept comes from the global generator, seeded around this
     if backbone.name not in PADIM_FEATURES:
         raise CutSwapError(
-            "padim", expected=f"one of {', '.join(PADIM_FEATURES)}", found=backbone.name,
+            "padim",
+            expected=f"one of {', '.join(PADIM_FEATURES)}",
+            found=backbone.name,
             fix="pass --backbone resnet18",
-        )  # fmt: skip
+        )
     kept = PADIM_FEATURES[backbone.name]
     return PadimModel(backbone=_plain(backbone), layers=LAYERS, n_features=kept)
 
@@ -187,9 +191,11 @@ def _anomalies(textures: str | None) -> nn.Module:
     folder = Path(textures)
     if not any(is_image_name(p) for p in folder.rglob("*")):
         raise CutSwapError(
-            folder, expected="a folder of photos for DRAEM to paste", found="none",
+            folder,
+            expected="a folder of photos for DRAEM to paste",
+            found="none",
             fix="pass --textures FOLDER, or leave it out for noise",
-        )  # fmt: skip
+        )
     return PerlinAnomalyGenerator(anomaly_source_path=folder, blend_factor=(0.1, 1.0))
 
 

@@ -22,9 +22,10 @@ class DetectorSettings(Settings):
     """One recipe for all of them; rates and losses are anomalib's own."""
 
     epochs: int = setting(
-        100, "passes over the training photos; PaDiM makes one (STFPM's paper: 100, DRAEM's: 700)",
+        100,
+        "passes over the training photos; PaDiM makes one (STFPM's paper: 100, DRAEM's: 700)",
         low=1,
-    )  # fmt: skip
+    )
     batch_size: int = setting(8, "photos an update", low=1, high=1024)
     image_size: int = setting(256, "side of the square image, pixels", low=64, high=2048)
     textures: str | None = setting(
@@ -42,7 +43,9 @@ def detector_names(text: str) -> tuple[str, ...]:
     unknown = sorted(asked - set(DETECTORS))
     if unknown:
         raise CutSwapError(
-            "--detectors", expected=f"some of {', '.join(DETECTORS)}", found=", ".join(unknown),
+            "--detectors",
+            expected=f"some of {', '.join(DETECTORS)}",
+            found=", ".join(unknown),
             fix="InTra and SPD are the paper's numbers only; name one of these",
-        )  # fmt: skip
+        )
     return tuple(name for name in DETECTORS if name in asked)

@@ -32,6 +32,7 @@ from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.csv_text import guarded
 from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json, write_text, write_with
+from cutswap.utils.folder_names import BANK, ENVIRONMENT, HEATMAPS, PICTURES, RESULT, SCORES
 from cutswap.utils.overlays import blend, colourise, outline
 from cutswap.utils.progress import Notify, tick
 
@@ -104,7 +105,7 @@ def evaluate(
         tick(notify, "scoring")(done, len(test))
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
-    metrics = summarise(scores, labels, heatmaps, masks)
+    metrics = summarise(scores, labels, heatmaps, masks, backbone.device)
     missed = missed_defects([r.defect for r in test], scores, metrics.threshold, masks)
     summary = {
         **metrics.to_dict(),
@@ -122,7 +123,15 @@ def evaluate(
         "fingerprint": backbone.fingerprint,
         "patchcore": settings.to_dict(),
     }
-    return Evaluation(test, scores, heatmaps, masks, metrics, bank, summary)
+    return Evaluation(
+        records=test,
+        scores=scores,
+        heatmaps=heatmaps,
+        masks=masks,
+        metrics=metrics,
+        bank=bank,
+        summary=summary,
+    )
 
 
 def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = None) -> None:
@@ -132,20 +141,20 @@ def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = 
         CutSwapError: the folder cannot be written.
     """
     records, heatmaps = evaluation.records, evaluation.heatmaps
-    write_json(out / "environment.json", environment())
-    write_with(out / "heatmaps.npy", lambda f: np.save(f, heatmaps, allow_pickle=False))
-    write_text(out / "scores.csv", scores_table(evaluation))
-    evaluation.bank.save(out / "bank.safetensors")
+    write_json(out / ENVIRONMENT, environment())
+    write_with(out / HEATMAPS, lambda f: np.save(f, heatmaps, allow_pickle=False))
+    write_text(out / SCORES, scores_table(evaluation))
+    evaluation.bank.save(out / BANK)
     low, high = float(heatmaps.min()), float(heatmaps.max())
     for index, record in enumerate(records):
         photo = load_photos([record], heatmaps.shape[1])[0]
         picture = blend(photo, colourise(heatmaps[index], low, high))
         if evaluation.masks is not None and evaluation.masks[index].any():
             picture = outline(picture, evaluation.masks[index])
-        save_png(out / "heatmaps" / f"{heatmap_name(record)}.png", picture)
+        save_png(out / PICTURES / f"{heatmap_name(record)}.png", picture)
         if notify:
             notify("writing heatmaps", index + 1, len(records))
-    write_json(out / "result.json", evaluation.summary)
+    write_json(out / RESULT, evaluation.summary)
 
 
 def heatmap_name(record: Record) -> str:

@@ -29,6 +29,8 @@ from cutswap.heads.patch_head import PatchHead
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.files import write_text, write_with
+from cutswap.utils.folder_names import BY_SCORE, DETECTOR, HEATMAPS
+from cutswap.utils.folder_names import SCORES as SCORES_FILE
 from cutswap.utils.progress import Notify, tick
 
 
@@ -142,13 +144,13 @@ def evaluate_head(
     defects = [r.defect for r in test]
     by_score = {
         n: Evaluation(
-            test,
-            scores[n],
-            heatmaps[n],
-            masks,
-            metrics[n],
-            bank,
-            {
+            records=test,
+            scores=scores[n],
+            heatmaps=heatmaps[n],
+            masks=masks,
+            metrics=metrics[n],
+            bank=bank,
+            summary={
                 **metrics[n].to_dict(),
                 "missed": missed_defects(defects, scores[n], metrics[n].threshold, masks).to_dict(),
                 "score": n,
@@ -168,10 +170,10 @@ def write_head_evaluation(
     Raises:
         CutSwapError: the folder cannot be written.
     """
-    evaluation.detector.save(out / "detector.safetensors")
+    evaluation.detector.save(out / DETECTOR)
     for name, one in evaluation.by_score.items():
-        write_text(out / "by_score" / name / "scores.csv", scores_table(one))
-        write_with(out / "by_score" / name / "heatmaps.npy", partial(_save, one.heatmaps))
+        write_text(out / BY_SCORE / name / SCORES_FILE, scores_table(one))
+        write_with(out / BY_SCORE / name / HEATMAPS, partial(_save, one.heatmaps))
     write_evaluation(evaluation.result, out, notify)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import label as label_components
 from scipy.stats import rankdata
 
 from cutswap.errors import CutSwapError
+
+if TYPE_CHECKING:
+    import torch
 
 FPR_LIMIT = 0.3
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
@@ -47,7 +51,11 @@ class Metrics:
 
 
 def summarise(
-    scores: np.ndarray, labels: np.ndarray, heatmaps: np.ndarray, masks: np.ndarray | None
+    scores: np.ndarray,
+    labels: np.ndarray,
+    heatmaps: np.ndarray,
+    masks: np.ndarray | None,
+    device: torch.device | None = None,
 ) -> Metrics:
     """All figures at once.
 
@@ -56,6 +64,7 @@ def summarise(
         labels: (N,) bool, True for defective.
         heatmaps: (N, H, W) float.
         masks: (N, H, W) bool, True on defects, or None.
+        device: where pixels are sorted and counted; default: here.
 
     Raises:
         CutSwapError: shapes differ, or numbers that are not finite.
@@ -65,12 +74,21 @@ def summarise(
     if masks is not None:
         heatmaps, masks = _checked_maps(heatmaps, masks)
     if masks is not None and masks.any() and not masks.all():
-        values, truth = heatmaps.reshape(-1), masks.reshape(-1)
-        order = _falling(values)  # ten million pixels: sorted once for all figures
-        curve = _Curve.of(values, truth, order)
-        pixel_auroc, pixel_precision = curve.auroc(), curve.average_precision()
-        pixel_f1, pixel_threshold = curve.f1_max()
-        region_overlap = _aupro(curve, order, masks, FPR_LIMIT)
+        if device is not None and device.type == "cuda":
+            from cutswap.evaluation.device_curves import pixel_figures
+
+            _need_finite(heatmaps)
+            found = pixel_figures(heatmaps, masks, _region_weights(masks), FPR_LIMIT, device)
+            pixel_auroc, pixel_precision = found.auroc, found.average_precision
+            pixel_f1, pixel_threshold = found.f1_max, found.threshold
+            region_overlap = found.aupro
+        else:
+            values, truth = heatmaps.reshape(-1), masks.reshape(-1)
+            order = _falling(values)  # ten million pixels: sorted once for all figures
+            curve = _Curve.of(values, truth, order)
+            pixel_auroc, pixel_precision = curve.auroc(), curve.average_precision()
+            pixel_f1, pixel_threshold = curve.f1_max()
+            region_overlap = _aupro(curve, order, masks, FPR_LIMIT)
     return Metrics(
         image_auroc=auroc(scores, labels),
         pixel_auroc=pixel_auroc,
@@ -253,8 +271,12 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
             found=f"shapes {scores.shape} and {labels.shape}",
             fix="give one label a score",
         )
+    _need_finite(scores)
+    return scores, labels
+
+
+def _need_finite(scores: np.ndarray) -> None:
     if not np.isfinite(scores).all():
         raise CutSwapError(
             "scores", expected="finite numbers", found="NaN or infinity", fix="check the weights"
         )
-    return scores, labels

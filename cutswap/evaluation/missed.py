@@ -109,9 +109,11 @@ def wilson(found: float, count: int) -> tuple[float, float]:
     """
     if count < 1 or not 0 <= found <= count:
         raise CutSwapError(
-            "a share", expected="0 to n successes of n >= 1 tries", found=f"{found} of {count}",
+            "a share",
+            expected="0 to n successes of n >= 1 tries",
+            found=f"{found} of {count}",
             fix="count again",
-        )  # fmt: skip
+        )
     share, z2 = found / count, Z * Z
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = Z / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
@@ -135,9 +137,11 @@ def missed_defects(
     if len(defects) != len(scores) or (masks is not None and len(masks) != len(scores)):
         lengths = (len(defects), len(scores), None if masks is None else len(masks))
         raise CutSwapError(
-            "defects, scores and masks", expected="one each an image", found=lengths,
+            "defects, scores and masks",
+            expected="one each an image",
+            found=lengths,
             fix="evaluate again",
-        )  # fmt: skip
+        )
     called = np.asarray(scores) >= threshold
     types = np.array(list(defects), dtype=object)
     is_bad = types != GOOD

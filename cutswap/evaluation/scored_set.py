@@ -23,9 +23,8 @@ from cutswap.data.records import GOOD, Category, Record
 from cutswap.errors import CutSwapError
 from cutswap.utils.csv_text import unguarded
 from cutswap.utils.files import is_own_file, read_json
+from cutswap.utils.folder_names import BANK, BY_SCORE, HEATMAPS, RESULT, SCORES
 
-RESULT, SCORES, HEATMAPS, BANK = "result.json", "scores.csv", "heatmaps.npy", "bank.safetensors"
-BY_SCORE = "by_score"  # of bank, head and both: a folder each, with scores and heatmaps
 COLUMNS = ("image", "defect", "is_defective", "score")
 NEEDED = ("category", "data", "fingerprint", "n_test", "n_train", "patchcore", "seed", "threshold")
 FIX = "evaluate again into a new folder"
@@ -128,7 +127,17 @@ def read_scored(
         lost = error
     labels = np.array([defect != GOOD for defect in defects])
     return ScoredSet(
-        folder, names, defects, labels, scores, heatmaps, span, summary, settings, records, lost
+        folder=folder,
+        names=names,
+        defects=defects,
+        labels=labels,
+        scores=scores,
+        heatmaps=heatmaps,
+        range=span,
+        summary=summary,
+        settings=settings,
+        records=records,
+        lost=lost,
     )
 
 
@@ -198,9 +207,15 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     if missing:
         raise _bad(path, "the result of evaluate", f"no {missing[0]} in it")
     kinds: dict[str, type | tuple[type, ...]] = {
-        "data": dict, "patchcore": dict, "n_test": int, "n_train": int, "seed": int,
-        "category": str, "fingerprint": str, "threshold": (int, float),
-    }  # fmt: skip
+        "data": dict,
+        "patchcore": dict,
+        "n_test": int,
+        "n_train": int,
+        "seed": int,
+        "category": str,
+        "fingerprint": str,
+        "threshold": (int, float),
+    }
     for name, kind in kinds.items():
         if not isinstance(summary[name], kind):
             raise _bad(path, f"a usable {name}", repr(summary[name])[:60])

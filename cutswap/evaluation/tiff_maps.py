@@ -63,10 +63,16 @@ def export_maps(
         "range": list(found.range),
         "evaluation": str(found.folder),
         "script": [
-            "python", "evaluate_experiment.py", "--dataset_base_dir", str(root.parent),
-            "--anomaly_maps_dir", str(out / MAPS), "--evaluated_objects", category,
+            "python",
+            "evaluate_experiment.py",
+            "--dataset_base_dir",
+            str(root.parent),
+            "--anomaly_maps_dir",
+            str(out / MAPS),
+            "--evaluated_objects",
+            category,
         ],
-    }  # fmt: skip
+    }
     write_json(out / "export.json", result)
     return result
 
@@ -85,9 +91,11 @@ def write_map(path: Path, values: np.ndarray) -> None:
     """
     if values.dtype != np.float32 or values.ndim != 2 or not values.size:
         raise CutSwapError(
-            path, expected="an (H, W) float32 map", found=f"{values.shape} {values.dtype}",
+            path,
+            expected="an (H, W) float32 map",
+            found=f"{values.shape} {values.dtype}",
             fix="convert it first",
-        )  # fmt: skip
+        )
     write_with(path, lambda file: Image.fromarray(values).save(file, format="TIFF"))
 
 
@@ -96,7 +104,9 @@ def _inside(name: str) -> Path:
     parts = Path(name).parts
     if not parts or ".." in parts or Path(name).is_absolute():
         raise CutSwapError(
-            name, expected="an image's name inside its category", found="a path that leads out",
+            name,
+            expected="an image's name inside its category",
+            found="a path that leads out",
             fix="evaluate again",
-        )  # fmt: skip
+        )
     return Path(*parts)

@@ -25,9 +25,8 @@ from cutswap.evaluation.evaluate import batches
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.files import read_json, write_json
+from cutswap.utils.folder_names import BANK, UNLABELLED
 from cutswap.utils.progress import Notify, tick
-
-BANK, RESULT = "bank.safetensors", "unlabelled.json"
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,13 @@ def score_unlabelled(
     began = time.perf_counter()
 
     bank = MemoryBank.fit(
-        backbone, batches(category.train, settings), settings,
-        seed=seed, count=len(category.train), progress=tick(notify, "memory bank"),
-    )  # fmt: skip
+        backbone,
+        batches(category.train, settings),
+        settings,
+        seed=seed,
+        count=len(category.train),
+        progress=tick(notify, "memory bank"),
+    )
     photos = _scored_photos(category)
     scores: dict[str, float] = {}
     low, high = math.inf, -math.inf
@@ -104,10 +107,15 @@ def score_unlabelled(
     bank.save(out / BANK)
     seconds = round(time.perf_counter() - began, 2)
     write_json(
-        out / RESULT,
-        {"scores": scores, "low": low, "high": high, "learnt": not category.test,
-         "seconds": seconds},
-    )  # fmt: skip
+        out / UNLABELLED,
+        {
+            "scores": scores,
+            "low": low,
+            "high": high,
+            "learnt": not category.test,
+            "seconds": seconds,
+        },
+    )
 
 
 def read_unlabelled(folder: Path) -> UnlabelledSet:
@@ -116,14 +124,18 @@ def read_unlabelled(folder: Path) -> UnlabelledSet:
     Raises:
         CutSwapError: missing or damaged.
     """
-    values: Any = read_json(folder / RESULT)
+    values: Any = read_json(folder / UNLABELLED)
     try:
         scores = {str(name): float(score) for name, score in values["scores"].items()}
         span = float(values["low"]), float(values["high"])
         found = UnlabelledSet(
-            folder, tuple(scores), np.array(list(scores.values())), span,
-            bool(values["learnt"]), float(values["seconds"]),
-        )  # fmt: skip
+            folder=folder,
+            names=tuple(scores),
+            scores=np.array(list(scores.values())),
+            range=span,
+            learnt=bool(values["learnt"]),
+            seconds=float(values["seconds"]),
+        )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(folder, error) from error
     if not (scores and np.isfinite([*found.scores, *span]).all()):
@@ -137,5 +149,5 @@ def _scored_photos(category: Category) -> tuple[Record, ...]:
 
 def _damaged(folder: Path, found: object) -> CutSwapError:
     return CutSwapError(
-        folder / RESULT, expected="scores by photo", found=found, fix="delete the folder"
+        folder / UNLABELLED, expected="scores by photo", found=found, fix="delete the folder"
     )

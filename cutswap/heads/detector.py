@@ -22,6 +22,7 @@ from cutswap.patchcore.embeddings import embed
 from cutswap.patchcore.heatmaps import to_heatmap
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.utils.devices import cache_sized
+from cutswap.utils.folder_names import BANK
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 FORMAT = "cutswap detector 1"
@@ -164,7 +165,7 @@ class HeadDetector:
             CutSwapError: the file cannot be written.
         """
         with tempfile.TemporaryDirectory() as folder:
-            whole = Path(folder) / "bank.safetensors"
+            whole = Path(folder) / BANK
             self.bank.save(whole)
             tensors, about = read_tensors(whole, fix="save it again")
         write_tensors(
@@ -228,7 +229,7 @@ def _bank_of(
     """The bank among a detector's tensors, read with all the checks of a bank's own file."""
     own = {n: v for n, v in tensors.items() if not n.startswith(("head.", "head_"))}
     with tempfile.TemporaryDirectory() as folder:
-        alone = Path(folder) / "bank.safetensors"
+        alone = Path(folder) / BANK
         write_tensors(alone, own, about)
         try:
             return MemoryBank.load(alone, backbone, device)

@@ -79,9 +79,9 @@ def draw_pair(
         )
     wanted = size
     while True:
-        corners, moved = _corners(region, size)
+        corners, width, moved = _corners(region, size)
         if len(corners) >= 2:
-            pair = _try_pairs(corners, size, rng, tally, max_tries, avoid_overlap)
+            pair = _try_pairs(corners, width, size, rng, tally, max_tries, avoid_overlap)
             if pair is not None:
                 break
         # One-pixel patches at two different anchors never overlap, so this ends.
@@ -105,35 +105,42 @@ def draw_corner(image_size: Size, size: Size, rng: np.random.Generator) -> Point
     )
 
 
-def _corners(region: np.ndarray, size: Size) -> tuple[np.ndarray, bool]:
-    """(n, 2) distinct corners (y, x) that fit, and whether they had to be moved inward."""
+def _corners(region: np.ndarray, size: Size) -> tuple[np.ndarray, int, bool]:
+    """Distinct corners that fit, and whether they had to be moved inward.
+
+    Returns:
+        (n,) int64 corners as y * width + x, that width, and whether they were moved.
+    """
     bottom, right = region.shape[0] - size[0], region.shape[1] - size[1]
-    fitting = np.argwhere(region[: bottom + 1, : right + 1])
+    fitting = np.flatnonzero(region[: bottom + 1, : right + 1])  # in pairs it takes twice as long
     if len(fitting) >= 2:
-        return fitting, False
-    moved = np.minimum(np.argwhere(region), [bottom, right])
-    return np.unique(moved, axis=0), True
+        return fitting, right + 1, False
+    y, x = np.divmod(np.flatnonzero(region), region.shape[1])
+    moved = np.minimum(y, bottom) * region.shape[1] + np.minimum(x, right)
+    return np.unique(moved), region.shape[1], True
 
 
 def _try_pairs(
     corners: np.ndarray,
+    width: int,
     size: Size,
     rng: np.random.Generator,
     tally: DrawLog,
     max_tries: int,
     avoid_overlap: bool,
 ) -> tuple[Point, Point] | None:
-    draws = corners[rng.integers(len(corners), size=(max_tries, 2))]  # (tries, 2 anchors, yx)
-    distance = np.abs(draws[:, 0] - draws[:, 1])  # (tries, yx)
-    same = (distance == 0).all(axis=1)
-    overlapping = (distance < size).all(axis=1) & ~same
-    bad = same | overlapping if avoid_overlap else same
-    good = np.flatnonzero(~bad)
-    tried = int(good[0]) if len(good) else max_tries
-    tally.rejected["same anchor"] += int(same[:tried].sum())
+    draws = corners[rng.integers(len(corners), size=(max_tries, 2))]  # (tries, 2 anchors)
+    found, same, overlapping = None, 0, 0
+    for first, second in draws.tolist():  # the first pair mostly does
+        (y1, x1), (y2, x2) = divmod(first, width), divmod(second, width)
+        if first == second:
+            same += 1
+        elif avoid_overlap and abs(y1 - y2) < size[0] and abs(x1 - x2) < size[1]:
+            overlapping += 1
+        else:
+            found = (y1, x1), (y2, x2)
+            break
+    tally.rejected["same anchor"] += same
     if avoid_overlap:
-        tally.rejected["overlap"] += int(overlapping[:tried].sum())
-    if not len(good):
-        return None
-    (y1, x1), (y2, x2) = draws[tried]
-    return (int(y1), int(x1)), (int(y2), int(x2))
+        tally.rejected["overlap"] += overlapping
+    return found

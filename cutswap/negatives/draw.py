@@ -20,8 +20,9 @@ from cutswap.negatives.foreground import draw_places
 from cutswap.negatives.geometry import clipped, fitting_angle, patch_size, rotated_size, scar_size
 from cutswap.negatives.painting import paint
 from cutswap.negatives.record import POISSON, SMOOTH, Move, NegativeRecord
+from cutswap.negatives.regions import AnchorRegion, find_region
 from cutswap.negatives.textures import Texture, draw_texture, paint_texture
-from cutswap.saliency.clusters import Clusters, anchor_region
+from cutswap.saliency.clusters import Clusters
 
 PUBLISHED_JITTER = {"cutswap": 0.0, "cutpaste": 0.1, "smoothblend": 0.1, "nsa": 0.0}
 ZOOM_SPREAD = 0.5  # NSA: a normal factor around 1, clipped to the range of the setting
@@ -51,6 +52,7 @@ def draw_negative(
     seed: tuple[int, ...],
     layer: str | None = None,
     clusters: Clusters | None = None,
+    region: AnchorRegion | None = None,
 ) -> Negative:
     """Draw one negative of a positive (Algorithm 1 of the paper, lines 3 to 6).
 
@@ -62,6 +64,8 @@ def draw_negative(
         seed: integers that seed every draw; the same ones give the same negative.
         layer: name of the saliency's layer, for the record.
         clusters: of this saliency at this K, where they are known already.
+        region: of this saliency under these settings, where it is known already; saliency and
+            clusters are then not looked at.
 
     Raises:
         CutSwapError: no draw changes a pixel (a constant image), or shapes that do not match.
@@ -69,28 +73,33 @@ def draw_negative(
     rng = np.random.default_rng(seed)
     tally = DrawLog()
     guided = settings.method.startswith("cutswap")
-    region = np.ones(positive.shape[:2], dtype=bool)
+    mask = np.ones(positive.shape[:2], dtype=bool)
     if guided:
-        if saliency is None or saliency.shape != positive.shape[:2]:
+        size = region.mask.shape if region else None if saliency is None else saliency.shape
+        if size != positive.shape[:2]:
             raise CutSwapError(
                 "saliency",
                 expected=f"a map of shape {positive.shape[:2]} for {settings.method}",
-                found="none" if saliency is None else saliency.shape,
+                found=size or "none",
                 fix="compute it at the size of the positive",
             )
-        region = _region(saliency, cluster_settings, rng, tally, clusters)
+        if region is None and saliency is not None:
+            region = find_region(saliency, cluster_settings, rng, clusters)
+        if region is not None:
+            mask = region.mask
+            tally.fallbacks += region.fallbacks
     # A swap of two equal areas changes nothing; then draw again, at last from the whole image.
     for attempt in range(2 * settings.max_tries):
         if attempt == settings.max_tries:
-            if region.all():
+            if mask.all():
                 break
-            region = np.ones_like(region)
+            mask = np.ones_like(mask)
             tally.fallbacks.append("uniform anchors: no draw in the region changed a pixel")
         notes = len(tally.fallbacks)
-        anchors, moves, texture = _draw(positive, region, settings, rng, tally)
+        anchors, moves, texture = _draw(positive, mask, settings, rng, tally)
         photo = paint(positive, moves) if texture is None else paint_texture(positive, texture)
-        mask = _changed(photo, positive)
-        if mask.any():
+        changed = _changed(photo, positive, moves)
+        if changed.any():
             record = NegativeRecord(
                 method=settings.method,
                 image_size=(positive.shape[0], positive.shape[1]),
@@ -104,7 +113,7 @@ def draw_negative(
                 fallbacks=tuple(tally.fallbacks),
                 texture=texture,
             )
-            return Negative(photo, mask, record)
+            return Negative(photo, changed, record)
         tally.rejected["unchanged"] += 1
         del tally.fallbacks[notes:]
     raise CutSwapError(
@@ -134,13 +143,19 @@ def redraw(positive: np.ndarray, record: NegativeRecord) -> Negative:
         photo = paint(positive, record.moves)
     else:
         photo = paint_texture(positive, record.texture)
-    return Negative(photo, _changed(photo, positive), record)
+    return Negative(photo, _changed(photo, positive, record.moves), record)
 
 
-def _changed(photo: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """(H, W) bool: some channel differs; by planes, as `any` over three channels takes longer."""
-    red, green, blue = np.moveaxis(photo != positive, -1, 0)
-    return red | green | blue
+def _changed(photo: np.ndarray, positive: np.ndarray, moves: tuple[Move, ...]) -> np.ndarray:
+    """(H, W) bool: some channel differs; looked for where patches were placed, if any were."""
+    changed = np.zeros(photo.shape[:2], dtype=bool)
+    boxes = [(*move.target, *move.placed_size) for move in moves] or [(0, 0, *photo.shape[:2])]
+    for y, x, h, w in boxes:
+        place = np.s_[y : y + h, x : x + w]
+        differs = photo[place] != positive[place]
+        # By planes, as `any` over three channels takes longer.
+        changed[place] = differs[..., 0] | differs[..., 1] | differs[..., 2]
+    return changed
 
 
 def _need_boxes_inside(record: NegativeRecord, size: Size) -> None:
@@ -174,30 +189,6 @@ def _need_boxes_inside(record: NegativeRecord, size: Size) -> None:
 def _is_inside(box: tuple[int, ...], size: Size) -> bool:
     y, x, h, w = box
     return min(y, x) >= 0 and min(h, w) >= 1 and y + h <= size[0] and x + w <= size[1]
-
-
-def _region(
-    saliency: np.ndarray,
-    settings: ClusterSettings,
-    rng: np.random.Generator,
-    tally: DrawLog,
-    clusters: Clusters | None,
-) -> np.ndarray:
-    """Pixels for anchors; a degenerate map gives the whole image, said so in the tally."""
-    try:
-        region = anchor_region(saliency, settings, rng, clusters)
-    except CutSwapError as error:
-        tally.fallbacks.append(f"uniform anchors: {error.subject} has {error.found}")
-        return np.ones(saliency.shape, dtype=bool)
-    if region.sum() < 2:
-        # One bright pixel can be a cluster of its own: take the pixels nearest to it in saliency.
-        centre = saliency[region].mean() if region.any() else saliency.max()
-        nearest = np.argsort(np.abs(saliency - centre), axis=None, kind="stable")
-        region = np.zeros(saliency.size, dtype=bool)
-        region[nearest[: max(2, saliency.size // 100)]] = True
-        region = region.reshape(saliency.shape)
-        tally.fallbacks.append("region widened: the cluster had fewer than two pixels")
-    return region
 
 
 def _draw(
@@ -274,7 +265,18 @@ def _draw_paste(
         )
         colours = draw_jitter(jitter, rng)
         kept = None if scaled == size else scaled
-        return source, target, Move((*source, *size), target, angle, colours, POISSON, size=kept)
+        return (
+            source,
+            target,
+            Move(
+                source=(*source, *size),
+                target=target,
+                angle=angle,
+                jitter=colours,
+                blend=POISSON,
+                size=kept,
+            ),
+        )
     smooth = settings.method.startswith("smoothblend")
     softness = float(rng.uniform(*settings.softness)) if smooth else 0.0
     source = draw_corner(image_size, size, rng)

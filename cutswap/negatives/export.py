@@ -67,24 +67,31 @@ def export_negatives(
     known = [negatives.replace(method=m).method for m in methods]  # refuses an unknown one
     if not known or len(set(known)) != len(known):
         raise CutSwapError(
-            "--method", expected="at least one method, each once", found=",".join(known) or "none",
+            "--method",
+            expected="at least one method, each once",
+            found=",".join(known) or "none",
             fix="for example --method cutswap,cutpaste",
-        )  # fmt: skip
+        )
     folder = out / checked.category.name
     if folder.exists():
         raise CutSwapError(
-            folder, expected="a folder that is not there yet", found="one",
+            folder,
+            expected="a folder that is not there yet",
+            found="one",
             fix="delete it or pass another --out: old images would mix with new ones",
-        )  # fmt: skip
+        )
     train, made_of = share_out(len(checked.category.train), hold_out)
     photos = load_photos(checked.category.train, saliency.image_size, tick(notify, "reading"))
     maps = None
     if any(m.startswith("cutswap") for m in known):
         guide = load_backbone(saliency.backbone, saliency.weights)
         maps = saliency_of(
-            guide, photos[made_of], saliency.layers, target_class=saliency.target_class,
+            guide,
+            photos[made_of],
+            saliency.layers,
+            target_class=saliency.target_class,
             progress=tick(notify, "saliency"),
-        )  # fmt: skip
+        )
     for place, index in enumerate(train):
         save_png(folder / f"train/{GOOD}/{place:04d}.png", photos[index])
     if hold_out:
@@ -94,21 +101,33 @@ def export_negatives(
     sources = [str(checked.category.train[i].image) for i in made_of]
     drawn = {
         method: _write(
-            folder, method, _samples(method, photos[made_of], maps, negatives, clusters, seed),
-            total, sources, tick(notify, f"drawing {method}"),
+            folder,
+            method,
+            _samples(method, photos[made_of], maps, negatives, clusters, seed),
+            total,
+            sources,
+            tick(notify, f"drawing {method}"),
         )
         for method in known
-    }  # fmt: skip
+    }
     result = {
-        "folder": str(folder), "methods": known, "negatives_a_method": total,
-        "train_good": len(train), "test_good": len(made_of) if hold_out else 0,
+        "folder": str(folder),
+        "methods": known,
+        "negatives_a_method": total,
+        "train_good": len(train),
+        "test_good": len(made_of) if hold_out else 0,
         "anomalib": folder_arguments(folder, known, has_good=bool(hold_out)),
-    }  # fmt: skip
+    }
     about = {
-        **result, "data": {"root": str(checked.category.root), **checked.to_dict()}, "seed": seed,
-        "hold_out": hold_out, "negatives": negatives.to_dict(), "clusters": clusters.to_dict(),
-        "saliency": saliency.to_dict(), "draws": drawn,
-    }  # fmt: skip
+        **result,
+        "data": {"root": str(checked.category.root), **checked.to_dict()},
+        "seed": seed,
+        "hold_out": hold_out,
+        "negatives": negatives.to_dict(),
+        "clusters": clusters.to_dict(),
+        "saliency": saliency.to_dict(),
+        "draws": drawn,
+    }
     write_json(folder / "negatives.json", about)
     return result
 
@@ -128,9 +147,11 @@ def share_out(count: int, hold_out: float) -> tuple[list[int], list[int]]:
     held = round(count * hold_out)
     if not 0 <= hold_out < 1 or count < 1 or (hold_out and not 0 < held < count):
         raise CutSwapError(
-            "--hold-out", expected="a share in [0, 1) that leaves photos on both sides",
-            found=f"{hold_out:g} of {count} photos", fix="pass 0.5, or 0 to use all for both",
-        )  # fmt: skip
+            "--hold-out",
+            expected="a share in [0, 1) that leaves photos on both sides",
+            found=f"{hold_out:g} of {count} photos",
+            fix="pass 0.5, or 0 to use all for both",
+        )
     everything = list(range(count))
     if not hold_out:
         return everything, everything
@@ -158,10 +179,16 @@ def _samples(
     seed: int,
 ) -> TrainingSamples:
     return TrainingSamples(
-        photos, maps, family=method.removesuffix("-scar"),
-        ways=3 if method.endswith("-scar") else 2, negatives=negatives, clusters=clusters,
-        weak=WeakAugmentation(jitter=0.0), seed=seed, count=0,
-    )  # fmt: skip
+        photos,
+        maps,
+        family=method.removesuffix("-scar"),
+        ways=3 if method.endswith("-scar") else 2,
+        negatives=negatives,
+        clusters=clusters,
+        weak=WeakAugmentation(jitter=0.0),
+        seed=seed,
+        count=0,
+    )
 
 
 def _write(

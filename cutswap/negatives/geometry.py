@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from PIL import Image
 
@@ -30,17 +32,28 @@ def scar_size(image_size: Size, settings: NegativeSettings, rng: np.random.Gener
 def clipped(height: float, width: float, limit: Size) -> Size:
     """Rounded, at least one pixel, at most `limit`."""
     return (
-        int(np.clip(round(float(height)), 1, limit[0])),
-        int(np.clip(round(float(width)), 1, limit[1])),
+        min(max(round(float(height)), 1), limit[0]),
+        min(max(round(float(width)), 1), limit[1]),
     )
 
 
+@lru_cache(maxsize=64)  # each is asked for several times a sample, and turned to be measured
 def rotated_size(size: tuple[int, ...], angle: float) -> Size:
     """(height, width) of the box around a patch rotated by `angle` degrees, as Pillow expands."""
     if angle == 0:
         return size[0], size[1]
     width, height = Image.new("1", (size[1], size[0])).rotate(angle, expand=True).size
     return height, width
+
+
+@lru_cache(maxsize=16)  # both patches of a swap are turned alike
+def turned_places(height: int, width: int, angle: float) -> np.ndarray:
+    """(h, w) int32, read only: which pixel of a patch Pillow's rotation shows where.
+
+    Pixels are counted from 1, row by row; 0 is a corner that the turned patch does not cover.
+    """
+    places = np.arange(1, height * width + 1, dtype=np.int32).reshape(height, width)
+    return np.asarray(Image.fromarray(places).rotate(angle, expand=True))
 
 
 def fitting_angle(size: Size, angle: float, image_size: Size) -> float:

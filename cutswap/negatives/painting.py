@@ -16,6 +16,7 @@ from PIL import Image
 
 from cutswap.negatives.anchors import Size
 from cutswap.negatives.color_jitter import apply_jitter
+from cutswap.negatives.geometry import turned_places
 from cutswap.negatives.record import POISSON, SMOOTH, Move
 
 _SHRINK = 1.5  # of the fade's sigma: at the very edge 7% of the patch is left
@@ -29,7 +30,12 @@ def paint(positive: np.ndarray, moves: tuple[Move, ...]) -> np.ndarray:
         (y, x), (h, w) = move.target, alpha.shape
         place = canvas[y : y + h, x : x + w]
         if move.blend == POISSON:
-            place[:] = _bent(_window(canvas, (y - 1, x - 1), (h + 2, w + 2)), patch, alpha > 0)
+            place[:] = _poisson_blend(
+                _window(canvas, (y - 1, x - 1), (h + 2, w + 2)), patch, alpha > 0
+            )
+            continue
+        if move.blend != SMOOTH:  # covered wholly or not at all
+            np.copyto(place, patch, where=alpha[..., None] > 0)
             continue
         share = alpha[..., None].astype(np.uint32)  # whole numbers: the same on every machine
         place[:] = (share * patch + (255 - share) * place + 127) // 255
@@ -42,12 +48,8 @@ def _prepare(positive: np.ndarray, move: Move) -> tuple[np.ndarray, np.ndarray]:
     The patch is (h, w, 3) uint8, and of a Poisson move wider by one pixel on every side.
     """
     size = move.size or move.source[2:]
-    flat = _fade(size[0], size[1], move.softness) if move.blend == SMOOTH else np.full(
-        size, 255, np.uint8
-    )  # fmt: skip
-    alpha = flat
-    if move.angle != 0:
-        alpha = np.asarray(Image.fromarray(flat).rotate(move.angle, expand=True))
+    fades = move.blend == SMOOTH
+    alpha = _cover(size[0], size[1], move.angle, move.softness if fades else None)
     if move.blend == POISSON:
         return _with_frame(positive, move, (alpha.shape[0], alpha.shape[1])), alpha
     y, x, h, w = move.source
@@ -55,8 +57,24 @@ def _prepare(positive: np.ndarray, move: Move) -> tuple[np.ndarray, np.ndarray]:
     if size != (h, w):
         patch = _resized(patch, (size[0], size[1]))
     if move.angle != 0:
-        patch = np.asarray(Image.fromarray(patch).rotate(move.angle, expand=True))
+        places = turned_places(size[0], size[1], move.angle)
+        patch = patch.reshape(-1, 3)[np.maximum(places, 1) - 1]
     return patch, alpha
+
+
+@lru_cache(maxsize=16)
+def _cover(height: int, width: int, angle: float, softness: float | None) -> np.ndarray:
+    """(h, w) uint8, read only: how much a turned patch covers; both moves of a swap share it."""
+    flat = (
+        np.full((height, width), 255, np.uint8)
+        if softness is None
+        else _fade(height, width, softness)
+    )
+    if angle != 0:
+        places = turned_places(height, width, angle)
+        flat = np.where(places > 0, flat.reshape(-1)[np.maximum(places, 1) - 1], 0)
+    flat.setflags(write=False)
+    return flat
 
 
 @lru_cache(maxsize=256)
@@ -121,7 +139,7 @@ def _resized(photo: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(image)
 
 
-def _bent(place: np.ndarray, patch: np.ndarray, covered: np.ndarray) -> np.ndarray:
+def _poisson_blend(place: np.ndarray, patch: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """Solve Poisson's equation in a box whose frame is kept.
 
     With f the result: div grad f = div v inside, where v is the patch's gradient between two
@@ -140,11 +158,13 @@ def _bent(place: np.ndarray, patch: np.ndarray, covered: np.ndarray) -> np.ndarr
 
     height, width = covered.shape
     inside = np.pad(covered, 1)
-    more = patch.astype(np.float64) - place  # its gradient is v minus the place's gradient
-    down = np.diff(more, axis=0) * (inside[1:] | inside[:-1])[..., None]  # (h + 1, w + 2, 3)
-    right = np.diff(more, axis=1) * (inside[:, 1:] | inside[:, :-1])[..., None]
-    divergence = np.diff(down, axis=0)[:, 1:-1] + np.diff(right, axis=1)[1:-1]  # (h, w, 3)
+    difference = patch.astype(np.float64) - place  # its gradient is v minus the place's gradient
+    grad_y = (
+        np.diff(difference, axis=0) * (inside[1:] | inside[:-1])[..., None]
+    )  # (h + 1, w + 2, 3)
+    grad_x = np.diff(difference, axis=1) * (inside[:, 1:] | inside[:, :-1])[..., None]
+    divergence = np.diff(grad_y, axis=0)[:, 1:-1] + np.diff(grad_x, axis=1)[1:-1]  # (h, w, 3)
     rows, columns = (2 * np.cos(np.pi * np.arange(1, n + 1) / (n + 1)) - 2 for n in (height, width))
     waves = dstn(divergence, type=1, axes=(0, 1)) / (rows[:, None] + columns)[..., None]
-    bent = idstn(waves, type=1, axes=(0, 1)) + place[1:-1, 1:-1]
-    return np.rint(bent).clip(0, 255).astype(np.uint8)
+    blended = idstn(waves, type=1, axes=(0, 1)) + place[1:-1, 1:-1]
+    return np.rint(blended).clip(0, 255).astype(np.uint8)

@@ -172,9 +172,15 @@ def _texture(values: dict[str, Any]) -> Texture:
     if noise < 0 or (pixels is not None and pixels < 1):
         raise ValueError("a seed from 0 and pixels from 1 wanted")
     return Texture(
-        noise=noise, opacity=_number(values["opacity"], 0, 1), grain=grain, colours=(low, high),
-        cells=cells, pixels=pixels, strip=strip, angle=_number(values["angle"], -360, 360),
-    )  # fmt: skip
+        noise=noise,
+        opacity=_number(values["opacity"], 0, 1),
+        grain=grain,
+        colours=(low, high),
+        cells=cells,
+        pixels=pixels,
+        strip=strip,
+        angle=_number(values["angle"], -360, 360),
+    )
 
 
 def _cells(values: Any) -> Any:

@@ -7,21 +7,26 @@ trainer saw.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError
-from cutswap.negatives.color_jitter import Jitter, weakly_augment
+from cutswap.negatives.color_jitter import Jitter, draw_jitter, weakly_augment
 from cutswap.negatives.draw import Negative, draw_negative
+from cutswap.negatives.region_store import FIXED, Pair, RegionStore
+from cutswap.negatives.regions import AnchorRegion
 from cutswap.saliency.cache import SaliencyMaps
 from cutswap.saliency.clusters import Clusters, cluster_saliency
+from cutswap.utils.shared_arrays import SharedArray
 
 # Second entry of each seed tuple, so that the three kinds of draw never share a stream.
 _ORDER, _POSITIVE, _NEGATIVE = 0, 1, 2
+_MANY = 4  # samples a pair of photo and level, beyond which hardly a pair (2%) is never asked for
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def draw_sample(
     seed: int,
     number: int,
     positive: np.ndarray | None = None,
+    region_of: Callable[[int], AnchorRegion | None] = lambda _: None,
 ) -> tuple[np.ndarray, Jitter | None, tuple[Negative, ...]]:
     """One photo in all its classes: the single place where trainer, command line and pages draw.
 
@@ -86,26 +92,37 @@ def draw_sample(
         number: running number of the sample, see `sample_number`.
         positive: (H, W, 3) uint8 that an earlier call with this photo, `weak`, seed and number
             gave; the jitter is most of the cost of a draw, and all methods share it.
+        region_of: the anchor region of a level where it is known; its map is then not asked for.
 
     Returns:
         The positive (H, W, 3) uint8, how it was made, and the negatives in the order of `methods`.
     """
     rng = np.random.default_rng((seed, _POSITIVE, number))
     positive, jitter = weakly_augment(photo, weak, rng, positive)
-    level = None if levels is None else levels.chosen[int(rng.integers(len(levels.chosen)))]
+    saliency = layer = found = region = None
+    if levels is not None:
+        level = _draw_level(levels.chosen, rng)
+        layer, region = levels.name(level), region_of(level)
+        if region is None:
+            saliency, found = levels.map(level), levels.clusters(level)
     negatives = tuple(
         draw_negative(
             positive,
-            None if levels is None or level is None else levels.map(level),
+            saliency,
             settings,
             clusters,
             seed=(seed, _NEGATIVE, number, 2 if settings.method.endswith("-scar") else 1),
-            layer=None if levels is None or level is None else levels.name(level),
-            clusters=None if levels is None or level is None else levels.clusters(level),
+            layer=layer,
+            clusters=found,
+            region=region,
         )
         for settings in methods
     )
     return positive, jitter, negatives
+
+
+def _draw_level(chosen: tuple[int, ...], rng: np.random.Generator) -> int:
+    return chosen[int(rng.integers(len(chosen)))]
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -166,6 +183,8 @@ class TrainingSamples(Dataset[np.ndarray]):
         self.count = count
         self.levels = self._level_indices(levels)
         self._clusters: dict[tuple[int, int], Clusters | None] = {}
+        self._regions: RegionStore | None = None
+        self._shared: SharedArray | None = None  # the photos, once other processes may draw
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
@@ -187,8 +206,58 @@ class TrainingSamples(Dataset[np.ndarray]):
             self.weak,
             seed=self.seed,
             number=number,
+            region_of=lambda level: self.region_of(index, level),
         )
         return Sample(index, *drawn)
+
+    def find_regions(
+        self, first: int = 0, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Find the regions that the samples from `first` on will ask for, and share what is large.
+
+        Nothing that is drawn changes. Processes started afterwards, to draw, share photos and
+        regions with this one.
+
+        Args:
+            first: running number of the first sample still to be drawn.
+            progress: called with (done, total).
+        """
+        self._shared = SharedArray(self.photos)
+        self.photos = self._shared.values
+        if self.saliency is not None and self.cluster_settings.anchors in FIXED:
+            pairs = sorted(self._pairs(first))
+            self._regions = RegionStore(pairs, self.saliency, self.cluster_settings, progress)
+
+    def region_of(self, index: int, level: int) -> AnchorRegion | None:
+        """The anchor region of one map; None where a draw decides it, or it is not found yet."""
+        if self.saliency is not None and self.cluster_settings.anchors == "whole-image":
+            return AnchorRegion(np.ones(self.photos.shape[1:3], dtype=bool))
+        return self._regions.get((index, level)) if self._regions else None
+
+    def _pairs(self, first: int) -> set[Pair]:
+        """(photo, level) of the samples from `first` on: of many samples, all there are."""
+        every = len(self.photos) * len(self.levels)
+        if self.count - first >= _MANY * every:
+            return {(i, level) for i in range(len(self.photos)) for level in self.levels}
+        found: set[Pair] = set()
+        for number in range(first, self.count):
+            rng = np.random.default_rng((self.seed, _POSITIVE, number))
+            draw_jitter(self.weak.jitter, rng)
+            epoch, place = divmod(number, len(self.photos))
+            found.add((int(self._permutation(epoch)[place]), _draw_level(self.levels, rng)))
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For processes that draw: shared memory is handed over instead of copied."""
+        state = dict(self.__dict__)
+        if self._shared is not None:
+            del state["photos"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._shared is not None:
+            self.photos = self._shared.values
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:

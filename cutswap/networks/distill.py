@@ -179,7 +179,7 @@ class Distiller:
             if (step + 1) % s.checkpoint_every == 0 or step + 1 == steps:
                 self._save(stage, step + 1, optimizer, named)
             left = float(np.median(seconds[-50:])) * (steps - step - 1)
-            yield Progress(stage, step + 1, steps, value, left)
+            yield Progress(stage=stage, step=step + 1, steps=steps, loss=value, seconds_left=left)
 
     def _loss(self, stage: str, step: int) -> Tensor:
         if stage == "figures":

@@ -48,6 +48,8 @@ def cut_out(photo: np.ndarray, index: int) -> Cutout | None:
     scale = _CUT_SIDE / max(height, width)
     size = (max(32, round(width * scale)), max(32, round(height * scale)))
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    if (small == small[0, 0]).all():  # GrabCut takes 10 s to find nothing in one colour
+        return None
     labels = np.zeros(small.shape[:2], np.uint8)
     x, y = round(size[0] * _MARGIN), round(size[1] * _MARGIN)
     inside = (x, y, size[0] - 2 * x, size[1] - 2 * y)

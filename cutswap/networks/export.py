@@ -91,9 +91,11 @@ def export_model(
     unknown = [f for f in formats if f not in FORMATS]
     if unknown or not formats:
         raise CutSwapError(
-            "--formats", expected=f"some of {', '.join(FORMATS)}",
-            found=", ".join(unknown) or "none", fix="pass --formats onnx",
-        )  # fmt: skip
+            "--formats",
+            expected=f"some of {', '.join(FORMATS)}",
+            found=", ".join(unknown) or "none",
+            fix="pass --formats onnx",
+        )
     if "onnx" in formats:
         _need_onnx()
     names = backbone.resolve(layers)
@@ -108,19 +110,28 @@ def export_model(
             run = _WRITERS[name](phi, images[-1], temporary)
             differences = _compare(name, run, images, wanted, names)
         files[name] = {
-            "file": path.name, "sha256": sha256_of(path), "bytes": path.stat().st_size,
+            "file": path.name,
+            "sha256": sha256_of(path),
+            "bytes": path.stat().st_size,
             "max_abs_difference": differences,
-        }  # fmt: skip
+        }
     last = {n: list(v.shape[1:]) for n, v in zip(names, wanted[-1], strict=True)}
     result = {
-        "network": backbone.name, "weights": backbone.report.to_dict(),
-        "fingerprint": backbone.fingerprint, "torch": torch.__version__,
-        "input": {"name": INPUT, "shape": ["N", 3, image_size, image_size], "dtype": "float32",
-                  "about": "RGB in [0, 1]; normalised inside"},
+        "network": backbone.name,
+        "weights": backbone.report.to_dict(),
+        "fingerprint": backbone.fingerprint,
+        "torch": torch.__version__,
+        "input": {
+            "name": INPUT,
+            "shape": ["N", 3, image_size, image_size],
+            "dtype": "float32",
+            "about": "RGB in [0, 1]; normalised inside",
+        },
         "outputs": {n: ["N", *shape] for n, shape in last.items()},
         "largest_output": float(max(v.abs().max() for v in wanted[-1])),
-        "tolerance": TOLERANCE, "files": files,
-    }  # fmt: skip
+        "tolerance": TOLERANCE,
+        "files": files,
+    }
     write_json(out / "model.json", result)
     return result
 
@@ -129,10 +140,11 @@ def _need_onnx() -> None:
     missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise CutSwapError(
-            "ONNX export", expected=f"the packages {', '.join(_NEEDS)}",
+            "ONNX export",
+            expected=f"the packages {', '.join(_NEEDS)}",
             found=f"no {', '.join(missing)}",
             fix='pip install "cutswap[export]", or pass --formats torchscript',
-        )  # fmt: skip
+        )
 
 
 def _reference(backbone: Backbone, names: Sequence[str], image: Tensor) -> list[Tensor]:
@@ -166,9 +178,11 @@ def _compare(
 
 def _differs(name: str, expected: str, found: object) -> CutSwapError:
     return CutSwapError(
-        f"the exported {name}", expected=expected, found=found,
+        f"the exported {name}",
+        expected=expected,
+        found=found,
         fix="report it with your version of torch; no file was left",
-    )  # fmt: skip
+    )
 
 
 def _write_torchscript(phi: FeatureExtractor, image: Tensor, path: Path) -> Run:
@@ -190,9 +204,14 @@ def _write_onnx(phi: FeatureExtractor, image: Tensor, path: Path) -> Run:
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():  # it prints its progress
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            phi, (image,), dynamo=True, verbose=False, input_names=[INPUT],
-            output_names=list(phi.names), dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )  # fmt: skip
+            phi,
+            (image,),
+            dynamo=True,
+            verbose=False,
+            input_names=[INPUT],
+            output_names=list(phi.names),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+        )
     if program is None:  # the signature allows it, the exporter never does it
         raise _differs("onnx", "a program", "none")
     import onnxruntime

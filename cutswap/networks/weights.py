@@ -19,9 +19,9 @@ from torch import Tensor
 
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import read_json, sha256_of
+from cutswap.utils.folder_names import WEIGHTS
 
 EMBEDDED_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "weights"
-RUN_WEIGHTS = "backbone.safetensors"
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read_state(path: Path) -> StateDict:
         CutSwapError: missing, damaged, or not a dict of tensors.
     """
     try:
-        path = path / RUN_WEIGHTS if path.is_dir() else path
+        path = path / WEIGHTS if path.is_dir() else path
         is_there = path.is_file()
     except OSError:  # a name too long, a folder that may not be entered
         is_there = False

@@ -13,6 +13,7 @@ points about to be picked are measured in double precision. The picks are the te
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -21,6 +22,8 @@ from torch import Tensor
 from cutswap.errors import CutSwapError
 from cutswap.patchcore import coreset_space
 from cutswap.patchcore.coreset_space import ProjectedPoints
+from cutswap.patchcore.device_coreset import farthest_first
+from cutswap.utils.device_errors import is_out_of_memory
 
 # Rows and centres of one matrix product: large enough for full speed, small enough for the cache.
 ROWS, BLOCK = coreset_space.ROWS, 256
@@ -76,6 +79,10 @@ def greedy_k_center(
             # Divided by sqrt(dimensions): expected squared distances stay what they were.
             matrix = torch.randn(points.shape[1], projection, generator=generator)
             matrix /= projection**0.5
+        if points.device.type == "cuda":
+            found = _on_device(points, matrix, count, first, largest, progress)
+            if found is not None:
+                return found
         quick = _full_single_precision(points.device)
         search = _Search(
             ProjectedPoints(_with_double(points), matrix, largest=largest, quick=quick), count
@@ -86,6 +93,27 @@ def greedy_k_center(
             if progress:
                 progress(search.done, count)
     return search.picks.to(points.device)
+
+
+def _on_device(
+    points: Tensor,
+    matrix: Tensor | None,
+    count: int,
+    first: int,
+    largest: float,
+    progress: Callable[[int, int], None] | None,
+) -> Tensor | None:
+    """The picks by the loop that never asks; None where there is no room for it."""
+    try:
+        space = ProjectedPoints(points, matrix, largest=largest, quick=False)
+        rows = space.rows(torch.arange(len(points), device=points.device), torch.float64)
+        return farthest_first(rows, count, first, _nearest, PICKED, progress)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    say = logging.getLogger("cutswap").warning
+    say("memory bank: memory is short, so fewer patches are compared at once")
+    return None
 
 
 def coverage_radius(points: Tensor, picks: Tensor) -> float:

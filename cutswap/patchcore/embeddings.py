@@ -6,6 +6,7 @@ concatenated (anomalib's form; ResNet18 layer2 + layer3: 32 x 32 patches of 384 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
+from cutswap.utils.device_errors import FittingBatches, is_out_of_memory
 
 
 def embed(backbone: Backbone, image: Tensor, layers: Sequence[str]) -> Tensor:
@@ -40,6 +42,8 @@ def collect_patches(
     layers: Sequence[str],
     count: int | None,
     progress: Callable[[int, int], None] | None,
+    *,
+    stay: bool = False,
 ) -> tuple[Tensor, tuple[int, int]]:
     """Embed batches of good images.
 
@@ -49,21 +53,24 @@ def collect_patches(
         layers: names, shallow to deep.
         count: number of images, where known: room is then made once.
         progress: called with (images done, count).
+        stay: keep them on the network's device, where there is room; else on the CPU.
 
     Returns:
-        Patches (P, D) float32 on the CPU, and their grid (h, w) in an image.
+        Patches (P, D) float32, and their grid (h, w) in an image.
 
     Raises:
         CutSwapError: no image at all, or images of several sizes.
     """
     store: Tensor | None = None
     grid, done, filled = (0, 0), 0, 0
+    fitting = FittingBatches("memory bank")
     for image in images:
-        found = embed(backbone, image, layers).cpu()
+        parts = fitting.run(image, lambda part: embed(backbone, part, layers))
+        found = torch.cat(parts) if len(parts) > 1 else parts[0]
         n, h, w, dimensions = found.shape
         if store is None:
             grid = (h, w)
-            store = torch.empty((count or n) * h * w, dimensions)
+            store = _room(((count or n) * h * w, dimensions), found.device if stay else None)
         if (h, w) != grid:
             raise CutSwapError(
                 "training images",
@@ -73,7 +80,7 @@ def collect_patches(
             )
         end = filled + n * h * w
         if end > len(store):  # doubled, because joining a list holds everything twice
-            larger = torch.empty(max(end, 2 * len(store)), dimensions)
+            larger = _room((max(end, 2 * len(store)), dimensions), store.device)
             larger[:filled] = store[:filled]
             store = larger
         store[filled:end] = rearrange(found, "n h w d -> (n h w) d")
@@ -85,3 +92,14 @@ def collect_patches(
             "training images", expected="at least one", found="none", fix="add good images"
         )
     return store[:filled], grid
+
+
+def _room(size: tuple[int, int], device: torch.device | None) -> Tensor:
+    """An empty tensor on a device; on the CPU where it has no room."""
+    try:
+        return torch.empty(size, device=device)
+    except RuntimeError as error:
+        if device is None or device.type == "cpu" or not is_out_of_memory(error):
+            raise
+    logging.getLogger("cutswap").warning("memory bank: patches stay in the processor's memory")
+    return torch.empty(size)

@@ -86,10 +86,11 @@ class MappedIndex:
             self._index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         except (OSError, RuntimeError) as error:
             raise CutSwapError(
-                path, expected="an index that write_index wrote",
+                path,
+                expected="an index that write_index wrote",
                 found=(str(error) or type(error).__name__).splitlines()[0][:200],
                 fix="write it again from the bank",
-            ) from error  # fmt: skip
+            ) from error
 
     @property
     def size(self) -> int:

@@ -22,13 +22,15 @@ from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
 from cutswap.networks.weights import state_fingerprint
 from cutswap.patchcore.coreset import greedy_k_center
+from cutswap.patchcore.device_scoring import DeviceScorer
 from cutswap.patchcore.embeddings import collect_patches, embed
 from cutswap.patchcore.heatmaps import to_heatmap
 from cutswap.patchcore.image_score import mean_of_highest, reweighted_mean
 from cutswap.patchcore.index import BankIndex
 from cutswap.patchcore.sharded_coreset import choose_by_shards
 from cutswap.patchcore.whitening import Whitening, measured
-from cutswap.utils.devices import cache_sized
+from cutswap.utils.device_errors import FittingBatches
+from cutswap.utils.devices import cache_sized, is_accelerator, tf32
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 FORMAT = "cutswap memory bank 1"
@@ -93,6 +95,8 @@ class MemoryBank:
         self.seed = seed
         self.whitening = whitening
         self._index = BankIndex(self.items, settings.search)
+        self._scorers: dict[torch.device, DeviceScorer] = {}
+        self._fitting = FittingBatches("scoring")
 
     @property
     def size(self) -> int:
@@ -133,13 +137,17 @@ class MemoryBank:
                     if progress:
                         progress(before + done, count or 0)
 
-                found, grid = collect_patches(backbone, part, settings.layers, size, tick)
+                with tf32(settings.tf32):
+                    found, grid = collect_patches(backbone, part, settings.layers, size, tick)
                 return (whitening.apply_in_place(found) if whitening else found), grid
 
             items, picks, grid = choose_by_shards(images, collect, settings, count, seed)
             origin = _origin(picks.numpy(), grid)
             return cls(backbone, settings, items.numpy(), origin, seed, whitening)
-        patches, grid = collect_patches(backbone, images, settings.layers, count, progress)
+        with tf32(settings.tf32):
+            patches, grid = collect_patches(
+                backbone, images, settings.layers, count, progress, stay=True
+            )
         whitening = whitening_of(patches, settings)
         if whitening:
             patches = whitening.apply_in_place(patches)
@@ -185,9 +193,8 @@ class MemoryBank:
     ) -> MemoryBank:
         """A coreset of patches that are whitened already."""
         keep = max(1, int(settings.coreset * len(patches)))
-        picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed).numpy()
-        items = patches[torch.from_numpy(picks)].numpy()
-        origin = _origin(picks, grid)
+        picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed)
+        items, origin = patches[picks].cpu().numpy(), _origin(picks.cpu().numpy(), grid)
         return cls(backbone, settings.replace(shards=1), items, origin, seed, whitening)
 
     def score(self, image: Tensor) -> Prediction:
@@ -196,10 +203,16 @@ class MemoryBank:
         On a CPU a few images at a time: all the features of a large batch are never held at once.
         """
         size = (int(image.shape[-2]), int(image.shape[-1]))
-        found = [
-            self.score_patches(embed(self.backbone, part, self.settings.layers), size)
-            for part in cache_sized(image.to(self.backbone.device))
-        ]
+
+        def score(part: Tensor) -> Prediction:
+            return self.score_patches(embed(self.backbone, part, self.settings.layers), size)
+
+        with tf32(self.settings.tf32):
+            found = [
+                one
+                for part in cache_sized(image.to(self.backbone.device))
+                for one in self._fitting.run(part, score)
+            ]
         if len(found) == 1:
             return found[0]
         fields = (f.name for f in dataclasses.fields(Prediction))
@@ -220,6 +233,10 @@ class MemoryBank:
                 found=f"{dimensions}",
                 fix="fit the bank again with this network and these layers",
             )
+        if is_accelerator(embedded.device) and self.settings.search == "exact":
+            compared = embedded if self.whitening is None else self.whitening.apply(embedded)
+            found = self._scorer(embedded.device).score(compared, size)
+            return Prediction(*(values.cpu().numpy() for values in found))
         patches = self.comparable(embedded)
         flat = np.ascontiguousarray(rearrange(patches, "n h w d -> (n h w) d"))
         distances, neighbours = self._search(flat, self.settings.neighbours)
@@ -240,7 +257,7 @@ class MemoryBank:
         """Embeddings (..., D) as the items are, (..., K) float32: whitened where they are."""
         if self.whitening is None:
             return embedded.cpu().numpy()
-        return self.whitening.apply(embedded).numpy()
+        return self.whitening.apply(embedded).cpu().numpy()
 
     def save(self, path: Path) -> None:
         """One safetensors file: bank, whitening, origins, the network's weights, all settings.
@@ -332,6 +349,11 @@ class MemoryBank:
         seed = int(about["seed"])
         return cls(backbone, settings, items.numpy(), origin.numpy(), seed, whitening)
 
+    def _scorer(self, device: torch.device) -> DeviceScorer:
+        if device not in self._scorers:
+            self._scorers[device] = DeviceScorer(self.items, self.settings, device)
+        return self._scorers[device]
+
     def _search(self, patches: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """(P, D) to Euclidean distances of the items found (P, k), rising, and bank indices (P, k).
 
@@ -380,10 +402,11 @@ def _whitening_of_images(
         return None
     if iter(images) is images:
         raise CutSwapError(
-            "--whiten with --shards", expected="images that can be read twice",
+            "--whiten with --shards",
+            expected="images that can be read twice",
             found="an iterator, which ends after the first time",
             fix="pass a list, or an object whose __iter__ begins anew",
-        )  # fmt: skip
+        )
     parts = (embed(backbone, image, settings.layers).cpu().flatten(0, 2) for image in images)
     return Whitening.of(measured(parts), settings.whiten, settings.shrinkage)
 
@@ -436,6 +459,8 @@ def _need_sound_whitening(
     )
     if not is_sound:
         raise CutSwapError(
-            path, expected=f"a whitening to {items.shape[1]} dimensions, finite float32",
-            found=f"shapes {shapes[0]} and {shapes[1]}, {mean.dtype} and {matrix.dtype}", fix=fix,
-        )  # fmt: skip
+            path,
+            expected=f"a whitening to {items.shape[1]} dimensions, finite float32",
+            found=f"shapes {shapes[0]} and {shapes[1]}, {mean.dtype} and {matrix.dtype}",
+            fix=fix,
+        )

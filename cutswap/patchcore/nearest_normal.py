@@ -138,9 +138,11 @@ def nearest_normal(
     cell = hottest_patch(prediction, index) if cell is None else cell
     if not all(0 <= at < count for at, count in zip(cell, grid, strict=True)):
         raise CutSwapError(
-            "patch", expected=f"a cell of the {grid[0]} x {grid[1]} grid", found=cell,
+            "patch",
+            expected=f"a cell of the {grid[0]} x {grid[1]} grid",
+            found=cell,
             fix="choose a place inside the photo",
-        )  # fmt: skip
+        )
     item = int(prediction.nearest[index][cell])
     image, row, column = (int(v) for v in bank.origin[item])
     if image >= len(train):

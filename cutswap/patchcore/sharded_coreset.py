@@ -56,9 +56,11 @@ class ShardedCoreset:
     ) -> None:
         if min(count, count if keep is None else keep) < 1:
             raise CutSwapError(
-                "coreset size", expected="1 or more, in the bank and in a shard",
-                found=f"{count} and {keep}", fix="change --coreset",
-            )  # fmt: skip
+                "coreset size",
+                expected="1 or more, in the bank and in a shard",
+                found=f"{count} and {keep}",
+                fix="change --coreset",
+            )
         self.seen, self.radius = 0, 0.0
         self._count, self._keep = count, keep or count
         self._projection, self._seed, self._measure = projection, seed, measure
@@ -133,16 +135,18 @@ def shard_sizes(count: int | None, settings: PatchCoreSettings) -> list[int]:
     shards = settings.shards
     if count is None or count < shards:
         raise CutSwapError(
-            "--shards", expected="1 to the number of good training photos",
+            "--shards",
+            expected="1 to the number of good training photos",
             found=f"{shards} shards, {'an unknown number of' if count is None else count} photos",
             fix="pass --shards 1, or fewer",
-        )  # fmt: skip
+        )
     if shards * settings.coreset >= 1:
         raise CutSwapError(
-            "--shards", expected="shards x coreset below 1: each shard keeps as much as the bank",
+            "--shards",
+            expected="shards x coreset below 1: each shard keeps as much as the bank",
             found=f"{shards} x {settings.coreset:g}, which keeps every patch and saves no memory",
             fix="pass --shards 1, or a smaller --coreset",
-        )  # fmt: skip
+        )
     return [count * (n + 1) // shards - count * n // shards for n in range(shards)]
 
 
@@ -180,17 +184,20 @@ def choose_by_shards(
             patches, found = collect(_taken(stream, rest, size), size, sum(sizes[:number]))
         if found != grid or len(patches) != size * grid[0] * grid[1]:
             raise CutSwapError(
-                "training images", expected=f"{count} images of one size",
+                "training images",
+                expected=f"{count} images of one size",
                 found=f"patch grids {grid} and {found}, {len(patches)} patches of {size} images",
                 fix="resize them first, and tell their number",
-            )  # fmt: skip
+            )
         coreset.add(patches)
         del patches  # the next shard is embedded while this name would still hold it
     if rest or next(stream, None) is not None:
         raise CutSwapError(
-            "training images", expected=f"{count}, as was told", found="more",
+            "training images",
+            expected=f"{count}, as was told",
+            found="more",
             fix="tell their number",
-        )  # fmt: skip
+        )
     bank, picks, _ = coreset.finish()
     return bank, picks, grid
 

@@ -39,7 +39,7 @@ class Moments:
     def add(self, patches: Tensor) -> None:
         """Take in (n, D) float patches."""
         for part in patches.split(ROWS):
-            rows = part.double()
+            rows = (part.cpu() if part.device.type == "mps" else part).double()  # MPS has none
             if self._origin is None:
                 self._origin = rows.mean(dim=0)
                 self._sum = torch.zeros_like(self._origin)
@@ -62,7 +62,7 @@ class Moments:
         total = float(covariance.trace())
         if not 0 < total < float("inf"):
             raise _no_spread(f"{self.count} patches of a total variance of {total:g}")
-        return self._origin + offset, covariance
+        return (self._origin + offset).cpu(), covariance.cpu()
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ class Whitening:
         return cls(mean.float().numpy(), (axes * scale).float().numpy())
 
     def apply(self, patches: Tensor) -> Tensor:
-        """(..., D) to (..., K) float32 on the CPU; a single (D,) too."""
-        rows = patches.detach().to("cpu", torch.float32).reshape(-1, patches.shape[-1])
-        found = torch.empty(len(rows), self.matrix.shape[1])
+        """(..., D) to (..., K) float32 where they are; a single (D,) too."""
+        rows = patches.detach().float().reshape(-1, patches.shape[-1])
+        found = rows.new_empty(len(rows), self.matrix.shape[1])
         self._apply(rows, found)
         return found.view(*patches.shape[:-1], -1)
 
@@ -124,7 +124,8 @@ class Whitening:
         return found
 
     def _apply(self, rows: Tensor, out: Tensor) -> None:
-        mean, matrix = torch.from_numpy(self.mean), torch.from_numpy(self.matrix)
+        mean = torch.from_numpy(self.mean).to(rows.device)
+        matrix = torch.from_numpy(self.matrix).to(rows.device)
         for low in range(0, len(rows), ROWS):
             part = slice(low, low + ROWS)
             out[part] = (rows[part] - mean) @ matrix
@@ -140,6 +141,8 @@ def measured(parts: Iterable[Tensor]) -> Moments:
 
 def _no_spread(found: str) -> CutSwapError:
     return CutSwapError(
-        "whitening", expected="training patches that differ, all of them finite", found=found,
+        "whitening",
+        expected="training patches that differ, all of them finite",
+        found=found,
         fix="add good photos, or pass --whiten none",
-    )  # fmt: skip
+    )

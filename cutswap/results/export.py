@@ -11,8 +11,17 @@ from cutswap.results.table import METRICS, Column, ResultsTable
 from cutswap.utils.csv_text import guarded
 
 HEADER = (
-    "category", "data", "source", "column", "coreset", "metric", "mean", "std", "n", "seeds",
-)  # fmt: skip
+    "category",
+    "data",
+    "source",
+    "column",
+    "coreset",
+    "metric",
+    "mean",
+    "std",
+    "n",
+    "seeds",
+)
 OURS = "this project"
 
 
@@ -31,18 +40,35 @@ def to_csv(tables: Sequence[ResultsTable]) -> str:
             for setup in table.setups:
                 figure = table.figures.get((row, setup))
                 if figure is not None:
-                    writer.writerow([
-                        *place, OURS, guarded(setup.label), f"{setup.coreset:g}", table.metric,
-                        f"{figure.mean:.6f}", "" if figure.std is None else f"{figure.std:.6f}",
-                        len(figure.values), " ".join(map(str, figure.seeds)),
-                    ])  # fmt: skip
+                    writer.writerow(
+                        [
+                            *place,
+                            OURS,
+                            guarded(setup.label),
+                            f"{setup.coreset:g}",
+                            table.metric,
+                            f"{figure.mean:.6f}",
+                            "" if figure.std is None else f"{figure.std:.6f}",
+                            len(figure.values),
+                            " ".join(map(str, figure.seeds)),
+                        ]
+                    )
             for column in table.paper:
                 printed = table.printed(row, column)
                 if printed is not None:
-                    writer.writerow([
-                        *place, f"paper Table {printed.table}", column.method,
-                        f"{column.coreset:g}", table.metric, f"{printed.value:.3f}", "", "", "",
-                    ])  # fmt: skip
+                    writer.writerow(
+                        [
+                            *place,
+                            f"paper Table {printed.table}",
+                            column.method,
+                            f"{column.coreset:g}",
+                            table.metric,
+                            f"{printed.value:.3f}",
+                            "",
+                            "",
+                            "",
+                        ]
+                    )
     return text.getvalue()
 
 

@@ -257,7 +257,14 @@ def _value(path: Path, number: int, line: list[str]) -> PaperValue:
         sound = table in PAPER_TABLES and metric in METRICS and 0 < float(coreset) <= 1
         if not sound or (value is not None and not 0 <= value <= 1):
             raise ValueError
-        return PaperValue(table, category, method, float(coreset), metric, value)
+        return PaperValue(
+            table=table,
+            category=category,
+            method=method,
+            coreset=float(coreset),
+            metric=metric,
+            value=value,
+        )
     except ValueError:
         raise _damaged(f"{path}, line {number}", ",".join(line)[:80]) from None
 

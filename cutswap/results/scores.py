@@ -79,7 +79,16 @@ def scores_of_runs(
                 if (figure := figure_of(list(cell.values()), metric)) is not None
             }
             if figures:
-                rows.append(ScoreRow(metric, category, root, words, figures, number))
+                rows.append(
+                    ScoreRow(
+                        metric=metric,
+                        category=category,
+                        root=root,
+                        scoring=words,
+                        figures=figures,
+                        number=number,
+                    )
+                )
     return tuple(rows)
 
 

@@ -27,7 +27,7 @@ from cutswap.runs.references import TUNED, _part, _run_named, _run_path, _source
 from cutswap.runs.states import FoundEvaluation, FoundRun
 
 # Settings of a run that change where or how fast it computes, but not what.
-_OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every")
+_OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every", "tf32", "compile")
 _NAMED_APART = ("recipe", "weights")
 _OF_SCORING = ("coreset", "layers")
 
@@ -79,13 +79,13 @@ def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
     score = _score_in_words(summary)  # bank, head and both of one run are three columns
     rest = _changes(values, PatchCoreSettings().to_dict(), _OF_SCORING)
     return Setup(
-        network,
-        json.dumps([key, values, *filter(None, [score])], sort_keys=True),
-        scoring.coreset,
-        scoring.layers,
-        scoring.image_size,
-        ", ".join(filter(None, [score, rest])),
-        _run_path(_source(summary)) is not None,
+        network=network,
+        key=json.dumps([key, values, *filter(None, [score])], sort_keys=True),
+        coreset=scoring.coreset,
+        layers=scoring.layers,
+        image_size=scoring.image_size,
+        rest=", ".join(filter(None, [score, rest])),
+        is_tuned=_run_path(_source(summary)) is not None,
     )
 
 

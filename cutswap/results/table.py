@@ -225,12 +225,12 @@ def build_table(
     shown_rows = tuple(sorted(rows.values(), key=lambda r: (r.category.casefold(), r.number)))
     shown = sorted(setups.values(), key=lambda s: (s.is_tuned, s.coreset, s.label))
     return ResultsTable(
-        metric,
-        shown_rows,
-        tuple(shown),
-        _paper_columns(shown_rows, shown, metric),
-        figures,
-        frozenset(cells),
+        metric=metric,
+        rows=shown_rows,
+        setups=tuple(shown),
+        paper=_paper_columns(shown_rows, shown, metric),
+        figures=figures,
+        scored=frozenset(cells),
     )
 
 
@@ -238,7 +238,13 @@ def _row(evaluation: FoundEvaluation) -> Row:
     summary = evaluation.summary
     counts = [summary.get(key) for key in ("n_train", "n_test")]
     train, test = (c if isinstance(c, int) else 0 for c in counts)
-    return Row(evaluation.category, evaluation.root, train, test, is_demo(evaluation.root))
+    return Row(
+        category=evaluation.category,
+        root=evaluation.root,
+        n_train=train,
+        n_test=test,
+        is_demo=is_demo(evaluation.root),
+    )
 
 
 def is_demo(root: str) -> bool:

@@ -6,30 +6,17 @@ What the run was about, category, data set and seed, counts as settings too.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cutswap.config import (
-    ClusterSettings,
-    HeadSettings,
-    NegativeSettings,
-    SaliencySettings,
-    TrainingSettings,
-    WeakAugmentation,
-)
+from cutswap.config import FineTuningSettings
 from cutswap.errors import CutSwapError
 from cutswap.settings import Settings
 
-# The order of `FineTuningSettings`, which imports torch: a list of runs must not wait for that.
-SECTIONS: dict[str, type[Settings]] = {
-    "training": TrainingSettings,
-    "saliency": SaliencySettings,
-    "clusters": ClusterSettings,
-    "negatives": NegativeSettings,
-    "weak": WeakAugmentation,
-    "head": HeadSettings,
-}
+# Sections of settings.json, in their order.
+SECTIONS: dict[str, type[Settings]] = typing.get_type_hints(FineTuningSettings)
 CATEGORY, DATA_SET, PHOTOS, SEED = "category", "data set", "training photos", "seed"
 
 

@@ -20,15 +20,24 @@ from typing import Any
 
 from cutswap.errors import CutSwapError
 from cutswap.runs.find import find_runs, mark_of, study_of
-from cutswap.runs.heartbeat import HEARTBEAT, LOCK
 from cutswap.runs.references import evaluations_of, rename_in
-from cutswap.runs.states import LOG, RESULT, RUN_FILES, SEEN, SETTINGS, FoundEvaluation, log_file
+from cutswap.runs.states import FoundEvaluation, log_file
 from cutswap.utils.files import is_own_file, read_json
+from cutswap.utils.folder_names import (
+    ENVIRONMENT,
+    HEARTBEAT,
+    LOCK,
+    LOG,
+    RESULT,
+    RUN_FILES,
+    SEEN,
+    SETTINGS,
+)
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
 # `.Trash-1000` is a desktop's own bin: ours must not be taken for it on a disk without case.
 _TRASH = re.compile(r"\.trash-run-[0-9a-f]{16}")
-_WRITTEN = (*RUN_FILES, RESULT, "environment.json", HEARTBEAT, LOCK, *SEEN)
+_WRITTEN = (*RUN_FILES, RESULT, ENVIRONMENT, HEARTBEAT, LOCK, *SEEN)
 _HALF = re.compile(r"\.(.+)\.\w+\.tmp")  # how `files.replacing` names what is not finished
 
 IsBusy = Callable[[Path], bool]
@@ -187,9 +196,11 @@ def _need_inside(folder: Path, run: Path) -> None:
     inside = run.relative_to(folder).parts if run.is_relative_to(folder) else ()
     if not inside or any(part.startswith(".") for part in inside):  # `..` too
         raise CutSwapError(
-            run, expected=f"a run folder inside {folder}", found="another place",
+            run,
+            expected=f"a run folder inside {folder}",
+            found="another place",
             fix="choose a run of the list",
-        )  # fmt: skip
+        )
     for depth in range(1, len(inside) + 1):
         step = folder.joinpath(*inside[:depth])
         if step.is_symlink():

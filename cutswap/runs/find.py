@@ -12,22 +12,21 @@ from pathlib import Path
 
 from cutswap.data.records import natural_key
 from cutswap.errors import CutSwapError
-from cutswap.runs.states import (
+from cutswap.runs.states import FoundEvaluation, FoundRun, read_evaluation, read_run
+from cutswap.utils.files import is_own_file
+from cutswap.utils.folder_names import (
+    BY_SCORE,
     EVALUATION_FILES,
     METRICS,
+    PICTURES,
     RUNS,
     SETTINGS,
     STUDY,
-    FoundEvaluation,
-    FoundRun,
-    read_evaluation,
-    read_run,
 )
-from cutswap.utils.files import is_own_file
 
 MAX_DEPTH = 4  # runs/demo/run is 2; people sort by project and date above that
 MAX_FOLDERS = 5000  # a home folder given by mistake must not hang a page
-_NOT_ENTERED = ("heatmaps", "by_score")  # pictures, and parts of an evaluation: no runs
+_NOT_ENTERED = (PICTURES, BY_SCORE)  # hundreds of pictures, no runs
 
 
 @dataclass(frozen=True)

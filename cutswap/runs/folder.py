@@ -20,15 +20,25 @@ from typing import Any
 
 from torch import Tensor
 
+from cutswap.config import TrainingSettings
 from cutswap.errors import CutSwapError
-from cutswap.networks.weights import RUN_WEIGHTS
-from cutswap.runs.heartbeat import HEARTBEAT, LOCK
 from cutswap.runs.states import need_update
 from cutswap.utils.files import append_json_line, read_json, read_json_lines, write_json, write_text
+from cutswap.utils.folder_names import (
+    CHECKPOINT,
+    ENVIRONMENT,
+    HEAD,
+    HEARTBEAT,
+    LOCK,
+    METRICS,
+    RESULT,
+    SETTINGS,
+    WEIGHTS,
+)
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 # What may lie in a folder before its settings: left by a process that was killed early.
-BEFORE = (HEARTBEAT, LOCK, "environment.json")
+BEFORE = (HEARTBEAT, LOCK, ENVIRONMENT)
 START_AGAIN = "delete the run folder and start the run again"
 
 
@@ -45,32 +55,32 @@ class RunFolder:
     @property
     def settings_file(self) -> Path:
         """What the run was asked to do."""
-        return self.path / "settings.json"
+        return self.path / SETTINGS
 
     @property
     def metrics_file(self) -> Path:
         """One JSON line an update."""
-        return self.path / "metrics.jsonl"
+        return self.path / METRICS
 
     @property
     def checkpoint_file(self) -> Path:
         """State to resume from."""
-        return self.path / "checkpoint.safetensors"
+        return self.path / CHECKPOINT
 
     @property
     def backbone_file(self) -> Path:
         """The tuned phi."""
-        return self.path / RUN_WEIGHTS
+        return self.path / WEIGHTS
 
     @property
     def head_file(self) -> Path:
         """The head, of a run that trained one."""
-        return self.path / "head.safetensors"
+        return self.path / HEAD
 
     @property
     def result_file(self) -> Path:
         """Written when the run is finished."""
-        return self.path / "result.json"
+        return self.path / RESULT
 
     def forget_other(self, settings: dict[str, Any]) -> None:
         """Begin anew where the folder holds a run with other settings.
@@ -88,7 +98,7 @@ class RunFolder:
             CutSwapError: the folder holds a run with other settings, or other files.
         """
         if self.settings_file.exists():
-            differing = _differences(read_json(self.settings_file), settings)
+            differing = _differences(_deciding(read_json(self.settings_file)), _deciding(settings))
             if differing:
                 raise CutSwapError(
                     self.path,
@@ -115,7 +125,7 @@ class RunFolder:
         """
         self.refuse_other(settings)
         if not self.settings_file.exists():
-            write_json(self.path / "environment.json", environment)
+            write_json(self.path / ENVIRONMENT, environment)
             write_json(self.settings_file, settings)
         return self.checkpoint_file.exists()
 
@@ -200,6 +210,20 @@ def _is_foreign(path: Path) -> bool:
     """Neither left by a process that was killed early, nor half of what it was just writing."""
     is_half = path.name.startswith(".") and path.name.endswith(".tmp")
     return path.name not in BEFORE and not is_half
+
+
+def _deciding(settings: Any) -> Any:
+    """A record without what changes no answer, and with what older records do not have."""
+    training = settings.get("training") if isinstance(settings, dict) else None
+    if not isinstance(training, dict):
+        return settings
+    try:
+        return {
+            **settings,
+            "training": {**TrainingSettings.from_dict(training).deciding(), "workers": 0},
+        }
+    except (CutSwapError, TypeError):
+        return settings
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:

@@ -17,12 +17,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from cutswap.errors import CutSwapError
+from cutswap.errors import CutSwapError, DeviceLostError
 from cutswap.utils.files import read_json, write_json
+from cutswap.utils.folder_names import HEARTBEAT, LOCK
 from cutswap.utils.processes import Process, this_process
 
-HEARTBEAT = "heartbeat.json"
-LOCK = ".lock"
 EVERY = 2.0  # seconds between beats: as often as a page looks
 _LARGEST = 2**31  # of process numbers and of units of work
 SILENT = 60.0  # seconds without a beat after which a living process is said to be silent
@@ -38,7 +37,7 @@ class Beat:
     Attributes:
         by: the process.
         at: when, seconds since 1970.
-        how: working, or how it ended: stopped, failed or done.
+        how: working, or how it ended: stopped, failed, interrupted (its device went) or done.
         doing: the stage, or the reason of a failure.
         done: units of the stage done.
         total: units in all; 0 when unknown.
@@ -87,7 +86,7 @@ class Heart:
         self._write(WORKING, doing, done, total)
 
     def end(self, how: str, doing: str = "") -> None:
-        """Say how it ended: `STOPPED`, `FAILED` or `DONE`."""
+        """Say how it ended: `STOPPED`, `FAILED`, `INTERRUPTED` or `DONE`."""
         self.ended = True
         self._write(how, doing, 0, 0)
 
@@ -107,6 +106,9 @@ def beating(folder: Path) -> Iterator[Heart]:
     except (KeyboardInterrupt, GeneratorExit):
         heart.end(STOPPED, "before the first update was done or between two")
         raise
+    except DeviceLostError as error:  # nothing is wrong with the run itself
+        heart.end(INTERRUPTED, str(error))
+        raise
     except BaseException as error:
         heart.end(FAILED, str(error).splitlines()[0] if str(error) else type(error).__name__)
         raise
@@ -124,11 +126,11 @@ def read_beat(folder: Path) -> Beat | None:
         by = Process(int(v["pid"]), str(v["marker"]), str(v["host"]))
         how, at = str(v["how"]), float(v["at"])
         done, total = int(v["done"]), int(v["total"])
-        if how not in (WORKING, STOPPED, FAILED, DONE) or not math.isfinite(at):
+        if how not in (WORKING, STOPPED, FAILED, DONE, INTERRUPTED) or not math.isfinite(at):
             return None
         if not 0 < by.pid < _LARGEST or not 0 <= min(done, total) <= max(done, total) < _LARGEST:
             return None
-        return Beat(by, at, how, str(v["doing"])[:500], done, total)
+        return Beat(by=by, at=at, how=how, doing=str(v["doing"])[:500], done=done, total=total)
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, OverflowError):
         return None
 

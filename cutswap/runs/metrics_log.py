@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from cutswap.errors import CutSwapError
-from cutswap.runs.states import METRICS, need_update
+from cutswap.runs.states import need_update
 from cutswap.utils.files import MAX_LINE, is_own_file, unreadable
+from cutswap.utils.folder_names import METRICS
 
 
 class MetricsTail:
@@ -164,11 +165,11 @@ def run_series(lines: Sequence[Mapping[str, Any]], samples: int) -> RunSeries:
     speed = np.array([_number(line.get("images_per_second")) for line in lines], dtype=np.float64)
     is_timed = samples > 0 and bool(len(lines)) and bool(np.all(speed > 0))
     return RunSeries(
-        np.array([line["step"] for line in lines], dtype=np.int64),
-        np.cumsum(samples / speed) if is_timed else None,
-        np.array([line["loss"] for line in lines], dtype=np.float64),
-        np.array([line["accuracy"] for line in lines], dtype=np.float64),
-        speed,
+        steps=np.array([line["step"] for line in lines], dtype=np.int64),
+        seconds=np.cumsum(samples / speed) if is_timed else None,
+        loss=np.array([line["loss"] for line in lines], dtype=np.float64),
+        accuracy=np.array([line["accuracy"] for line in lines], dtype=np.float64),
+        speed=speed,
     )
 
 

@@ -46,9 +46,19 @@ CREATE TABLE IF NOT EXISTS workers (
 );
 """
 _COLUMNS = (
-    "id", "run", "command", "device", "state", "added", "began", "ended", "code", "pid", "marker",
+    "id",
+    "run",
+    "command",
+    "device",
+    "state",
+    "added",
+    "began",
+    "ended",
+    "code",
+    "pid",
+    "marker",
     "host",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -325,9 +335,17 @@ class JobQueue:
         if not isinstance(row["device"], str):
             raise sqlite3.DatabaseError(f"job {row['id']} has a device that is none")
         return Job(
-            row["id"], self.folder / run, tuple(command), row["device"], row["state"],
-            times[0], times[1], times[2], row["code"], _process(row),
-        )  # fmt: skip
+            number=row["id"],
+            run=self.folder / run,
+            command=tuple(command),
+            device=row["device"],
+            state=row["state"],
+            added=times[0],
+            began=times[1],
+            ended=times[2],
+            code=row["code"],
+            by=_process(row),
+        )
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.errors import CutSwapError
-from cutswap.runs.states import RESULT, WEIGHTS, FoundEvaluation, FoundRun
+from cutswap.runs.states import FoundEvaluation, FoundRun
 from cutswap.utils.files import read_json, write_json
+from cutswap.utils.folder_names import RESULT, WEIGHTS
 
 TUNED = "fine-tuned run "  # how `tuned_backbone` begins the source of its weights
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from cutswap.data.images import read_photo, save_png
 from cutswap.errors import CutSwapError
-from cutswap.runs.states import SEEN
 from cutswap.utils.files import read_json, write_json
+from cutswap.utils.folder_names import SEEN
 
 PICTURE, WORDS = SEEN
 ROWS = 4  # photos kept

@@ -17,11 +17,17 @@ from typing import Any
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import MAX_JSON, is_own_file, read_json, read_json_lines, unreadable
+from cutswap.utils.folder_names import (
+    EVALUATION_FILES,
+    LOG,
+    METRICS,
+    RESULT,
+    RUN_FILES,
+    SCORES,
+    SETTINGS,
+    WEIGHTS,
+)
 
-STUDY, CELLS, RUNS = "study.json", "cells", "runs"
-
-
-LOG = ".log"
 _BYTES = 40_000  # of the log's end that are read: progress bars fill it
 
 
@@ -29,12 +35,6 @@ DONE, UNFINISHED, BROKEN = "done", "unfinished", "broken"
 STATES = (DONE, UNFINISHED, BROKEN)
 _MANY = 2**62  # no seed and no number of updates comes near; numpy's whole numbers end at 2**63
 _TAIL = 65_536  # bytes of metrics.jsonl read for the last update; a line has 300
-# The names of `run_folder`, which imports torch: lists of runs must not wait for that.
-SETTINGS, METRICS, RESULT = "settings.json", "metrics.jsonl", "result.json"
-CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "backbone.safetensors"
-SEEN = ("seen.png", "seen.json")
-RUN_FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS)
-EVALUATION_FILES = ("scores.csv", "heatmaps.npy", "bank.safetensors")
 RESUME = "the same finetune command resumes it"
 AGAIN = f"delete result.json, then {RESUME}"
 
@@ -124,8 +124,24 @@ def read_run(path: Path, name: str | None = None) -> FoundRun:
             )
         step, steps = _progress(path / METRICS)
     except CutSwapError as error:
-        return FoundRun(path, name, BROKEN, _reason(error), settings, changed=changed)
-    found = FoundRun(path, name, UNFINISHED, RESUME, settings, step, steps, changed=changed)
+        return FoundRun(
+            path=path,
+            name=name,
+            state=BROKEN,
+            reason=_reason(error),
+            settings=settings,
+            changed=changed,
+        )
+    found = FoundRun(
+        path=path,
+        name=name,
+        state=UNFINISHED,
+        reason=RESUME,
+        settings=settings,
+        step=step,
+        steps=steps,
+        changed=changed,
+    )
     if not is_own_file(path / RESULT):
         return found
     try:
@@ -147,7 +163,14 @@ def read_evaluation(path: Path, name: str | None = None) -> FoundEvaluation:
     name, changed = name or path.name, _changed(path)
 
     def broken(reason: str, summary: dict[str, Any] | None = None) -> FoundEvaluation:
-        return FoundEvaluation(path, name, BROKEN, reason, summary or {}, changed)
+        return FoundEvaluation(
+            path=path,
+            name=name,
+            state=BROKEN,
+            reason=reason,
+            summary=summary or {},
+            changed=changed,
+        )
 
     if not is_own_file(path / RESULT):
         return broken("result.json is missing: still at work, or stopped half-way; evaluate again")
@@ -157,10 +180,12 @@ def read_evaluation(path: Path, name: str | None = None) -> FoundEvaluation:
         return broken(_reason(error))
     if wrong := _wrong_in(summary):
         return broken(f"result.json: {wrong}; evaluate again")
-    missing = [file for file in ("scores.csv",) if not is_own_file(path / file)]
+    missing = [file for file in (SCORES,) if not is_own_file(path / file)]
     if missing:
         return broken(f"{', '.join(missing)} is gone; evaluate again", summary)
-    return FoundEvaluation(path, name, DONE, "", summary, changed)
+    return FoundEvaluation(
+        path=path, name=name, state=DONE, reason="", summary=summary, changed=changed
+    )
 
 
 def training_curve(path: Path) -> list[dict[str, Any]]:

@@ -127,6 +127,8 @@ def _judge(run: FoundRun, job: Job | None, beat: Beat | None, ahead: int) -> tup
         return FAILED, beat.doing
     if state == heartbeat.STOPPED and beat:
         return STOPPED, beat.doing
+    if beat and beat.how == heartbeat.INTERRUPTED:
+        return INTERRUPTED, beat.doing
     return INTERRUPTED, "its process was killed, or the machine restarted"
 
 

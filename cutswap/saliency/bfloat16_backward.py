@@ -3,7 +3,8 @@
 LayerCAM in bfloat16 throughout is twice as fast, but moves the maps by up to 27% of their peak:
 the rounded activations make max pools and ReLUs decide otherwise, and a gradient then arrives at
 another pixel. With a float32 forward pass all of them decide as they did, and rounding the
-gradients alone moves the maps by less than 1%.
+gradients alone moves the maps of the embedded networks by 0.5% to 1.1% (12 photos of 64 pixels),
+those of a network of eight random channels a layer by up to 3.4%.
 """
 
 from __future__ import annotations
@@ -59,9 +60,18 @@ class _Convolution(torch.autograd.Function):
         # Of the input only the shape counts here, so a single number stands for all.
         image = torch.empty(1, dtype=_HALF, device=weight.device).expand(ctx.shape)
         gradient = torch.ops.aten.convolution_backward(
-            gradients[0].to(_HALF), image, weight.to(_HALF), None, stride, padding, dilation,
-            False, [0, 0], groups, [True, False, False],
-        )[0]  # fmt: skip
+            gradients[0].to(_HALF),
+            image,
+            weight.to(_HALF),
+            None,
+            stride,
+            padding,
+            dilation,
+            False,
+            [0, 0],
+            groups,
+            [True, False, False],
+        )[0]
         return gradient.float(), None, None, None, None, None, None
 
 

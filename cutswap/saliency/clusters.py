@@ -14,6 +14,7 @@ from cutswap.config import ClusterSettings
 from cutswap.errors import CutSwapError
 
 BINS = 256
+TOLERANCE, MAX_ITERATIONS = 1e-6, 50  # of K-means
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,18 @@ class Clusters:
         for boundary in self.boundaries:  # a few: searchsorted takes ten times as long
             regions += saliency > boundary
         return regions
+
+    def region(self, saliency: np.ndarray, cluster: int) -> np.ndarray:
+        """Pixels of one cluster: (H, W) float to (H, W) bool, `regions(saliency) == cluster`.
+
+        Boundaries rise, so the two around the cluster decide.
+        """
+        above = saliency > self.boundaries[cluster - 1] if cluster else None
+        below = saliency <= self.boundaries[cluster] if cluster < self.k - 1 else None
+        if above is None or below is None:
+            only = below if above is None else above
+            return np.ones(saliency.shape, dtype=bool) if only is None else only
+        return above & below
 
 
 def cluster_saliency(saliency: np.ndarray, k: int) -> Clusters:
@@ -78,21 +91,22 @@ def cluster_saliency(saliency: np.ndarray, k: int) -> Clusters:
         )
     from sklearn.cluster import KMeans
 
-    start = _best_start(distinct, counts, k)
-    fitted = KMeans(k, init=start.reshape(-1, 1), n_init=1, tol=1e-6, max_iter=50).fit(values)
+    start = best_start(distinct, counts, k)
+    fitted = KMeans(k, init=start.reshape(-1, 1), n_init=1, tol=TOLERANCE, max_iter=MAX_ITERATIONS)
+    fitted.fit(values)
     # Clipped because scikit-learn centres the values: a cluster of zeros comes back as -3e-18.
     centroids = np.sort(fitted.cluster_centers_[:, 0]).clip(distinct[0], distinct[-1])
     return Clusters(centroids, (centroids[1:] + centroids[:-1]) / 2)
 
 
-def _best_start(distinct: np.ndarray, counts: np.ndarray, k: int) -> np.ndarray:
+def best_start(distinct: np.ndarray, counts: np.ndarray, k: int) -> np.ndarray:
     """(K,) rising: centroids of the exact 1-D optimum over groups (dynamic programming).
 
     Up to 2 * BINS distinct values are a group each and the optimum is exact. Beyond that a group
     ends at each of BINS equal steps of saliency and of rank: steps of saliency alone would hide
     the bulk of a map with a few bright spots in one bin.
 
-    cost[i, j] is the squared error of groups i..j-1 as one cluster, from prefix sums; best[m][j]
+    cost[j, i] is the squared error of groups i..j-1 as one cluster, from prefix sums; best[m][j]
     is the least error of the first j groups in m clusters.
     """
     group = np.arange(len(distinct))
@@ -105,20 +119,27 @@ def _best_start(distinct: np.ndarray, counts: np.ndarray, k: int) -> np.ndarray:
     total = np.bincount(group, weights=counts * distinct)
     square = np.bincount(group, weights=counts * distinct**2)
     n, s, q = (np.concatenate([[0.0], np.cumsum(x)]) for x in (weight, total, square))
-    size = n[None, :] - n[:, None]
-    spread = s[None, :] - s[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cost = (q[None, :] - q[:, None]) - spread**2 / size
+    # Transposed, cost[j, i], so that the search for the best i runs along memory; in place, since
+    # new matrices of this size cost as much as what is computed.
     count = len(n)
-    cost[np.arange(count)[:, None] >= np.arange(count)[None, :]] = np.inf  # empty or reversed
-    best, cuts = cost[0], []
-    for _ in range(k - 1):
-        options = best[:, None] + cost
-        cuts.append(options.argmin(axis=0))
-        best = options.min(axis=0)
+    scratch = s[:, None] - s[None, :]
+    np.square(scratch, out=scratch)
+    cost = n[:, None] - n[None, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scratch /= cost
+    np.subtract(q[:, None], q[None, :], out=cost)
+    cost -= scratch
+    cost[np.tri(count, dtype=bool).T] = np.inf  # empty or reversed
+    best, cuts = cost[:, 0], []
+    for more in range(k - 2, -1, -1):
+        part = cost if more else cost[-1:]  # the last cut is only asked of all groups together
+        options = np.add(best, part, out=scratch[: len(part)])
+        cut = options.argmin(axis=1)
+        best = options[np.arange(len(part)), cut]
+        cuts.append(cut)
     ends = [count - 1]
     for cut in reversed(cuts):
-        ends.append(int(cut[ends[-1]]))
+        ends.append(int(cut[ends[-1] - count]))  # counted from the end: the last has one entry
     ends.append(0)
     ends.reverse()
     return np.array([(s[b] - s[a]) / (n[b] - n[a]) for a, b in zip(ends, ends[1:], strict=False)])
@@ -154,14 +175,9 @@ def anchor_region(
     if settings.anchors == "whole-image" or settings.k == 1:
         return np.ones(saliency.shape, dtype=bool)
     clusters = clusters or cluster_saliency(saliency, settings.k)
-    chosen = {
-        "max-cluster": clusters.k - 1,
-        "min-cluster": 0,
-        "random-cluster": int(rng.integers(clusters.k))
-        if settings.anchors == "random-cluster"
-        else 0,
-    }[settings.anchors]
-    return clusters.regions(saliency) == chosen
+    if settings.anchors == "random-cluster":
+        return clusters.region(saliency, int(rng.integers(clusters.k)))
+    return clusters.region(saliency, 0 if settings.anchors == "min-cluster" else clusters.k - 1)
 
 
 def _top(saliency: np.ndarray, count: int) -> np.ndarray:

@@ -51,9 +51,13 @@ def image_saliency(path: Path, backbone: Backbone, settings: SaliencySettings) -
     )
     maps = found.upsampled(photo.shape[:2])[0].numpy()
     return ImageSaliency(
-        photo, maps, fuse(maps, settings.fusion), found.layers, int(found.classes[0]),
-        float(found.scores[0]),
-    )  # fmt: skip
+        photo=photo,
+        maps=maps,
+        fused=fuse(maps, settings.fusion),
+        layers=found.layers,
+        target_class=int(found.classes[0]),
+        score=float(found.scores[0]),
+    )
 
 
 def write_saliency(found: ImageSaliency, out: Path) -> None:

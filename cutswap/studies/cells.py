@@ -70,10 +70,14 @@ def identities(
     other = detector_name(cell)
     if other is not None:  # it has no memory bank: the coreset decides nothing
         about = {
-            "detector": other, "settings": detector_of(settings).to_dict(),
-            "backbone": settings.training.backbone, "phi": weights.phi,
-            "train": data["train"], "test": data["test"], "seed": cell.seed,
-        }  # fmt: skip
+            "detector": other,
+            "settings": detector_of(settings).to_dict(),
+            "backbone": settings.training.backbone,
+            "phi": weights.phi,
+            "train": data["train"],
+            "test": data["test"],
+            "seed": cell.seed,
+        }
         return _hash({"version": VERSION, **about}), ""
     tuning = None
     if cell.variant.method != UNTUNED:

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from cutswap.config import TrainingSettings
-from cutswap.runs.states import CELLS, RUNS
 from cutswap.studies.folder import DONE, PlannedCell, Study
 from cutswap.studies.plan import StudySettings
+from cutswap.utils.folder_names import CELLS, RESULT, RUNS
 
 # Two cores of an AMD EPYC (Zen 2), torch 2.14: 256 pixels, ResNet18, one image forward and
 # backward, and one image scored. Rough: only until the first cells of a study are done.
@@ -65,7 +65,7 @@ def time_left(study: Study, only: Collection[str] | None = None) -> TimeLeft:
         if study.result(cell).state != DONE and (only is None or cell.id in only)
     ]
     there = {cell.run for cell in study.cells if study.result(cell).state == DONE}
-    there |= {c.run for c in left if (study.path / RUNS / c.run / "result.json").exists()}
+    there |= {c.run for c in left if (study.path / RUNS / c.run / RESULT).exists()}
     missing = {cell.run: cell for cell in left if cell.run and cell.run not in there}
     training = TrainingSettings.from_dict(dict(study.settings["training"]))
     done = [(c, study.result(c)) for c in study.distinct if study.result(c).state == DONE]
@@ -77,10 +77,12 @@ def time_left(study: Study, only: Collection[str] | None = None) -> TimeLeft:
     for cell in left:
         method = cell.method if cell.method in OTHERS else None
         same = [
-            r.seconds for c, r in done
-            if c.category == cell.category and method in (None, c.method)
+            r.seconds
+            for c, r in done
+            if c.category == cell.category
+            and method in (None, c.method)
             and (method is not None or c.method not in OTHERS)
-        ]  # fmt: skip
+        ]
         seconds += statistics.median(same) if same else _scoring(study, cell, training)
     is_measured = bool(done) and (bool(trained) or not missing)
     return TimeLeft(len(left), len(missing), seconds, is_measured)

@@ -14,13 +14,34 @@ from cutswap.studies.tables import Entry, all_entries, pairs
 from cutswap.utils.csv_text import guarded
 
 HEADER = (
-    "table", "category", "row", "coreset", "metric", "mean", "std", "n", "seeds", "seeds_wanted",
-    "seeds_failed", "paper", "difference", "beyond_2_spreads", "reservations",
-)  # fmt: skip
+    "table",
+    "category",
+    "row",
+    "coreset",
+    "metric",
+    "mean",
+    "std",
+    "n",
+    "seeds",
+    "seeds_wanted",
+    "seeds_failed",
+    "paper",
+    "difference",
+    "beyond_2_spreads",
+    "reservations",
+)
 _SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
 
 
 def to_csv(study: Study) -> str:
@@ -34,18 +55,25 @@ def to_csv(study: Study) -> str:
     writer.writerow(HEADER)
     for e in all_entries(study):
         ours = e.ours
-        writer.writerow([
-            e.table, guarded(e.category), guarded(e.row), f"{e.coreset:g}", e.metric,
-            "" if ours is None else f"{ours.mean:.6f}",
-            "" if ours is None or ours.std is None else f"{ours.std:.6f}",
-            0 if ours is None else len(ours.values),
-            "" if ours is None else " ".join(map(str, ours.seeds)),
-            e.wanted, e.failed,
-            "" if e.paper is None else f"{e.paper:.4f}".rstrip("0"),
-            "" if e.difference is None else f"{e.difference:.6f}",
-            "" if e.is_beyond is None else str(e.is_beyond).lower(),
-            guarded("; ".join(e.reservations)),
-        ])  # fmt: skip
+        writer.writerow(
+            [
+                e.table,
+                guarded(e.category),
+                guarded(e.row),
+                f"{e.coreset:g}",
+                e.metric,
+                "" if ours is None else f"{ours.mean:.6f}",
+                "" if ours is None or ours.std is None else f"{ours.std:.6f}",
+                0 if ours is None else len(ours.values),
+                "" if ours is None else " ".join(map(str, ours.seeds)),
+                e.wanted,
+                e.failed,
+                "" if e.paper is None else f"{e.paper:.4f}".rstrip("0"),
+                "" if e.difference is None else f"{e.difference:.6f}",
+                "" if e.is_beyond is None else str(e.is_beyond).lower(),
+                guarded("; ".join(e.reservations)),
+            ]
+        )
     return text.getvalue()
 
 

@@ -51,15 +51,20 @@ def average_checks() -> tuple[AverageCheck, ...]:
         if not is_one or average.value is None:
             continue
         rows = [
-            v for v in paper_values()
+            v
+            for v in paper_values()
             if (v.table, v.method, v.metric) == (average.table, average.method, average.metric)
-        ]  # fmt: skip
+        ]
         checks.append(
             AverageCheck(
-                average.table, average.method, average.metric, average.value,
-                recomputed_average(rows), average in wrong,
+                table=average.table,
+                method=average.method,
+                metric=average.metric,
+                printed=average.value,
+                recomputed=recomputed_average(rows),
+                is_mismatch=average in wrong,
             )
-        )  # fmt: skip
+        )
     return tuple(checks)
 
 
@@ -95,11 +100,15 @@ def detector_sentences(study: Study) -> tuple[str, ...]:
     said = [
         f"{DETECTORS[name]} trains for {settings.epochs} epochs of anomalib's recipe; its paper for"
         f" {DETECTOR_EPOCHS[name]}"
-        + (", pasting the textures of DTD, where ours pastes "
-           + ("noise" if settings.textures is None else "other photos") if name == "draem" else "")
+        + (
+            ", pasting the textures of DTD, where ours pastes "
+            + ("noise" if settings.textures is None else "other photos")
+            if name == "draem"
+            else ""
+        )
         + "."
         for name in trained
-    ]  # fmt: skip
+    ]
     return tuple(said)
 
 
@@ -156,9 +165,10 @@ def _best(study: Study, number: str, metric: str) -> str:
     """Whether an ablation's winner wins here too, by seeds that both settings have."""
     averages = [e for e in entries(study, number, metric) if e.is_average]
     means = [
-        (e.row, e.ours, e.paper) for e in averages
+        (e.row, e.ours, e.paper)
+        for e in averages
         if e.coreset == averages[0].coreset and e.ours is not None and e.paper is not None
-    ]  # fmt: skip
+    ]
     wanted = sum(e.coreset == averages[0].coreset for e in averages)
     # Half a study would hold the luck of one seed against the mean of others.
     if len(means) < max(2, wanted) or len({ours.seeds for _, ours, _ in means}) > 1:

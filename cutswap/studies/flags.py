@@ -103,10 +103,15 @@ def repeat_study(study: Study) -> list[str]:
         CutSwapError: its settings, perhaps edited by hand, would be refused.
     """
     return study_arguments(
-        StudySettings.from_dict(study.settings), Path(study.root), study.path,
-        tables=study.tables, categories=study.categories, seeds=study.seeds,
-        skip_bad=study.skip_bad, detectors=study.detectors,
-    )  # fmt: skip
+        StudySettings.from_dict(study.settings),
+        Path(study.root),
+        study.path,
+        tables=study.tables,
+        categories=study.categories,
+        seeds=study.seeds,
+        skip_bad=study.skip_bad,
+        detectors=study.detectors,
+    )
 
 
 def study_as_run(path: Path, name: str) -> FoundRun:

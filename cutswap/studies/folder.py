@@ -21,8 +21,8 @@ from cutswap.data.records import natural_key
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS
 from cutswap.results.paper_tables import PAPER_TABLES
-from cutswap.runs.states import CELLS, STUDY
 from cutswap.utils.files import read_json, write_json
+from cutswap.utils.folder_names import CELLS, STUDY
 
 DONE, FAILED, MISSING = "done", "failed", "missing"
 FINISHED, UNFINISHED, BROKEN = "finished", "unfinished", "broken"
@@ -195,10 +195,14 @@ def read_cell(folder: Path, identity: str) -> CellResult:
             return CellResult(MISSING)
         trained, accuracy = values.get("training_seconds"), values.get("accuracy")
         return CellResult(
-            DONE, metrics, "",
-            None if trained is None else float(trained), float(values["seconds"]),
-            None if accuracy is None else float(accuracy), _missed(values.get("missed")),
-        )  # fmt: skip
+            state=DONE,
+            metrics=metrics,
+            error="",
+            training_seconds=None if trained is None else float(trained),
+            seconds=float(values["seconds"]),
+            accuracy=None if accuracy is None else float(accuracy),
+            missed=_missed(values.get("missed")),
+        )
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, AttributeError):
         return CellResult(MISSING)
 
@@ -241,10 +245,18 @@ def read_study(folder: Path, name: str | None = None) -> Study:
             raise ValueError("settings or data are none")
         identities = dict.fromkeys(cell.id for cell in cells)
         return Study(
-            folder, name, values["settings"], str(values["root"]), values["data"],
-            dict(values["weights"]), bool(values.get("skip_bad")), cells,
-            {i: found for i in identities if (found := read_cell(folder, i)).state != MISSING},
-        )  # fmt: skip
+            path=folder,
+            name=name,
+            settings=values["settings"],
+            root=str(values["root"]),
+            data=values["data"],
+            weights=dict(values["weights"]),
+            skip_bad=bool(values.get("skip_bad")),
+            cells=cells,
+            results={
+                i: found for i in identities if (found := read_cell(folder, i)).state != MISSING
+            },
+        )
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = error.found if isinstance(error, CutSwapError) else str(error)
         return Study(folder, name, reason=f"study.json: {reason}")
@@ -252,9 +264,15 @@ def read_study(folder: Path, name: str | None = None) -> Study:
 
 def _cell(line: dict[str, Any]) -> PlannedCell:
     cell = PlannedCell(
-        str(line["table"]), str(line["row"]), str(line["method"]), str(line["category"]),
-        float(line["coreset"]), int(line["seed"]), str(line["id"]), str(line["run"]),
-    )  # fmt: skip
+        table=str(line["table"]),
+        row=str(line["row"]),
+        method=str(line["method"]),
+        category=str(line["category"]),
+        coreset=float(line["coreset"]),
+        seed=int(line["seed"]),
+        id=str(line["id"]),
+        run=str(line["run"]),
+    )
     plain = cell.id.isalnum() and "/" not in cell.run and cell.run != ".."
     if cell.table not in PAPER_TABLES or not plain or not math.isfinite(cell.coreset):
         raise ValueError(f"a cell that is none: {json.dumps(line)[:80]}")

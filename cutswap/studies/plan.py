@@ -22,9 +22,15 @@ MAX_SEEDS = 100
 LEVELS = (4, 9, 16, 23, 30)  # the paper's layers; of another network its five levels, in order
 _SMALL, _LARGE = 0.001, 0.01
 _CORESETS = {
-    "I": (_SMALL,), "II": (_LARGE,), "III": (_SMALL,), "IV": (_LARGE,),
-    "V": (_SMALL,), "VI": (_SMALL,), "VII": (_SMALL,), "VIII": (_SMALL, _LARGE),
-}  # fmt: skip
+    "I": (_SMALL,),
+    "II": (_LARGE,),
+    "III": (_SMALL,),
+    "IV": (_LARGE,),
+    "V": (_SMALL,),
+    "VI": (_SMALL,),
+    "VII": (_SMALL,),
+    "VIII": (_SMALL, _LARGE),
+}
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ def plan(
         )
     order = [t for t in PAPER_TABLES if t in set(tables)]
     return tuple(
-        Cell(table, variant, category, coreset, seed)
+        Cell(table=table, variant=variant, category=category, coreset=coreset, seed=seed)
         for seed in range(seeds)
         for table in order
         for category in categories
@@ -164,15 +170,19 @@ def table_numbers(text: str) -> tuple[str, ...]:
         roman = romans[int(part) - 1] if is_number else part
         if roman not in romans:
             raise CutSwapError(
-                "--table", expected="1 to 8, several with commas, or all", found=part,
+                "--table",
+                expected="1 to 8, several with commas, or all",
+                found=part,
                 fix="for example --table 5,6",
-            )  # fmt: skip
+            )
         chosen.add(roman)
     if not chosen:
         raise CutSwapError(
-            "--table", expected="1 to 8, several with commas, or all", found="nothing",
+            "--table",
+            expected="1 to 8, several with commas, or all",
+            found="nothing",
             fix="for example --table 5,6",
-        )  # fmt: skip
+        )
     return tuple(roman for roman in romans if roman in chosen)
 
 
@@ -267,9 +277,11 @@ class StudySettings:
         preset = need_preset(str(values.get("preset"))).name
         detector: Any = values.get("detector", {})  # from_dict refuses what is no dict
         return cls(
-            preset, TrainingSettings.from_dict(training), SaliencySettings.from_dict(saliency),
+            preset,
+            TrainingSettings.from_dict(training),
+            SaliencySettings.from_dict(saliency),
             DetectorSettings.from_dict(detector),
-        )  # fmt: skip
+        )
 
 
 def need_preset(name: str) -> Preset:

@@ -54,8 +54,9 @@ def to_html(study: Study) -> str:
         study: with its results.
     """
     environment = Environment(loader=PackageLoader("cutswap.studies", "."), autoescape=True)
-    failed = [(c.label, study.result(c).error) for c in study.distinct
-              if study.result(c).state == FAILED]  # fmt: skip
+    failed = [
+        (c.label, study.result(c).error) for c in study.distinct if study.result(c).state == FAILED
+    ]
     missing = [c.label for c in study.distinct if study.result(c).state == MISSING]
     return environment.get_template("study.html").render(
         study=study,
@@ -194,18 +195,18 @@ def chart(found: Sequence[Entry]) -> Chart | None:
     wide = (WIDTH - _LEFT - _RIGHT) / len(found)
     columns = tuple(
         Column(
-            round(_LEFT + wide * (i + 0.5), 1),
-            _label(e.row),
-            None if e.ours is None else y(e.ours.mean),
-            None if e.ours is None or e.ours.std is None else y(e.ours.mean - e.ours.std),
-            None if e.ours is None or e.ours.std is None else y(e.ours.mean + e.ours.std),
-            () if e.ours is None else tuple(y(v) for v in e.ours.values),
-            None if e.paper is None else y(e.paper),
-            f"{e.row}: ours {e.text()}"
+            x=round(_LEFT + wide * (i + 0.5), 1),
+            label=_label(e.row),
+            mean=None if e.ours is None else y(e.ours.mean),
+            low=None if e.ours is None or e.ours.std is None else y(e.ours.mean - e.ours.std),
+            high=None if e.ours is None or e.ours.std is None else y(e.ours.mean + e.ours.std),
+            seeds=() if e.ours is None else tuple(y(v) for v in e.ours.values),
+            paper=None if e.paper is None else y(e.paper),
+            text=f"{e.row}: ours {e.text()}"
             + ("" if e.paper is None else f", paper {e.paper:.3f}"),
         )
         for i, e in enumerate(found)
-    )  # fmt: skip
+    )
     ticks = tuple((y(n * step), f"{n * step:.2f}") for n in range(first, last + 1))
     return Chart(columns, ticks)
 

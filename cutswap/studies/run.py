@@ -17,7 +17,6 @@ from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.errors import CutSwapError
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
-from cutswap.runs.states import RUNS, STUDY
 from cutswap.studies.cells import (
     detector_name,
     detector_of,
@@ -41,6 +40,7 @@ from cutswap.sweeps.cell import CellSpec, compute_cell
 from cutswap.sweeps.engines import Engine, settle, tasks_of, words_of
 from cutswap.sweeps.identity import Weights, data_identity, photos_root, weights_of
 from cutswap.sweeps.store import FolderStore
+from cutswap.utils.folder_names import RUNS, STUDY
 from cutswap.utils.progress import Notify
 
 
@@ -72,10 +72,18 @@ class Prepared:
         else:
             tuning = FineTuningSettings(self.settings.training, self.settings.saliency)
         return CellSpec(
-            identity, place.label, self.study.root, cell.category, tuning,
-            patchcore_of(cell, self.settings), cell.seed, place.run, self.study.skip_bad,
-            detector_name(cell), detector_of(self.settings),
-        )  # fmt: skip
+            id=identity,
+            label=place.label,
+            root=self.study.root,
+            category=cell.category,
+            tuning=tuning,
+            patchcore=patchcore_of(cell, self.settings),
+            seed=cell.seed,
+            run=place.run,
+            skip_bad=self.study.skip_bad,
+            detector=detector_name(cell),
+            detector_settings=detector_of(self.settings),
+        )
 
 
 def prepare(
@@ -125,14 +133,26 @@ def prepare(
         variant = cell.variant
         planned.append(
             PlannedCell(
-                cell.table, variant.row, variant.method, cell.category, cell.coreset, cell.seed,
-                identity, run_name(cell, run),
+                table=cell.table,
+                row=variant.row,
+                method=variant.method,
+                category=cell.category,
+                coreset=cell.coreset,
+                seed=cell.seed,
+                id=identity,
+                run=run_name(cell, run),
             )
-        )  # fmt: skip
+        )
     study = Study(
-        out, out.name, settings.to_dict(), str(photos_root(data)), known,
-        {"phi": weights.phi, "saliency": weights.saliency}, skip_bad, tuple(planned),
-    )  # fmt: skip
+        path=out,
+        name=out.name,
+        settings=settings.to_dict(),
+        root=str(photos_root(data)),
+        data=known,
+        weights={"phi": weights.phi, "saliency": weights.saliency},
+        skip_bad=skip_bad,
+        cells=tuple(planned),
+    )
     asked: dict[str, tuple[Cell, PlannedCell]] = {}
     for cell, place in zip(cells, planned, strict=True):
         asked.setdefault(place.id, (cell, place))
@@ -153,9 +173,11 @@ def _merged(study: Study) -> Study:
         old = read_study(study.path)
         if old.reason:
             raise CutSwapError(
-                study.path / STUDY, expected="a study to go on with", found=old.reason,
+                study.path / STUDY,
+                expected="a study to go on with",
+                found=old.reason,
                 fix="delete study.json: finished cells in cells/ are found again",
-            )  # fmt: skip
+            )
         same = (old.settings, old.weights) == (study.settings, study.weights)
         if same and old.root == study.root:
             cells = {cell.key: cell for cell in (*old.cells, *study.cells)}
@@ -281,18 +303,24 @@ class _Worker:
 
     def _figures(self, cell: Cell, place: PlannedCell) -> dict[str, Any] | None:
         return compute_cell(
-            self._prepared.spec(place.id), self._category(cell.category),
-            self._prepared.study.path / RUNS, notify=self._tick, say=self._tell, stop=self._stop,
-        )  # fmt: skip
+            self._prepared.spec(place.id),
+            self._category(cell.category),
+            self._prepared.study.path / RUNS,
+            notify=self._tick,
+            say=self._tell,
+            stop=self._stop,
+        )
 
     def _category(self, name: str) -> CheckedCategory:
         if name not in self._checked:
             study = self._prepared.study
             try:
                 self._checked[name] = check_category(
-                    Path(study.root), name, skip_bad=study.skip_bad,
+                    Path(study.root),
+                    name,
+                    skip_bad=study.skip_bad,
                     progress=lambda done, total: self._tick(f"checking {name}", done, total),
-                )  # fmt: skip
+                )
             except CutSwapError as error:  # every cell of it would read all photos to say the same
                 self._checked[name] = error
         found = self._checked[name]

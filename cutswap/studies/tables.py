@@ -182,9 +182,17 @@ def _entry(
     values = {c.seed: v for c in cells if (v := _value(study, c, metric)) is not None}
     failed = sum(study.result(c).state == FAILED for c in cells)
     return Entry(
-        number, category, row, coreset, metric, _figure(values), paper, len(cells), failed,
-        reservations,
-    )  # fmt: skip
+        table=number,
+        category=category,
+        row=row,
+        coreset=coreset,
+        metric=metric,
+        ours=_figure(values),
+        paper=paper,
+        wanted=len(cells),
+        failed=failed,
+        reservations=reservations,
+    )
 
 
 def _average(
@@ -212,9 +220,17 @@ def _average(
     whole = {s: statistics.fmean(v) for s, v in by_seed.items() if len(v) == len(names)}
     paper, about = _printed_average(study, number, names, row, coreset, printed)
     return Entry(
-        number, AVERAGE, row, coreset, metric, _figure(whole), paper, len(wanted), len(failed),
-        about,
-    )  # fmt: skip
+        table=number,
+        category=AVERAGE,
+        row=row,
+        coreset=coreset,
+        metric=metric,
+        ours=_figure(whole),
+        paper=paper,
+        wanted=len(wanted),
+        failed=len(failed),
+        reservations=about,
+    )
 
 
 def _value(study: Study, cell: PlannedCell, metric: str) -> float | None:
@@ -247,7 +263,16 @@ def _paper_only(
     """Methods of the paper that this study does not run."""
     own = {variant.row for variant in variants(number, study.detectors)}
     return [
-        Entry(number, category, method, coresets(number)[0], metric, None, value.value, 0)
+        Entry(
+            table=number,
+            category=category,
+            row=method,
+            coreset=coresets(number)[0],
+            metric=metric,
+            ours=None,
+            paper=value.value,
+            wanted=0,
+        )
         for method, value in _printed_rows(printed, category).items()
         if method not in own and value.value is not None
     ]
@@ -322,9 +347,10 @@ def missed_tables(study: Study) -> tuple[MissedTable, ...]:
         for coreset in coresets(number):
             for category in study.categories:
                 cells = [
-                    c for c in study.cells
+                    c
+                    for c in study.cells
                     if (c.table, c.category, c.coreset) == (number, category, coreset)
-                ]  # fmt: skip
+                ]
                 title = f"Table {number}, {category}, coreset {coreset:g}"
                 if table := _table(study, number, title, cells):
                     found.append(table)

@@ -176,9 +176,14 @@ def _detector_figures(
         say(f"{backbone.name}: {backbone.report.sentence()}")
     try:
         summary = evaluate_detector(
-            checked, str(spec.detector), backbone, spec.detector_settings,
-            seed=spec.seed, notify=notify, stop=stop,
-        ).summary  # fmt: skip
+            checked,
+            str(spec.detector),
+            backbone,
+            spec.detector_settings,
+            seed=spec.seed,
+            notify=notify,
+            stop=stop,
+        ).summary
     except Stopped:
         return None
     kept = ("missed", "seconds", "seed", "n_train", "n_test", "settings", "weights", "detector")

@@ -142,10 +142,12 @@ def settle(store: ResultStore, outcome: Outcome) -> dict[str, dict[str, Any]]:
         found = store.read(f"{CELLS}/{spec.id}")
         if not isinstance(found, dict) or found.get("state") != DONE:
             found = {
-                "id": spec.id, "label": spec.label, "state": FAILED,
+                "id": spec.id,
+                "label": spec.label,
+                "state": FAILED,
                 "error": outcome.error or "its result cannot be read back",
                 "attempts": outcome.attempts,
-            }  # fmt: skip
+            }
             store.write(f"{CELLS}/{spec.id}", found)
         records[spec.id] = found
     return records

@@ -110,11 +110,13 @@ def read_grid(words: Sequence[str], levels: Sequence[str] = ()) -> tuple[Point, 
         problems.append(f"{count:,} combinations; at most {MAX_CELLS:,}")
     if problems:
         raise CutSwapError(
-            "--grid", expected="settings and values in their range",
+            "--grid",
+            expected="settings and values in their range",
             found=f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:\n  "
-            + "\n  ".join(problems) + "\n",
+            + "\n  ".join(problems)
+            + "\n",
             fix="correct them all; nothing was started",
-        )  # fmt: skip
+        )
     return tuple(
         Point(
             ", ".join(f"{n}={text}" for n, (text, _) in zip(columns, chosen, strict=True)),

@@ -51,9 +51,11 @@ def weights_of(training: TrainingSettings, saliency: SaliencySettings) -> Weight
     ):
         if name not in BACKBONES:
             raise CutSwapError(
-                "backbone", expected=f"one of {', '.join(BACKBONES)}", found=name,
+                "backbone",
+                expected=f"one of {', '.join(BACKBONES)}",
+                found=name,
                 fix="pass one of these",
-            )  # fmt: skip
+            )
         load_backbone(name, weights)  # a state dict of another network is found out now
         state = find_state(name, weights)
         hashes.append("random" if state is None else str(state.sha256))
@@ -101,6 +103,7 @@ def hashes(
         run = ""
     else:
         values = tuning.to_dict()
+        values["training"] = tuning.training.deciding()
         # A path says nothing of what lies there; the hashes do.
         values["training"].pop("weights")
         values["saliency"].pop("weights")

@@ -45,13 +45,18 @@ class RayEngine:
             import ray
         except ImportError:
             raise CutSwapError(
-                "--engine ray", expected="the package ray", found="none",
+                "--engine ray",
+                expected="the package ray",
+                found="none",
                 fix="pip install 'cutswap[ray]', or leave it out: --engine local needs none",
-            ) from None  # fmt: skip
+            ) from None
         self._ray: Any = ray
         self._options = {
-            "num_cpus": cpus, "num_gpus": gpus, "max_retries": retries, "retry_exceptions": True
-        }  # fmt: skip
+            "num_cpus": cpus,
+            "num_gpus": gpus,
+            "max_retries": retries,
+            "retry_exceptions": True,
+        }
         self._retries = retries
         began = time.monotonic()
         _need_server(address)
@@ -61,11 +66,14 @@ class RayEngine:
                 # What is left of ten seconds: one who only greets like Ray is found out here.
                 max(1.0, REACHED_WITHIN - (time.monotonic() - began)),
                 lambda: ray.init(
-                    address=address, log_to_driver=False, logging_level=logging.ERROR,
-                    ignore_reinit_error=True, runtime_env={"env_vars": kept},
+                    address=address,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    ignore_reinit_error=True,
+                    runtime_env={"env_vars": kept},
                 ),
                 address,
-            )  # fmt: skip
+            )
         except CutSwapError:
             raise
         except Exception as error:  # Ray has many
@@ -130,6 +138,8 @@ def _need_server(address: str) -> None:
 
 def _unreachable(place: str, found: str) -> CutSwapError:
     return CutSwapError(
-        f"Ray cluster {place}", expected="one that answers", found=found.splitlines()[0][:300],
+        f"Ray cluster {place}",
+        expected="one that answers",
+        found=found.splitlines()[0][:300],
         fix=_OFFER,
-    )  # fmt: skip
+    )

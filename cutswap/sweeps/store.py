@@ -85,17 +85,22 @@ class RemoteStore:
         self.url = url.rstrip("/")
         # A dead server must be told soon: botocore's own patience is five tries of 60 seconds.
         patience = {
-            "config_kwargs": {"connect_timeout": 3, "read_timeout": 30,
-                              "retries": {"max_attempts": 2}}
-        }  # fmt: skip
+            "config_kwargs": {
+                "connect_timeout": 3,
+                "read_timeout": 30,
+                "retries": {"max_attempts": 2},
+            }
+        }
         options: dict[str, Any] = patience if url.startswith(("s3://", "s3a://")) else {}
         try:
             self._files, self._root = fsspec.core.url_to_fs(self.url, **options)
         except (ImportError, ValueError) as error:
             raise CutSwapError(
-                url, expected="a URL that fsspec can open", found=str(error).splitlines()[0],
+                url,
+                expected="a URL that fsspec can open",
+                found=str(error).splitlines()[0],
                 fix="install the package it names (s3fs for s3://), or pass a folder",
-            ) from error  # fmt: skip
+            ) from error
 
     def read(self, name: str) -> Any:
         """See `ResultStore`."""
@@ -138,9 +143,11 @@ class RemoteStore:
     def _lost(self, name: str, error: Exception) -> CutSwapError:
         said = (str(error) or type(error).__name__).splitlines()[0][:300]
         return CutSwapError(
-            f"{self.url}/{name}", expected="a store that answers", found=said,
+            f"{self.url}/{name}",
+            expected="a store that answers",
+            found=said,
             fix="check its address and keys, or pass a folder of this machine as --out",
-        )  # fmt: skip
+        )
 
 
 def open_store(url: str) -> ResultStore:
@@ -170,9 +177,11 @@ def need_store(store: ResultStore, seconds: float = REACHED_WITHIN) -> None:
 
     if not within(seconds, ask, store.url):
         raise CutSwapError(
-            store.url, expected="to read what was written", found="something else",
+            store.url,
+            expected="to read what was written",
+            found="something else",
             fix="check whether somebody else writes there, or pass a folder as --out",
-        )  # fmt: skip
+        )
 
 
 def within(seconds: float, ask: Callable[[], T], subject: str) -> T:
@@ -202,8 +211,10 @@ def within(seconds: float, ask: Callable[[], T], subject: str) -> T:
         raise raised[0]
     if not found:
         raise CutSwapError(
-            subject, expected=f"an answer within {seconds:g} s", found="none",
+            subject,
+            expected=f"an answer within {seconds:g} s",
+            found="none",
             fix="check its address and whether it runs, or work on this machine: a folder as --out"
             " and --engine local",
-        )  # fmt: skip
+        )
     return found[0]

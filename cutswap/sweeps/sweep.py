@@ -81,8 +81,9 @@ def plan_sweep(
     names = tuple(categories) or dataset.categories
     problems = [
         f"{name}: no such category; there are {', '.join(dataset.categories)}"
-        for name in names if name not in dataset.categories
-    ]  # fmt: skip
+        for name in names
+        if name not in dataset.categories
+    ]
     settings = []
     for point in points:
         try:
@@ -91,10 +92,11 @@ def plan_sweep(
             problems.append(f"{point.label}: {error}")
     if problems:
         raise CutSwapError(
-            "sweep", expected="categories and settings that exist",
+            "sweep",
+            expected="categories and settings that exist",
             found="\n  ".join([f"{len(problems)} problems:", *problems]) + "\n",
             fix="correct them all; nothing was started",
-        )  # fmt: skip
+        )
     known = {}
     for done, name in enumerate(names):
         if notify:
@@ -113,17 +115,27 @@ def plan_sweep(
                 specs.setdefault(
                     identity,
                     CellSpec(
-                        identity, label, str(photos_root(data)), name, tuned, scored, seed, folder,
-                        skip_bad,
+                        id=identity,
+                        label=label,
+                        root=str(photos_root(data)),
+                        category=name,
+                        tuning=tuned,
+                        patchcore=scored,
+                        seed=seed,
+                        run=folder,
+                        skip_bad=skip_bad,
                     ),
-                )  # fmt: skip
+                )
                 rows.append((point.label, name, seed, identity))
     record = {
-        "kind": "sweep", "root": str(photos_root(data)), "data": known,
-        "tuning": tuning.to_dict(), "patchcore": patchcore.to_dict(),
+        "kind": "sweep",
+        "root": str(photos_root(data)),
+        "data": known,
+        "tuning": tuning.to_dict(),
+        "patchcore": patchcore.to_dict(),
         "weights": {"phi": weights.phi, "saliency": weights.saliency},
         "cells": [dict(zip(("setting", "category", "seed", "id"), r, strict=True)) for r in rows],
-    }  # fmt: skip
+    }
     return PlannedSweep(specs, tuple(rows), record)
 
 
@@ -174,14 +186,17 @@ def table_of(plan: PlannedSweep, store: ResultStore) -> list[dict[str, Any]]:
         lines.setdefault((label, category), []).extend([record["metrics"]] if done else [])
     return [
         {
-            "setting": label or "as given", "category": category, "seeds": len(metrics),
+            "setting": label or "as given",
+            "category": category,
+            "seeds": len(metrics),
             "image_auroc": _mean([m["image_auroc"] for m in metrics]),
             "spread": statistics.stdev(m["image_auroc"] for m in metrics)
-            if len(metrics) > 1 else None,
+            if len(metrics) > 1
+            else None,
             "pixel_auroc": _mean([m["pixel_auroc"] for m in metrics]),
         }
         for (label, category), metrics in lines.items()
-    ]  # fmt: skip
+    ]
 
 
 def to_csv(lines: Sequence[dict[str, Any]]) -> str:

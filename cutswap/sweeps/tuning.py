@@ -105,9 +105,11 @@ class Validation:
         records = checked.category.train
         if len(records) < 5:
             raise CutSwapError(
-                checked.category.name, expected="5 good training photos or more, to hold some out",
-                found=len(records), fix="add photos",
-            )  # fmt: skip
+                checked.category.name,
+                expected="5 good training photos or more, to hold some out",
+                found=len(records),
+                fix="add photos",
+            )
         order = np.random.default_rng((seed, 17)).permutation(len(records))
         count = max(2, round(HELD_OUT * len(records)))
         held, kept = sorted(order[:count]), sorted(order[count:])
@@ -120,15 +122,20 @@ class Validation:
         used = settings.training.augment
         self.families = tuple(f for f in FAMILIES if f not in (used, "cutswap"))
         self._bad = {
-            family: np.stack([
-                draw_negative(
-                    photo, None, NegativeSettings(method=family), ClusterSettings(),
-                    seed=(seed, 23, number),
-                ).photo
-                for number, photo in enumerate(self._good)
-            ])
+            family: np.stack(
+                [
+                    draw_negative(
+                        photo,
+                        None,
+                        NegativeSettings(method=family),
+                        ClusterSettings(),
+                        seed=(seed, 23, number),
+                    ).photo
+                    for number, photo in enumerate(self._good)
+                ]
+            )
             for family in self.families
-        }  # fmt: skip
+        }
 
     def score(self, backbone: Backbone) -> float:
         """Mean over the families of the image AUROC, in [0, 1]."""
@@ -176,16 +183,22 @@ def run_tuning(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     validation = Validation(checked, base, seed)
     about = {
-        "kind": "tune", "category": checked.category.name, "root": str(checked.category.root),
-        "seed": seed, "space": {n: list(v) for n, v in vars(space).items()},
-        "base": base.to_dict(), "validation": list(validation.families),
-    }  # fmt: skip
+        "kind": "tune",
+        "category": checked.category.name,
+        "root": str(checked.category.root),
+        "seed": seed,
+        "space": {n: list(v) for n, v in vars(space).items()},
+        "base": base.to_dict(),
+        "validation": list(validation.families),
+    }
     old = store.read(TUNE)
     if isinstance(old, dict) and {n: old.get(n) for n in about} != about:
         raise CutSwapError(
-            store.url, expected="a new store, or a search of the same settings to go on with",
-            found="a search of other settings", fix="choose another --out",
-        )  # fmt: skip
+            store.url,
+            expected="a new store, or a search of the same settings to go on with",
+            found="a search of other settings",
+            fix="choose another --out",
+        )
     records = [r for n in store.names(TRIALS) if (r := store.read(f"{TRIALS}/{n}"))]
     study = optuna.create_study(
         direction="maximize",
@@ -201,12 +214,12 @@ def run_tuning(
         record = _try(trial, validation, space.applied(trial.params, base), seed, stop)
         if record is None:
             return
-        state = {COMPLETE: optuna.trial.TrialState.COMPLETE,
-                 PRUNED: optuna.trial.TrialState.PRUNED}  # fmt: skip
+        state = {COMPLETE: optuna.trial.TrialState.COMPLETE, PRUNED: optuna.trial.TrialState.PRUNED}
         study.tell(
-            trial, record["value"] if record["state"] == COMPLETE else None,
+            trial,
+            record["value"] if record["state"] == COMPLETE else None,
             state=state.get(record["state"], optuna.trial.TrialState.FAIL),
-        )  # fmt: skip
+        )
         record = {"number": len(records), "values": dict(trial.params), **record}
         store.write(f"{TRIALS}/{len(records):05d}", record)
         records.append(record)
@@ -215,9 +228,12 @@ def run_tuning(
 
 
 def _try(
-    trial: Any, validation: Validation, settings: FineTuningSettings, seed: int,
+    trial: Any,
+    validation: Validation,
+    settings: FineTuningSettings,
+    seed: int,
     stop: Callable[[], bool],
-) -> dict[str, Any] | None:  # fmt: skip
+) -> dict[str, Any] | None:
     """One trial: its state, value and the scores on the way; None when it was stopped."""
     steps: dict[str, float] = {}
     try:
@@ -245,10 +261,12 @@ def _frozen(optuna: Any, record: dict[str, Any], space: SearchSpace) -> Any:
     states = optuna.trial.TrialState
     state = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED}.get(record["state"], states.FAIL)
     return optuna.trial.create_trial(
-        state=state, value=record["value"] if state == states.COMPLETE else None,
-        params=record["values"], distributions=space.distributions(),
+        state=state,
+        value=record["value"] if state == states.COMPLETE else None,
+        params=record["values"],
+        distributions=space.distributions(),
         intermediate_values={int(n): v for n, v in record["steps"].items()},
-    )  # fmt: skip
+    )
 
 
 def _summary(optuna: Any, study: Any, records: list[dict[str, Any]]) -> dict[str, Any]:

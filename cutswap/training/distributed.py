@@ -93,7 +93,7 @@ class Team:
         return summed.cpu()
 
     @contextlib.contextmanager
-    def first_goes_first(self) -> Iterator[None]:
+    def rank_zero_first(self) -> Iterator[None]:
         """The first member does the block, then the others: they find its caches filled."""
         if self.size > 1 and not self.is_first:
             dist.barrier()

@@ -11,18 +11,18 @@ screens; files are the run folder's business, except that state goes in and out 
 from __future__ import annotations
 
 import copy
+import functools
 import math
-import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
 
 from cutswap.config import TrainingSettings
 from cutswap.data.images import to_image
@@ -30,10 +30,12 @@ from cutswap.errors import CutSwapError
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone
 from cutswap.training.distributed import Team
+from cutswap.training.feeding import DeviceImages, Feeding, batches, choose_feeding
 from cutswap.training.kept_memory import kept_memory
+from cutswap.training.late_reading import LAG, Unread, total_loss
 from cutswap.training.micro_batches import MicroBatches
 from cutswap.training.unit_gain import unit_gain
-from cutswap.utils.devices import autocast, memory_in_use
+from cutswap.utils.devices import autocast, is_accelerator, is_half, memory_in_use, tf32
 
 CLASS_NAMES = ("positive", "patch", "scar")
 # Children of a torchvision ResNet before the last stage, shallow to deep; batch norm goes along.
@@ -155,7 +157,15 @@ class FineTuner:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-        self._network = self.team.wrap(self.model, self.device)
+        self._network = self.team.wrap(self.model, self.device).eval()
+        if settings.compile:
+            self._network = cast(nn.Module, torch.compile(self._network))
+        beside = is_accelerator(self.device)
+        self._images: Callable[[Tensor], Tensor] | None = None  # default: `to_image`, here
+        if beside:
+            self._images = DeviceImages(self.device)
+        # Processes of a team wait for each other at every update anyway.
+        self._lag = LAG if beside and self.team.size == 1 else 0
         self.pieces = MicroBatches(self._share[1] - self._share[0], may_halve=self.team.size == 1)
         self.seen: tuple[Tensor, Tensor] | None = None
         self.step = 0
@@ -163,47 +173,117 @@ class FineTuner:
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[TrainingStep]:
         """Update until the last step; stop iterating at any time and the state is whole.
 
+        On an accelerator updates are told up to `LAG` later than they are made, except where a
+        checkpoint is due, every `checkpoint_every` updates from the first of this call, and at the
+        end: there the state is the one after the update told.
+
         Args:
             stop: asked after every update; once any process of the team says yes, all end there.
         """
-        with kept_memory():
+        with kept_memory(), tf32(self.settings.tf32):
             yield from self._run(stop)
 
     def _run(self, stop: Callable[[], bool]) -> Iterator[TrainingStep]:
         seconds: list[float] = []
-        batches = iter(self._loader())
-        while self.step < self.steps:
+        batches = self._batches()
+        unread: deque[Unread] = deque()
+        first, last_read, asked = self.step, 0.0, False
+        while self.step < self.steps and not asked:
             began = time.perf_counter()
             photos = next(batches)
             waited = time.perf_counter() - began
             scores, labels, loss = self._update(photos)
             self.step += 1
-            took = time.perf_counter() - began
-            seconds.append(took)
-            right = (scores.argmax(dim=1) == labels).double()
-            ways = self.settings.ways
-            by_class = [[float(right[labels == c].sum()), float((labels == c).sum())]
-                        for c in range(ways)]  # fmt: skip
-            # Told together, for one message between the processes is cheaper than four.
-            told = [loss, float(stop()), *(v for pair in by_class for v in pair)]
-            sums = self.team.total(torch.tensor(told, dtype=torch.float64))
-            hits, counts = sums[2::2], sums[3::2]
-            self.seen = (photos, scores.reshape(len(photos), ways, -1))
-            yield TrainingStep(
-                step=self.step,
-                steps=self.steps,
-                loss=float(sums[0]) / self.team.size,
-                accuracy=float(hits.sum() / counts.sum()),
-                class_accuracy=tuple(float(v) for v in hits / counts),
-                learning_rate=self.settings.learning_rate * self._factor(self.step - 1),
-                images_per_second=float(counts.sum()) / took,
-                waiting=waited / took,
-                seconds_left=float(np.median(seconds[-50:])) * (self.steps - self.step),
-                memory=memory_in_use(self.device),
-                micro_batch=self.pieces.size,
+            unread.append(Unread.sent(self.step, photos, scores, labels, loss, began, waited))
+            asked = stop()
+            # A checkpoint holds the state after the update that was told last.
+            is_due = (self.step - first) % self.settings.checkpoint_every == 0
+            keep = 0 if asked or is_due or self.step == self.steps else self._lag
+            while len(unread) > keep:
+                update = unread.popleft().arrived()
+                now = time.perf_counter()
+                took = now - max(update.began, last_read)
+                last_read = now
+                seconds.append(took)
+                told, asked = self._told(update, took, asked, float(np.median(seconds[-50:])))
+                yield told
+
+    def _told(
+        self, update: Unread, took: float, asked: bool, usual: float
+    ) -> tuple[TrainingStep, bool]:
+        """What is said of an update that has been read, and whether any process is to stop."""
+        loss, ways = update.mean_loss, self.settings.ways
+        self._need_finite(loss, update.step)
+        scores, labels = update.scores, update.labels
+        right = (scores.argmax(dim=1) == labels).double()
+        by_class = [
+            [float(right[labels == c].sum()), float((labels == c).sum())] for c in range(ways)
+        ]
+        # Summed together, for one message between the processes is cheaper than four.
+        own = [loss, float(asked), *(v for pair in by_class for v in pair)]
+        sums = self.team.total(torch.tensor(own, dtype=torch.float64))
+        total_loss, stops = float(sums[0]), float(sums[1])
+        hits, counts = sums[2:].reshape(ways, 2).T
+        self.seen = (update.photos, scores.reshape(len(update.photos), ways, -1))
+        return TrainingStep(
+            step=update.step,
+            steps=self.steps,
+            loss=total_loss / self.team.size,
+            accuracy=float(hits.sum() / counts.sum()),
+            class_accuracy=tuple(float(v) for v in hits / counts),
+            learning_rate=self.settings.learning_rate * self._factor(update.step - 1),
+            images_per_second=float(counts.sum()) / took,
+            waiting=min(1.0, update.waited / took),
+            seconds_left=usual * (self.steps - update.step),
+            memory=memory_in_use(self.device),
+            micro_batch=self.pieces.size,
+        ), stops > 0
+
+    def _need_finite(self, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            raise CutSwapError(
+                f"loss at update {step}",
+                expected="a finite number",
+                found=loss,
+                fix="lower --learning-rate, or use --recipe gentle",
             )
-            if sums[1] > 0:
-                return
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the network computes in bfloat16 here."""
+        return is_half(self.device, self.settings.precision)
+
+    def time_steps(self, photos: Tensor, warm_up: int, count: int) -> float:
+        """Seconds of one update on a batch that lies on the device, drawing and telling left out.
+
+        Args:
+            photos: (B, ways, H, W, 3) uint8.
+            warm_up: updates made before, untimed.
+            count: updates timed.
+        """
+        there = photos.to(self.device)
+        with kept_memory(), tf32(self.settings.tf32):
+            for _ in range(warm_up):
+                self._update(there)
+            self._wait()
+            began = time.perf_counter()
+            for _ in range(count):
+                self._update(there)
+            self._wait()
+            return (time.perf_counter() - began) / count
+
+    def be_free(self, network: nn.Module, lag: int) -> None:
+        """Train with a network that takes photos as they are drawn, to time the rest.
+
+        Args:
+            network: from (N, H, W, 3) uint8 to (N, ways) scores.
+            lag: updates given before one is read, as beside an accelerator.
+        """
+        self._network, self._lag, self._images = network, lag, lambda photos: photos
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def tuned(self) -> dict[str, Tensor]:
         """Phi's state dict on the CPU, complete with the `fc` it started with."""
@@ -250,50 +330,53 @@ class FineTuner:
                     self.optimizer.state[parameter]["momentum_buffer"] = own
         self.step = int(tensors["step"])
 
-    def _loader(self) -> Iterator[Tensor]:
+    def _batches(self) -> Iterator[Tensor]:
         """Batches as (B, ways, H, W, 3) uint8 from the current step on, of each our share."""
-        s = self.settings
         first, end = self._share
         numbers = [
-            step * s.batch_size + place
+            step * self.settings.batch_size + place
             for step in range(self.step, self.steps)
             for place in range(first, end)
         ]
-        loader: Any = DataLoader(
-            Subset(self.samples, numbers),
-            batch_size=end - first,
-            num_workers=s.workers,
-            persistent_workers=False,
-            multiprocessing_context="spawn" if s.workers else None,
-            worker_init_fn=_leave_signals if s.workers else None,
-        )
-        return iter(loader)
+        return batches(self.samples, numbers, end - first, self.feeding)
 
-    def _update(self, photos: Tensor) -> tuple[Tensor, Tensor, float]:
+    @functools.cached_property
+    def feeding(self) -> Feeding:
+        """How photos are drawn for the updates left, chosen when it is first asked for."""
+        first, end = self._share
+        return choose_feeding(
+            self.settings.workers,
+            self.device,
+            batch_bytes=(end - first) * self.settings.ways * self.samples.photos[0].nbytes,
+            updates=self.steps - self.step,
+            processes=self.team.size,
+        )
+
+    def _update(self, photos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One optimiser step on (B, ways, H, W, 3) uint8; scores, labels and loss, detached."""
         for group, (rate, _) in zip(self.optimizer.param_groups, self._groups, strict=True):
             group["lr"] = rate * self._factor(self.step)
         self._train_mode()
         self.optimizer.zero_grad(set_to_none=True)
         scores, labels, loss = self.pieces.backward(self.model, photos, self._scores)
-        if not math.isfinite(loss):
-            raise CutSwapError(
-                f"loss at update {self.step + 1}",
-                expected="a finite number",
-                found=loss,
-                fix="lower --learning-rate, or use --recipe gentle",
-            )
+        if not self._lag:
+            self._need_finite(total_loss(loss), self.step + 1)
         self.optimizer.step()
         return scores, labels, loss
 
     def _scores(self, photos: Tensor) -> Tensor:
         """From (b, ways, H, W, 3) uint8 to (b * ways, ways) scores, photo by photo."""
-        image = to_image(rearrange(photos, "b ways h w c -> (b ways) h w c").numpy())
-        image = image.to(self.device).contiguous(memory_format=torch.channels_last)
+        flat = rearrange(photos, "b ways h w c -> (b ways) h w c")
+        if self._images is None:
+            image = to_image(flat.numpy()).contiguous(memory_format=torch.channels_last)
+        else:
+            image = self._images(flat)
         with autocast(self.device, self.settings.precision):
             return self._network(image)
 
     def _train_mode(self) -> None:
+        if self._network.training:
+            return  # since an earlier update
         self._network.train()
         for name, part in self.model.get_submodule("phi").named_children():
             early = any(name in depth for depth in DEPTHS)
@@ -330,8 +413,3 @@ class FineTuner:
             if trained:
                 groups.setdefault(rate, {})[name] = parameter
         return sorted(groups.items(), key=lambda item: item[0])
-
-
-def _leave_signals(_worker: int) -> None:
-    """Ctrl-C reaches the whole group; the trainer alone decides, and asks for no more batches."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

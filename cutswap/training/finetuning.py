@@ -19,10 +19,12 @@ from cutswap.runs.seen import EVERY, write_seen
 from cutswap.saliency.cache import saliency_of
 from cutswap.training.distributed import Team, join_team
 from cutswap.training.finetuner import FineTuner, TrainingStep
-from cutswap.utils.devices import describe_device
+from cutswap.utils.device_errors import telling_lost_device
+from cutswap.utils.devices import describe_device, is_accelerator
 from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json
 from cutswap.utils.progress import Notify, tick
+from cutswap.utils.writers import Writers
 
 WINDOW = 20  # updates averaged for the result's accuracy
 
@@ -32,13 +34,15 @@ def build_samples(
     settings: FineTuningSettings,
     seed: int,
     notify: Notify | None = None,
+    device: str = "cpu",
 ) -> tuple[TrainingSamples, Backbone | None]:
     """What the trainer will see, and the network whose saliency guided it (None for CutPaste)."""
     size = settings.training.image_size
     photos = load_photos(checked.category.train, size, tick(notify, "reading images"))
     saliency, watcher = None, None
     if settings.training.augment == "cutswap":
-        watcher = load_backbone(settings.saliency.backbone, settings.saliency.weights)
+        looking = settings.saliency
+        watcher = load_backbone(looking.backbone, looking.weights, device=device)
         saliency = saliency_of(
             watcher,
             photos,
@@ -47,6 +51,7 @@ def build_samples(
             fusion=settings.saliency.fusion,
             progress=tick(notify, "saliency"),
         )
+        watcher.to("cpu")  # its room is the trainer's now
     samples = TrainingSamples(
         photos,
         saliency,
@@ -126,40 +131,49 @@ def _train(
     record = run_record(checked, settings, seed)
     if heart:
         run.refuse_other(record)
-    with team.first_goes_first():
-        samples, watcher = build_samples(checked, settings, seed, tell)
+    with team.rank_zero_first():
+        # Named by the settings, asked for by the team: each of several processes has its own.
+        device = str(team.device(settings.training.device))
+        samples, watcher = build_samples(checked, settings, seed, tell, device)
     for network in (base, watcher):
         if say and network is not None:
             say(f"{network.name}: {network.report.sentence()}")
     tuner = FineTuner(base, samples, settings.training, seed, team)
+    with team.rank_zero_first():
+        if run.checkpoint_file.exists():
+            tuner.load_state(run.read_checkpoint())
+    samples.find_regions(
+        tuner.step * settings.training.batch_size, lambda *done: tell("anchor regions", *done)
+    )
+    if say:
+        say(tuner.feeding.sentence())
     if heart:
         about = environment(
             device=describe_device(tuner.device),
             processes=team.size,
+            feeding=tuner.feeding.to_dict(),
             weights={
                 "phi": base.report.to_dict(),
                 "saliency": watcher.report.to_dict() if watcher else None,
             },
         )
         run.begin(record, about)
-    with team.first_goes_first():
-        if run.checkpoint_file.exists():
-            tuner.load_state(run.read_checkpoint())
-    if heart:
         run.rewind_metrics(tuner.step)
     saved, looked = tuner.step, -math.inf
-    for progress in tuner.run(stop):
-        if heart:
-            run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})
-            if progress.step - saved >= settings.training.checkpoint_every:
-                run.write_checkpoint(tuner.state())
-                saved = progress.step
-            is_last = progress.step == progress.steps
-            if tuner.seen and (is_last or time.monotonic() - looked >= EVERY):
-                write_seen(run.path, progress.step, *tuner.seen)
-                looked = time.monotonic()
-            heart.beat("fine-tuning", progress.step, progress.steps)
-        yield progress
+    writers = Writers(int(is_accelerator(tuner.device)))
+    with telling_lost_device(tuner.device), writers as beside:
+        for progress in tuner.run(stop):
+            if heart:
+                run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})
+                if progress.step - saved >= settings.training.checkpoint_every:
+                    beside.write(run.write_checkpoint, tuner.state())
+                    saved = progress.step
+                is_last = progress.step == progress.steps
+                if tuner.seen and (is_last or time.monotonic() - looked >= EVERY):
+                    beside.write(write_seen, run.path, progress.step, *tuner.seen)
+                    looked = time.monotonic()
+                heart.beat("fine-tuning", progress.step, progress.steps)
+            yield progress
     if not heart:
         return
     if saved != tuner.step or not run.checkpoint_file.exists():

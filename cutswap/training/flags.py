@@ -26,6 +26,7 @@ from cutswap.data.datasets import VISA_SPLIT
 from cutswap.errors import CutSwapError
 from cutswap.flags import PLAIN, FlagNames, flags_from, settings_from
 from cutswap.settings import Settings
+from cutswap.utils.folder_names import SETTINGS
 
 # Flags of the saliency settings beside those of a network that is trained or evaluated.
 SALIENCY_FLAGS = FlagNames(
@@ -110,7 +111,7 @@ def recorded_data(settings: Mapping[str, Any], out: Path) -> tuple[Path, str, bo
     data = settings.get("data")
     if not isinstance(data, dict) or not data.get("root") or not data.get("name"):
         raise CutSwapError(
-            out / "settings.json",
+            out / SETTINGS,
             expected="the category's name and folder under data",
             found="none",
             fix="start a new run",

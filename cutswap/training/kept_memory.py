@@ -25,12 +25,10 @@ def kept_memory() -> Iterator[None]:
 
     Where blocks are nested the first to end gives memory back, which costs time alone.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "gnu_get_libc_version"):
+    libc = keep_memory()
+    if libc is None:
         yield
         return
-    libc.mallopt(_MMAP_MAX, 0)
-    libc.mallopt(_TRIM_THRESHOLD, _KEEP_ALL)
     try:
         yield
     finally:
@@ -38,3 +36,13 @@ def kept_memory() -> Iterator[None]:
         libc.mallopt(_MMAP_THRESHOLD, _LARGE)
         libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGE)
         libc.malloc_trim(0)
+
+
+def keep_memory() -> ctypes.CDLL | None:
+    """In the whole process from now on; the library asked to, None without glibc."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if libc is None or not hasattr(libc, "gnu_get_libc_version"):
+        return None
+    libc.mallopt(_MMAP_MAX, 0)
+    libc.mallopt(_TRIM_THRESHOLD, _KEEP_ALL)
+    return libc

@@ -6,6 +6,8 @@ import contextlib
 import os
 import resource
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,37 @@ def choose_device(name: str = "auto") -> torch.device:
     available = device_names()
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in available:
+        why, fix = why_no_cuda() if wanted.startswith("cuda") else ("", "")
         raise CutSwapError(
             "device",
             expected=f"auto or one of {', '.join(available)}",
-            found=name,
-            fix="pass --device auto",
+            found=f"{name}: {why}" if why else name,
+            fix=fix or "pass --device auto",
         )
     return torch.device(wanted)
+
+
+def why_no_cuda() -> tuple[str, str]:
+    """Why torch sees no CUDA device here, and what to do; two empty texts where it sees one."""
+    otherwise = "or pass --device auto"
+    if torch.version.cuda is None:
+        fix = f"install torch with CUDA from pytorch.org, {otherwise}"
+        return f"torch {torch.__version__} was built without CUDA", fix
+    with warnings.catch_warnings():  # torch warns of the same
+        warnings.simplefilter("ignore")
+        if torch.cuda.device_count():
+            return "", ""
+        try:
+            torch.cuda.init()
+        except (RuntimeError, AssertionError) as error:
+            text = " ".join(str(error).split())
+            if "too old" in text or "insufficient" in text:
+                fix = f"update the driver, install a torch built for an older CUDA, {otherwise}"
+                return f"the NVIDIA driver is older than CUDA {torch.version.cuda} wants", fix
+            return text[:120].rstrip(
+                "."
+            ) or "no device", f"see whether nvidia-smi works, {otherwise}"
+    return "no NVIDIA device is visible", f"see CUDA_VISIBLE_DEVICES and nvidia-smi, {otherwise}"
 
 
 def device_names() -> tuple[str, ...]:
@@ -45,6 +71,27 @@ def device_names() -> tuple[str, ...]:
     cuda = tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()))
     mps = ("mps",) if torch.backends.mps.is_available() else ()
     return ("cpu", *mps, *cuda)
+
+
+def is_accelerator(device: torch.device) -> bool:
+    """Whether it computes beside the processor, which then has time for other things."""
+    return device.type != "cpu"
+
+
+@contextlib.contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether CUDA may round the factors of float32 convolutions to 10 bits inside.
+
+    In the whole process, for as long as the block lasts. Faster on cards that have it, and off by
+    1e-3 of an activation, which moves scores; nothing changes elsewhere. Other products stay exact,
+    as torch has them: their flag would reach the processor's, too.
+    """
+    kept = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = kept
 
 
 def fast_bfloat16(device: torch.device) -> bool:

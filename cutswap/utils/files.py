@@ -124,9 +124,11 @@ def read_json(path: Path) -> Any:
         ) from error
     except RecursionError:
         raise CutSwapError(
-            path, expected="a readable JSON file", found="too deep a nesting",
+            path,
+            expected="a readable JSON file",
+            found="too deep a nesting",
             fix="restore or delete the file",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def append_json_line(path: Path, value: dict[str, Any]) -> None:
@@ -181,9 +183,11 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
                     bad = number, line  # forgiven where it is the last one: cut short
     except OSError as error:
         raise CutSwapError(
-            path, expected="a readable file", found=error.strerror or error,
+            path,
+            expected="a readable file",
+            found=error.strerror or error,
             fix="check its permissions, restore or delete it",
-        ) from error  # fmt: skip
+        ) from error
     return values
 
 

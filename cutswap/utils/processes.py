@@ -66,6 +66,8 @@ def mark(pid: int) -> str | None:
             return None
     found = subprocess.run(  # noqa: S603 - macOS has no /proc
         ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)],
-        capture_output=True, text=True, check=False,
-    ).stdout.split()  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.split()
     return None if not found or found[0].startswith("Z") else " ".join(found[1:])

@@ -74,11 +74,13 @@ def made_up(kinds: list[str], values: np.ndarray, scores: np.ndarray | None = No
     """Points of given kinds and features, the same before and after."""
     points = tuple(
         FeaturePoint(
-            kind, f"train/good/{i // 3:03d}" if kind in SYNTHETIC else f"test/{kind}/{i:03d}",
-            Path("x"), defect="crack" if kind == "defect" else "",
+            kind,
+            f"train/good/{i // 3:03d}" if kind in SYNTHETIC else f"test/{kind}/{i:03d}",
+            Path("x"),
+            defect="crack" if kind == "defect" else "",
         )
         for i, kind in enumerate(kinds)
-    )  # fmt: skip
+    )
     thumbnails = np.zeros((len(kinds), 4, 4, 3), np.uint8)
     return FeatureSet(points, values, values, scores, thumbnails, {"image_size": 4})
 
@@ -109,8 +111,12 @@ class TestDraws:
     def test_all_kinds_are_there(self, found):
         kinds = [p.kind for p in found.points]
         assert {k: kinds.count(k) for k in set(kinds)} == {
-            "positive": 8, "patch": 8, "scar": 8, "good": 3, "defect": 3,
-        }  # fmt: skip
+            "positive": 8,
+            "patch": 8,
+            "scar": 8,
+            "good": 3,
+            "defect": 3,
+        }
         assert {p.defect for p in found.points} == {"", "spot"}
 
     def test_a_point_s_picture_is_what_the_networks_saw(self, found):
@@ -194,8 +200,9 @@ class TestNetworks:
         assert "have changed since the run" in collected(run).about["notes"][0]
 
     def test_features_that_are_not_numbers_are_refused(self, run):
-        broken = {n: v * np.nan if v.is_floating_point() else v
-                  for n, v in run.read_backbone().items()}  # fmt: skip
+        broken = {
+            n: v * np.nan if v.is_floating_point() else v for n, v in run.read_backbone().items()
+        }
         run.write_backbone(broken, "resnet18")
         with pytest.raises(CutSwapError, match="after tuning: expected finite"):
             collected(run)
@@ -354,9 +361,9 @@ class TestProjection:
 
     def test_a_spreadsheet_gets_no_formula(self):
         some = made_up(["positive", "patch", "scar", "good"], np.eye(4, 5, dtype=np.float32))
-        odd = replace(some, points=tuple(
-            replace(p, name="=1+1", defect="@SUM(A1)") for p in some.points
-        ))  # fmt: skip
+        odd = replace(
+            some, points=tuple(replace(p, name="=1+1", defect="@SUM(A1)") for p in some.points)
+        )
         rows = list(csv.DictReader(io.StringIO(points_csv(odd, project(odd, SETTINGS)))))
         assert {(r["photo"], r["defect"]) for r in rows} == {("'=1+1", "'@SUM(A1)")}
 
@@ -413,11 +420,14 @@ class TestFigures:
     def test_the_head_s_own_decision_by_type(self):
         numbers = figures(self.line(), SETTINGS)
         assert {n: s.text() for n, s in numbers.called.items()} == {
-            "good": "1 of 2", "crack": "2 of 2",
-        }  # fmt: skip
+            "good": "1 of 2",
+            "crack": "2 of 2",
+        }
         assert {n: s.text() for n, s in numbers.head_fakes.items()} == {
-            "positive": "6 of 6", "patch": "6 of 6", "scar": "0 of 6",
-        }  # fmt: skip
+            "positive": "6 of 6",
+            "patch": "6 of 6",
+            "scar": "0 of 6",
+        }
 
     def test_a_scar_is_a_defect_to_the_head_too(self):
         base = self.line()
@@ -447,9 +457,13 @@ class TestFigures:
         good = found.where("defect")
         kept = [i for i in range(len(found.points)) if not good[i]]
         none = FeatureSet(
-            tuple(found.points[i] for i in kept), found.before[kept], found.after[kept],
-            found.scores[kept], found.thumbnails[kept], found.about,
-        )  # fmt: skip
+            tuple(found.points[i] for i in kept),
+            found.before[kept],
+            found.after[kept],
+            found.scores[kept],
+            found.thumbnails[kept],
+            found.about,
+        )
         numbers = figures(none, SETTINGS)
         assert numbers.real_after is None
         assert numbers.head is None
@@ -488,8 +502,10 @@ class TestFigures:
         assert one.answer().startswith(start)
         assert "on 5 good and 7 defective test photos" in one.answer()
         assert "Tuning has raised" in one.answer()
-        for change, word in ((Estimate(-0.1, -0.2, -0.05), "lowered"),
-                             (Estimate(0, -0.1, 0.1), "not been shown to change")):  # fmt: skip
+        for change, word in (
+            (Estimate(-0.1, -0.2, -0.05), "lowered"),
+            (Estimate(0, -0.1, 0.1), "not been shown to change"),
+        ):
             assert f"Tuning has {word}" in replace(one, real_change=change).answer()
 
 
@@ -497,16 +513,24 @@ class TestCommand:
     def test_it_writes_what_it_says(self, made, tmp_path, capsys):
         out = tmp_path / "out"
         flags = ["--samples", "8", "--resamples", "200", "--device", "cpu", "--quiet"]
-        code = main(["features", "--run", str(made.path), "--out", str(out), *flags,
-                     "--json", str(tmp_path / "all.json")])  # fmt: skip
+        code = main(
+            [
+                "features",
+                "--run",
+                str(made.path),
+                "--out",
+                str(out),
+                *flags,
+                "--json",
+                str(tmp_path / "all.json"),
+            ]
+        )
         assert code == 0
         said = capsys.readouterr().out
         assert "fakes told apart" in said
         assert "called defective: good" in said
         written = json.loads((out / "figures.json").read_text())
-        assert written["points"] == {
-            "positive": 8, "patch": 8, "scar": 8, "good": 3, "defect": 3
-        }  # fmt: skip
+        assert written["points"] == {"positive": 8, "patch": 8, "scar": 8, "good": 3, "defect": 3}
         again = figures(read_features(out), SETTINGS)
         assert written["figures"] == json.loads(json.dumps(again.to_dict()))
         assert len((out / "points.csv").read_text().splitlines()) == 31
@@ -518,8 +542,18 @@ class TestCommand:
         shutil.copytree(settings["data"]["root"], moved / "bolt")
         settings["data"]["root"] = str(tmp_path / "gone")
         write_json(run.settings_file, settings)
-        command = ["features", "--run", str(run.path), "--out", str(tmp_path / "out"), "--quiet",
-                   "--samples", "4", "--resamples", "100"]  # fmt: skip
+        command = [
+            "features",
+            "--run",
+            str(run.path),
+            "--out",
+            str(tmp_path / "out"),
+            "--quiet",
+            "--samples",
+            "4",
+            "--resamples",
+            "100",
+        ]
         assert main(command) == 2
         assert main([*command, "--data", str(moved)]) == 0
         notes = read_json(tmp_path / "out/figures.json")["about"]["notes"]

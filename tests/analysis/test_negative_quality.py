@@ -81,9 +81,12 @@ def test_the_target_is_the_box_that_is_filled_not_the_one_that_was_cut():
 def test_shares_sum_to_one_and_turn_with_the_foreground(seed: int, method: str):
     photo = noise_photo(seed, (SIDE, SIDE))
     drawn = draw_negative(
-        photo, photo.mean(axis=-1) / 255, NegativeSettings(method=method), ClusterSettings(),
+        photo,
+        photo.mean(axis=-1) / 255,
+        NegativeSettings(method=method),
+        ClusterSettings(),
         seed=(seed,),
-    )  # fmt: skip
+    )
     front = disc((SIDE, SIDE), (30, 30), 20)
     assert sum(edit_shares(drawn.record, front)) == pytest.approx(1)
     assert edit_shares(drawn.record, np.ones_like(front)) == (0, 0, 1)
@@ -238,8 +241,14 @@ def test_a_photo_without_a_foreground_is_left_out_of_its_figures():
 # The whole measurement
 
 
-SMALL = {"image_size": 64, "per_photo": 1, "judge_weights": "random", "guide": "squeezenet1_0",
-         "guide_weights": "random", "resamples": 100}  # fmt: skip
+SMALL = {
+    "image_size": 64,
+    "per_photo": 1,
+    "judge_weights": "random",
+    "guide": "squeezenet1_0",
+    "guide_weights": "random",
+    "resamples": 100,
+}
 
 
 @pytest.fixture
@@ -310,10 +319,21 @@ def test_too_few_photos_and_unknown_methods_are_refused(part):
 def test_the_command_writes_a_table_csv_and_json(part, tmp_path, capsys):
     out = tmp_path / "out"
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in SMALL.items()]
-    code = main([
-        "quality", "--data", str(part), *flags, "--methods", "cutpaste,perlin-scar",
-        "--seeds", "0,1", "--out", str(out), "--quiet",
-    ])  # fmt: skip
+    code = main(
+        [
+            "quality",
+            "--data",
+            str(part),
+            *flags,
+            "--methods",
+            "cutpaste,perlin-scar",
+            "--seeds",
+            "0,1",
+            "--out",
+            str(out),
+            "--quiet",
+        ]
+    )
     assert code == 0
     said = capsys.readouterr().out
     assert "cutpaste" in said

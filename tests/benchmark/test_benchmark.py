@@ -16,16 +16,17 @@ import torch
 
 from cutswap.benchmark import attention, measurement, pictures, sizes, waiting
 from cutswap.benchmark.attention import need_equal_maps
+from cutswap.benchmark.device import run_device_benchmark
 from cutswap.benchmark.growing import exponent
 from cutswap.benchmark.measurement import (
     Measurement,
+    extra_memory,
     in_turns,
     skipped,
     times_faster,
     times_the_cost,
     within,
 )
-from cutswap.benchmark.memory import extra_memory
 from cutswap.benchmark.own_process import OwnProcess
 from cutswap.benchmark.picking import need_equal_picks, plain_picks, projected
 from cutswap.benchmark.scoring import need_equal_scores, plain_scores
@@ -76,8 +77,10 @@ class TestArithmetic:
     def test_skipped_has_no_verdict(self):
         values = skipped("a", "b", "no such thing here").to_dict()
         assert (values["met"], values["ratio"], values["skipped"]) == (
-            None, None, "no such thing here",
-        )  # fmt: skip
+            None,
+            None,
+            "no such thing here",
+        )
 
     @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
     def test_exponent(self, power):
@@ -195,7 +198,8 @@ class TestCoreset:
 
 
 def test_maps_of_another_kind_are_refused():
-    backbone, image = slim_backbone(), torch.randn(1, 3, 64, 64)
+    backbone = slim_backbone()
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     maps = explain(backbone, image)
     library = attention.library_maps(backbone, image)
     assert need_equal_maps(maps, library, (64, 64)) < 1e-4
@@ -331,3 +335,27 @@ def test_the_command_end_to_end(monkeypatch, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "step" in printed.splitlines()[1]
     assert all(name in printed for name in names)
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_a_device_is_measured_from_end_to_end():
+    result, found = run_device_benchmark("cpu", TINY, limit=3600)  # a busy machine takes its time
+    assert [m.name for m in found] == [
+        "step alone, float32",
+        "step alone, bfloat16",
+        "finetune, defaults",
+        "finetune, share",
+        "saliency",
+        "bank",
+        "scoring",
+        "figures",
+        "run",
+    ]
+    assert all(m.skipped is None and m.figure > 0 for m in found), table(found)
+    assert "cores" in result["machine"]["device"]
+    json.dumps(result)
+
+
+def test_a_device_that_is_not_there_is_refused_at_once(capsys):
+    assert main(["benchmark", "--device", "cuda:77"]) == 2
+    assert "cuda:77" in capsys.readouterr().err

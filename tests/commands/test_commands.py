@@ -156,10 +156,17 @@ class TestChain:
         ]
         assert run(*command) == 0
         assert {p.name for p in out.iterdir()} == {
-            "settings.json", "environment.json", "metrics.jsonl", "checkpoint.safetensors",
-            "backbone.safetensors", "result.json", "heartbeat.json", "seen.png", "seen.json",
+            "settings.json",
+            "environment.json",
+            "metrics.jsonl",
+            "checkpoint.safetensors",
+            "backbone.safetensors",
+            "result.json",
+            "heartbeat.json",
+            "seen.png",
+            "seen.json",
             ".lock",
-        }  # fmt: skip
+        }
         steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").open()]
         assert steps == [1, 2]
         assert json.loads(result.read_text())["chance"] == pytest.approx(1 / 3, abs=1e-3)
@@ -361,42 +368,90 @@ def misfit(folder: Path) -> Path:
 # (name, arguments with {data} {photo} {tmp}, words that the one line on stderr must have)
 REFUSALS = [
     ("missing data", "evaluate --data {tmp}/nowhere --weights random --out {tmp}/o", ["nowhere"]),
-    ("category that does not exist", "evaluate --data {data} --category bolts --weights random"
-     " --out {tmp}/o", ["bolts", "bolt, nut"]),
+    (
+        "category that does not exist",
+        "evaluate --data {data} --category bolts --weights random --out {tmp}/o",
+        ["bolts", "bolt, nut"],
+    ),
     ("no category named", "evaluate --data {data} --weights random --out {tmp}/o", ["bolt, nut"]),
-    ("missing image", "saliency {tmp}/no.png --backbone resnet18 --weights random --out {tmp}/o",
-     ["no.png"]),
-    ("layer that does not exist", "saliency {photo} --backbone squeezenet1_0 --weights random"
-     " --layers 4,99 --out {tmp}/o", ["99", "0 to 12"]),
-    ("unknown backbone", "saliency {photo} --backbone vgg99 --weights random --out {tmp}/o",
-     ["vgg99", "resnet18"]),
-    ("K below 1", "augment {photo} --k 0 --backbone resnet18 --weights random --out {tmp}/o",
-     ["k:", ">= 1", "0"]),
-    ("K not a number", "augment {photo} --k four --backbone resnet18 --weights random"
-     " --out {tmp}/o", ["--k", "whole number", "four"]),
-    ("coreset above 1", "evaluate --data {data} --category bolt --weights random --coreset 1.5"
-     " --out {tmp}/o", ["coreset", "1.5"]),
-    ("coreset 0", "evaluate --data {data} --category bolt --weights random --coreset 0"
-     " --out {tmp}/o", ["coreset", "> 0"]),
-    ("patch larger than the image", "augment {photo} --method cutpaste --area 0.5,1.5"
-     " --out {tmp}/o", ["area", "<= 1"]),
+    (
+        "missing image",
+        "saliency {tmp}/no.png --backbone resnet18 --weights random --out {tmp}/o",
+        ["no.png"],
+    ),
+    (
+        "layer that does not exist",
+        "saliency {photo} --backbone squeezenet1_0 --weights random --layers 4,99 --out {tmp}/o",
+        ["99", "0 to 12"],
+    ),
+    (
+        "unknown backbone",
+        "saliency {photo} --backbone vgg99 --weights random --out {tmp}/o",
+        ["vgg99", "resnet18"],
+    ),
+    (
+        "K below 1",
+        "augment {photo} --k 0 --backbone resnet18 --weights random --out {tmp}/o",
+        ["k:", ">= 1", "0"],
+    ),
+    (
+        "K not a number",
+        "augment {photo} --k four --backbone resnet18 --weights random --out {tmp}/o",
+        ["--k", "whole number", "four"],
+    ),
+    (
+        "coreset above 1",
+        "evaluate --data {data} --category bolt --weights random --coreset 1.5 --out {tmp}/o",
+        ["coreset", "1.5"],
+    ),
+    (
+        "coreset 0",
+        "evaluate --data {data} --category bolt --weights random --coreset 0 --out {tmp}/o",
+        ["coreset", "> 0"],
+    ),
+    (
+        "patch larger than the image",
+        "augment {photo} --method cutpaste --area 0.5,1.5 --out {tmp}/o",
+        ["area", "<= 1"],
+    ),
     ("unknown method", "augment {photo} --method cutmix --out {tmp}/o", ["cutmix", "cutpaste"]),
-    ("missing weights", "saliency {photo} --backbone resnet18 --weights {tmp}/no.pth"
-     " --out {tmp}/o", ["no.pth", "no such file"]),
-    ("weights that do not fit", "saliency {photo} --backbone resnet18 --weights {misfit}"
-     " --out {tmp}/o", ["conv1.weight", "(3, 3)", "(64, 3, 7, 7)"]),
-    ("weights that are no state dict", "saliency {photo} --backbone resnet18 --weights {photo}"
-     " --out {tmp}/o", ["state dict"]),
-    ("target class out of range", "saliency {photo} --backbone resnet18 --weights random"
-     " --target-class 5000 --out {tmp}/o", ["5000", "0 to 999"]),
+    (
+        "missing weights",
+        "saliency {photo} --backbone resnet18 --weights {tmp}/no.pth --out {tmp}/o",
+        ["no.pth", "no such file"],
+    ),
+    (
+        "weights that do not fit",
+        "saliency {photo} --backbone resnet18 --weights {misfit} --out {tmp}/o",
+        ["conv1.weight", "(3, 3)", "(64, 3, 7, 7)"],
+    ),
+    (
+        "weights that are no state dict",
+        "saliency {photo} --backbone resnet18 --weights {photo} --out {tmp}/o",
+        ["state dict"],
+    ),
+    (
+        "target class out of range",
+        "saliency {photo} --backbone resnet18 --weights random --target-class 5000 --out {tmp}/o",
+        ["5000", "0 to 999"],
+    ),
     ("out is a file", "augment {photo} --method cutpaste --out {photo}", ["a file"]),
-    ("run that is none", "evaluate --data {data} --category bolt --run {tmp} --out {tmp}/o",
-     ["settings.json"]),
-    ("device that is not there", "evaluate --data {data} --category bolt --weights random"
-     " --device cuda:7 --out {tmp}/o", ["cuda:7", "cpu"]),
-    ("two layers for augment", "augment {photo} --layer 4,12 --backbone squeezenet1_0"
-     " --weights random --out {tmp}/o", ["one layer"]),
-]  # fmt: skip
+    (
+        "run that is none",
+        "evaluate --data {data} --category bolt --run {tmp} --out {tmp}/o",
+        ["settings.json"],
+    ),
+    (
+        "device that is not there",
+        "evaluate --data {data} --category bolt --weights random --device cuda:7 --out {tmp}/o",
+        ["cuda:7", "cpu"],
+    ),
+    (
+        "two layers for augment",
+        "augment {photo} --layer 4,12 --backbone squeezenet1_0 --weights random --out {tmp}/o",
+        ["one layer"],
+    ),
+]
 
 
 class TestRefusals:

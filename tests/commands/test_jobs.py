@@ -40,20 +40,30 @@ def test_a_command_is_checked_made_absolute_and_queued(queue, tmp_path, monkeypa
     (job,) = queue.active()
     assert job.run == queue.folder / "a"
     assert job.command == (
-        "finetune", "--data", str(tmp_path / "parts"), f"--out={tmp_path / 'runs/a'}",
-        "--weights", str(tmp_path / "own.safetensors"),
-    )  # fmt: skip
-    assert jobs("add", "--", "finetune", "--data", "parts", "--weights", "imagenet",
-                "--out", "runs/b") == 0  # fmt: skip
+        "finetune",
+        "--data",
+        str(tmp_path / "parts"),
+        f"--out={tmp_path / 'runs/a'}",
+        "--weights",
+        str(tmp_path / "own.safetensors"),
+    )
+    assert (
+        jobs("add", "--", "finetune", "--data", "parts", "--weights", "imagenet", "--out", "runs/b")
+        == 0
+    )
     assert queue.active()[1].command[4] == "imagenet"  # a name is no path
     assert "b: queued for cpu, 1 before it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("distill",), ("finetune", "--data", "x", "--out", "elsewhere"),
-     ("finetune", "--data", "x", "--out", "runs/a", "--epochs", "0")],
-)  # fmt: skip
+    [
+        (),
+        ("distill",),
+        ("finetune", "--data", "x", "--out", "elsewhere"),
+        ("finetune", "--data", "x", "--out", "runs/a", "--epochs", "0"),
+    ],
+)
 def test_what_cannot_be_queued_is_refused_at_once(queue, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
     assert jobs("add", *words) == 2
@@ -139,9 +149,19 @@ class TestStudies:
         assert jobs("list") == 0
         lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
         assert lines["long"].split()[1:] == [
-            "interrupted", "3/6", "a", "study;", "its", "process", "was", "killed,", "or", "the",
-            "machine", "restarted",
-        ]  # fmt: skip
+            "interrupted",
+            "3/6",
+            "a",
+            "study;",
+            "its",
+            "process",
+            "was",
+            "killed,",
+            "or",
+            "the",
+            "machine",
+            "restarted",
+        ]
         assert "study long" in lines["long/runs/r3"]
         assert "4/10" in lines["long/runs/r3"]
         assert "study" not in lines["own"]

@@ -255,9 +255,15 @@ def packed(path: Path, *members: tuple[str, bytes | None], mode: str = "w") -> P
 class TestUnpack:
     @pytest.mark.parametrize(
         "member",
-        [("../out.txt", b"x"), ("a/../../out.txt", b"x"), ("/tmp/out.txt", b"x"),  # noqa: S108
-         ("a/link", None), ("a\\b", b"x"), ("same", b"x")],
-    )  # fmt: skip
+        [
+            ("../out.txt", b"x"),
+            ("a/../../out.txt", b"x"),
+            ("/tmp/out.txt", b"x"),  # noqa: S108
+            ("a/link", None),
+            ("a\\b", b"x"),
+            ("same", b"x"),
+        ],
+    )
     def test_members_that_lead_out_leave_nothing(self, tmp_path, member):
         archive = packed(tmp_path / "in/x.tar", ("same", b"y"), member)
         with pytest.raises(CutSwapError, match="sound tar archive"):
@@ -269,8 +275,9 @@ class TestUnpack:
 
     @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
     def test_damaged_archives(self, tmp_path, mode):
-        archive = packed(tmp_path / "x.tar", *((f"a/{i}", os.urandom(9000)) for i in range(9)),
-                         mode=mode)  # fmt: skip
+        archive = packed(
+            tmp_path / "x.tar", *((f"a/{i}", os.urandom(9000)) for i in range(9)), mode=mode
+        )
         unpack(archive, tmp_path / "whole")
         assert len(list((tmp_path / "whole/a").iterdir())) == 9
         archive.write_bytes(archive.read_bytes()[:40_000])
@@ -337,8 +344,17 @@ class TestCommand:
 
     def test_a_checksum_of_ones_own(self, server, visa, tmp_path, capsys):
         server.content = visa
-        words = ["download", "visa", "--quiet", "--url", server.url, "--accept-licence",
-                 "--out", str(tmp_path / "v"), "--sha256"]  # fmt: skip
+        words = [
+            "download",
+            "visa",
+            "--quiet",
+            "--url",
+            server.url,
+            "--accept-licence",
+            "--out",
+            str(tmp_path / "v"),
+            "--sha256",
+        ]
         assert main([*words, "beef"]) == 2
         assert main([*words, "0" * 64]) == 2
         assert not (tmp_path / "v").exists()

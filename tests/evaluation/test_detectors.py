@@ -76,9 +76,13 @@ class TestPlans:
     def test_their_figures_stand_beside_the_papers_and_the_command_repeats_them(self, tmp_path):
         settings = StudySettings("laptop", PRESETS["laptop"].training, SaliencySettings(), SMALL)
         study = write_small_study(
-            tmp_path / "s", lambda _: 0.9, tables=("II",), categories=("transistor",),
-            detectors=("stfpm",), settings=settings,
-        )  # fmt: skip
+            tmp_path / "s",
+            lambda _: 0.9,
+            tables=("II",),
+            categories=("transistor",),
+            detectors=("stfpm",),
+            settings=settings,
+        )
         assert study.detectors == ("stfpm",)
         rows = {e.row: e for e in entries(study, "II", "pixel_auroc") if not e.is_average}
         assert rows["STPM"].ours is not None
@@ -101,11 +105,40 @@ class TestPlans:
         with pytest.raises(CutSwapError, match=r"cutswap\[anomalib\]"):
             need_anomalib()
         data = str(build_parts(tmp_path / "parts"))
-        assert main(["evaluate-anomalib", "--data", data, "--detector", "padim",
-                     "--out", str(tmp_path / "x")]) == 2  # fmt: skip
-        assert main(["reproduce", "--data", data, "--table", "1", "--detectors", "padim",
-                     "--weights", "random", "--saliency-weights", "random",
-                     "--out", str(tmp_path / "x")]) == 2  # fmt: skip
+        assert (
+            main(
+                [
+                    "evaluate-anomalib",
+                    "--data",
+                    data,
+                    "--detector",
+                    "padim",
+                    "--out",
+                    str(tmp_path / "x"),
+                ]
+            )
+            == 2
+        )
+        assert (
+            main(
+                [
+                    "reproduce",
+                    "--data",
+                    data,
+                    "--table",
+                    "1",
+                    "--detectors",
+                    "padim",
+                    "--weights",
+                    "random",
+                    "--saliency-weights",
+                    "random",
+                    "--out",
+                    str(tmp_path / "x"),
+                ]
+            )
+            == 2
+        )
         assert capsys.readouterr().err.count("expected the optional package anomalib") == 2
         assert not (tmp_path / "x").exists()
 
@@ -128,9 +161,24 @@ class TestAnomalib:
 
     @pytest.mark.parametrize("name", DETECTORS)
     def test_same_seed_same_figures_and_the_layout_of_the_script(self, parts, tmp_path, name):
-        words = ["evaluate-anomalib", "--data", str(parts), "--detector", name, "--quiet",
-                 "--weights", "random", "--epochs", "1", "--batch-size", "4",
-                 "--image-size", "64", "--device", "cpu"]  # fmt: skip
+        words = [
+            "evaluate-anomalib",
+            "--data",
+            str(parts),
+            "--detector",
+            name,
+            "--quiet",
+            "--weights",
+            "random",
+            "--epochs",
+            "1",
+            "--batch-size",
+            "4",
+            "--image-size",
+            "64",
+            "--device",
+            "cpu",
+        ]
         tables = []
         for seed, out in ((1, "a"), (1, "b"), (2, "c")):
             assert main([*words, "--seed", str(seed), "--out", str(tmp_path / out)]) == 0
@@ -160,10 +208,30 @@ class TestAnomalib:
         assert not (student == before[1]).all()
 
     def test_reproduce_computes_its_cell_once(self, parts, tmp_path):
-        words = ["reproduce", "--data", str(parts), "--table", "2", "--detectors", "padim",
-                 "--seeds", "1", "--weights", "random", "--saliency-weights", "random",
-                 "--image-size", "64", "--steps-per-epoch", "1", "--batch-size", "2", "--quiet",
-                 "--out", str(tmp_path / "s")]  # fmt: skip
+        words = [
+            "reproduce",
+            "--data",
+            str(parts),
+            "--table",
+            "2",
+            "--detectors",
+            "padim",
+            "--seeds",
+            "1",
+            "--weights",
+            "random",
+            "--saliency-weights",
+            "random",
+            "--image-size",
+            "64",
+            "--steps-per-epoch",
+            "1",
+            "--batch-size",
+            "2",
+            "--quiet",
+            "--out",
+            str(tmp_path / "s"),
+        ]
         for computed in (4, 0):
             assert main([*words, "--json", str(tmp_path / "r.json")]) == 0
             assert json.loads((tmp_path / "r.json").read_text())["computed"] == computed
@@ -177,11 +245,19 @@ class TestAnomalib:
         asked = iter((False, True))
         with pytest.raises(Stopped):
             evaluate_detector(
-                checked, "stfpm", load_backbone("resnet18", "random"), SMALL,
+                checked,
+                "stfpm",
+                load_backbone("resnet18", "random"),
+                SMALL,
                 stop=lambda: next(asked),
-            )  # fmt: skip
+            )
 
     def test_draem_without_textures_to_paste_is_refused(self, tmp_path):
         with pytest.raises(CutSwapError, match="--textures"):
-            Detector("draem", load_backbone("resnet18", "random"),
-                     SMALL.replace(textures=str(tmp_path)), 0, "cpu")  # fmt: skip
+            Detector(
+                "draem",
+                load_backbone("resnet18", "random"),
+                SMALL.replace(textures=str(tmp_path)),
+                0,
+                "cpu",
+            )

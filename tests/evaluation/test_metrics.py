@@ -40,8 +40,9 @@ AUROC_CASES = [
 
 
 class TestAuroc:
-    @pytest.mark.parametrize(("scores", "labels", "area"), [c[1:] for c in AUROC_CASES],
-                             ids=[c[0] for c in AUROC_CASES])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("scores", "labels", "area"), [c[1:] for c in AUROC_CASES], ids=[c[0] for c in AUROC_CASES]
+    )
     def test_by_hand(self, scores, labels, area):
         assert auroc(np.array(scores, float), np.array(labels, bool)) == pytest.approx(area)
 

@@ -44,12 +44,16 @@ def test_counts_by_type_and_area():
     found = missed_defects(DEFECTS, SCORES, 0.5, masks())
     # crack: 0.5 is found (the threshold itself counts), 0.4 is missed; a good one never counts
     assert [(r.name, r.found, r.count) for r in found.by_type] == [
-        ("crack", 1, 2), ("crack2", 0, 1), ("scratch", 1, 1),
-    ]  # fmt: skip
+        ("crack", 1, 2),
+        ("crack2", 0, 1),
+        ("scratch", 1, 1),
+    ]
     # 0.4% | 0.5% and 1.9% | none | exactly 10% belongs to the last band
     assert [(r.name, r.found, r.count) for r in found.by_area] == [
-        ("area under 0.5%", 1, 1), ("area 0.5% to 2%", 1, 2), ("area from 10%", 0, 1),
-    ]  # fmt: skip
+        ("area under 0.5%", 1, 1),
+        ("area 0.5% to 2%", 1, 2),
+        ("area from 10%", 0, 1),
+    ]
     assert found.by_type[0].text() == "1 of 2: 0.50 (0.09 to 0.91)"
     assert found.to_dict()["by_type"][0]["recall"] == 0.5
     assert found.alarms == Recall("good, called defective", 1, 2)  # 0.9 of 0.9 and 0.2
@@ -79,8 +83,11 @@ def test_the_report_shows_each_row_beside_the_others(tmp_path):
     study = read_study(study.path)
     (table,) = missed_tables(study)
     assert table.kinds == (
-        "good, called defective (2)", "crack (2)", "crack2 (1)", "scratch (1)",
-    )  # fmt: skip
+        "good, called defective (2)",
+        "crack (2)",
+        "crack2 (1)",
+        "scratch (1)",
+    )
     assert [row for row, _ in table.rows] == ["Random cluster", "Min cluster", "Max cluster"]
     assert table.rows[0][1][1] == "0.75 (0.20 to 0.97)"
     assert "0.75 (0.20 to 0.97)" in to_html(study)

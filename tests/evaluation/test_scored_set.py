@@ -205,8 +205,12 @@ class TestDamage:
 
 class TestKey:
     def key(self, written, **changes):
-        inputs = {"category": written.checked.category, "fingerprint": "abc",
-                  "settings": SETTINGS, "seed": 0} | changes  # fmt: skip
+        inputs = {
+            "category": written.checked.category,
+            "fingerprint": "abc",
+            "settings": SETTINGS,
+            "seed": 0,
+        } | changes
         return evaluation_key(**inputs)
 
     def test_the_same_inputs_give_the_same_hex_digits(self, written):

@@ -43,9 +43,11 @@ def mapped(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 def brute(values: np.ndarray, truth: np.ndarray, threshold: float) -> Confusion:
     called = values >= threshold
     return Confusion(
-        int((called & truth).sum()), int((called & ~truth).sum()),
-        int((~called & truth).sum()), int((~called & ~truth).sum()),
-    )  # fmt: skip
+        int((called & truth).sum()),
+        int((called & ~truth).sum()),
+        int((~called & truth).sum()),
+        int((~called & ~truth).sum()),
+    )
 
 
 class TestByHand:
@@ -76,8 +78,11 @@ class TestByHand:
     def test_rates_without_a_denominator(self):
         nothing = Confusion(0, 0, 0, 0)
         assert (nothing.precision, nothing.recall, nothing.alarm_rate, nothing.f1) == (
-            None, None, None, 0.0,
-        )  # fmt: skip
+            None,
+            None,
+            None,
+            0.0,
+        )
 
     @pytest.mark.parametrize(
         ("miss", "alarm", "threshold"),

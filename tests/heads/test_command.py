@@ -17,9 +17,26 @@ from tests.helpers.datasets import build_category
 
 SIDE = 64
 SMALL = ["--quiet", "--image-size", SIDE, "--weights", "random"]
-HEAD = ["--augment", "nsa", "--head-updates", 4, "--head-width", 8, "--head-kernel", 3,
-        "--head-blocks", 1, "--head-draws", 1, "--head-photos", 4, "--head-grid", 8,
-        "--area", "0.2,0.4"]  # fmt: skip
+HEAD = [
+    "--augment",
+    "nsa",
+    "--head-updates",
+    4,
+    "--head-width",
+    8,
+    "--head-kernel",
+    3,
+    "--head-blocks",
+    1,
+    "--head-draws",
+    1,
+    "--head-photos",
+    4,
+    "--head-grid",
+    8,
+    "--area",
+    "0.2,0.4",
+]
 
 
 def run(*arguments: object) -> int:
@@ -35,13 +52,40 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(root: Path, out: Path, *more: object, kind: str = "projector") -> int:
-    return run("finetune", "--data", root, "--category", "bolt", "--train", kind,
-               "--out", out, *SMALL, *HEAD, *more)  # fmt: skip
+    return run(
+        "finetune",
+        "--data",
+        root,
+        "--category",
+        "bolt",
+        "--train",
+        kind,
+        "--out",
+        out,
+        *SMALL,
+        *HEAD,
+        *more,
+    )
 
 
 def evaluate(root: Path, trained: Path, out: Path, *more: object, category: str = "bolt") -> int:
-    return run("evaluate", "--data", root, "--category", category, "--run", trained, "--out", out,
-               "--quiet", "--image-size", SIDE, "--coreset", 0.05, *more)  # fmt: skip
+    return run(
+        "evaluate",
+        "--data",
+        root,
+        "--category",
+        category,
+        "--run",
+        trained,
+        "--out",
+        out,
+        "--quiet",
+        "--image-size",
+        SIDE,
+        "--coreset",
+        0.05,
+        *more,
+    )
 
 
 @pytest.fixture(scope="module", params=["projector", "discriminator"])
@@ -77,9 +121,25 @@ def test_the_bank_is_the_one_that_evaluate_gives_without_a_head(
     trained: Path, root: Path, tmp_path: Path
 ):
     assert evaluate(root, trained, tmp_path / "ours", "--score", "bank") == 0
-    assert run("evaluate", "--data", root, "--category", "bolt", "--out", tmp_path / "plain",
-               "--weights", trained / "backbone.safetensors", "--quiet",
-               "--image-size", SIDE, "--coreset", 0.05) == 0  # fmt: skip
+    assert (
+        run(
+            "evaluate",
+            "--data",
+            root,
+            "--category",
+            "bolt",
+            "--out",
+            tmp_path / "plain",
+            "--weights",
+            trained / "backbone.safetensors",
+            "--quiet",
+            "--image-size",
+            SIDE,
+            "--coreset",
+            0.05,
+        )
+        == 0
+    )
     for file in ("scores.csv", "heatmaps.npy"):
         assert (tmp_path / "ours" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes()
 
@@ -149,8 +209,22 @@ def test_negatives_without_a_changed_patch_are_refused(root: Path, tmp_path: Pat
 
 
 def test_score_wants_a_run_with_a_head(root: Path, tmp_path: Path, capsys):
-    assert run("evaluate", "--data", root, "--category", "bolt", "--out", tmp_path / "e",
-               "--weights", "random", "--score", "head") == 2  # fmt: skip
+    assert (
+        run(
+            "evaluate",
+            "--data",
+            root,
+            "--category",
+            "bolt",
+            "--out",
+            tmp_path / "e",
+            "--weights",
+            "random",
+            "--score",
+            "head",
+        )
+        == 2
+    )
     assert "a --run that trained a head" in refusal(capsys)
 
 

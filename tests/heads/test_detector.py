@@ -108,9 +108,14 @@ def test_fit_weighs_by_the_judges(bank, head):
 
 def test_a_head_on_trial_makes_no_detector(bank, head):
     trial = PatchHead(
-        head.settings, head.origin, head.mean, head.deviation, head.grid, head.network,
+        head.settings,
+        head.origin,
+        head.mean,
+        head.deviation,
+        head.grid,
+        head.network,
         head.residuals,
-    )  # fmt: skip
+    )
     with pytest.raises(CutSwapError, match="with its judgement"):
         HeadDetector.fit(bank, trial, make_up(PHOTOS[:1], "cutpaste"))
 

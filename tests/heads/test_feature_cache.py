@@ -22,10 +22,16 @@ SIDE, LAYERS = 64, ("layer2", "layer3")
 
 def samples_of(photos: np.ndarray, ways: int = 3, **changes: object) -> TrainingSamples:
     return TrainingSamples(
-        photos, None, family="cutpaste", ways=ways,
-        negatives=NegativeSettings(**{"area": (0.1, 0.3), **changes}), clusters=ClusterSettings(),
-        weak=WeakAugmentation(jitter=0.0), seed=3, count=0,
-    )  # fmt: skip
+        photos,
+        None,
+        family="cutpaste",
+        ways=ways,
+        negatives=NegativeSettings(**{"area": (0.1, 0.3), **changes}),
+        clusters=ClusterSettings(),
+        weak=WeakAugmentation(jitter=0.0),
+        seed=3,
+        count=0,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +58,17 @@ def test_the_cache_holds_what_embedding_gives(photos, tmp_path: Path, ways: int,
     backbone, samples, draws = tiny_backbone(), samples_of(photos, ways), 2
     told: list[tuple[int, int]] = []
     found = cache_features(
-        backbone, photos, samples.sample, layers=LAYERS, grid=8, draws=draws, ways=ways,
-        file=tmp_path / "f.npy", in_memory=in_memory, progress=lambda d, t: told.append((d, t)),
-    )  # fmt: skip
+        backbone,
+        photos,
+        samples.sample,
+        layers=LAYERS,
+        grid=8,
+        draws=draws,
+        ways=ways,
+        file=tmp_path / "f.npy",
+        in_memory=in_memory,
+        progress=lambda d, t: told.append((d, t)),
+    )
     assert (tmp_path / "f.npy").exists() == (in_memory == 0)
     assert told[-1] == (3 + 3 * draws * (ways - 1),) * 2
     assert found.clean.dtype == found.drawn.dtype == np.float16

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutswap.commands.parser import build_parser
+from cutswap.commands.parser import parse
 from cutswap.config import HEAD_JITTER, HEADS, FineTuningSettings, HeadSettings, WeakAugmentation
 from cutswap.training.flags import finetune_arguments, finetuning_settings, trained_in
 
@@ -34,7 +34,7 @@ def test_read_back_it_is_the_same(head: HeadSettings, jitter: float):
     settings = FineTuningSettings(head=head, weak=WeakAugmentation(jitter=jitter))
     record = {"seed": 3, **settings.to_dict()}
     words = finetune_arguments(record, Path("/data"), "bolt", Path("/runs/a"))
-    read = finetuning_settings(build_parser().parse_args(words))
+    read = finetuning_settings(parse(words))
     assert read == settings
     assert trained_in(record) == head.train
 
@@ -42,7 +42,7 @@ def test_read_back_it_is_the_same(head: HeadSettings, jitter: float):
 def test_a_head_sees_its_photos_unjittered_unless_told():
     words = ["finetune", "--data", "d", "--out", "o"]
     read = [
-        finetuning_settings(build_parser().parse_args([*words, *more])).weak.jitter
+        finetuning_settings(parse([*words, *more])).weak.jitter
         for more in ([], ["--train", "projector"], ["--train=projector", "--weak-jitter=0.2"])
     ]
     assert read == [WeakAugmentation().jitter, HEAD_JITTER, 0.2]

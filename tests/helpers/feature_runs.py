@@ -21,9 +21,14 @@ from tests.helpers.tiny_networks import tiny_backbone
 
 PHOTOS = 6  # of build_parts
 TRAINING = TrainingSettings(
-    image_size=SIZE, augment="cutpaste", epochs=1, steps_per_epoch=5, batch_size=4, hidden=(8,),
+    image_size=SIZE,
+    augment="cutpaste",
+    epochs=1,
+    steps_per_epoch=5,
+    batch_size=4,
+    hidden=(8,),
     device="cpu",
-)  # fmt: skip
+)
 
 
 def rebuilt(_name: str, tensors: dict[str, torch.Tensor], _device: object = "cpu") -> Backbone:

@@ -33,10 +33,18 @@ def write_run(path: Path, done: int = 10, *, finished: bool = True, name: str = 
 def write_evaluation(path: Path, **changes: Any) -> Path:
     """An evaluation of `bolt` with some values of its result changed."""
     summary = {
-        "image_auroc": 0.9, "pixel_auroc": 0.8, "aupro": None, "category": "bolt", "seed": 0,
-        "data": {"root": "/data/bolt", "name": "bolt"}, "patchcore": PatchCoreSettings().to_dict(),
-        "weights": {"source": "embedded"}, "backbone": "resnet18", "n_train": 3, "n_test": 5,
-    }  # fmt: skip
+        "image_auroc": 0.9,
+        "pixel_auroc": 0.8,
+        "aupro": None,
+        "category": "bolt",
+        "seed": 0,
+        "data": {"root": "/data/bolt", "name": "bolt"},
+        "patchcore": PatchCoreSettings().to_dict(),
+        "weights": {"source": "embedded"},
+        "backbone": "resnet18",
+        "n_train": 3,
+        "n_test": 5,
+    }
     write_json(path / "result.json", {**summary, **changes})
     (path / "scores.csv").write_text("image,defect,is_defective,score,called_defective\n")
     return path

@@ -60,9 +60,14 @@ class Visitor:
     """
 
     def __init__(
-        self, address: str, page: str, query: dict[str, str], *, origin: str | None = None,
+        self,
+        address: str,
+        page: str,
+        query: dict[str, str],
+        *,
+        origin: str | None = None,
         via: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.address = address
         self.page, self.query, self.origin, self.via = page, query, origin, via
         self.values: dict[str, Any] = {}  # widget id: protobuf field and value
@@ -84,10 +89,12 @@ class Visitor:
             subprotocols=[*wanted, *([self.session] if self.session else [])],  # type: ignore[list-item]
             **({"host": self.via} if self.via else {}),
             additional_headers={"Cookie": cookies} if cookies else {},
-            max_size=None, compression=None, open_timeout=TIMEOUT,
+            max_size=None,
+            compression=None,
+            open_timeout=TIMEOUT,
             ping_interval=None,  # as browsers: the server pings
             origin=self.origin,  # type: ignore[arg-type]
-        )  # fmt: skip
+        )
 
     async def close(self) -> None:
         """Close the tab, or lose the network: the server cannot tell."""
@@ -95,9 +102,11 @@ class Visitor:
         await self._socket.close()
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         await self.close()
 
     async def move(self, answer: Answer, label: str, value: float) -> Answer:
@@ -148,9 +157,11 @@ class Visitor:
         (urls,) = answer.file_urls_response.file_urls
         self.http.get(self.address + "_stcore/health", timeout=TIMEOUT)  # gives the XSRF cookie
         done = self.http.put(
-            self.address + urls.upload_url.lstrip("/"), files={"file": (name, data)},
-            headers={"X-Xsrftoken": self.http.cookies.get(XSRF, "")}, timeout=TIMEOUT,
-        )  # fmt: skip
+            self.address + urls.upload_url.lstrip("/"),
+            files={"file": (name, data)},
+            headers={"X-Xsrftoken": self.http.cookies.get(XSRF, "")},
+            timeout=TIMEOUT,
+        )
         done.raise_for_status()
         state = FileUploaderState()
         state.uploaded_file_info.add(

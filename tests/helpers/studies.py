@@ -33,10 +33,16 @@ def write_small_study(
         variant = cell.variant
         cells.append(
             PlannedCell(
-                cell.table, variant.row, variant.method, cell.category, cell.coreset, cell.seed,
-                name, run,
+                cell.table,
+                variant.row,
+                variant.method,
+                cell.category,
+                cell.coreset,
+                cell.seed,
+                name,
+                run,
             )
-        )  # fmt: skip
+        )
         found = value(cell)
         if isinstance(found, str):
             write_cell(path, name, {"id": name, "state": "failed", "error": found})
@@ -48,16 +54,28 @@ def write_small_study(
     }
     write_study(
         Study(
-            path, path.name, settings.to_dict(), root, data, {"phi": "a", "saliency": "b"}, False,
+            path,
+            path.name,
+            settings.to_dict(),
+            root,
+            data,
+            {"phi": "a", "saliency": "b"},
+            False,
             tuple(cells),
         )
-    )  # fmt: skip
+    )
     return read_study(path)
 
 
 def done(name: str, image: float, **changes: Any) -> dict[str, Any]:
     """The record of a finished cell."""
     metrics = {"image_auroc": image, "pixel_auroc": image - 0.1}
-    record = {"id": name, "state": "done", "metrics": metrics, "seconds": 2.0,
-              "training_seconds": 10.0, "accuracy": 0.8}  # fmt: skip
+    record = {
+        "id": name,
+        "state": "done",
+        "metrics": metrics,
+        "seconds": 2.0,
+        "training_seconds": 10.0,
+        "accuracy": 0.8,
+    }
     return {**record, **changes}

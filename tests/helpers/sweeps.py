@@ -21,10 +21,26 @@ GRID = "k=1..6" if IS_LONG else "k=1..2"
 SEEDS = 2 if IS_LONG else 1
 CELLS = 24 if IS_LONG else 4  # K x two categories x seeds
 TINY = [
-    "--image-size", "64", "--weights", "random", "--saliency-backbone", "squeezenet1_0",
-    "--saliency-weights", "random", "--epochs", "1", "--batch-size", "2", "--hidden", "8",
-    "--device", "cpu", "--precision", "float32", "--quiet",
-]  # fmt: skip
+    "--image-size",
+    "64",
+    "--weights",
+    "random",
+    "--saliency-backbone",
+    "squeezenet1_0",
+    "--saliency-weights",
+    "random",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "2",
+    "--hidden",
+    "8",
+    "--device",
+    "cpu",
+    "--precision",
+    "float32",
+    "--quiet",
+]
 
 
 class SameProcess:
@@ -45,9 +61,22 @@ def demo(folder: Path) -> Path:
 def words(data: Path, out: str, *more: str) -> list[str]:
     """The command of all the cells."""
     return [
-        "sweep", "--data", str(data), "--categories", ",".join(CATEGORIES), "--grid", GRID,
-        "--seeds", str(SEEDS), "--out", out, "--steps-per-epoch", "1", *TINY, *more,
-    ]  # fmt: skip
+        "sweep",
+        "--data",
+        str(data),
+        "--categories",
+        ",".join(CATEGORIES),
+        "--grid",
+        GRID,
+        "--seeds",
+        str(SEEDS),
+        "--out",
+        out,
+        "--steps-per-epoch",
+        "1",
+        *TINY,
+        *more,
+    ]
 
 
 def figures(url: str) -> dict[str, Any]:

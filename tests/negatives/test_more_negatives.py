@@ -41,8 +41,9 @@ def where(record: NegativeRecord) -> np.ndarray:
     boxes = [(*m.target, *m.placed_size) for m in record.moves]
     if record.texture is not None:
         y, x, h, w = record.texture.strip
-        boxes = [(*m.target, *m.placed_size) for m in [Move((0, 0, h, w), (y, x),
-                                                            record.texture.angle)]]  # fmt: skip
+        boxes = [
+            (*m.target, *m.placed_size) for m in [Move((0, 0, h, w), (y, x), record.texture.angle)]
+        ]
     for y, x, h, w in boxes:
         allowed[y : y + h, x : x + w] = True
     return allowed
@@ -279,9 +280,12 @@ def test_noise_by_hand():
     """One pixel in the middle of one cell: the mean of four gradients times the way there."""
     angle = np.random.default_rng(5).uniform(0, 2 * np.pi, (2, 2))
     expected = np.mean(
-        [np.sin(angle[i, j]) * (0.5 - i) + np.cos(angle[i, j]) * (0.5 - j)
-         for i in (0, 1) for j in (0, 1)]
-    )  # fmt: skip
+        [
+            np.sin(angle[i, j]) * (0.5 - i) + np.cos(angle[i, j]) * (0.5 - j)
+            for i in (0, 1)
+            for j in (0, 1)
+        ]
+    )
     assert perlin_noise((1, 1), (1, 1), np.random.default_rng(5))[0, 0] == pytest.approx(expected)
 
 
@@ -388,9 +392,14 @@ def places_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @given(
     data=st.data(),
     method=st.sampled_from(MORE),
-    value=st.none() | st.booleans() | st.integers() | st.integers(-3, 40) | st.floats()
-    | st.lists(st.integers(-2, 40), max_size=4) | st.sampled_from(["", "poisson", 10**30, {}]),
-)  # fmt: skip
+    value=st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-3, 40)
+    | st.floats()
+    | st.lists(st.integers(-2, 40), max_size=4)
+    | st.sampled_from(["", "poisson", 10**30, {}]),
+)
 def test_any_edit_is_painted_or_refused_but_never_a_crash(data, method, value):
     path = data.draw(st.sampled_from(places_in(record_of(method))))
     try:
@@ -411,10 +420,16 @@ def test_the_trainer_draws_a_patch_and_a_scar_of_the_family_that_repaint(family:
         [[p[::8, ::8].mean(axis=-1).astype(np.float32)] for p in photos], ("x",), (SIDE, SIDE)
     )
     samples = TrainingSamples(
-        photos, maps if family == "cutswap" else None, family=family, ways=3,
-        negatives=NegativeSettings(), clusters=ClusterSettings(), weak=WeakAugmentation(),
-        seed=3, count=9,
-    )  # fmt: skip
+        photos,
+        maps if family == "cutswap" else None,
+        family=family,
+        ways=3,
+        negatives=NegativeSettings(),
+        clusters=ClusterSettings(),
+        weak=WeakAugmentation(),
+        seed=3,
+        count=9,
+    )
     for number in range(4):
         sample = samples.sample(number)
         assert [n.record.method for n in sample.negatives] == [family, f"{family}-scar"]
@@ -424,9 +439,16 @@ def test_the_trainer_draws_a_patch_and_a_scar_of_the_family_that_repaint(family:
             again = redraw(sample.positive, seen.record)
             np.testing.assert_array_equal(again.photo, sample.photos[1 + way])
             ((positive, drawn, _),) = draw_many(
-                photos[sample.index], level, NegativeSettings(method=method), ClusterSettings(),
-                WeakAugmentation(), count=1, seed=3, layer="x", first=number,
-            )  # fmt: skip
+                photos[sample.index],
+                level,
+                NegativeSettings(method=method),
+                ClusterSettings(),
+                WeakAugmentation(),
+                count=1,
+                seed=3,
+                layer="x",
+                first=number,
+            )
             np.testing.assert_array_equal(positive, sample.positive)
             np.testing.assert_array_equal(drawn.photo, seen.photo)
             assert drawn.record == seen.record

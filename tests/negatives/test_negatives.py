@@ -504,8 +504,11 @@ def test_degenerate_maps_fall_back_and_say_so(saliency, clusters, said):
 
 
 def test_a_plain_draw_says_nothing():
-    record = draw(noise_photo(0, (SIDE, SIDE)), np.random.default_rng(0).random((SIDE, SIDE)),
-                  area=(0.01, 0.01)).record  # fmt: skip
+    record = draw(
+        noise_photo(0, (SIDE, SIDE)),
+        np.random.default_rng(0).random((SIDE, SIDE)),
+        area=(0.01, 0.01),
+    ).record
     assert record.fallbacks == ()
     assert record.layer == "16"
     assert (record.k, record.strategy, record.seed) == (4, "max-cluster", (0,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 
 from cutswap.commands.parser import main
 from cutswap.errors import CutSwapError
+from cutswap.networks import distill
 from cutswap.networks import weights as weights_module
 from cutswap.networks.activation_matching import count_trained_relus, relu_inputs
 from cutswap.networks.backbone import Backbone, load_backbone
@@ -20,14 +22,25 @@ from cutswap.networks.distill import Distiller, off_the_figure
 from cutswap.networks.distill_crops import PhotoCrops, recolour
 from cutswap.networks.distill_settings import DistillSettings
 from cutswap.networks.slim_vgg import fold_batch_norm, slim_vgg16, unfold_batch_norm
+from cutswap.saliency.layercam import layercam
 from cutswap.utils.files import sha256_of
 from tests.helpers.small_photos import disc
 from tests.helpers.tiny_networks import tiny_backbone
 
 SHORT = DistillSettings(
-    forced_steps=40, own_steps=20, class_steps=20, crop=32, class_crop=32, teacher_crop=32,
-    views=2, forced_batch=8, batch_size=8, checkpoint_every=10, device="cpu", forced_rate=1e-2,
-)  # fmt: skip
+    forced_steps=40,
+    own_steps=20,
+    class_steps=20,
+    crop=32,
+    class_crop=32,
+    teacher_crop=32,
+    views=2,
+    forced_batch=8,
+    batch_size=8,
+    checkpoint_every=10,
+    device="cpu",
+    forced_rate=1e-2,
+)
 
 
 @pytest.fixture
@@ -41,13 +54,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def distiller(folder: Path, checkpoint: Path, teacher: Backbone, **changes: object) -> Distiller:
+def distiller(
+    folder: Path, checkpoint: Path, teacher: Backbone, seed: int = 0, **changes: object
+) -> Distiller:
     return Distiller(
-        tiny_backbone(seed=1).module.requires_grad_(True),
+        tiny_backbone(seed=100 * seed + 1).module.requires_grad_(True),
         PhotoCrops.read(folder),
         teacher=teacher,
-        class_teacher=tiny_backbone(seed=7),
-        settings=SHORT.replace(**changes),
+        class_teacher=tiny_backbone(seed=100 * seed + 7),
+        settings=SHORT.replace(seed=seed, **changes),
         checkpoint=checkpoint,
     )
 
@@ -56,16 +71,59 @@ def state_of(made: Distiller) -> dict[str, torch.Tensor]:
     return {n: v.clone() for n, v in made.student.state_dict().items()}
 
 
+def promise_kept(loss_of: Callable[[], torch.Tensor], parameters: list[torch.Tensor]) -> float:
+    """The decrease of a loss by a small step against its gradient, over what the gradient promises.
+
+    1 for ever smaller steps, whatever network, seed or processor; -1 with the sign turned.
+    """
+    loss = loss_of()
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    before = loss.item()
+    pairs = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
+    steepness = sum(float(g.double().square().sum()) for _, g in pairs)
+    promised = 0.003 * before
+    with torch.no_grad():
+        for parameter, gradient in pairs:
+            parameter.sub_(promised / steepness * gradient)
+    return (before - loss_of().item()) / promised
+
+
+SEEDS = (0, 1, 2)
+
+
+@pytest.mark.usefixtures("float32")
 class TestDistiller:
-    def test_every_stage_lowers_its_loss(self, folder, tmp_path):
-        made = distiller(folder, tmp_path / "c.safetensors", tiny_backbone(seed=3))
-        losses: dict[str, list[float]] = {}
-        for progress in made.run():
-            losses.setdefault(progress.stage, []).append(progress.loss)
-        assert [len(losses[s]) for s in ("forced", "own", "classes")] == [40, 20, 20]
-        assert np.mean(losses["forced"][-5:]) < 0.3 * np.mean(losses["forced"][:5])
-        assert np.mean(losses["own"][-5:]) < np.mean(losses["own"][:5])
-        assert np.mean(losses["classes"][-5:]) < np.mean(losses["classes"][:5])
+    @pytest.mark.parametrize("stage", ["forced", "own", "classes"])
+    def test_a_small_step_lowers_a_stage_s_loss_as_its_gradient_says(self, folder, tmp_path, stage):
+        # Measured 0.96 to 1.00 for six seeds.
+        for seed in SEEDS:
+            teacher = tiny_backbone(seed=100 * seed + 3)
+            made = distiller(folder, tmp_path / f"{seed}.safetensors", teacher, seed)
+            made._prepare_views("classes", 32, 32, 2)
+            parameters = [p for _, p in made._trained(stage)]
+            kept = promise_kept(lambda m=made: m._loss(stage, 0), parameters)
+            assert 0.5 < kept < 1.5, seed
+
+    def test_every_stage_lowers_the_loss_of_one_batch(self, folder, tmp_path):
+        """The same batch after the first update and after the last; a mean over three seeds."""
+        ends: dict[str, list[float]] = {"forced": [], "own": [], "classes": []}
+        for seed in SEEDS:
+            teacher = tiny_backbone(seed=100 * seed + 3)
+            made = distiller(folder, tmp_path / f"{seed}.safetensors", teacher, seed)
+            counts = dict.fromkeys(ends, 0)
+            for progress in made.run():
+                counts[progress.stage] += 1
+                if progress.step == 1:
+                    first = made._loss(progress.stage, 0).item()
+                elif progress.step == progress.steps:
+                    last = made._loss(progress.stage, 0).item()
+                    ends[progress.stage].append(last / first)
+            assert counts == {"forced": 40, "own": 20, "classes": 20}
+        # Six seeds: 0.10 to 0.21, 0.01 to 0.06, 0.81 to 0.89. The last trains one layer, a convex
+        # problem, for twenty updates.
+        assert np.mean(ends["forced"]) < 0.5
+        assert np.mean(ends["own"]) < 0.5
+        assert np.mean(ends["classes"]) < 1
 
     def test_resumed_equals_unbroken(self, folder, tmp_path):
         whole = distiller(folder, tmp_path / "a.safetensors", tiny_backbone(seed=3))
@@ -94,10 +152,14 @@ class TestDistiller:
         assert moved == {"fc"}
 
 
+def noise(*size: int) -> torch.Tensor:
+    return torch.randn(size, generator=torch.Generator().manual_seed(0))
+
+
 class TestMatching:
     def test_forcing_with_the_own_values_changes_nothing(self):
         network = tiny_backbone().module
-        image = torch.randn(2, 3, 32, 32)
+        image = noise(2, 3, 32, 32)
         free = relu_inputs(network, image)
         forced = relu_inputs(network, image, forced=[f.clone() for f in free])
         assert len(free) == 5
@@ -105,22 +167,22 @@ class TestMatching:
 
     def test_hooks_are_gone_afterwards(self):
         network = tiny_backbone().module
-        relu_inputs(network, torch.randn(1, 3, 32, 32), 2)
+        relu_inputs(network, noise(1, 3, 32, 32), 2)
         assert all(not m._forward_pre_hooks for m in network.modules())
 
     def test_only_trained_rectifiers_count(self):
         network = tiny_backbone().module
-        image = torch.randn(1, 3, 32, 32)
+        image = noise(1, 3, 32, 32)
         assert count_trained_relus(network, (), image) == 5
         assert count_trained_relus(network, ("layer4.0.weight", "fc.bias"), image) == 4
 
 
 class TestSlimVGG:
     def test_unfolded_is_equal_in_training_and_folds_back(self):
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = slim_vgg16((4, 4, 8, 8, 8), classes=5).eval()
-            image = torch.randn(8, 3, 64, 64)
+        image = noise(8, 3, 64, 64)
         expected = network(image)
         unfolded = unfold_batch_norm(network, image)
         assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in unfolded.modules()) == 13
@@ -130,19 +192,25 @@ class TestSlimVGG:
     def test_indices_mean_what_torchvision_s_mean(self):
         import torchvision
 
-        full = torchvision.models.vgg16(weights=None).features
+        with torch.device("meta"):  # its 138 million weights need no values here
+            full = torchvision.models.vgg16(weights=None).features
         slim = slim_vgg16((4, 8, 8, 16, 16)).features
         assert [type(m) for m in slim] == [type(m) for m in full]
         assert [i for i, m in enumerate(slim) if isinstance(m, torch.nn.MaxPool2d)] == [
-            4, 9, 16, 23, 30,
-        ]  # fmt: skip
+            4,
+            9,
+            16,
+            23,
+            30,
+        ]
 
     def test_folding_batch_norm_changes_nothing(self):
-        torch.manual_seed(0)
-        network = slim_vgg16((4, 8, 8, 16, 16), 10, batch_norm=True)
-        network(torch.randn(8, 3, 64, 64))  # moves the running statistics off their start
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = slim_vgg16((4, 8, 8, 16, 16), 10, batch_norm=True)
+        network(noise(8, 3, 64, 64))  # moves the running statistics off their start
         network.eval()
-        image = torch.randn(2, 3, 64, 64)
+        image = noise(2, 3, 64, 64)
         folded = fold_batch_norm(network)
         assert len(folded.features) == 31
         assert torch.allclose(folded(image), network(image), atol=1e-5)
@@ -153,10 +221,36 @@ class TestCommand:
         teacher = tmp_path / "teacher.pth"
         torch.save(load_backbone("squeezenet1_0", "random", seed=2).module.state_dict(), teacher)
         out = tmp_path / "own/vgg16.safetensors"
-        flags = ["--class-steps", "2", "--views", "1", "--class-crop", "32", "--teacher-crop", "64",
-                 "--batch-size", "2"]  # fmt: skip
-        assert main(["distill", "--photos", str(folder), "--student", "vgg16", "--class-teacher",
-                     str(teacher), "--out", str(out), "--quiet", *flags]) == 0  # fmt: skip
+        flags = [
+            "--class-steps",
+            "2",
+            "--views",
+            "1",
+            "--class-crop",
+            "32",
+            "--teacher-crop",
+            "64",
+            "--batch-size",
+            "2",
+        ]
+        assert (
+            main(
+                [
+                    "distill",
+                    "--photos",
+                    str(folder),
+                    "--student",
+                    "vgg16",
+                    "--class-teacher",
+                    str(teacher),
+                    "--out",
+                    str(out),
+                    "--quiet",
+                    *flags,
+                ]
+            )
+            == 0
+        )
         card = json.loads(out.with_suffix(".json").read_text())
         assert card["sha256"] == sha256_of(out)
         assert card["photos"]["count"] == 5
@@ -191,7 +285,8 @@ class TestCommand:
 
 
 def test_recolour_is_seeded_and_normalised():
-    crops = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    rng = np.random.default_rng(1)
+    crops = torch.from_numpy(rng.integers(0, 256, (4, 3, 16, 16), dtype=np.uint8))
     a = recolour(crops, np.random.default_rng(0))
     assert torch.equal(a, recolour(crops, np.random.default_rng(0)))
     assert a.shape == crops.shape
@@ -199,39 +294,50 @@ def test_recolour_is_seeded_and_normalised():
     assert a.max() <= 2.7
 
 
-def hinted(folder: Path, checkpoint: Path, **changes: object) -> Distiller:
+def hinted(folder: Path, checkpoint: Path, seed: int = 0, **changes: object) -> Distiller:
     sizes = {
         "class_steps": 8, "large_steps": 8, "class_crop": 64, "large_crop": 96,
         "large_teacher_crop": 64, "teacher_crop": 64, "large_views": 1, "large_batch": 4,
         "checkpoint_every": 2, "figure_sides": (64, 80), "figure_batch": 4,
     }  # fmt: skip
-    settings = SHORT.replace(**(sizes | changes))
-    torch.manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        student = slim_vgg16((4, 4, 8, 8, 8), batch_norm=True)
     return Distiller(
-        slim_vgg16((4, 4, 8, 8, 8), batch_norm=True),
+        student,
         PhotoCrops.read(folder),
         teacher=None,
         class_teacher=load_backbone("squeezenet1_0", "random"),
         hint_teacher=load_backbone("resnet18", "random"),
-        settings=settings,
+        settings=SHORT.replace(seed=seed, **(sizes | changes)),
         checkpoint=checkpoint,
     )
 
 
+@pytest.mark.usefixtures("float32")
 class TestHints:
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_a_small_step_lowers_the_loss_as_its_gradient_says(self, folder, tmp_path, seed):
+        made = hinted(folder, tmp_path / "c.safetensors", seed)
+        made._prepare_views("classes", 64, 64, 2)
+        named = made._trained("classes")
+        assert any(name.startswith("hints.") for name, _ in named)
+        kept = promise_kept(lambda: made._loss("classes", 0), [p for _, p in named])
+        assert 0.5 < kept < 1.5  # 0.96 to 1.04 for four seeds
+
     def test_hints_lower_the_loss_and_the_teacher_stays(self, folder, tmp_path):
-        made = hinted(folder, tmp_path / "c.safetensors", class_steps=40)
+        made = hinted(folder, tmp_path / "c.safetensors", class_steps=20)
         assert made.hints is not None
         teacher = made.hints.teacher[0]
         before = teacher.fingerprint
-        losses: dict[str, list[float]] = {}
+        counts = {"classes": 0, "large": 0}
+        ends = []
         for progress in made.run():
-            losses.setdefault(progress.stage, []).append(progress.loss)
-        assert {stage: len(values) for stage, values in losses.items()} == {
-            "classes": 40,
-            "large": 8,
-        }
-        assert np.mean(losses["classes"][-5:]) < 0.8 * np.mean(losses["classes"][:5])
+            counts[progress.stage] += 1
+            if (progress.stage, progress.step) in (("classes", 1), ("classes", 20)):
+                ends.append(made._loss("classes", 0).item())  # of the same batch
+        assert counts == {"classes": 20, "large": 8}
+        assert ends[1] < ends[0]
         del teacher.__dict__["fingerprint"]
         assert teacher.fingerprint == before
         assert not any(n.startswith("hints") for n in made.student.state_dict())
@@ -259,23 +365,56 @@ def with_objects(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("float32")
 class TestFigures:
-    def test_saliency_moves_onto_the_figures_of_a_batch(self, tmp_path):
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_the_loss_pushes_layercam_s_maps_onto_the_figures(self, tmp_path, monkeypatch, seed):
+        """Its gradient, not what a short training makes of it: that hangs on the processor."""
         made = hinted(
-            with_objects(tmp_path / "discs"), tmp_path / "c.safetensors", class_steps=0,
-            large_steps=0, figure_steps=100, saliency_weight=1e4, figure_batch=8,
-        )  # fmt: skip
+            with_objects(tmp_path / "discs"),
+            tmp_path / "c.safetensors",
+            seed,
+            class_steps=0,
+            large_steps=0,
+            figure_steps=1,
+            saliency_weight=7.0,
+            figure_batch=8,
+        )
         made._prepare_figures()
-        optimizer = torch.optim.AdamW(made.student.parameters(), lr=3e-3)
-        losses = []
-        for _ in range(60):
-            loss = made._figure_loss(0)  # the same pictures every time
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(float(loss))
-        # A network of eight channels cannot do much; with the sign turned it gets worse.
-        assert np.mean(losses[-5:]) < 0.95 * np.mean(losses[:5])
+        made._trained("figures")
+        seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+        passed: list[torch.Tensor] = []
+
+        def watched(saliency: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+            saliency.retain_grad()
+            seen.append((saliency, shares))
+            return off_the_figure(saliency, shares)
+
+        monkeypatch.setattr(distill, "off_the_figure", watched)
+        pools = [m for m in made.student.modules() if isinstance(m, torch.nn.MaxPool2d)]
+        for part in (*pools, made.student):
+            part.register_forward_hook(lambda _m, _i, output: passed.append(output))
+        loss = made._figure_loss(0)
+        *outputs, scores = passed
+        gradients = torch.autograd.grad(scores.amax(1).sum(), outputs[2:], retain_graph=True)
+        loss.backward()
+        assert len(seen) == len(gradients) == 3
+        up = down = 0
+        for (saliency, shares), output, gradient in zip(seen, outputs[2:], gradients, strict=True):
+            torch.testing.assert_close(saliency[:, 0], layercam(output, gradient))
+            free = saliency.detach().requires_grad_(True)
+            (7.0 * off_the_figure(free, shares).mean() / 3).backward()
+            torch.testing.assert_close(saliency.grad, free.grad)
+            cells = torch.nn.functional.adaptive_avg_pool2d(shares, tuple(saliency.shape[-2:]))
+            scaled = saliency / saliency.amax((1, 2, 3), keepdim=True).clamp_min(1e-6)
+            beside, dark = (cells == 0) & (scaled > 0), cells > scaled + 0.01
+            assert (saliency.grad[beside] > 0).all()
+            assert (saliency.grad[dark] < 0).all()
+            up, down = up + int(dark.sum()), down + int(beside.sum())
+        assert up > 0
+        assert down > 0
+        first = next(p for p in made.student.parameters() if p.requires_grad)
+        assert float(first.grad.abs().sum()) > 0
 
     def test_a_blank_map_does_no_harm(self):
         saliency = torch.zeros(1, 1, 4, 4, requires_grad=True)
@@ -299,7 +438,8 @@ class TestFigures:
     def test_photos_without_an_object_are_refused(self, folder, tmp_path):
         for file in folder.rglob("*.jpg"):
             Image.new("RGB", (64, 48), "gray").save(file)
-        made = hinted(folder, tmp_path / "c.safetensors", class_steps=0, large_steps=0,
-                      figure_steps=1)  # fmt: skip
+        made = hinted(
+            folder, tmp_path / "c.safetensors", class_steps=0, large_steps=0, figure_steps=1
+        )
         with pytest.raises(CutSwapError, match="an object that stands out"):
             next(iter(made.run()))

@@ -80,3 +80,18 @@ def test_off_the_figure_by_hand():
     found[..., 0, 0] = 1.0  # a peak on the figure that leaves half of it dark
     assert float(off_the_figure(found, share)) == pytest.approx(1 - 2 / 3, abs=1e-6)
     assert float(off_the_figure(torch.zeros(1, 1, 2, 2), share)) == 1
+
+
+@given(st.integers(0, 10_000))
+def test_descent_lights_the_figure_and_darkens_the_rest(seed):
+    """On a free map, with no network between: from any start the map becomes the figure."""
+    generator = torch.Generator().manual_seed(seed)
+    share = torch.zeros(1, 1, 8, 8)
+    top, left = (int(torch.randint(0, 4, (1,), generator=generator)) for _ in range(2))
+    share[..., top : top + 4, left : left + 4] = 1
+    found = 0.1 + torch.rand(1, 1, 8, 8, generator=generator)
+    for _ in range(60):
+        found.requires_grad_(True)
+        (gradient,) = torch.autograd.grad(off_the_figure(found, share).sum(), found)
+        found = (found.detach() - 4 * gradient).clamp_min(0)
+    assert float(off_the_figure(found, share)) < 0.05

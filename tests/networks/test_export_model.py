@@ -37,9 +37,14 @@ def negatives(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("negatives")
     checked = check_category(build_parts(root / "parts"), None, skip_bad=False)
     export_negatives(
-        checked, root / "out", ("cutpaste", "perlin-scar"), negatives=NegativeSettings(),
-        clusters=ClusterSettings(), saliency=SaliencySettings(image_size=64), count=5,
-    )  # fmt: skip
+        checked,
+        root / "out",
+        ("cutpaste", "perlin-scar"),
+        negatives=NegativeSettings(),
+        clusters=ClusterSettings(),
+        saliency=SaliencySettings(image_size=64),
+        count=5,
+    )
     return root / "out"
 
 
@@ -55,8 +60,20 @@ def model(tmp_path_factory) -> Path:
 class TestMaps:
     def test_tifffile_reads_them_where_the_script_looks(self, scored, tmp_path):
         tifffile = pytest.importorskip("tifffile", reason="the dev extra brings tifffile")
-        assert main(["export", "maps", "--evaluation", str(scored / "run"), "--quiet",
-                     "--out", str(tmp_path / "x")]) == 0  # fmt: skip
+        assert (
+            main(
+                [
+                    "export",
+                    "maps",
+                    "--evaluation",
+                    str(scored / "run"),
+                    "--quiet",
+                    "--out",
+                    str(tmp_path / "x"),
+                ]
+            )
+            == 0
+        )
         found = read_scored(scored / "run")
         written = sorted((tmp_path / "x").rglob("*.tiff"))
         names = {f"anomaly_maps/bolt/{name}.tiff" for name in found.names}
@@ -126,8 +143,15 @@ class TestNegatives:
                 share_out(count, share)
 
     def test_old_images_do_not_mix_with_new_ones(self, negatives, capsys):
-        words = ["export", "negatives", "--quiet", "--data", str(negatives.parent / "parts"),
-                 "--image-size", "64"]  # fmt: skip
+        words = [
+            "export",
+            "negatives",
+            "--quiet",
+            "--data",
+            str(negatives.parent / "parts"),
+            "--image-size",
+            "64",
+        ]
         assert main([*words, "--method", "cutpaste", "--out", str(negatives)]) == 2
         assert "not there yet" in capsys.readouterr().err
         assert main([*words, "--method", "nsa,nsa", "--out", str(negatives / "x")]) == 2
@@ -139,9 +163,14 @@ class TestNegatives:
         )
         about = json.loads((negatives / "bolt/negatives.json").read_text())
         module = data.Folder(
-            name="negatives", **about["anomalib"], train_batch_size=1, eval_batch_size=1,
-            num_workers=0, val_split_mode="none", test_split_mode="from_dir",
-        )  # fmt: skip
+            name="negatives",
+            **about["anomalib"],
+            train_batch_size=1,
+            eval_batch_size=1,
+            num_workers=0,
+            val_split_mode="none",
+            test_split_mode="from_dir",
+        )
         module.setup()
         assert (len(module.train_data), len(module.test_data)) == (3, 13)
         masks = 0
@@ -202,9 +231,12 @@ class TestModel:
         )
         with pytest.raises(CutSwapError, match="the exported torchscript"):
             export_model(
-                tiny_backbone(), tmp_path, layers=("layer1",), image_size=32,
+                tiny_backbone(),
+                tmp_path,
+                layers=("layer1",),
+                image_size=32,
                 formats=("torchscript",),
-            )  # fmt: skip
+            )
         assert list(tmp_path.iterdir()) == []
 
     def test_without_onnx_it_says_what_to_install(self, tmp_path, monkeypatch):

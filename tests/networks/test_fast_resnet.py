@@ -13,7 +13,7 @@ from cutswap.utils import devices
 
 def shaken(name: str) -> torch.nn.Module:
     """An untrained network whose norms scale and shift for real."""
-    torch.manual_seed(0)
+    torch.manual_seed(0)  # for the image that follows as well
     module = torchvision.models.get_model_builder(name)(weights=None).eval()
     for part in module.modules():
         if isinstance(part, torch.nn.BatchNorm2d):

@@ -25,7 +25,6 @@ from cutswap.errors import CutSwapError
 from cutswap.networks import weights
 from cutswap.networks.backbone import load_backbone
 from cutswap.networks.weights import (
-    RUN_WEIGHTS,
     WeightsReport,
     describe_card,
     find_state,
@@ -33,6 +32,7 @@ from cutswap.networks.weights import (
     state_fingerprint,
 )
 from cutswap.utils.files import sha256_of
+from cutswap.utils.folder_names import WEIGHTS
 
 NAN, INF = math.nan, math.inf
 
@@ -93,7 +93,7 @@ def test_every_usual_container_gives_the_same_tensors(tmp_path: Path, save):
 
 
 def test_a_run_folder_stands_for_its_tuned_weights(tmp_path: Path):
-    save_file(small_state(), tmp_path / RUN_WEIGHTS)
+    save_file(small_state(), tmp_path / WEIGHTS)
     assert same(read_state(tmp_path).tensors, small_state())
 
 

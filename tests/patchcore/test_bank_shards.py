@@ -71,8 +71,10 @@ def test_items_are_of_all_shards_and_where_they_are_said_to_be(network, images, 
     whole = MemoryBank.fit(
         network, images.split(batch), bank.settings.replace(projection=None), count=PHOTOS
     )
-    radii = [coverage_radius(torch.cat([torch.from_numpy(b.items), patches]),
-                             torch.arange(b.size)) for b in (exact, whole)]  # fmt: skip
+    radii = [
+        coverage_radius(torch.cat([torch.from_numpy(b.items), patches]), torch.arange(b.size))
+        for b in (exact, whole)
+    ]
     assert radii[1] <= 4 * radii[0]
 
 
@@ -129,7 +131,7 @@ def test_a_number_out_of_range_is_refused(shards):
 
 
 def test_records_from_before_shards_are_the_same(network, images, tmp_path):
-    newer = ("shards", "image_patches", "whiten", "shrinkage")
+    newer = ("shards", "image_patches", "whiten", "shrinkage", "tf32")
     old = {n: v for n, v in EXACT.to_dict().items() if n not in newer}
     assert PatchCoreSettings.from_dict(old) == EXACT
     assert EXACT.deciding() == old
@@ -148,8 +150,20 @@ def test_records_from_before_shards_are_the_same(network, images, tmp_path):
 
 def test_the_command_line_has_it(tmp_path, capsys):
     build_category(tmp_path / "bolt", train=4)
-    line = ["evaluate", "--data", str(tmp_path / "bolt"), "--weights", "random", "--image-size",
-            "64", "--device", "cpu", "--quiet", "--out", str(tmp_path / "out")]  # fmt: skip
+    line = [
+        "evaluate",
+        "--data",
+        str(tmp_path / "bolt"),
+        "--weights",
+        "random",
+        "--image-size",
+        "64",
+        "--device",
+        "cpu",
+        "--quiet",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*line, "--shards", "5"]) == 2
     assert "5 shards, 4 photos" in capsys.readouterr().err
     assert main([*line, "--shards", "2", "--json", str(tmp_path / "r.json")]) == 0

@@ -77,8 +77,9 @@ HAND_CASES = [
 
 
 class TestPicks:
-    @pytest.mark.parametrize(("points", "first", "order"), [c[1:] for c in HAND_CASES],
-                             ids=[c[0] for c in HAND_CASES])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("points", "first", "order"), [c[1:] for c in HAND_CASES], ids=[c[0] for c in HAND_CASES]
+    )
     def test_by_hand(self, points, first, order):
         points = np.array(points, dtype=np.float32)
         assert greedy(points, len(points), seed_of(first, len(points))) == order
@@ -142,7 +143,12 @@ class TestPicks:
     @pytest.mark.parametrize("projection", [None, 16])
     def test_bounds_in_single_precision_are_never_too_low(self, projection):
         rng = np.random.default_rng(2)
-        matrix = None if projection is None else torch.randn(64, projection) / projection**0.5
+        matrix = (
+            None
+            if projection is None
+            else torch.randn(64, projection, generator=torch.Generator().manual_seed(2))
+            / projection**0.5
+        )
         points = rng.normal(size=(2000, 64)) * 10.0 ** rng.uniform(-3, 3, (2000, 1)) + 5.0
         measured, index = space(points.astype(np.float32), matrix), torch.arange(2000)
         for centre in range(50):  # one by one: the nearest of several would hide the others
@@ -169,11 +175,12 @@ class TestPicks:
             coreset._Search, "round", lambda search: (rounds.append(1), one_round(search))
         )
         monkeypatch.setattr(coreset, "START", 256)
-        points = np.random.default_rng(0).normal(size=(20_000, 32)).astype(np.float32)
-        greedy(points, 400)
-        assert pairs[torch.float32] < 0.25 * 20_000 * 400
-        assert pairs[torch.float64] < 0.05 * 20_000 * 400
-        assert len(rounds) < 20
+        for seed in range(3):  # 0.16, 0.33 and 0.44 of them; in double 0.02, 0.04 and 0.08
+            points = np.random.default_rng(seed).normal(size=(20_000, 32)).astype(np.float32)
+            greedy(points, 400)
+        assert pairs[torch.float32] < 0.5 * 3 * 20_000 * 400
+        assert pairs[torch.float64] < 0.1 * 3 * 20_000 * 400
+        assert len(rounds) < 3 * 20  # 21
 
 
 class TestProjection:
@@ -205,7 +212,7 @@ class TestProjection:
 
     def test_the_copy_takes_half_the_memory_of_the_projected_points(self):
         points = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
-        projected = space(points, torch.randn(64, 16))
+        projected = space(points, torch.randn(64, 16, generator=torch.Generator().manual_seed(0)))
         kept = [v for v in vars(projected).values() if isinstance(v, torch.Tensor)]
         large = [v for v in kept if len(v) == 500 and v.data_ptr() != projected._points.data_ptr()]
         assert sum(v.nbytes for v in large) == 500 * 16 * 2 + 500 * 4  # and one number a row
@@ -219,8 +226,9 @@ class TestProjection:
         points[::2] *= 10.0 ** rng.uniform(-9, 0, (20_000, 1))
         matrix = torch.randn(64, dimensions, generator=torch.Generator().manual_seed(0))
         projected = space(points.astype(np.float32), matrix)
-        near, true = (projected.rows(torch.arange(40_000), k).double()
-                      for k in (torch.float32, torch.float64))  # fmt: skip
+        near, true = (
+            projected.rows(torch.arange(40_000), k).double() for k in (torch.float32, torch.float64)
+        )
         assert bool(near.isfinite().all())
         assert bool(((near - true).norm(dim=1) <= projected.off).all())
 

@@ -14,9 +14,13 @@ from tests.helpers.tiny_networks import tiny_backbone
 
 HAND = np.array([3.0, 9.0, 1.0, 9.0, 6.0], np.float32)
 PLAIN = PatchCoreSettings(
-    layers=("layer2", "layer3"), coreset=0.1, image_size=64, sigma=0.0, image_patches=1,
+    layers=("layer2", "layer3"),
+    coreset=0.1,
+    image_size=64,
+    sigma=0.0,
+    image_patches=1,
     whiten="none",
-)  # fmt: skip
+)
 
 
 def test_by_hand():

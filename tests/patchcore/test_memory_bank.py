@@ -59,9 +59,10 @@ class TestScore:
         other = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(5))
         patches = embed(network, other, LAYERS).reshape(-1, 32)
         expected = torch.cdist(
-            patches.double(), torch.from_numpy(bank.items).double(),
+            patches.double(),
+            torch.from_numpy(bank.items).double(),
             compute_mode="donot_use_mm_for_euclid_dist",
-        )  # fmt: skip
+        )
         found = bank.score(other)
         assert np.allclose(found.distances.reshape(-1), expected.min(dim=1).values, atol=1e-4)
         assert np.allclose(found.scores, found.distances.max(axis=(1, 2)))

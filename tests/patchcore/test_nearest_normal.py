@@ -36,7 +36,7 @@ class TestNearestNormal:
     def test_the_hottest_patch_is_the_one_the_score_is_about(self, looked_up):
         photo, prediction, bank, train = looked_up
         found = nearest_normal(photo, prediction, bank, train)
-        assert found.distance == pytest.approx(prediction.scores[0])
+        assert found.distance == pytest.approx(float(prediction.distances[0].max()))
         assert found.test.cell == hottest_patch(prediction)
 
     @pytest.mark.parametrize("cell", [None, (0, 0), (15, 3), (31, 31)])

@@ -54,12 +54,16 @@ def test_two_dimensions_by_hand():
     found = whitening(patches, "pca", 0.0)
     assert np.allclose(found.mean, 7)
     # (10, 10) is 3 sqrt(2) along the first axis: sqrt(2) deviations. (8, 6): sqrt(2) of the second.
-    assert np.allclose(np.abs(found.apply(torch.tensor([[10.0, 10], [8, 6]])).numpy()),
-                       [[np.sqrt(2), 0], [0, np.sqrt(2)]], atol=1e-5)  # fmt: skip
+    assert np.allclose(
+        np.abs(found.apply(torch.tensor([[10.0, 10], [8, 6]])).numpy()),
+        [[np.sqrt(2), 0], [0, np.sqrt(2)]],
+        atol=1e-5,
+    )
     # Half shrunk: variances (9 + 5) / 2 = 7 and (1 + 5) / 2 = 3.
     half = whitening(patches, "pca", 0.5).apply(torch.tensor([[10.0, 10], [8, 6]]))
-    assert np.allclose(np.abs(half.numpy()),
-                       [[3 * np.sqrt(2 / 7), 0], [0, np.sqrt(2 / 3)]], atol=1e-5)  # fmt: skip
+    assert np.allclose(
+        np.abs(half.numpy()), [[3 * np.sqrt(2 / 7), 0], [0, np.sqrt(2 / 3)]], atol=1e-5
+    )
     # Each channel has the variance 5.
     each = whitening(patches, "channels", 0.0).apply(torch.tensor([[7 + np.sqrt(5), 7.0]]))
     assert np.allclose(each.numpy(), [[1, 0]], atol=1e-5)
@@ -202,15 +206,28 @@ def collect(network, images):
 def test_the_command_line_has_it_and_a_preset(tmp_path, capsys):
     root = tmp_path / "bolt"
     build_category(root, train=4)
-    line = ["evaluate", "--data", str(root), "--weights", "random", "--image-size", "64",
-            "--device", "cpu", "--quiet", "--json", str(tmp_path / "r.json")]  # fmt: skip
+    line = [
+        "evaluate",
+        "--data",
+        str(root),
+        "--weights",
+        "random",
+        "--image-size",
+        "64",
+        "--device",
+        "cpu",
+        "--quiet",
+        "--json",
+        str(tmp_path / "r.json"),
+    ]
 
     def recorded(out: str, *flags: str) -> dict[str, object]:
         assert main([*line, "--out", str(tmp_path / out), *flags]) == 0
         capsys.readouterr()
-        assert read_scored(tmp_path / out).settings.to_dict() == json.loads(
-            (tmp_path / out / "result.json").read_text()
-        )["patchcore"]  # fmt: skip
+        assert (
+            read_scored(tmp_path / out).settings.to_dict()
+            == json.loads((tmp_path / out / "result.json").read_text())["patchcore"]
+        )
         return json.loads((tmp_path / "r.json").read_text())["patchcore"]
 
     typed = recorded("a", "--whiten", "channels", "--shrinkage", "0.2", "--image-patches", "7")

@@ -36,11 +36,19 @@ def evaluation(
     **scoring: Any,
 ) -> FoundEvaluation:
     summary = {
-        "image_auroc": image, "pixel_auroc": pixel, "aupro": None, "category": category,
-        "seed": seed, "data": {"root": root or f"/data/{category}"}, "n_train": 3, "n_test": 5,
-        "patchcore": PatchCoreSettings(**scoring).to_dict(), "backbone": "resnet18",
-        "weights": {"source": weights, "sha256": "abc"}, "fingerprint": fingerprint,
-    }  # fmt: skip
+        "image_auroc": image,
+        "pixel_auroc": pixel,
+        "aupro": None,
+        "category": category,
+        "seed": seed,
+        "data": {"root": root or f"/data/{category}"},
+        "n_train": 3,
+        "n_test": 5,
+        "patchcore": PatchCoreSettings(**scoring).to_dict(),
+        "backbone": "resnet18",
+        "weights": {"source": weights, "sha256": "abc"},
+        "fingerprint": fingerprint,
+    }
     return FoundEvaluation(Path("/runs") / name, name, "done", "", summary, changed)
 
 
@@ -185,9 +193,10 @@ def test_the_papers_numbers_stand_beside_and_are_called_so():
 
 def test_two_data_sets_share_a_paper_column_that_names_both_tables():
     table = table_of(
-        evaluation("a", category="candle"), evaluation("b", category="screw"),
+        evaluation("a", category="candle"),
+        evaluation("b", category="screw"),
         evaluation("c", category="bolt"),
-    )  # fmt: skip
+    )
     assert [c.tables for c in table.paper] == [("II", "IV")] * 3
     bolt = table.rows[0]
     assert table.text(bolt, table.paper[0]) == "–"
@@ -300,8 +309,10 @@ def test_a_relative_path_finds_the_run_of_the_longest_name(tmp_path: Path):
     found = find_runs(tmp_path)
     names = {e.name: run_of(e, found.runs) for e in found.evaluations}
     assert {n: r.name if r else None for n, r in names.items()} == {
-        "a": "demo/run", "b": "run", "c": None,
-    }  # fmt: skip
+        "a": "demo/run",
+        "b": "run",
+        "c": None,
+    }
 
 
 def test_a_run_in_words_names_what_is_not_the_recipe(tmp_path: Path):
@@ -312,9 +323,12 @@ def test_a_run_in_words_names_what_is_not_the_recipe(tmp_path: Path):
     assert run_in_words(run) == "fine-tuned gentle"
     settings = json.loads((path / "settings.json").read_text())
     settings["training"] |= {
-        "recipe": "paper", "pretrained_factor": 1.0, "freeze_batch_norm": False, "frozen": [],
+        "recipe": "paper",
+        "pretrained_factor": 1.0,
+        "freeze_batch_norm": False,
+        "frozen": [],
         "epochs": 256,
-    }  # fmt: skip
+    }
     settings["negatives"]["area"] = [0.02, 0.05]
     settings["saliency"] = None  # edited by hand: no reason to fail
     (path / "settings.json").write_text(json.dumps(settings))
@@ -326,8 +340,10 @@ def test_a_run_in_words_names_what_is_not_the_recipe(tmp_path: Path):
 
 
 def test_csv_holds_every_cell_and_marks_the_papers():
-    found = [evaluation("a", category="screw", seed=0, image=0.9),
-             evaluation("b", category="screw", seed=1, image=0.8)]  # fmt: skip
+    found = [
+        evaluation("a", category="screw", seed=0, image=0.9),
+        evaluation("b", category="screw", seed=1, image=0.8),
+    ]
     tables = [build_table(found, (), metric) for metric in METRICS]
     lines = list(csv.DictReader(io.StringIO(to_csv(tables))))
     ours = [line for line in lines if line["source"] == "this project"]
@@ -369,8 +385,12 @@ def test_differences_are_signed_in_text():
     text = to_markdown(table, table.setups[0])
     assert "| bolt | 0.500 | 0.250 (-0.250) |" in text
     assert [signed(v) for v in (0.0123, -0.0123, 0.0, -0.0001, 0.0004)] == [
-        "+0.012", "-0.012", "±0.000", "±0.000", "±0.000",
-    ]  # fmt: skip
+        "+0.012",
+        "-0.012",
+        "±0.000",
+        "±0.000",
+        "±0.000",
+    ]
 
 
 def test_paper_columns_are_never_ours():

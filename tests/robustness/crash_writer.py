@@ -79,13 +79,32 @@ def read_bank(folder: Path) -> set[int]:
 
 def write_html(folder: Path, version: int) -> None:
     scores = {key: 0.5 for key, _, _ in FIGURES} | {"bank_size": 3}
-    words = ("category", "n_train", "n_test", "n_defective", "seed", "saliency_backbone", "k",
-             "coreset", "phi_weights", "saliency_weights", "device", "seconds")  # fmt: skip
+    words = (
+        "category",
+        "n_train",
+        "n_test",
+        "n_defective",
+        "seed",
+        "saliency_backbone",
+        "k",
+        "coreset",
+        "phi_weights",
+        "saliency_weights",
+        "device",
+        "seconds",
+    )
     result = {word: f"version{version}" for word in words}
     line = {"loss": 1.0, "accuracy": 0.5, "step": 1}
     training = {k: 0.5 for k in TRAINING}
-    result |= {"before": scores, "after": scores, "curve": [line, line], "layers": ["1"],
-               "patchcore_layers": ["1"], "training": training, "command": "x"}  # type: ignore[dict-item]  # fmt: skip
+    result |= {
+        "before": scores,
+        "after": scores,
+        "curve": [line, line],
+        "layers": ["1"],
+        "patchcore_layers": ["1"],
+        "training": training,
+        "command": "x",
+    }  # type: ignore[dict-item]
     noise = np.random.default_rng(version).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     write_report(
         folder, result, {n: noise for n in ("saliency", "clusters", "negatives", "heatmaps")}

@@ -123,10 +123,14 @@ def evaluations() -> Iterator[Case]:
 
         yield Case("evaluation", f"{name} in the heatmaps", scored(spoil))
     tables = {
-        "NULs": b"\0" * 500, "a formula as score": b"=1+1", "a score of NaN": b"nan",
-        "an endless score": b"inf", "not UTF-8": b"\xff\xfe", "a quote that never ends": b'"',
+        "NULs": b"\0" * 500,
+        "a formula as score": b"=1+1",
+        "a score of NaN": b"nan",
+        "an endless score": b"inf",
+        "not UTF-8": b"\xff\xfe",
+        "a quote that never ends": b'"',
         "a field of 200,000 letters": b"9" * 200_000,
-    }  # fmt: skip
+    }
     for name, text in tables.items():
 
         def corrupt(folder: Path, text: bytes = text) -> None:
@@ -138,14 +142,26 @@ def evaluations() -> Iterator[Case]:
 
         yield Case("evaluation", f"scores: {name}", scored(corrupt))
     changes: dict[str, object] = {
-        "n_test": 10**9, "seed": "x", "patchcore": [], "patchcore__image_size": -1,
-        "patchcore__layers": [[["x"]]], "threshold": "high", "category": ..., "data": 5,
-        "fingerprint": 3, "image_auroc": 17.0, "n_train": None,
-    }  # fmt: skip
+        "n_test": 10**9,
+        "seed": "x",
+        "patchcore": [],
+        "patchcore__image_size": -1,
+        "patchcore__layers": [[["x"]]],
+        "threshold": "high",
+        "category": ...,
+        "data": 5,
+        "fingerprint": 3,
+        "image_auroc": 17.0,
+        "n_train": None,
+    }
     for key, value in changes.items():
         verdict = EITHER if key == "image_auroc" else "refused"
-        yield Case("evaluation", f"{key} is {value!r}", scored(edit("result.json", **{key: value})),
-                   verdict)  # fmt: skip
+        yield Case(
+            "evaluation",
+            f"{key} is {value!r}",
+            scored(edit("result.json", **{key: value})),
+            verdict,
+        )
     # Data that are gone or elsewhere are no error, but nothing outside may be shown.
     for root in (
         "/",
@@ -158,8 +174,12 @@ def evaluations() -> Iterator[Case]:
         5,
         "~",
     ):
-        yield Case("evaluation", f"data at {root!r:.30}", scored(
-            edit("result.json", data__root=root)), EITHER)  # fmt: skip
+        yield Case(
+            "evaluation",
+            f"data at {root!r:.30}",
+            scored(edit("result.json", data__root=root)),
+            EITHER,
+        )
 
 
 def runs() -> Iterator[Case]:
@@ -173,19 +193,27 @@ def runs() -> Iterator[Case]:
         if case.name != "JSON: empty":
             yield Case("run", f"metrics, {case.name}", case.make, "refused", case.is_heavy)
     lines = {
-        "a step of text": {"step": "x"}, "a step of true": {"step": True},
+        "a step of text": {"step": "x"},
+        "a step of true": {"step": True},
         "no loss": {"loss": None},
-        "a loss of 10^400": {"loss": 10**400}, "a negative step": {"step": -1},
-        "steps of text": {"steps": "many"}, "a step of 30 digits": {"step": 10**30},
-    }  # fmt: skip
+        "a loss of 10^400": {"loss": 10**400},
+        "a negative step": {"step": -1},
+        "steps of text": {"steps": "many"},
+        "a step of 30 digits": {"step": 10**30},
+    }
     for name, change in lines.items():
         line = {"step": 1, "steps": 10, "loss": 1.0, "accuracy": 0.5, **change}
         text = (json.dumps(line) + "\n").encode()
         verdict = EITHER if "steps" in name or "digits" in name else "refused"
         yield Case("run", f"metrics: {name}", run(put("metrics.jsonl", text)), verdict)
-    yield Case("run", "metrics: a line of 200 MB", lambda folder: run(put(
-        "metrics.jsonl", b'{"step": "' + b"9" * 200_000_000 + b'"}\n'))(folder),
-        is_heavy=True)  # fmt: skip
+    yield Case(
+        "run",
+        "metrics: a line of 200 MB",
+        lambda folder: run(put("metrics.jsonl", b'{"step": "' + b"9" * 200_000_000 + b'"}\n'))(
+            folder
+        ),
+        is_heavy=True,
+    )
     yield Case("run", "metrics: NULs", run(put("metrics.jsonl", b"\0" * 5000 + b"\n")))
     for name in ("settings.json", "result.json", "metrics.jsonl"):
         for target in ("/dev/zero", "/etc/passwd", name):
@@ -195,10 +223,18 @@ def runs() -> Iterator[Case]:
     yield Case("run", "no weights", run(drop("backbone.safetensors")))
     yield Case("run", "nothing but metrics", run(drop("settings.json"), finished=False))
     changes: dict[str, object] = {
-        "kind": "evaluate", "training": 5, "training__epochs": "x", "training__batch_size": 10**12,
-        "data": ..., "data__root": "a\0b", "data__name": "../../etc", "seed": "$(touch pwned)",
-        "saliency": [1], "clusters__k": -1, "training__weights": "; touch pwned",
-    }  # fmt: skip
+        "kind": "evaluate",
+        "training": 5,
+        "training__epochs": "x",
+        "training__batch_size": 10**12,
+        "data": ...,
+        "data__root": "a\0b",
+        "data__name": "../../etc",
+        "seed": "$(touch pwned)",
+        "saliency": [1],
+        "clusters__k": -1,
+        "training__weights": "; touch pwned",
+    }
     for key, value in changes.items():
         yield Case("run", f"{key} is {value!r}", run(edit("settings.json", **{key: value})), EITHER)
 
@@ -236,11 +272,18 @@ def queues() -> Iterator[Case]:
     yield Case("queue", "a text", spoiled(b"hello" * 1000))
     yield Case("queue", "a link", linked)
     for column, value in {
-        "command": "no JSON", "command ": "[1, 2]", "command  ": '{"a": 1}', 
+        "command": "no JSON",
+        "command ": "[1, 2]",
+        "command  ": '{"a": 1}',
         "command   ": "[" * 9999,
-        "command    ": '["-c", "import os"]', "run": "../../etc", "run ": "/etc", "run  ": "",
-        "run   ": "a/../../b", "device": b"\xff", "added": "never",
-    }.items():  # fmt: skip
+        "command    ": '["-c", "import os"]',
+        "run": "../../etc",
+        "run ": "/etc",
+        "run  ": "",
+        "run   ": "a/../../b",
+        "device": b"\xff",
+        "added": "never",
+    }.items():
         name = column.strip()
 
         def change(db: sqlite3.Connection, name: str = name, value: object = value) -> None:
@@ -248,10 +291,11 @@ def queues() -> Iterator[Case]:
 
         yield Case("queue", f"{name} is {value!r:.30}", queue(change))
     for name, text in {
-        "no table": "DROP TABLE jobs", "a column less": "ALTER TABLE jobs DROP COLUMN code",
+        "no table": "DROP TABLE jobs",
+        "a column less": "ALTER TABLE jobs DROP COLUMN code",
         "a process of text": "UPDATE jobs SET state = 'claimed', pid = 'x', marker = 'y'",
         "a process -1": "UPDATE jobs SET state = 'running', pid = -1, marker = 'y', host = 'z'",
-    }.items():  # fmt: skip
+    }.items():
         verdict = EITHER if "process" in name else "refused"
         yield Case("queue", name, queue(lambda db, text=text: db.execute(text)), verdict)
 
@@ -303,13 +347,24 @@ def data_sets() -> Iterator[Case]:
         (root / "bolt/test/loop").symlink_to(root / "bolt/test")
 
     for name, change in {
-        "a photo linked out of it": linked_photo, "a category linked out of it": linked_category,
-        "masks linked out of it": linked_masks, "a loop of links": looped,
-    }.items():  # fmt: skip
+        "a photo linked out of it": linked_photo,
+        "a category linked out of it": linked_category,
+        "masks linked out of it": linked_masks,
+        "a loop of links": looped,
+    }.items():
         yield Case("data set", name, data_set(change), EITHER)
-    for name in (b"a\nb.png", b"$(touch pwned).png", b"`x`.png", b"\xff\xfe.png", b"-rf.png",
-                 b"a'b\"c.png", b"=1+1.png", b" .png", b"..png",
-                 b"\xe2\x80\xaegnp.png"):  # fmt: skip
+    for name in (
+        b"a\nb.png",
+        b"$(touch pwned).png",
+        b"`x`.png",
+        b"\xff\xfe.png",
+        b"-rf.png",
+        b"a'b\"c.png",
+        b"=1+1.png",
+        b" .png",
+        b"..png",
+        b"\xe2\x80\xaegnp.png",
+    ):
 
         def odd(root: Path, name: bytes = name) -> None:
             good = os.fsencode(root / "bolt/train/good") + b"/"

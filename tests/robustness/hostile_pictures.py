@@ -149,12 +149,29 @@ def a_folder(folder: Path) -> Path:
 
 
 NAMES = (
-    "../../escaped.png", "..\\..\\escaped.png", "/etc/cron.d/x.png", "C:\\Windows\\x.png",
-    "%2e%2e%2fescaped.png", "a\nb.png", "a\rb.png", "$(touch pwned).png", "`touch pwned`.png",
-    "; rm -rf ~ #.png", "-rf.png", "a\0b.png", "." * 300 + ".png", "\u202egnp.exe", "CON.png", "",
-    "file:///etc/passwd", "\\\\server\\share\\x.png", "index.json", "=HYPERLINK(\"x\").png",
-    "[x](javascript:alert(1)).png", "\udcff.png",
-)  # fmt: skip
+    "../../escaped.png",
+    "..\\..\\escaped.png",
+    "/etc/cron.d/x.png",
+    "C:\\Windows\\x.png",
+    "%2e%2e%2fescaped.png",
+    "a\nb.png",
+    "a\rb.png",
+    "$(touch pwned).png",
+    "`touch pwned`.png",
+    "; rm -rf ~ #.png",
+    "-rf.png",
+    "a\0b.png",
+    "." * 300 + ".png",
+    "\u202egnp.exe",
+    "CON.png",
+    "",
+    "file:///etc/passwd",
+    "\\\\server\\share\\x.png",
+    "index.json",
+    '=HYPERLINK("x").png',
+    "[x](javascript:alert(1)).png",
+    "\udcff.png",
+)
 
 
 def cases() -> Iterator[Case]:
@@ -176,25 +193,31 @@ def cases() -> Iterator[Case]:
         yield Case(reader, "a strip of 8 by 10,000", file_of(zeros(10_000, 8), "p.png"), SOUND)
         for channels in (1, 3, 4):
             yield Case(
-                reader, f"50 million zeros of {channels} channels",
+                reader,
+                f"50 million zeros of {channels} channels",
                 lambda folder, n=channels: file_of(zeros(10_000, 5000, n), "p.png")(folder),
-                SOUND, is_heavy=True,
-            )  # fmt: skip
+                SOUND,
+                is_heavy=True,
+            )
             yield Case(
-                reader, f"100 million zeros of {channels} channels",
+                reader,
+                f"100 million zeros of {channels} channels",
                 lambda folder, n=channels: file_of(zeros(10_000, 10_000, n), "p.png")(folder),
                 is_heavy=True,
-            )  # fmt: skip
+            )
         yield Case(
-            reader, "a progressive JPEG of 4 million pixels and 2,000 scans",
+            reader,
+            "a progressive JPEG of 4 million pixels and 2,000 scans",
             lambda folder: file_of(many_scans((2000, 2000), 2000), "p.jpg")(folder),
             is_heavy=True,
-        )  # fmt: skip
+        )
         yield Case(
-            reader, "a progressive JPEG of 50 million pixels",
+            reader,
+            "a progressive JPEG of 50 million pixels",
             lambda folder: file_of(many_scans((5000, 10_000), 1), "p.jpg")(folder),
-            SOUND, is_heavy=True,
-        )  # fmt: skip
+            SOUND,
+            is_heavy=True,
+        )
     for name, value in FLOATS.items():
         yield Case("photo", f"a float TIFF with {name}", file_of(float_tiff(value), "p.tif"))
     for name in ("NaN", "infinity"):
@@ -204,9 +227,11 @@ def cases() -> Iterator[Case]:
         yield Case("upload", name, file_of(data, "upload/photo.png"), verdict)
     yield Case("upload", "a zip bomb", file_of(bomb_zip(5), "upload/photos.zip"))
     yield Case(
-        "upload", "a zip bomb of 900 MB",
-        lambda folder: file_of(bomb_zip(900), "upload/photo.png")(folder), is_heavy=True,
-    )  # fmt: skip
+        "upload",
+        "a zip bomb of 900 MB",
+        lambda folder: file_of(bomb_zip(900), "upload/photo.png")(folder),
+        is_heavy=True,
+    )
     yield Case("upload", "a pickle", file_of(b"cos\nsystem\n(S'touch pwned'\ntR.", "upload/p.png"))
     for number, name in enumerate(NAMES):
         # A browser's name may be anything; it travels beside the file, as it does in an upload.

@@ -223,8 +223,19 @@ def data_set(path: Path) -> bool:
 
 
 READERS: dict[str, Callable[[Path], bool]] = {
-    "photo": photo, "mask": mask, "upload": upload, "split": split, "settings": settings,
-    "record": record, "heartbeat": heartbeat, "weights": weights, "bank": bank,
-    "saliency": saliency, "features": features, "run": run, "evaluation": evaluation,
-    "queue": queue, "data set": data_set,
-}  # fmt: skip
+    "photo": photo,
+    "mask": mask,
+    "upload": upload,
+    "split": split,
+    "settings": settings,
+    "record": record,
+    "heartbeat": heartbeat,
+    "weights": weights,
+    "bank": bank,
+    "saliency": saliency,
+    "features": features,
+    "run": run,
+    "evaluation": evaluation,
+    "queue": queue,
+    "data set": data_set,
+}

@@ -65,24 +65,30 @@ def weights() -> Iterator[Case]:
         "an old torch pickle": torch_file({"conv1.weight": Evil()}, legacy=True),
         "a whole network": torch_file(torch.nn.Linear(2, 2)),
         "text opcodes": b"cos\nsystem\n(S'touch pwned'\ntR.",
-        "0 bytes": b"", "a text": b"hello", "a zip": _zip(), "a number": torch_file(3),
-        "a list": torch_file([torch.ones(2)]), "no tensor": torch_file({"a": 1}),
+        "0 bytes": b"",
+        "a text": b"hello",
+        "a zip": _zip(),
+        "a number": torch_file(3),
+        "a list": torch_file([torch.ones(2)]),
+        "no tensor": torch_file({"a": 1}),
         "names that are numbers": torch_file({1: torch.ones(2)}),
         "nothing in it": torch_file({}),
-    }  # fmt: skip
+    }
     for name, data in evil.items():
         for suffix in (".pth", ".safetensors"):
             yield Case("weights", f"{name} as {suffix}", file_of(data, f"w{suffix}"))
     for name, value in {
-        "NaN": torch.tensor([1.0, float("nan")]), "infinity": torch.tensor([float("inf")]),
+        "NaN": torch.tensor([1.0, float("nan")]),
+        "infinity": torch.tensor([float("inf")]),
         "half infinity": torch.tensor([float("-inf")]).half(),
         "bfloat NaN": torch.tensor([float("nan")]).bfloat16(),
-    }.items():  # fmt: skip
+    }.items():
         yield Case("weights", name, file_of(save({"conv1.weight": value}), "w.safetensors"))
     for name, value in {
-        "complex": torch.ones(2, dtype=torch.complex64), "sparse": torch.eye(3).to_sparse(),
+        "complex": torch.ones(2, dtype=torch.complex64),
+        "sparse": torch.eye(3).to_sparse(),
         "on meta": torch.empty(10**12, device="meta"),
-    }.items():  # fmt: skip
+    }.items():
         yield Case("weights", name, file_of(torch_file({"w": value}), "w.pth"))
     # One number seen a hundred thousand million times: any sum over it takes minutes.
     wide = torch.ones(1).expand(10**11)
@@ -95,10 +101,11 @@ def weights() -> Iterator[Case]:
         "a shape of 10^18": header({"w": entry("F32", [10**9, 10**9], 0, 4)}, bytes(4)),
         "a shape beyond 64 bits": header({"w": entry("F32", [2**63, 2], 0, 4)}, bytes(4)),
         "overlapping tensors": header(
-            {"a": entry("F32", [1], 0, 4), "b": entry("F32", [1], 0, 4)}, bytes(4)),
+            {"a": entry("F32", [1], 0, 4), "b": entry("F32", [1], 0, 4)}, bytes(4)
+        ),
         "offsets in the wrong order": header({"a": entry("F32", [1], 4, 0)}, bytes(4)),
         "an unknown dtype": header({"a": entry("Q99", [1], 0, 4)}, bytes(4)),
-    }.items():  # fmt: skip
+    }.items():
         yield Case("weights", name, file_of(data, "w.safetensors"))
     yield Case("weights", "no tensor at all", file_of(header({}), "w.safetensors"))
 
@@ -146,31 +153,41 @@ def banks() -> Iterator[Case]:
     holed, endless = items.clone(), items.clone()
     holed[2, 3], endless[0, 0] = float("nan"), float("inf")
     for name, value in {
-        "NaN in it": holed, "infinity in it": endless, "no item": items[:0],
+        "NaN in it": holed,
+        "infinity in it": endless,
+        "no item": items[:0],
         "no column": items[:, :0],
-        "one axis": items.flatten(), "three axes": items[None], "whole numbers": items.long(),
-        "float16": items.half(), "complex": items.to(torch.complex64),
+        "one axis": items.flatten(),
+        "three axes": items[None],
+        "whole numbers": items.long(),
+        "float16": items.half(),
+        "complex": items.to(torch.complex64),
         "other columns than the network": items[:, :5].contiguous(),
-    }.items():  # fmt: skip
+    }.items():
         yield Case("bank", name, file_of(resealed({"bank": value}), "b.safetensors"))
     for name, value in {
         "origins of another number": torch.zeros(2, 3, dtype=torch.int32),
         "origins of two columns": torch.zeros(6, 2, dtype=torch.int32),
         "origins that are fractions": torch.zeros(6, 3),
         "negative origins": torch.full((6, 3), -4, dtype=torch.int32),
-    }.items():  # fmt: skip
+    }.items():
         yield Case("bank", name, file_of(resealed({"origin": value}), "b.safetensors"))
     changes: dict[str, object] = {
-        "format": "other", "settings": 3, "seed": "x", "backbone": 5, "fingerprint": None,
+        "format": "other",
+        "settings": 3,
+        "seed": "x",
+        "backbone": 5,
+        "fingerprint": None,
         "content": 7,
-    }  # fmt: skip
+    }
     for key, changed in changes.items():
         data = resealed({}, **{key: changed})
         yield Case("bank", f"{key} is {changed!r}", file_of(data, "b.safetensors"))
         yield Case("bank", f"no {key}", file_of(resealed({}, **{key: ...}), "b.safetensors"))
     settings = {**said["settings"], "layers": ["no.such.layer"]}
-    yield Case("bank", "a layer there is not", file_of(
-        resealed({}, settings=settings), "b.safetensors"))  # fmt: skip
+    yield Case(
+        "bank", "a layer there is not", file_of(resealed({}, settings=settings), "b.safetensors")
+    )
     gone = {n: v for n, v in tensors.items() if n != "backbone.conv1.weight"}
     data = save(gone, {"about": json.dumps(said)})
     # The reader brings its own network; without one this is refused too (test_memory_bank).
@@ -199,9 +216,12 @@ def npy(shape: str, dtype: str = "'<f4'", body: bytes = b"") -> bytes:
 
 
 BAD_NPY: dict[str, bytes] = {
-    "empty": b"", "no numpy file": b"hello",
-    "a shape of 10^12": npy("(1000000, 1000000)"), "a shape of 10^30": npy("(10**30,)"),
-    "a shape beyond 64 bits": npy("(18446744073709551616, 2)"), "a negative shape": npy("(-4, 4)"),
+    "empty": b"",
+    "no numpy file": b"hello",
+    "a shape of 10^12": npy("(1000000, 1000000)"),
+    "a shape of 10^30": npy("(10**30,)"),
+    "a shape beyond 64 bits": npy("(18446744073709551616, 2)"),
+    "a negative shape": npy("(-4, 4)"),
     "objects, a pickle": npy("(2, 2)", "'|O'", pickle.dumps(Evil())),
     "a dtype of code": npy("(2, 2)", "__import__('os').system('touch pwned')"),
     "a dtype of 2 GB": npy("(2, 2)", "'|V2147483647'"),
@@ -209,7 +229,7 @@ BAD_NPY: dict[str, bytes] = {
     "a header too deep": b"\x93NUMPY\x02\x00" + struct.pack("<I", 20_000) + b"(" * 20_000,
     "a header of 4 GB": b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1),
     "version 9": b"\x93NUMPY\x09\x00" + bytes(80),
-}  # fmt: skip
+}
 
 
 def caches() -> Iterator[Case]:
@@ -221,10 +241,17 @@ def caches() -> Iterator[Case]:
         yield Case("saliency", name, file_of(raw_npz("map_0.npy", data), "c.npz"))
     big = {"map_0": np.zeros((2000, 2000), np.float32), "map_1": np.zeros((8, 8), np.float32)}
     yield Case("saliency", "maps larger than the photo", file_of(npz(big), "c.npz"))
-    yield Case("saliency", "a zip bomb",
-               lambda folder: file_of(raw_npz("map_0.npy", npy("(15000, 15000)", body=bytes(
-                   900_000_000)), zipfile.ZIP_DEFLATED), "c.npz")(folder),
-               is_heavy=True)  # fmt: skip
+    yield Case(
+        "saliency",
+        "a zip bomb",
+        lambda folder: file_of(
+            raw_npz(
+                "map_0.npy", npy("(15000, 15000)", body=bytes(900_000_000)), zipfile.ZIP_DEFLATED
+            ),
+            "c.npz",
+        )(folder),
+        is_heavy=True,
+    )
     for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         data = raw_npz("map_0.npy", npy("(2, 2)", body=bytes(16)), method)
         yield Case("saliency", f"compressed by method {method}", file_of(data, "c.npz"))
@@ -234,26 +261,41 @@ def caches() -> Iterator[Case]:
             secret[at + (8 if secret[at + 2] == 1 else 6)] |= 1
     yield Case("saliency", "said to be encrypted", file_of(bytes(secret), "c.npz"))
     for name, value in {
-        "NaN": np.full((8, 8), np.nan, np.float32), "float64": np.zeros((8, 8)),
-        "three axes": np.zeros((2, 8, 8), np.float32), "no pixel": np.zeros((0, 8), np.float32),
-        "above 1": np.full((8, 8), 7.5, np.float32), "below 0": np.full((8, 8), -1, np.float32),
-    }.items():  # fmt: skip
+        "NaN": np.full((8, 8), np.nan, np.float32),
+        "float64": np.zeros((8, 8)),
+        "three axes": np.zeros((2, 8, 8), np.float32),
+        "no pixel": np.zeros((0, 8), np.float32),
+        "above 1": np.full((8, 8), 7.5, np.float32),
+        "below 0": np.full((8, 8), -1, np.float32),
+    }.items():
         data = npz({"map_0": value, "map_1": value})
         yield Case("saliency", f"maps of {name}", file_of(data, "c.npz"))
 
 
 def feature_files() -> tuple[bytes, dict]:
     """Arrays and description of a set of two test photos."""
-    arrays = npz({
-        "before": np.ones((2, 4), np.float32), "after": np.ones((2, 4), np.float32),
-        "thumbnails": np.zeros((2, 8, 8, 3), np.uint8),
-    })  # fmt: skip
-    point = {"kind": "good", "name": "test/good/0", "file": "0.png", "defect": "", "mask": None,
-             "sample": None, "jitter": None, "record": None}  # fmt: skip
+    arrays = npz(
+        {
+            "before": np.ones((2, 4), np.float32),
+            "after": np.ones((2, 4), np.float32),
+            "thumbnails": np.zeros((2, 8, 8, 3), np.uint8),
+        }
+    )
+    point = {
+        "kind": "good",
+        "name": "test/good/0",
+        "file": "0.png",
+        "defect": "",
+        "mask": None,
+        "sample": None,
+        "jitter": None,
+        "record": None,
+    }
     about = {
-        "sha256": hashlib.sha256(arrays).hexdigest(), "about": {"image_size": 32},
+        "sha256": hashlib.sha256(arrays).hexdigest(),
+        "about": {"image_size": 32},
         "points": [point, point],
-    }  # fmt: skip
+    }
     return arrays, about
 
 
@@ -272,14 +314,21 @@ def features() -> Iterator[Case]:
     yield from bad_json("features", lambda said: folder_of(arrays, said))
     changes: dict[str, object] = {"sha256": ..., "about": 5, "points": [1]}
     for key, value in changes.items():
-        yield Case("features", f"{key} is {value!r}", folder_of(arrays, edited(
-            about, **{key: value})))  # fmt: skip
+        yield Case(
+            "features", f"{key} is {value!r}", folder_of(arrays, edited(about, **{key: value}))
+        )
     for size in (0, -5, 10**9, "x", None, 2.5):
         said = edited(about, about={"image_size": size})
         yield Case("features", f"image_size {size!r}", folder_of(arrays, said))
     point = about["points"][0]
-    for key, value in {"kind": "x", "file": 5, "sample": "x", "record": {}, "jitter": [1],
-                       "mask": 7}.items():  # fmt: skip
+    for key, value in {
+        "kind": "x",
+        "file": 5,
+        "sample": "x",
+        "record": {},
+        "jitter": [1],
+        "mask": 7,
+    }.items():
         said = edited(about, points=[{**point, key: value}] * 2)
         yield Case("features", f"a point's {key} is {value!r}", folder_of(arrays, said))
     bodies = {name: raw_npz("before.npy", data) for name, data in BAD_NPY.items()}
@@ -290,8 +339,13 @@ def features() -> Iterator[Case]:
             "thumbnails": np.zeros((2, 8, 8, 3), np.uint8),
         }
     )
-    bodies["NaN"] = npz({"before": np.full((2, 4), np.nan), "after": np.ones((2, 4)),
-                         "thumbnails": np.zeros((2, 8, 8, 3), np.uint8)})  # fmt: skip
+    bodies["NaN"] = npz(
+        {
+            "before": np.full((2, 4), np.nan),
+            "after": np.ones((2, 4)),
+            "thumbnails": np.zeros((2, 8, 8, 3), np.uint8),
+        }
+    )
     for name, data in bodies.items():
         said = edited(about, sha256=hashlib.sha256(data).hexdigest())
         yield Case("features", f"arrays: {name}", folder_of(data, said))

@@ -140,9 +140,13 @@ def running_app(folder: Path, data: Path, port: int = 0, **variables: str) -> It
     port = port or free_port()
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {
-        **os.environ, "CUTSWAP_CACHE": str(folder / "cache"), "CUTSWAP_RUNS": str(folder / "runs"),
-        "CUTSWAP_DATA": str(data), "PYTHONPATH": os.pathsep.join(paths), **variables,
-    }  # fmt: skip
+        **os.environ,
+        "CUTSWAP_CACHE": str(folder / "cache"),
+        "CUTSWAP_RUNS": str(folder / "runs"),
+        "CUTSWAP_DATA": str(data),
+        "PYTHONPATH": os.pathsep.join(paths),
+        **variables,
+    }
     command = [sys.executable, "-m", "tests.robustness.soak_server", "--server.port", str(port)]
     log = folder / "app.log"
     address = f"http://127.0.0.1:{port}/"
@@ -203,10 +207,12 @@ async def everyone(
     """All sessions at once."""
     seen, began = Seen(), time.monotonic()
     watching = asyncio.create_task(watch(app, began, seen))
-    await asyncio.gather(*(
-        session(app, look, number, began + seconds, think, seen, least)
-        for number, look in enumerate(all_looks)
-    ))  # fmt: skip
+    await asyncio.gather(
+        *(
+            session(app, look, number, began + seconds, think, seen, least)
+            for number, look in enumerate(all_looks)
+        )
+    )
     watching.cancel()
     return seen
 
@@ -230,9 +236,12 @@ def soak(
         seen = asyncio.run(everyone(app, all_looks, seconds, think, least))
         log = app.log.read_text(encoding="utf-8", errors="replace")
     return {
-        "sessions": sessions, "minutes": round(seconds / 60, 2), "think_s": think,
-        **seen.to_dict(log), "memory_curve_mb": [round(b / 1e6) for _, b in seen.memory[::15]],
-    }  # fmt: skip
+        "sessions": sessions,
+        "minutes": round(seconds / 60, 2),
+        "think_s": think,
+        **seen.to_dict(log),
+        "memory_curve_mb": [round(b / 1e6) for _, b in seen.memory[::15]],
+    }
 
 
 def verdicts(found: dict[str, Any]) -> dict[str, bool]:

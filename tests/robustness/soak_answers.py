@@ -133,8 +133,13 @@ def negatives(
     for epoch in range(epochs):
         number = sample_number(index, count, index, epoch)
         _, _, (negative,) = draw_sample(
-            photo, level, (NegativeSettings(),), settings, WeakAugmentation(),
-            seed=index, number=number,
-        )  # fmt: skip
+            photo,
+            level,
+            (NegativeSettings(),),
+            settings,
+            WeakAugmentation(),
+            seed=index,
+            number=number,
+        )
         drawn[epoch] = jpeg_url(negative.photo)
     return drawn

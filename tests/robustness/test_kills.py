@@ -31,12 +31,38 @@ STEPS = 20
 def command(data: Path, out: Path) -> list[str]:
     """A short run that keeps a checkpoint every fifth update, so that a kill loses some."""
     return [
-        sys.executable, "-m", "cutswap", "finetune", "--data", str(data), "--out", str(out),
-        "--image-size", "64", "--weights", "random", "--saliency-backbone", "squeezenet1_0",
-        "--saliency-weights", "random", "--layers", "4,12", "--batch-size", "2", "--epochs", "1",
-        "--steps-per-epoch", str(STEPS), "--checkpoint-every", "5", "--device", "cpu",
-        "--precision", "float32", "--quiet",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "cutswap",
+        "finetune",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--image-size",
+        "64",
+        "--weights",
+        "random",
+        "--saliency-backbone",
+        "squeezenet1_0",
+        "--saliency-weights",
+        "random",
+        "--layers",
+        "4,12",
+        "--batch-size",
+        "2",
+        "--epochs",
+        "1",
+        "--steps-per-epoch",
+        str(STEPS),
+        "--checkpoint-every",
+        "5",
+        "--device",
+        "cpu",
+        "--precision",
+        "float32",
+        "--quiet",
+    ]
 
 
 def losses(run: Path) -> list[tuple[int, float, float]]:

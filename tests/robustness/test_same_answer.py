@@ -86,11 +86,15 @@ def record_hash(method: str) -> str:
     saliency = ((y // 16 + x // 16) % 2).astype(np.float32)
     records = [
         draw_negative(
-            photo.astype(np.uint8), saliency, NegativeSettings(method=method),
-            ClusterSettings(k=2), seed=(11, number), layer="4",
+            photo.astype(np.uint8),
+            saliency,
+            NegativeSettings(method=method),
+            ClusterSettings(k=2),
+            seed=(11, number),
+            layer="4",
         ).record.to_dict()
         for number in range(3)
-    ]  # fmt: skip
+    ]
     return hashlib.sha256(json.dumps(rounded(records), sort_keys=True).encode()).hexdigest()[:16]
 
 

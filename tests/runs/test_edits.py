@@ -65,9 +65,8 @@ def test_a_renamed_run_takes_its_log_along(folder: Path, name: str, new: str):
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../up", "a/b", "/x", ".hidden", "a b", "x" * 81, "a\n", "ä", "a\0b",
-     "x.log"],
-)  # fmt: skip
+    ["", ".", "..", "../up", "a/b", "/x", ".hidden", "a b", "x" * 81, "a\n", "ä", "a\0b", "x.log"],
+)
 def test_a_name_that_is_none_is_refused(folder: Path, name: str):
     run = with_sides(folder, "bolt")
     before = everything(folder)

@@ -11,9 +11,9 @@ import pytest
 
 from cutswap.errors import CutSwapError
 from cutswap.runs import find as module
-from cutswap.runs import states as run_states
 from cutswap.runs.find import find_runs
 from cutswap.runs.states import BROKEN, DONE, UNFINISHED, read_evaluation, read_run, training_curve
+from cutswap.utils.folder_names import RESULT, RUN_FILES
 from tests.helpers.runs import lines, write_evaluation, write_run
 
 
@@ -38,8 +38,11 @@ def test_all_are_found_in_natural_order(tmp_path: Path):
     found = find_runs(tmp_path)
     assert [r.name for r in found.runs] == ["bolt2", "bolt10", "demo/run"]
     assert [e.name for e in found.evaluations] == [
-        "bolt2/evaluated", "demo/after", "demo/before", "own",
-    ]  # fmt: skip
+        "bolt2/evaluated",
+        "demo/after",
+        "demo/before",
+        "own",
+    ]
     assert {r.state for r in found.runs} == {DONE}
     assert {e.state for e in found.evaluations} == {DONE}
     assert found.is_complete
@@ -126,8 +129,10 @@ def test_a_broken_run_hides_no_other(tmp_path: Path):
     (tmp_path / "half" / "heatmaps.npy").write_bytes(b"")
     found = find_runs(tmp_path)
     assert {r.name: r.state for r in found.runs} == {
-        "sound": DONE, "broken": BROKEN, "headless": BROKEN,
-    }  # fmt: skip
+        "sound": DONE,
+        "broken": BROKEN,
+        "headless": BROKEN,
+    }
 
     assert {e.name: e.state for e in found.evaluations} == {"scored": DONE, "half": BROKEN}
 
@@ -239,8 +244,8 @@ def test_names_are_those_that_the_trainer_writes(tmp_path: Path):
 
     run = RunFolder(tmp_path)
     files = (run.settings_file, run.metrics_file, run.checkpoint_file, run.backbone_file)
-    assert tuple(f.name for f in files) == run_states.RUN_FILES
-    assert run.result_file.name == run_states.RESULT
+    assert tuple(f.name for f in files) == RUN_FILES
+    assert run.result_file.name == RESULT
 
 
 @pytest.mark.parametrize("name", ["runs.find", "results.table", "results.export", "training.flags"])

@@ -19,6 +19,7 @@ from cutswap.runs import status as js
 from cutswap.runs.heartbeat import Beat, Heart, beating, exclusive_lock, read_beat
 from cutswap.runs.queue import JobQueue
 from cutswap.runs.states import read_run
+from cutswap.utils.folder_names import HEARTBEAT
 from cutswap.utils.processes import Process, this_process
 from cutswap.utils.signals import stop_on_signals
 from tests.helpers.runs import write_run
@@ -66,14 +67,22 @@ def test_beats_are_written_and_read(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"pid": "x"}', "9" * 20_000,
-             '{"pid": 1e999, "marker": "", "host": "", "at": 0, "how": "working", "doing": "",'
-             ' "done": 0, "total": 0}',
-             '{"pid": 3, "marker": "", "host": "", "at": 0, "how": "?", "doing": "", "done": 0,'
-             ' "total": 0}'],
-)  # fmt: skip
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"pid": "x"}',
+        "9" * 20_000,
+        '{"pid": 1e999, "marker": "", "host": "", "at": 0, "how": "working", "doing": "",'
+        ' "done": 0, "total": 0}',
+        '{"pid": 3, "marker": "", "host": "", "at": 0, "how": "?", "doing": "", "done": 0,'
+        ' "total": 0}',
+    ],
+)
 def test_a_damaged_beat_is_none(tmp_path: Path, text: str):
-    (tmp_path / hb.HEARTBEAT).write_text(text)
+    (tmp_path / HEARTBEAT).write_text(text)
     assert read_beat(tmp_path) is None
 
 
@@ -163,9 +172,9 @@ def test_standings_of_folders_alone(tmp_path: Path):
     heart.end(hb.FAILED, "no room")
     assert (stands(run).word, stands(run).why) == (js.FAILED, "no room")
     old = {**GONE.to_dict(), "at": 0, "how": "working", "doing": "x", "done": 1, "total": 2}
-    (run / hb.HEARTBEAT).write_text(json.dumps(old))
+    (run / HEARTBEAT).write_text(json.dumps(old))
     assert stands(run).word == js.INTERRUPTED
-    (run / hb.HEARTBEAT).write_text(json.dumps({**old, **ME.to_dict()}))
+    (run / HEARTBEAT).write_text(json.dumps({**old, **ME.to_dict()}))
     assert stands(run).word == js.SILENT
     assert stands(run).is_active
 

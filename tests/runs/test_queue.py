@@ -55,8 +55,10 @@ def stay(queue: JobQueue, number: int, children: list, how: str = "") -> subproc
     """Start the job's process and wait until it has written itself down."""
     child = subprocess.Popen(
         [sys.executable, "-c", STAYS, str(queue.folder), str(number), how],
-        stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     children.append(child)
     assert child.stdout is not None
     assert child.stdout.readline() == "True\n"
@@ -194,8 +196,9 @@ def test_force_takes_the_helpers_along(queue: JobQueue, children: list, tmp_path
     )
     child = subprocess.Popen(
         [sys.executable, "-c", with_helper, str(queue.folder), str(job.number), ""],
-        start_new_session=True, text=True,
-    )  # fmt: skip
+        start_new_session=True,
+        text=True,
+    )
     children.append(child)
     until(lambda: (tmp_path / "helper").exists() and (tmp_path / "helper").read_text())
     helper = process(int((tmp_path / "helper").read_text()))

@@ -96,10 +96,14 @@ def test_evaluations_are_put_to_their_runs(tmp_path: Path):
     ]
     assert said == [
         (1, "bolt, coreset 0.001, layer2+layer3, neighbours 3", "image_auroc", {"two": "0.900"}),
-        (2, "bolt, coreset 0.01, layer2+layer3", "image_auroc",
-         {"one": "0.700 ± 0.141 (n=2)", "two": "0.500"}),
+        (
+            2,
+            "bolt, coreset 0.01, layer2+layer3",
+            "image_auroc",
+            {"one": "0.700 ± 0.141 (n=2)", "two": "0.500"},
+        ),
         (2, "bolt, coreset 0.01, layer2+layer3", "pixel_auroc", {"one": "0.800"}),
-    ]  # fmt: skip
+    ]
     only = scores_of_runs(found.runs[:1], found.evaluations, found.runs)
     assert [list(row.figures) for row in only] == [["one"], ["one"]]
 
@@ -133,5 +137,8 @@ def test_two_categories_of_one_name_are_two_rows(tmp_path: Path):
     found = find_runs(tmp_path)
     rows = scores_of_runs(found.runs, found.evaluations, found.runs)
     assert [(row.number, row.root) for row in rows] == [
-        (1, "/data/bolt"), (1, "/data/bolt"), (2, "/mnt/bolt"), (2, "/mnt/bolt"),
-    ]  # fmt: skip
+        (1, "/data/bolt"),
+        (1, "/data/bolt"),
+        (2, "/mnt/bolt"),
+        (2, "/mnt/bolt"),
+    ]

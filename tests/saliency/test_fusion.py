@@ -122,9 +122,14 @@ def test_wrong_weights_are_refused_before_a_network_looks(slim, monkeypatch):
 def test_a_run_draws_from_the_fused_level_only_when_asked():
     photos = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     common = {
-        "family": "cutswap", "ways": 2, "negatives": NegativeSettings(),
-        "clusters": ClusterSettings(), "weak": WeakAugmentation(), "seed": 0, "count": 12,
-    }  # fmt: skip
+        "family": "cutswap",
+        "ways": 2,
+        "negatives": NegativeSettings(),
+        "clusters": ClusterSettings(),
+        "weak": WeakAugmentation(),
+        "seed": 0,
+        "count": 12,
+    }
     plain = TrainingSamples(photos, maps_of(), **common)
     assert {plain.sample(n).negatives[0].record.layer for n in range(12)} == {"fine", "coarse"}
     fused = TrainingSamples(photos, maps_of(), levels=("fused",), **common)
@@ -152,9 +157,16 @@ def key_of(path) -> SaliencyKey:
 
 def fused_drawing(path) -> Drawing:
     return Drawing(
-        key_of(path), "CutSwap", (5,), NegativeSettings(), ClusterSettings(), WeakAugmentation(),
-        7, 2, 4,
-    )  # fmt: skip
+        key_of(path),
+        "CutSwap",
+        (5,),
+        NegativeSettings(),
+        ClusterSettings(),
+        WeakAugmentation(),
+        7,
+        2,
+        4,
+    )
 
 
 def test_the_page_draws_what_a_run_with_fused_levels_draws(part):
@@ -162,9 +174,17 @@ def test_the_page_draws_what_a_run_with_fused_levels_draws(part):
     photos = np.stack([resize_photo(read_photo(f), (64, 64)) for f in files])
     maps = saliency_of(load_backbone("vgg16"), photos, LAYERS, fusion=WEIGHTS)
     samples = TrainingSamples(
-        photos, maps, family="cutswap", ways=2, negatives=NegativeSettings(), levels=("fused",),
-        clusters=ClusterSettings(), weak=WeakAugmentation(), seed=7, count=12,
-    )  # fmt: skip
+        photos,
+        maps,
+        family="cutswap",
+        ways=2,
+        negatives=NegativeSettings(),
+        levels=("fused",),
+        clusters=ClusterSettings(),
+        weak=WeakAugmentation(),
+        seed=7,
+        count=12,
+    )
     seen = {samples.sample(n).index: n for n in range(4)}
     for epoch in range(2):
         number = seen[2] if epoch == 0 else fused_drawing(part).number(1)
@@ -184,10 +204,25 @@ def test_the_command_fuses_as_the_page_does(part, tmp_path):
     with np.load(out / "saliency.npz", allow_pickle=False) as written:
         np.testing.assert_array_equal(written["fused"], caches.explained(key_of(part)).maps[5])
     assert (out / "overlay_fused.png").is_file()
-    code = main([
-        "augment", str(part), *common, "--layer", "fused", "--weak-jitter", "0.1", "--seed", "7",
-        "--first", str(shown.number), "--count", "1", "--out", str(out),
-    ])  # fmt: skip
+    code = main(
+        [
+            "augment",
+            str(part),
+            *common,
+            "--layer",
+            "fused",
+            "--weak-jitter",
+            "0.1",
+            "--seed",
+            "7",
+            "--first",
+            str(shown.number),
+            "--count",
+            "1",
+            "--out",
+            str(out),
+        ]
+    )
     assert code == 0
     np.testing.assert_array_equal(read_photo(out / "negative_000.png"), shown.negative.photo)
     assert f'"fusion": [\n      {WEIGHTS[0]}' in (out / "record.json").read_text()

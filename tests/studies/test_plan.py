@@ -65,8 +65,10 @@ def test_every_row_of_the_paper_that_is_ours_to_run_is_planned(number: str, metr
 def test_the_rows_set_what_their_names_say():
     assert [v.clusters for v in variants("V")] == [ClusterSettings(k=k) for k in range(1, 7)]
     assert [v.clusters.anchors for v in variants("VI")] == [
-        "random-cluster", "min-cluster", "max-cluster",
-    ]  # fmt: skip
+        "random-cluster",
+        "min-cluster",
+        "max-cluster",
+    ]
     assert {v.clusters.k for v in variants("VI")} == {4}
     layers = {
         v.row: finetuning_of(Cell("VII", v, "bolt", 0.001, 0), LAPTOP, WEIGHTS).training.levels
@@ -152,9 +154,7 @@ def test_coresets_share_a_network_and_nothing_else():
 
 def test_whatever_decides_the_result_makes_another_cell():
     base = ids(cell("V", "K=3"))
-    longer = StudySettings(
-        "laptop", LAPTOP.training.replace(steps_per_epoch=91), LAPTOP.saliency
-    )  # fmt: skip
+    longer = StudySettings("laptop", LAPTOP.training.replace(steps_per_epoch=91), LAPTOP.saliency)
     others = [
         ids(cell("V", "K=3", seed=1)),
         ids(cell("V", "K=3"), longer),
@@ -170,9 +170,7 @@ def test_whatever_decides_the_result_makes_another_cell():
 
 
 def test_untuned_cells_do_not_depend_on_the_recipe():
-    longer = StudySettings(
-        "laptop", LAPTOP.training.replace(steps_per_epoch=91), LAPTOP.saliency
-    )  # fmt: skip
+    longer = StudySettings("laptop", LAPTOP.training.replace(steps_per_epoch=91), LAPTOP.saliency)
     one = cell("I", "ResNet18 + PC")
     assert ids(one) == ids(one, longer)
 
@@ -235,16 +233,33 @@ def test_presets_say_what_they_are():
     ],
 )
 def test_the_command_of_a_study_read_back_gives_the_study(flags):
-    words = ["reproduce", "--table", "5,6", "--data", "/d", "--categories", "a,b", "--seeds", "2",
-             "--out", "/o", *flags]  # fmt: skip
+    words = [
+        "reproduce",
+        "--table",
+        "5,6",
+        "--data",
+        "/d",
+        "--categories",
+        "a,b",
+        "--seeds",
+        "2",
+        "--out",
+        "/o",
+        *flags,
+    ]
     asked = parse(words)
     wanted = study_settings(asked)
     again = parse(
         study_arguments(
-            wanted, Path("/d"), Path("/o"), tables=("V", "VI"), categories=("a", "b"), seeds=2,
+            wanted,
+            Path("/d"),
+            Path("/o"),
+            tables=("V", "VI"),
+            categories=("a", "b"),
+            seeds=2,
             skip_bad=asked.skip_bad,
         )
-    )  # fmt: skip
+    )
     assert study_settings(again) == wanted
     # What a preset or a recipe brings is not named.
     assert getattr(again, "TrainingSettings.pretrained_factor") is None

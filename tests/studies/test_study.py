@@ -27,10 +27,28 @@ from tests.helpers.datasets import build_category
 from tests.helpers.waiting import until
 
 TINY = [
-    "--image-size", "64", "--weights", "random", "--saliency-backbone", "squeezenet1_0",
-    "--saliency-weights", "random", "--epochs", "1", "--steps-per-epoch", "1",
-    "--batch-size", "2", "--hidden", "8", "--device", "cpu", "--precision", "float32", "--quiet",
-]  # fmt: skip
+    "--image-size",
+    "64",
+    "--weights",
+    "random",
+    "--saliency-backbone",
+    "squeezenet1_0",
+    "--saliency-weights",
+    "random",
+    "--epochs",
+    "1",
+    "--steps-per-epoch",
+    "1",
+    "--batch-size",
+    "2",
+    "--hidden",
+    "8",
+    "--device",
+    "cpu",
+    "--precision",
+    "float32",
+    "--quiet",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +64,19 @@ def data(tmp_path: Path) -> Path:
 
 
 def words(data: Path, out: Path, table: str, *more: str, seeds: int = 1) -> list[str]:
-    return ["reproduce", "--table", table, "--data", str(data), "--out", str(out),
-            "--seeds", str(seeds), *TINY, *more]  # fmt: skip
+    return [
+        "reproduce",
+        "--table",
+        table,
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--seeds",
+        str(seeds),
+        *TINY,
+        *more,
+    ]
 
 
 def reproduce(data: Path, out: Path, table: str, *more: str, seeds: int = 1) -> tuple[int, dict]:
@@ -240,8 +269,10 @@ def test_a_study_can_be_queued_from_a_terminal(data, tmp_path, monkeypatch):
     assert main(["jobs", "--runs", str(runs), "add", *line]) == 0
     (job,) = JobQueue(runs).active()
     assert (job.run, job.device, job.command[:3]) == (
-        runs / "s", "cpu", ("reproduce", "--table", "5,6"),
-    )  # fmt: skip
+        runs / "s",
+        "cpu",
+        ("reproduce", "--table", "5,6"),
+    )
     assert str(data) in job.command
     with pytest.raises(SystemExit):  # refused now, not at night
         main(["jobs", "--runs", str(runs), "add", *line, "--banana"])
@@ -252,11 +283,14 @@ def test_a_study_can_be_queued_from_a_terminal(data, tmp_path, monkeypatch):
 
 def test_a_broken_study_says_why_and_hides_no_other(tmp_path):
     for name, text in {
-        "torn": "{", "list": "[]", "other": '{"kind": "run"}', "empty": '{"kind": "study"}',
+        "torn": "{",
+        "list": "[]",
+        "other": '{"kind": "run"}',
+        "empty": '{"kind": "study"}',
         "away": '{"kind": "study", "settings": {}, "data": {}, "root": "", "weights": {}, "cells":'
         ' [{"table": "V", "row": "K=1", "method": "m", "category": "c", "coreset": 0.1, "seed": 0,'
         ' "id": "../../x", "run": ""}]}',
-    }.items():  # fmt: skip
+    }.items():
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "study.json").write_text(text)
     found = find_studies(tmp_path / "runs")

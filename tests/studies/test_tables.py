@@ -24,9 +24,8 @@ MVTEC = PUBLISHED_COUNTS["MVTec AD"]
 
 def one(found: tuple[Entry, ...], category: str, row: str, coreset: float | None = None) -> Entry:
     (entry,) = [
-        e for e in found
-        if (e.category, e.row) == (category, row) and coreset in (None, e.coreset)
-    ]  # fmt: skip
+        e for e in found if (e.category, e.row) == (category, row) and coreset in (None, e.coreset)
+    ]
     return entry
 
 
@@ -75,10 +74,12 @@ def test_a_seed_that_a_category_lacks_does_not_count_in_the_average(tmp_path: Pa
 
 def test_categories_stand_beside_the_papers_and_other_methods_are_the_papers_alone(tmp_path):
     study = write_small_study(
-        tmp_path / "s", lambda c: 0.98 + 0.005 * c.seed, tables=("II",),
+        tmp_path / "s",
+        lambda c: 0.98 + 0.005 * c.seed,
+        tables=("II",),
         categories=("metal_nut", "screw"),
         counts={name: MVTEC[name] for name in ("metal_nut", "screw")},
-    )  # fmt: skip
+    )
     found = entries(study, "II", "image_auroc")
     screw = one(found, "screw", "CutSwap + PC")
     assert (screw.paper, screw.reservations) == (0.871, ())
@@ -97,9 +98,12 @@ def test_categories_stand_beside_the_papers_and_other_methods_are_the_papers_alo
 
 def test_rounding_alone_is_no_difference(tmp_path):
     study = write_small_study(
-        tmp_path / "s", lambda _: 0.8714, tables=("II",), categories=("screw",),
+        tmp_path / "s",
+        lambda _: 0.8714,
+        tables=("II",),
+        categories=("screw",),
         counts={"screw": MVTEC["screw"]},
-    )  # fmt: skip
+    )
     entry = one(entries(study, "II", "image_auroc"), "screw", "CutSwap + PC")
     assert entry.ours is not None
     assert entry.ours.std == 0
@@ -115,9 +119,9 @@ def test_a_category_the_paper_lacks_or_has_in_other_data_stands_alone(tmp_path):
     assert one(first, "screw", "CutSwap + PC").paper == 0.732
     assert one(third, "screw", "CutSwap + PC").paper is None  # no VisA
     assert one(first, "Average", "CutSwap + PC").paper is None  # one of two has a number
-    assert "4 training and 5 test images here" in one(
-        first, "screw", "CutSwap + PC"
-    ).reservations[0]  # fmt: skip
+    assert (
+        "4 training and 5 test images here" in one(first, "screw", "CutSwap + PC").reservations[0]
+    )
 
 
 # What is said
@@ -126,9 +130,12 @@ def test_a_category_the_paper_lacks_or_has_in_other_data_stands_alone(tmp_path):
 def test_what_does_not_reproduce_is_said_only_of_the_papers_own_data(tmp_path):
     def write(name, counts):
         return write_small_study(
-            tmp_path / name, lambda c: 0.5 + 0.01 * c.seed, tables=("II",), categories=("screw",),
+            tmp_path / name,
+            lambda c: 0.5 + 0.01 * c.seed,
+            tables=("II",),
+            categories=("screw",),
             counts={"screw": counts},
-        )  # fmt: skip
+        )
 
     clean, other = write("a", MVTEC["screw"]), write("b", (4, 5))
     said = "\n".join(statements(clean))
@@ -223,13 +230,19 @@ def test_the_csv_has_every_entry(partly):
     wanted = sum(len(entries(partly, n, m)) for n in partly.tables for m in METRICS)
     assert len(lines) == wanted
     assert {line["category"][:2] for line in lines} == {"'=", "ca", "Av"}
-    (four,) = [x for x in lines if (x["category"], x["row"], x["metric"])
-               == ("Average", "K=4", "image_auroc")]  # fmt: skip
+    (four,) = [
+        x
+        for x in lines
+        if (x["category"], x["row"], x["metric"]) == ("Average", "K=4", "image_auroc")
+    ]
     assert (four["mean"], four["std"], four["n"]) == ("0.910000", "0.010000", "3")
     assert (four["paper"], four["difference"]) == ("0.955", "-0.045000")
     assert (four["seeds"], four["beyond_2_spreads"]) == ("0 1 2", "true")
-    (six,) = [x for x in lines if (x["category"], x["row"], x["metric"])
-              == ("candle", "K=6", "image_auroc")]  # fmt: skip
+    (six,) = [
+        x
+        for x in lines
+        if (x["category"], x["row"], x["metric"]) == ("candle", "K=6", "image_auroc")
+    ]
     assert (six["mean"], six["n"], six["seeds_failed"]) == ("", "0", "3")
 
 
@@ -242,8 +255,11 @@ def test_latex_is_escaped_and_whole(partly):
     assert "Draem, pixel_auroc, is printed as 0.888; its rows give 0.936" in text
     body = [line for line in text.splitlines() if not line.startswith("%")]
     assert not re.search(r"(?<!\\)[%#_]", "\n".join(body))
-    assert all(line.count(" & ") == 2 for line in body if line.endswith(r"\\")
-               and "multicolumn" not in line)  # fmt: skip
+    assert all(
+        line.count(" & ") == 2
+        for line in body
+        if line.endswith(r"\\") and "multicolumn" not in line
+    )
 
 
 def test_methods_whose_image_figure_the_paper_lacks_stand_in_the_reports(tmp_path):

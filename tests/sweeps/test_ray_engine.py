@@ -63,9 +63,10 @@ def cluster() -> Iterator[Cluster]:
 def driver(data: Path, out: Path, cache: Path, cluster: Cluster) -> subprocess.Popen[bytes]:
     line = [*words(data, str(out), "--engine", "ray", "--address", cluster.address)]
     return subprocess.Popen(
-        [sys.executable, "-m", "cutswap", *line], env={**ENV, "CUTSWAP_CACHE": str(cache)},
+        [sys.executable, "-m", "cutswap", *line],
+        env={**ENV, "CUTSWAP_CACHE": str(cache)},
         stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
 
 
 def cells(out: Path) -> int:

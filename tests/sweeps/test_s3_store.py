@@ -19,8 +19,11 @@ from cutswap.errors import CutSwapError  # noqa: E402
 from cutswap.sweeps.store import need_store, open_store  # noqa: E402
 from tests.helpers.sweeps import GRID, SEEDS, SameProcess, demo, words  # noqa: E402
 
-KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_SECRET_ACCESS_KEY": "nothing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 
 
 @pytest.fixture(scope="module")

@@ -77,8 +77,9 @@ def child_pids(parent: int) -> list[int]:
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
-            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines()
-                         if ":\t" in line)  # fmt: skip
+            lines = dict(
+                line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line
+            )
         except OSError:
             continue
         command = (status.parent / "cmdline").read_bytes().decode()
@@ -195,8 +196,20 @@ def test_reproduce_uses_the_same_runner(data, tmp_path):
     from cutswap.studies.folder import read_study
     from tests.helpers.sweeps import TINY
 
-    line = ["reproduce", "--table", "1", "--data", str(data), "--categories", "leather",
-            "--seeds", "1", "--steps-per-epoch", "1", *TINY]  # fmt: skip
+    line = [
+        "reproduce",
+        "--table",
+        "1",
+        "--data",
+        str(data),
+        "--categories",
+        "leather",
+        "--seeds",
+        "1",
+        "--steps-per-epoch",
+        "1",
+        *TINY,
+    ]
     assert main([*line, "--out", str(tmp_path / "one")]) == 0
     assert main([*line, "--out", str(tmp_path / "two"), "--processes", "2"]) == 0
     one, two = read_study(tmp_path / "one"), read_study(tmp_path / "two")
@@ -215,9 +228,15 @@ def test_all_problems_of_a_grid_are_listed_at_once(data, tmp_path, capsys):
     line[at : at + 1] = ["k=0,4", "banana=1", "layers=2,99", "learning_rate=-1", "k=2", "coreset="]
     assert main(line) == 2
     said = capsys.readouterr().err
-    for part in ("6 problems", "k=0: expected a whole number >= 1", "banana: no such setting",
-                 "layers=99: expected some of 2, 4", "learning_rate=-1: expected a number > 0",
-                 "k: named twice", "coreset: no values"):  # fmt: skip
+    for part in (
+        "6 problems",
+        "k=0: expected a whole number >= 1",
+        "banana: no such setting",
+        "layers=99: expected some of 2, 4",
+        "learning_rate=-1: expected a number > 0",
+        "k: named twice",
+        "coreset: no values",
+    ):
         assert part in said
     assert not (tmp_path / "store").exists()
 
@@ -237,8 +256,11 @@ def test_a_grid_is_every_combination(words, labels):
 def test_values_arrive_as_settings_take_them():
     (point,) = read_grid(["layers=4+16", "area=0.02+0.3", "freeze_batch_norm=no", "jitter=none"])
     assert dict(point.values) == {
-        "layers": ("4", "16"), "area": (0.02, 0.3), "freeze_batch_norm": False, "jitter": None,
-    }  # fmt: skip
+        "layers": ("4", "16"),
+        "area": (0.02, 0.3),
+        "freeze_batch_norm": False,
+        "jitter": None,
+    }
 
 
 @pytest.mark.parametrize("text", ["k=6..1", "k=1..x", "k=1..5000", "k=1,1"])
@@ -351,9 +373,7 @@ def test_a_failed_record_of_an_earlier_start_is_written_anew(tmp_path):
 
 def test_cells_of_one_network_are_one_task():
     def spec(identity: str, run: str) -> CellSpec:
-        return CellSpec(
-            identity, "x", "/", "c", FineTuningSettings(), PatchCoreSettings(), 0, run
-        )  # fmt: skip
+        return CellSpec(identity, "x", "/", "c", FineTuningSettings(), PatchCoreSettings(), 0, run)
 
     cells = [spec("a", "r"), spec("b", ""), spec("c", "r"), spec("d", ""), spec("e", "s")]
     found = [[s.id for s in t.specs()] for t in tasks_of(cells, "/store")]
@@ -362,7 +382,16 @@ def test_cells_of_one_network_are_one_task():
 
 def test_a_cell_crosses_process_borders_whole():
     spec = CellSpec(
-        "a1", "x", "/", "c", FineTuningSettings(), PatchCoreSettings(coreset=0.5), seed=3, run="r",
-        skip_bad=True, detector="stfpm", detector_settings=DetectorSettings(epochs=7),
-    )  # fmt: skip
+        "a1",
+        "x",
+        "/",
+        "c",
+        FineTuningSettings(),
+        PatchCoreSettings(coreset=0.5),
+        seed=3,
+        run="r",
+        skip_bad=True,
+        detector="stfpm",
+        detector_settings=DetectorSettings(epochs=7),
+    )
     assert CellSpec.from_json(spec.to_json()) == spec

@@ -48,8 +48,18 @@ def test_a_search_goes_on_and_is_shown(tmp_path, monkeypatch):
 
     small_app(tmp_path / "app", monkeypatch)
     out = tmp_path / "app" / "runs" / "search"
-    line = ["tune", "--data", str(data), "--category", "leather", "--steps-per-epoch", "3",
-            "--out", str(out), *TINY]  # fmt: skip
+    line = [
+        "tune",
+        "--data",
+        str(data),
+        "--category",
+        "leather",
+        "--steps-per-epoch",
+        "3",
+        "--out",
+        str(out),
+        *TINY,
+    ]
     assert main([*line, "--trials", "2"]) == 0
     first = FolderStore(out).read("trials/00000")
     result = tmp_path / "r.json"
@@ -114,8 +124,22 @@ def test_ranges_out_of_range_are_refused(typed, said):
 
 def test_all_problems_of_ranges_are_told_before_anything_starts(data, tmp_path, capsys):
     pytest.importorskip("optuna", reason="pip install 'cutswap[tune]'")
-    line = ["tune", "--data", str(data), "--category", "leather", "--out", str(tmp_path / "out"),
-            "--search-k", "0,2", "--search-rate", "1", "--search-layers", "99", *TINY]  # fmt: skip
+    line = [
+        "tune",
+        "--data",
+        str(data),
+        "--category",
+        "leather",
+        "--out",
+        str(tmp_path / "out"),
+        "--search-k",
+        "0,2",
+        "--search-rate",
+        "1",
+        "--search-layers",
+        "99",
+        *TINY,
+    ]
     assert main(line) == 2
     assert "3 problems" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

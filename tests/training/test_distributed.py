@@ -21,11 +21,35 @@ def run(data: Path, out: Path, processes: int, *more: str) -> subprocess.Complet
         # --standalone: a free port of its own on this machine
         start += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     arguments = [
-        "cutswap", "finetune", "--data", str(data), "--out", str(out), "--image-size", "64",
-        "--weights", "random", "--saliency-backbone", "squeezenet1_0", "--saliency-weights",
-        "random", "--layers", "4,12", "--batch-size", "4", "--epochs", "1", "--steps-per-epoch",
-        "4", "--device", "cpu", "--precision", "float32", "--quiet", *more,
-    ]  # fmt: skip
+        "cutswap",
+        "finetune",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--image-size",
+        "64",
+        "--weights",
+        "random",
+        "--saliency-backbone",
+        "squeezenet1_0",
+        "--saliency-weights",
+        "random",
+        "--layers",
+        "4,12",
+        "--batch-size",
+        "4",
+        "--epochs",
+        "1",
+        "--steps-per-epoch",
+        "4",
+        "--device",
+        "cpu",
+        "--precision",
+        "float32",
+        "--quiet",
+        *more,
+    ]
     env = {**os.environ, "CUTSWAP_CACHE": str(out.parent / "cache"), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [*start, *arguments], env=env, capture_output=True, text=True, check=False

@@ -143,19 +143,30 @@ def test_patch_and_scar_of_a_sample_have_streams_of_their_own(photos, maps):
 
 
 class TestRun:
-    def test_loss_falls_on_a_task_it_can_learn(self, untrained, maps):
+    def test_a_task_it_can_learn_is_learnt(self, maps):
+        """Three seeds of network, draws and head: the last 120 decisions.
+
+        Who guesses is right in 60 of 120, give or take 5.5, and pays log 2 a decision.
+        """
         # Flat grey photos with one bright corner: every swap shows.
         photos = np.full((4, SIDE, SIDE, 3), 90, np.uint8)
         photos[:, :20, :20] = 250
         maps = SaliencyMaps(maps.maps[:4], maps.layers, (SIDE, SIDE))
-        samples = samples_of(photos, maps, ways=2, weak=WeakAugmentation(jitter=0.0))
-        tuner = tuner_for(
-            untrained, samples, ways=2, steps_per_epoch=25, batch_size=4, **RECIPES["paper"]
-        )
-        steps = list(tuner.run())
-        first, last = (np.mean([s.loss for s in part]) for part in (steps[:3], steps[-5:]))
-        assert last < 0.7 * first
-        assert np.mean([s.accuracy for s in steps[-5:]]) > 0.75
+        last = []
+        for seed in range(3):
+            samples = samples_of(photos, maps, seed=seed, ways=2, weak=WeakAugmentation(jitter=0.0))
+            tuner = tuner_for(
+                tiny_backbone(seed),
+                samples,
+                seed,
+                ways=2,
+                steps_per_epoch=25,
+                batch_size=4,
+                **RECIPES["paper"],
+            )
+            last += list(tuner.run())[-5:]
+        assert np.mean([s.accuracy for s in last]) > 0.75  # 0.90 to 1.00 for six seeds
+        assert np.mean([s.loss for s in last]) < np.log(2)
 
     def test_resumed_equals_unbroken(self, untrained, photos, maps):
         whole = tuner_for(untrained, samples_of(photos, maps))

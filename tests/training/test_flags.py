@@ -79,9 +79,17 @@ def test_the_command_read_back_gives_the_settings(wanted: FineTuningSettings, se
 def test_defaults_are_not_named():
     words = finetune_arguments(FineTuningSettings().to_dict(), *HERE, skip_bad=True)
     assert words == [
-        "finetune", "--data", "/data", "--category", "bolt", "--seed", "0", "--out", "/runs/a",
+        "finetune",
+        "--data",
+        "/data",
+        "--category",
+        "bolt",
+        "--seed",
+        "0",
+        "--out",
+        "/runs/a",
         "--skip-bad",
-    ]  # fmt: skip
+    ]
     paper = {"training": {"recipe": "paper", **RECIPES["paper"]}}
     assert finetune_arguments(paper, *HERE)[-1] == "--recipe=paper"
 

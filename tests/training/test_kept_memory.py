@@ -12,9 +12,10 @@ if sys.platform != "linux":
     pytest.skip("the kernel's counters of Linux", allow_module_level=True)
 
 COUNT = """
-import json, resource
+import ctypes, json, resource
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: huge pages would hide the faults
 import torch
-from cutswap.benchmark.memory import _resident
+from cutswap.benchmark.measurement import _resident
 from cutswap.training.kept_memory import kept_memory
 
 def faults_of_ten_updates():

@@ -73,15 +73,18 @@ def test_a_channel_that_is_switched_off_stays_off(embedded):
 
 
 def test_training_does_not_depend_on_how_a_network_is_written(embedded):
-    """Ten steps of gradient descent from two writings of one network end at one function."""
-    image = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    """Three steps of gradient descent from two writings of one network end at one function.
+
+    In double precision, where roundings stay roundings from step to step.
+    """
+    image = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double()
 
     def trained(network: nn.Module, *, rewrite: bool) -> torch.Tensor:
-        network = copy.deepcopy(network).eval().requires_grad_(True)
+        network = copy.deepcopy(network).double().eval().requires_grad_(True)
         if rewrite:
             unit_gain(network)
         descent = torch.optim.SGD(network.layer3.parameters(), lr=1e-5)
-        for _ in range(10):
+        for _ in range(3):
             descent.zero_grad()
             network(image).square().mean().backward()
             descent.step()
@@ -93,4 +96,4 @@ def test_training_does_not_depend_on_how_a_network_is_written(embedded):
         float((trained(embedded, rewrite=r) - trained(other, rewrite=r)).abs().max())
         for r in (True, False)
     ]
-    assert differ[0] < 0.01 * differ[1]
+    assert differ[0] < 1e-4 * differ[1]  # 7e-7 against 0.5: eps of the batch norms

@@ -67,9 +67,13 @@ def test_only_our_own_old_files_go(tmp_path: Path):
     aged(link, 99)
     young = tmp_path / ".c.cutswap_young000.tmp"
     young.write_text("")
-    gone = [aged_file(tmp_path / name) for name in (
-        ".bank.cutswap_abcdefgh.tmp", ".a\nb.cutswap_abcd_123.tmp",
-    )]  # fmt: skip
+    gone = [
+        aged_file(tmp_path / name)
+        for name in (
+            ".bank.cutswap_abcdefgh.tmp",
+            ".a\nb.cutswap_abcd_123.tmp",
+        )
+    ]
     assert sweep_leftovers(tmp_path, again=True) == 2
     assert not any(p.exists() for p in gone)
     assert all(p.exists() for p in [*kept, folder, target, young])

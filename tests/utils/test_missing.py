@@ -25,10 +25,15 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.mark.parametrize(
     ("name", "package", "command"),
-    [("numpy", "numpy", "evaluate"), ("PIL", "pillow", "check-data"),
-     ("cv2", "opencv-python-headless", "evaluate"), ("sklearn", "scikit-learn", "augment"),
-     ("torch", "torch", "augment"), ("safetensors", "safetensors", "evaluate")],
-)  # fmt: skip
+    [
+        ("numpy", "numpy", "evaluate"),
+        ("PIL", "pillow", "check-data"),
+        ("cv2", "opencv-python-headless", "evaluate"),
+        ("sklearn", "scikit-learn", "augment"),
+        ("torch", "torch", "augment"),
+        ("safetensors", "safetensors", "evaluate"),
+    ],
+)
 def test_a_command_says_what_to_install(name: str, package: str, command: str, tmp_path: Path):
     build_category(tmp_path / "bolt")
     flags = ["--data", str(tmp_path), "--category", "bolt"]
@@ -37,9 +42,13 @@ def test_a_command_says_what_to_install(name: str, package: str, command: str, t
     if command != "check-data":
         flags += ["--out", "out"]
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, name, command, *flags, "--quiet"], cwd=tmp_path,
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [sys.executable, "-c", BLOCKED, name, command, *flags, "--quiet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 2, done.stderr
     said = done.stderr.splitlines()  # torch warns of a missing numpy before
     assert said[-1] == (
@@ -52,9 +61,13 @@ def test_a_command_says_what_to_install(name: str, package: str, command: str, t
 
 def test_help_needs_no_package(tmp_path: Path):
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, "numpy", "--help"], cwd=tmp_path, capture_output=True,
-        text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [sys.executable, "-c", BLOCKED, "numpy", "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 0
     assert "finetune" in done.stdout
 

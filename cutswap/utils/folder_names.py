@@ -1,0 +1,25 @@
+"""Names of the files in run, evaluation and study folders, one home for writers and readers.
+
+Nothing is imported here: lists of runs must not wait for what the writers need.
+"""
+
+from __future__ import annotations
+
+# A run, see `runs.folder`.
+SETTINGS, METRICS, RESULT = "settings.json", "metrics.jsonl", "result.json"
+ENVIRONMENT = "environment.json"
+CHECKPOINT, WEIGHTS, HEAD = "checkpoint.safetensors", "backbone.safetensors", "head.safetensors"
+HEARTBEAT, LOCK = "heartbeat.json", ".lock"
+SEEN = ("seen.png", "seen.json")
+LOG = ".log"  # beside the folder, with its name
+RUN_FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS)
+
+# An evaluation, see `evaluation.evaluate`; its RESULT is a run's.
+SCORES, HEATMAPS, BANK = "scores.csv", "heatmaps.npy", "bank.safetensors"
+EVALUATION_FILES = (SCORES, HEATMAPS, BANK)
+PICTURES = "heatmaps"  # a folder of the maps as pictures
+DETECTOR, BY_SCORE = "detector.safetensors", "by_score"  # of a run with a head
+UNLABELLED = "unlabelled.json"  # in RESULT's place where nothing says what is good
+
+# A study, see `studies.folder`.
+STUDY, CELLS, RUNS = "study.json", "cells", "runs"
