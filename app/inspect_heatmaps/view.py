@@ -38,6 +38,7 @@ from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.patchcore.memory_bank import Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal
+from cutswap.utils.folder_names import DETECTOR
 
 
 def show(selected: Selection) -> None:
@@ -192,7 +193,7 @@ class _Screen:
 
     def _by_head(self) -> Prediction:
         """What head or both say about this image's patches."""
-        detector = BankKey.of(self.found.folder / "detector.safetensors")
+        detector = BankKey.of(self.found.folder / DETECTOR)
         photo = PhotoKey.of(self.record.image, self.found.size)
         return inspect_caches.predictions(detector, photo).by(self.score)
 

@@ -12,7 +12,7 @@ from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
 from cutswap.training.flags import trained_in
 from cutswap.utils.files import is_own_file, read_json
-from cutswap.utils.folder_names import HEAD
+from cutswap.utils.folder_names import HEAD, SETTINGS
 
 SCORES = {"bank": "Bank", "head": "Head", "both": "Both"}
 
@@ -69,10 +69,10 @@ def head_of(weights: str) -> HeadOfRun | None:
         weights: as `Selection.weights` has them.
     """
     path = Path(weights)
-    if not is_own_file(path / "settings.json"):
+    if not is_own_file(path / SETTINGS):
         return None
     try:
-        record = read_json(path / "settings.json")
+        record = read_json(path / SETTINGS)
         if trained_in(record) == "backbone":
             return None
         own = HeadSettings.from_dict(record["head"])

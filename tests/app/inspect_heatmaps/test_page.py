@@ -408,7 +408,7 @@ class TestSettings:
         no_trace(at)
         assert "whitened (pca), score of the 40 highest patches" in words(at)
         command = "\n".join(code.value for code in at.code)
-        assert "--image-patches 40" in command
+        assert "--image-patches=40" in command
         assert "--whiten pca" in command
 
     @pytest.mark.usefixtures("world")
