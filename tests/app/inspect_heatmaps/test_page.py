@@ -409,7 +409,7 @@ class TestSettings:
         assert "whitened (pca), score of the 40 highest patches" in words(at)
         command = "\n".join(code.value for code in at.code)
         assert "--image-patches=40" in command
-        assert "--whiten pca" in command
+        assert "--whiten=pca" in command
 
     @pytest.mark.usefixtures("world")
     def test_two_weights_side_by_side(self):
