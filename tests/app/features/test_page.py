@@ -235,7 +235,7 @@ class TestFinished:
         at = open_page(flat=method)
         assert_alive(at)
         assert not at.error
-        assert "--projection " + method in "\n".join(c.value for c in at.code)
+        assert "--projection=" + method in "\n".join(c.value for c in at.code)
 
     def test_the_sidebar_s_image_is_the_shown_point(self, world):
         at = open_page(img="test/spot/001")
