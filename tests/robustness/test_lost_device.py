@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from cutswap.training.finetuning_flags import finetuning_settings
 
 from cutswap.commands.parser import build_parser, main
 from cutswap.data.loading import check_category
@@ -16,6 +15,7 @@ from cutswap.runs.states import read_run
 from cutswap.runs.status import INTERRUPTED, RESUMABLE, status_of
 from cutswap.training.finetuner import FineTuner
 from cutswap.training.finetuning import finetune
+from cutswap.training.flags import finetuning_settings
 from cutswap.utils import devices
 from tests.helpers.datasets import build_category
 from tests.robustness.test_kills import STEPS, command, losses
