@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cutswap.commands.parser import build_parser, main
+from cutswap.commands.parser import main, parse
 from cutswap.data.loading import check_category
 from cutswap.errors import DeviceLostError
 from cutswap.runs.states import read_run
@@ -29,7 +29,7 @@ def test_a_lost_card_interrupts_and_the_run_goes_on(tmp_path: Path, monkeypatch)
     checked = check_category(tmp_path / "bolt", None, skip_bad=False)
 
     def run(name: str) -> Path:
-        options = build_parser().parse_args(command(tmp_path / "bolt", tmp_path / name)[3:])
+        options = parse(command(tmp_path / "bolt", tmp_path / name)[3:])
         list(finetune(checked, finetuning_settings(options), tmp_path / name))
         return tmp_path / name
 
@@ -60,7 +60,7 @@ def test_a_run_of_an_older_version_goes_on(tmp_path: Path, monkeypatch):
     build_category(tmp_path / "bolt", train=4)
     checked = check_category(tmp_path / "bolt", None, skip_bad=False)
     out = tmp_path / "run"
-    options = build_parser().parse_args(command(tmp_path / "bolt", out)[3:])
+    options = parse(command(tmp_path / "bolt", out)[3:])
     for stop in (7, STEPS):
         steps = finetune(checked, finetuning_settings(options), out)
         for progress in steps:
@@ -88,7 +88,7 @@ def test_wherever_it_strikes_it_is_one_line(error, words, monkeypatch, capsys, t
     def strikes(_: object) -> None:
         raise error
 
-    monkeypatch.setattr("cutswap.commands.bodies.check_data", strikes)
+    monkeypatch.setattr("cutswap.commands.check_data.run", strikes)
     assert main(["check-data", "--data", str(tmp_path)]) == 2
     said = capsys.readouterr().err.strip()
     assert said.count("\n") == 0
