@@ -46,12 +46,11 @@ from cutswap.data.loading import check_category, load_masks, load_photos
 from cutswap.evaluation.metrics import auroc, pixel_auroc
 from cutswap.heads.detector import without_photos
 from cutswap.heads.feature_cache import HeadFeatures, cache_features, to_places
-from cutswap.heads.joining import SCORES, WEIGHTS, Judged, fit_join
-from cutswap.heads.judgement import judge
-from cutswap.heads.judging import held_out_positions, make_up
+from cutswap.heads.joining import SCORES, WEIGHTS, ValidationScores, fit_join
 from cutswap.heads.patch_head import HeadOrigin, PatchHead
 from cutswap.heads.residuals import ResidualStatistics
 from cutswap.heads.training import HeadTrainer
+from cutswap.heads.validation import held_out_positions, make_validation_set, validation_scores
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.patchcore.embeddings import embed
@@ -78,7 +77,7 @@ class Embedded:
         photos: (N, H, W, 3) uint8, all good training photos.
         train: (N, h, w, D).
         held_out: positions among them.
-        made_up: by family left out of the judging, (M, h, w, D).
+        made_up: by family left out of the validation set, (M, h, w, D).
         test: (T, h, w, D).
         labels: (T,) bool.
         masks: (T, H, W) bool, or None.
@@ -114,7 +113,7 @@ def stored(path: Path, make: Any) -> dict[str, np.ndarray]:
 
 
 def look(root: Path, name: str, backbone: Backbone, head: HeadSettings, cache: Path) -> Embedded:
-    """Read and embed a category, with the judges of a head trained on CutSwap and on CutPaste."""
+    """Read and embed a category, with the validation sets of CutSwap's and CutPaste's heads."""
     category = check_category(root, name, skip_bad=True).category
     photos = load_photos(category.train, SIZE)
     held_out = held_out_positions(len(photos), head.held_out)
@@ -122,7 +121,7 @@ def look(root: Path, name: str, backbone: Backbone, head: HeadSettings, cache: P
     def make() -> dict[str, np.ndarray]:
         made = {
             f"made_up {family}": embedded(
-                backbone, make_up(photos[held_out], family).made_up, head.layers
+                backbone, make_validation_set(photos[held_out], family).made_up, head.layers
             )
             for family in ("cutswap", "cutpaste")
         }
@@ -196,9 +195,9 @@ class _AsItIs(torch.nn.Module):
 def trained(
     data: Embedded, features: HeadFeatures, settings: HeadSettings, origin: HeadOrigin, method: str
 ) -> PatchHead:
-    """The head of this method, with its judgement; `none` learns statistics alone."""
+    """The head of this method, with its validation scores; `none` learns statistics alone."""
     learns = np.delete(np.arange(len(data.photos)), data.held_out)
-    judged = None
+    validation = None
     for photos in (learns, None):
         trainer = HeadTrainer(features, settings, origin.seed, learns=photos)
         if method == "none":
@@ -216,18 +215,20 @@ def trained(
                 features.grid,
                 network,
                 left,
-                judged,
+                validation,
             )
         else:
             for _ in trainer.run():
                 pass
-            head = trainer.head(origin, judged)
-        if judged is None:
-            judged = judge(head, batches(data.train[data.held_out]), batches(judges(data, origin)))
+            head = trainer.head(origin, validation)
+        if validation is None:
+            validation = validation_scores(
+                head, batches(data.train[data.held_out]), batches(made_up_of(data, origin))
+            )
     return head
 
 
-def judges(data: Embedded, origin: HeadOrigin) -> np.ndarray:
+def made_up_of(data: Embedded, origin: HeadOrigin) -> np.ndarray:
     """Made-up defects of families that the head was not trained on, embedded."""
     return data.made_up["cutpaste" if origin.family == "cutpaste" else "cutswap"]
 
@@ -245,31 +246,31 @@ class BankSide:
     Attributes:
         test: of the test images.
         figures: image and pixel AUROC.
-        judged: by the key of `Embedded.made_up`.
+        validation: by the key of `Embedded.made_up`.
     """
 
     test: Prediction
     figures: list[float | None]
-    judged: dict[str, Judged]
+    validation: dict[str, ValidationScores]
 
 
 def bank_side(bank: MemoryBank, data: Embedded) -> BankSide:
-    """Score test images, and as `evaluate --run` does the judges without their own patches."""
+    """Score test images, and the validation set without its own patches, as `evaluate` does."""
     parts = [bank.score_patches(part, (SIZE, SIZE)) for part in batches(data.test)]
     test = Prediction(
         *(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction))
     )
     asked = without_photos(bank, tuple(int(i) for i in data.held_out))
     good = [asked.score_patches(p, (1, 1)) for p in batches(data.train[data.held_out])]
-    judged = {}
+    validation = {}
     for family, made_up in data.made_up.items():
         bad = np.concatenate([asked.score_patches(p, (1, 1)).scores for p in batches(made_up)])
-        judged[family] = Judged(
+        validation[family] = ValidationScores(
             np.concatenate([g.scores for g in good]),
             bad,
             float(np.mean([g.distances.mean() for g in good])),
         )
-    return BankSide(test, told_after(data, test.scores, test.heatmaps), judged)
+    return BankSide(test, told_after(data, test.scores, test.heatmaps), validation)
 
 
 def told_after(data: Embedded, scores: np.ndarray, maps: np.ndarray) -> list[float | None]:
@@ -282,15 +283,15 @@ def told_after(data: Embedded, scores: np.ndarray, maps: np.ndarray) -> list[flo
 def figures(
     data: Embedded, head: PatchHead, banks: dict[tuple[float, int], BankSide]
 ) -> Iterator[dict[str, Any]]:
-    """One dictionary a bank: what the judges say, and the test figures of bank, head and both."""
-    if head.judged is None:
-        raise RuntimeError("a head without its judgement")
+    """One dictionary a bank: validation figures, and test figures of bank, head and both."""
+    if head.validation is None:
+        raise RuntimeError("a head without its scores of the validation set")
     patches = np.concatenate([head.score_patches(part) for part in batches(data.test)])
     images = head.image_scores(patches)
     alone = told_after(data, images, to_heatmap(patches, (SIZE, SIZE)))
     key = "cutpaste" if head.origin.family == "cutpaste" else "cutswap"
     for (ratio, seed), bank in banks.items():
-        join, told = fit_join(bank.judged[key], head.judged)
+        join, told = fit_join(bank.validation[key], head.validation)
         maps = to_heatmap(join.patches(bank.test.distances, patches), (SIZE, SIZE))
         yield {
             "ratio": ratio,

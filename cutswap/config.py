@@ -348,7 +348,7 @@ class HeadSettings(Settings):
     )
     held_out: float = setting(
         0.2,
-        "share of the good photos that judge a head trained without them; they weigh bank and head",
+        "share of the good photos held out as validation set: they weigh bank and head",
         above=0.0,
         high=0.5,
     )

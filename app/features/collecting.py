@@ -1,7 +1,7 @@
 """Features of a run for the Features page: found on disk, or collected once in a thread.
 
-As with evaluations (`inspection`), the page's script may end at any moment, so the work is a
-thread's and its result lies in the cache folder under a key of everything it depends on.
+As with evaluations (`shared.evaluations`), the page's script may end at any moment, so the work is
+a thread's and its result lies in the cache folder under a key of everything it depends on.
 """
 
 from __future__ import annotations

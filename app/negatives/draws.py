@@ -44,7 +44,7 @@ METHODS = {  # shown name: (method, anchors forced)
 
 @dataclass(frozen=True)
 class CachedLevels:
-    """`training_samples.Levels` out of the caches.
+    """`samples.Levels` out of the caches.
 
     Attributes:
         key: photo and network.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # --help needs no package
     from cutswap.data.records import Problem
     from cutswap.utils.progress import Bars
 
+STOPPED = 130  # exit status of work that was asked to stop, as shells count Ctrl-C
+
 
 def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
     """Flags of every command; an action's default is suppressed, to keep what stands before it."""

@@ -1,19 +1,30 @@
-"""`python -m cutswap finetune`: a category into a run folder."""
+"""`python -m cutswap finetune`: a category into a run folder with a tuned network or a head."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cutswap.commands.common import add_data, add_seed_and_out, add_skip_bad, say
+from cutswap.commands.common import (
+    STOPPED,
+    add_data,
+    add_seed_and_out,
+    add_skip_bad,
+    checked_category,
+    say,
+)
+from cutswap.errors import CutSwapError
 from cutswap.flags import add_flags
 from cutswap.training.flags import FINETUNE_FLAGS, finetuning_settings
 from cutswap.utils.files import need_out, read_json
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
 
-STOPPED = 130  # exit status of a run that was asked to stop, as shells count Ctrl-C
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cutswap.config import FineTuningSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,21 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Fine-tune a category into a run folder."""
-    from cutswap.commands.common import checked_category
-    from cutswap.runs.folder import RunFolder
-    from cutswap.training.finetuning import finetune as run_finetuning
-
+    """Fine-tune a category, or train a head on it, into a run folder."""
     need_out(options.out)
     settings = finetuning_settings(options)
-    if settings.head.train != "backbone":
-        from cutswap.commands.finetune_head import finetune_head
+    train = _backbone if settings.head.train == "backbone" else _head
+    return train(options, settings)
 
-        return finetune_head(options, settings)
+
+def _backbone(options: argparse.Namespace, settings: FineTuningSettings) -> dict[str, Any]:
+    from cutswap.training.finetuning import finetune
+
     is_first = os.environ.get("RANK", "0") == "0"  # torchrun's others work silently
     with stop_on_signals() as stop, Bars(options.quiet or not is_first) as bars:
         checked = checked_category(options, bars, is_told=is_first)
-        steps = run_finetuning(
+        steps = finetune(
             checked,
             settings,
             options.out,
@@ -60,15 +70,57 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                     f"memory is short: batches of {settings.training.batch_size} are computed"
                     f" {at_once} at a time"
                 )
-    run = RunFolder(options.out)
     if not is_first:  # the first is still writing
         return {"run": str(options.out)}
-    if stop.asked and not run.result_file.exists():
-        say("stopped; the same command goes on from here")
-        return {"run": str(options.out), "exit_status": STOPPED}
-    result = read_json(run.result_file)
-    print(
-        f"accuracy {result['accuracy']:.3f} (chance {result['chance']:.3f}) over the last"
-        f" {result['averaged_over_last_updates']} updates; run in {options.out}"
+    return _ended(
+        options.out,
+        was_stopped=stop.asked,
+        text="accuracy {accuracy:.3f} (chance {chance:.3f}) over the last"
+        " {averaged_over_last_updates} updates",
     )
-    return {**result, "run": str(options.out)}
+
+
+def _head(options: argparse.Namespace, settings: FineTuningSettings) -> dict[str, Any]:
+    from cutswap.training.head_finetuning import finetune_head
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise CutSwapError(
+            "--train",
+            expected="one process: a head trains in a minute or two",
+            found=f"{os.environ['WORLD_SIZE']} processes of torchrun",
+            fix="start it without torchrun",
+        )
+    with stop_on_signals() as stop, Bars(options.quiet) as bars:
+        checked = checked_category(options, bars)
+        steps = finetune_head(
+            checked,
+            settings,
+            options.out,
+            seed=options.seed,
+            notify=bars,
+            say=say,
+            stop=lambda: stop.asked,
+        )
+        for step in steps:
+            stop.gently = True
+            bars(f"training the {settings.head.train}", step.step, step.steps)
+            bars.note(loss=f"{step.loss:.3f}", separation=f"{step.accuracy:.2f}")
+    return _ended(
+        options.out,
+        was_stopped=stop.asked,
+        text="changed patches score above unchanged ones with chance {accuracy:.3f}"
+        " (guessing: {chance}) over the last {averaged_over_last_updates} updates",
+    )
+
+
+def _ended(out: Path, *, was_stopped: bool, text: str) -> dict[str, Any]:
+    """Say how a run ended; `text` is filled in from its result."""
+    from cutswap.runs.folder import RunFolder
+
+    run = RunFolder(out)
+    if was_stopped and not run.result_file.exists():
+        say("stopped; the same command goes on from here")
+        return {"run": str(out), "exit_status": STOPPED}
+    result = read_json(run.result_file)
+    print(f"{text.format(**result)}; run in {out}")
+    return {**result, "run": str(out)}

@@ -7,15 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import add_recipe, add_skip_bad, count
+from cutswap.commands.common import STOPPED, add_recipe, add_skip_bad, count
 from cutswap.commands.engine import engine_of
 from cutswap.studies.estimate import plan_text, time_left
 from cutswap.studies.folder import DONE, FAILED, PlannedCell, Study, read_study
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
-
-STOPPED = 130  # exit status of a study that was asked to stop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

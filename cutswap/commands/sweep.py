@@ -11,15 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import add_recipe, add_skip_bad, count
+from cutswap.commands.common import STOPPED, add_recipe, add_skip_bad, count
 from cutswap.commands.engine import add_engine_flags, engine_of
 from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import need_out, write_text
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
-
-STOPPED = 130  # exit status of a sweep that was asked to stop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from cutswap.commands.common import add_data, add_recipe, add_skip_bad, count, seed
+from cutswap.commands.common import STOPPED, add_data, add_recipe, add_skip_bad, count, seed
 from cutswap.config import FineTuningSettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
@@ -18,8 +18,6 @@ from cutswap.sweeps.identity import weights_of
 from cutswap.sweeps.store import need_store, open_store
 from cutswap.sweeps.tuning import COMBINATIONS, FAILED, TUNE, SearchSpace, run_tuning
 from cutswap.utils.signals import stop_on_signals
-
-STOPPED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

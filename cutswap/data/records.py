@@ -16,7 +16,7 @@ class Problem:
 
     Attributes:
         path: the file or folder it is about.
-        kind: a short fixed word; `data_problems` lists them all.
+        kind: a short fixed word; `problems` lists them all.
         message: what is the matter, one line.
         fatal: whether the file must be repaired or left out before any work.
     """

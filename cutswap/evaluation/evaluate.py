@@ -110,18 +110,7 @@ def evaluate(
     summary = {
         **metrics.to_dict(),
         "missed": missed.to_dict(),
-        "n_train": len(train),
-        "n_test": len(test),
-        "n_defective": int(labels.sum()),
-        "bank_size": bank.size,
-        "seconds": round(time.perf_counter() - began, 2),
-        "seed": seed,
-        "category": checked.category.name,
-        "data": {"root": str(checked.category.root), **checked.to_dict()},
-        "backbone": backbone.name,
-        "weights": backbone.report.to_dict(),
-        "fingerprint": backbone.fingerprint,
-        "patchcore": settings.to_dict(),
+        **setup_of(checked, bank, time.perf_counter() - began),
     }
     return Evaluation(
         records=test,
@@ -132,6 +121,31 @@ def evaluate(
         bank=bank,
         summary=summary,
     )
+
+
+def setup_of(checked: CheckedCategory, bank: MemoryBank, seconds: float) -> dict[str, Any]:
+    """What of a summary says how it came about: data, network, settings.
+
+    Args:
+        checked: the category.
+        bank: as fitted.
+        seconds: that all took.
+    """
+    category = checked.category
+    return {
+        "n_train": len(category.train),
+        "n_test": len(category.test),
+        "n_defective": sum(not record.is_good for record in category.test),
+        "bank_size": bank.size,
+        "seconds": round(seconds, 2),
+        "seed": bank.seed,
+        "category": category.name,
+        "data": {"root": str(category.root), **checked.to_dict()},
+        "backbone": bank.backbone.name,
+        "weights": bank.backbone.report.to_dict(),
+        "fingerprint": bank.backbone.fingerprint,
+        "patchcore": bank.settings.to_dict(),
+    }
 
 
 def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = None) -> None:

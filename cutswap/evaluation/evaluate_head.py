@@ -19,13 +19,19 @@ import numpy as np
 from cutswap.config import PatchCoreSettings
 from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.evaluate import Evaluation, batches, scores_table, write_evaluation
+from cutswap.evaluation.evaluate import (
+    Evaluation,
+    batches,
+    scores_table,
+    setup_of,
+    write_evaluation,
+)
 from cutswap.evaluation.metrics import summarise
 from cutswap.evaluation.missed import missed_defects
 from cutswap.heads.detector import HeadDetector
 from cutswap.heads.joining import SCORES
-from cutswap.heads.judging import make_up
 from cutswap.heads.patch_head import PatchHead
+from cutswap.heads.validation import make_validation_set
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.files import write_text, write_with
@@ -105,7 +111,7 @@ def evaluate_head(
     size = settings.image_size
     tick(notify, "weighing bank and head")(0, 1)
     good = load_photos([train[i] for i in held_out], size)
-    detector, told = HeadDetector.fit(bank, head, make_up(good, head.origin.family))
+    detector, told = HeadDetector.fit(bank, head, make_validation_set(good, head.origin.family))
     tick(notify, "weighing bank and head")(1, 1)
     scores = {name: np.empty(len(test), dtype=np.float32) for name in SCORES}
     heatmaps = {name: np.empty((len(test), size, size), dtype=np.float32) for name in SCORES}
@@ -122,18 +128,7 @@ def evaluate_head(
     labels = np.array([not r.is_good for r in test])
     metrics = {n: summarise(scores[n], labels, heatmaps[n], masks) for n in SCORES}
     shared = {
-        "n_train": len(train),
-        "n_test": len(test),
-        "n_defective": int(labels.sum()),
-        "bank_size": bank.size,
-        "seconds": round(time.perf_counter() - began, 2),
-        "seed": seed,
-        "category": checked.category.name,
-        "data": {"root": str(checked.category.root), **checked.to_dict()},
-        "backbone": backbone.name,
-        "weights": backbone.report.to_dict(),
-        "fingerprint": backbone.fingerprint,
-        "patchcore": settings.to_dict(),
+        **setup_of(checked, bank, time.perf_counter() - began),
         "head": {
             **head.about(),
             "join": detector.join.to_dict(),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +12,14 @@ from torch import Tensor
 
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
-from cutswap.heads.joining import SCORES, Join, Judged, fit_join
-from cutswap.heads.judging import Judges
+from cutswap.heads.joining import Join, ValidationScores, fit_join
 from cutswap.heads.patch_head import PatchHead
+from cutswap.heads.validation import ValidationSet
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.embeddings import embed
 from cutswap.patchcore.heatmaps import to_heatmap
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.utils.devices import cache_sized
-from cutswap.utils.folder_names import BANK
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 FORMAT = "cutswap detector 1"
@@ -69,7 +66,7 @@ class HeadDetector:
 
     @classmethod
     def fit(
-        cls, bank: MemoryBank, head: PatchHead, judges: Judges
+        cls, bank: MemoryBank, head: PatchHead, validation_set: ValidationSet
     ) -> tuple[HeadDetector, dict[float, float]]:
         """Weigh bank and head by how well they tell made-up defects from held-out good photos.
 
@@ -78,23 +75,24 @@ class HeadDetector:
 
         Args:
             bank: fitted on all good training photos, held-out ones included.
-            head: with its judgement.
-            judges: the held-out photos and the defects made up on them.
+            head: with its scores of the validation set.
+            validation_set: the held-out photos and the defects made up on them.
 
         Returns:
-            The detector, and the AUROC on the judges of each weight tried.
+            The detector, and the AUROC on the validation set of each weight tried.
 
         Raises:
-            CutSwapError: see the class; a head without its judgement, or other judges.
+            CutSwapError: see the class; a head without validation scores, or scores of another set.
         """
-        good, made_up = (embedded_photos(bank, part) for part in (judges.good, judges.made_up))
+        good = embedded_photos(bank, validation_set.good)
+        made_up = embedded_photos(bank, validation_set.made_up)
         return cls.fit_embedded(bank, head, good, made_up)
 
     @classmethod
     def fit_embedded(
         cls, bank: MemoryBank, head: PatchHead, good: Iterable[Tensor], made_up: Iterable[Tensor]
     ) -> tuple[HeadDetector, dict[float, float]]:
-        """`fit` on judges that are embedded already.
+        """`fit` on a validation set that is embedded already.
 
         Args:
             bank: see `fit`.
@@ -106,22 +104,22 @@ class HeadDetector:
             See `fit`.
         """
         detector = cls(bank, head, Join(0.0, 1.0, 1.0))
-        if head.judged is None:
+        if head.validation is None:
             raise CutSwapError(
                 "head",
-                expected="a finished one, with its judgement of held-out photos",
+                expected="a finished one, with its scores of the validation set",
                 found="none",
                 fix="train it to the end with finetune",
             )
         asked = without_photos(bank, head.origin.held_out)
         found = [asked.score_patches(part, (1, 1)) for part in good]
         bad = [asked.score_patches(part, (1, 1)).scores for part in made_up]
-        of_bank = Judged(
+        of_bank = ValidationScores(
             np.concatenate([f.scores for f in found]),
             np.concatenate(bad),
             float(np.mean([f.distances.mean() for f in found])),
         )
-        detector.join, told = fit_join(of_bank, head.judged)
+        detector.join, told = fit_join(of_bank, head.validation)
         return detector, told
 
     def score(self, image: Tensor) -> Predictions:
@@ -164,10 +162,7 @@ class HeadDetector:
         Raises:
             CutSwapError: the file cannot be written.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            whole = Path(folder) / BANK
-            self.bank.save(whole)
-            tensors, about = read_tensors(whole, fix="save it again")
+        tensors, about = self.bank.contents()
         write_tensors(
             path,
             {**tensors, **self.head.tensors()},
@@ -208,7 +203,8 @@ class HeadDetector:
                 path, expected="the header of a detector", found="values of other kinds", fix=fix
             )
         head = PatchHead.from_tensors(tensors, about["head"], path, fix)
-        bank = _bank_of(tensors, about["bank"], path, backbone, device)
+        own = {n: v for n, v in tensors.items() if not n.startswith(("head.", "head_"))}
+        bank = MemoryBank.from_contents(own, about["bank"], path, backbone, device)
         return cls(bank, head, Join.from_dict(about["join"], path))
 
 
@@ -217,28 +213,6 @@ def embedded_photos(bank: MemoryBank, photos: np.ndarray) -> Iterator[Tensor]:
     for start in range(0, len(photos), AT_ONCE):
         image = to_image(photos[start : start + AT_ONCE]).to(bank.backbone.device)
         yield embed(bank.backbone, image, bank.settings.layers)
-
-
-def _bank_of(
-    tensors: dict[str, Tensor],
-    about: dict[str, Any],
-    path: Path,
-    backbone: Backbone | None,
-    device: torch.device | str,
-) -> MemoryBank:
-    """The bank among a detector's tensors, read with all the checks of a bank's own file."""
-    own = {n: v for n, v in tensors.items() if not n.startswith(("head.", "head_"))}
-    with tempfile.TemporaryDirectory() as folder:
-        alone = Path(folder) / BANK
-        write_tensors(alone, own, about)
-        try:
-            return MemoryBank.load(alone, backbone, device)
-        except CutSwapError as error:
-            if error.subject != str(alone):
-                raise
-            raise CutSwapError(
-                path, expected=error.expected, found=error.found, fix=error.fix
-            ) from error
 
 
 def without_photos(bank: MemoryBank, photos: tuple[int, ...]) -> MemoryBank:
@@ -254,6 +228,3 @@ def without_photos(bank: MemoryBank, photos: tuple[int, ...]) -> MemoryBank:
         bank.seed,
         bank.whitening,
     )
-
-
-__all__ = ["SCORES", "HeadDetector", "Predictions"]

@@ -78,8 +78,8 @@ class Join:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Scores of one judge, bank or head.
+class ValidationScores:
+    """Scores of the validation set, by the bank or by the head.
 
     Attributes:
         good: (G,) image scores of held-out good photos.
@@ -92,7 +92,7 @@ class Judged:
     patch: float
 
 
-def fit_join(bank: Judged, head: Judged) -> tuple[Join, dict[float, float]]:
+def fit_join(bank: ValidationScores, head: ValidationScores) -> tuple[Join, dict[float, float]]:
     """How much the head counts, by telling made-up defects from held-out good photos.
 
     The smallest weight that gains `ENOUGH` of what the best one gains over the bank alone: the
@@ -110,7 +110,7 @@ def fit_join(bank: Judged, head: Judged) -> tuple[Join, dict[float, float]]:
     """
     if len(bank.good) != len(head.good) or len(bank.made_up) != len(head.made_up):
         raise CutSwapError(
-            "judges",
+            "validation set",
             expected=f"the head's {len(head.good)} good photos and {len(head.made_up)} defects",
             found=f"{len(bank.good)} and {len(bank.made_up)}",
             fix="train the head again with this version",

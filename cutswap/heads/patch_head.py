@@ -1,4 +1,4 @@
-"""A trained head with all it needs to judge a photo's features, in one safetensors file."""
+"""A trained head with all it needs to score a photo's features, in one safetensors file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
 from cutswap.heads.discriminator import Discriminator
 from cutswap.heads.feature_cache import to_places
-from cutswap.heads.joining import Judged
+from cutswap.heads.joining import ValidationScores
 from cutswap.heads.projector import Projector
 from cutswap.heads.residuals import ResidualStatistics
 from cutswap.networks.weights import state_fingerprint
@@ -27,6 +27,10 @@ KINDS: dict[str, type[Projector] | type[Discriminator]] = {
     "discriminator": Discriminator,
 }
 AT_ONCE = 32  # photos scored together
+# Names of tensors in a file, beside the network's own.
+_CHANNELS = ("head_mean", "head_deviation")
+_RESIDUALS = ("head_residual_mean", "head_residual_deviation")
+_VALIDATION = ("head_validation_good", "head_validation_made_up", "head_validation_patch")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class HeadOrigin:
         family: family of negatives.
         category: name of the category.
         seed: of the training.
-        held_out: positions, among the good training photos, of those that judged it.
+        held_out: positions, among the good training photos, of those it is validated by.
     """
 
     backbone: str
@@ -67,8 +71,8 @@ class PatchHead:
         grid: (h, w) places.
         network: as trained.
         residuals: of a projector, what good photos leave; None for a discriminator.
-        judged: scores of a head trained alike but for the held-out photos, on these photos and
-            the defects made up on them (`judging.make_up`); None for that head itself.
+        validation: scores of a head trained alike but for the held-out photos, on the validation
+            set (`validation.make_validation_set`); None for that head itself.
     """
 
     def __init__(
@@ -80,7 +84,7 @@ class PatchHead:
         grid: tuple[int, int],
         network: Projector | Discriminator,
         residuals: ResidualStatistics | None,
-        judged: Judged | None = None,
+        validation: ValidationScores | None = None,
     ) -> None:
         self.settings = settings
         self.origin = origin
@@ -89,7 +93,7 @@ class PatchHead:
         self.grid = grid
         self.network = network
         self.residuals = residuals
-        self.judged = judged
+        self.validation = validation
         self.network.eval().requires_grad_(False)
 
     def normalised(self, places: Tensor) -> Tensor:
@@ -183,8 +187,8 @@ class PatchHead:
             own |= dict(
                 zip(_RESIDUALS, (self.residuals.mean, self.residuals.deviation), strict=True)
             )
-        if self.judged is not None:
-            own |= judged_tensors(self.judged)
+        if self.validation is not None:
+            own |= validation_tensors(self.validation)
         return {**state, **own}
 
     def about(self) -> dict[str, Any]:
@@ -268,34 +272,27 @@ class PatchHead:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise refuse(str(error).splitlines()[-1].strip()[:200]) from error
-        judged = judged_from(own)
-        return cls(settings, origin, mean, deviation, grid, network, residuals, judged)
+        validation = validation_from(own)
+        return cls(settings, origin, mean, deviation, grid, network, residuals, validation)
 
 
-_CHANNELS = ("head_mean", "head_deviation")
-_RESIDUALS = ("head_residual_mean", "head_residual_deviation")
-
-
-_JUDGED = ("head_judged_good", "head_judged_made_up", "head_judged_patch")
-
-
-def judged_tensors(judged: Judged) -> dict[str, Tensor]:
-    """A head's judgement as tensors by name, for a file."""
-    values = (judged.good, judged.made_up, np.array([judged.patch]))
+def validation_tensors(validation: ValidationScores) -> dict[str, Tensor]:
+    """Scores of the validation set as tensors by name, for a file."""
+    values = (validation.good, validation.made_up, np.array([validation.patch]))
     return {
         n: torch.from_numpy(np.asarray(v, dtype=np.float32))
-        for n, v in zip(_JUDGED, values, strict=True)
+        for n, v in zip(_VALIDATION, values, strict=True)
     }
 
 
-def judged_from(tensors: dict[str, Tensor]) -> Judged | None:
-    """The judgement among a file's tensors, where there is one."""
-    good, made_up, patch = (tensors.get(name) for name in _JUDGED)
+def validation_from(tensors: dict[str, Tensor]) -> ValidationScores | None:
+    """Scores of the validation set among a file's tensors, where there are any."""
+    good, made_up, patch = (tensors.get(name) for name in _VALIDATION)
     if good is None or made_up is None or patch is None:
         return None
     if not (good.ndim == made_up.ndim == patch.ndim == 1 and len(good) and len(made_up)):
         return None
-    return Judged(good.numpy(), made_up.numpy(), float(patch[0]))
+    return ValidationScores(good.numpy(), made_up.numpy(), float(patch[0]))
 
 
 def _residuals(own: dict[str, Tensor], shape: tuple[int, ...]) -> ResidualStatistics | None:

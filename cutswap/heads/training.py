@@ -25,7 +25,7 @@ from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
 from cutswap.heads.discriminator import CHANGED
 from cutswap.heads.feature_cache import HeadFeatures
-from cutswap.heads.joining import Judged
+from cutswap.heads.joining import ValidationScores
 from cutswap.heads.patch_head import AT_ONCE, HeadOrigin, PatchHead, build_network
 from cutswap.heads.projector import Projector
 from cutswap.heads.residuals import ResidualStatistics
@@ -122,12 +122,12 @@ class HeadTrainer:
             if stop():
                 return
 
-    def head(self, origin: HeadOrigin, judged: Judged | None = None) -> PatchHead:
+    def head(self, origin: HeadOrigin, validation: ValidationScores | None = None) -> PatchHead:
         """The head as it is now, on the CPU.
 
         Args:
             origin: what it was trained on.
-            judged: what a head trained without the held-out photos says of them.
+            validation: what a head trained without the held-out photos says of them.
         """
         grid = self._features.grid
         network = build_network(self.settings, len(self.mean), grid, self.seed)
@@ -137,7 +137,7 @@ class HeadTrainer:
             left = self._residuals(network.eval())
             residuals = ResidualStatistics.of(left, self.settings.scale)
         return PatchHead(
-            self.settings, origin, self.mean, self.deviation, grid, network, residuals, judged
+            self.settings, origin, self.mean, self.deviation, grid, network, residuals, validation
         )
 
     def _residuals(self, projector: Projector) -> Iterator[Tensor]:

@@ -17,7 +17,7 @@ from cutswap.utils.files import sha256_of, write_json
 
 @dataclass(frozen=True)
 class OneLevel:
-    """`training_samples.Levels` of a single map."""
+    """`samples.Levels` of a single map."""
 
     saliency: np.ndarray
     layer: str

@@ -13,7 +13,7 @@ Stages, each skipped when its teacher is absent:
                 matters. SqueezeNet's last max cluster lies to 57% on the part in transistor photos
                 of 128 pixels, to 17% in the same photos at 256;
     figures     match them on cut-out objects laid on patterned grounds, and keep LayerCAM's maps
-                off the grounds (see `figures`), so that saliency finds the object.
+                off the grounds (see `distill_cutouts`), so that saliency finds the object.
 """
 
 from __future__ import annotations

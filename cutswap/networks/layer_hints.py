@@ -6,7 +6,7 @@ maps channels to channels (the hints of FitNets, Romero et al. 2015). Measured o
 share of the max cluster (K = 4) on the part, layers 4, 9, 16, 23, 30: 0.54, 0.49, 0.28, 0.11, 0.02
 after 700 updates of 64 crops and 1,500 of 16 large ones with hints, against 0.23, 0.18, 0.09, 0.10,
 0.25 after 700 updates on class probabilities alone. So they help the shallow levels, not the deep;
-those need `figures`.
+those need `distill_cutouts`.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ from cutswap.utils.devices import cache_sized, is_accelerator, tf32
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 FORMAT = "cutswap memory bank 1"
+REFIT = "fit the bank again with evaluate"
 WHITENED_FORMAT = "cutswap memory bank 2"  # with a whitening, which readers of 1 would leave out
 _WHITENING = ("whitening.mean", "whitening.matrix")
 
@@ -127,7 +128,7 @@ class MemoryBank:
             progress: called with (images done, count).
 
         Raises:
-            CutSwapError: no image at all; see `bank_shards.choose_by_shards` and `Whitening.of`.
+            CutSwapError: no image at all; see `choose_by_shards` and `Whitening.of`.
         """
         if settings.shards > 1:
             whitening = _whitening_of_images(backbone, images, settings)
@@ -259,12 +260,8 @@ class MemoryBank:
             return embedded.cpu().numpy()
         return self.whitening.apply(embedded).cpu().numpy()
 
-    def save(self, path: Path) -> None:
-        """One safetensors file: bank, whitening, origins, the network's weights, all settings.
-
-        Raises:
-            CutSwapError: the file cannot be written.
-        """
+    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What a file holds: tensors by name, the network's weights among them, and a header."""
         state = self.backbone.module.state_dict()
         tensors = {f"backbone.{name}": value for name, value in state.items()}
         tensors["bank"] = torch.from_numpy(self.items)
@@ -283,7 +280,15 @@ class MemoryBank:
             "seed": self.seed,
             "content": state_fingerprint({n: tensors[n] for n in held}),
         }
-        write_tensors(path, tensors, about)
+        return tensors, about
+
+    def save(self, path: Path) -> None:
+        """One safetensors file: bank, whitening, origins, the network's weights, all settings.
+
+        Raises:
+            CutSwapError: the file cannot be written.
+        """
+        write_tensors(path, *self.contents())
 
     @classmethod
     def load(
@@ -299,8 +304,31 @@ class MemoryBank:
         Raises:
             CutSwapError: a missing, damaged or foreign file, or another network.
         """
-        fix = "fit the bank again with evaluate"
-        tensors, about = read_tensors(path, fix=fix)
+        tensors, about = read_tensors(path, fix=REFIT)
+        return cls.from_contents(tensors, about, path, backbone, device)
+
+    @classmethod
+    def from_contents(
+        cls,
+        tensors: dict[str, Tensor],
+        about: dict[str, Any],
+        path: Path,
+        backbone: Backbone | None = None,
+        device: torch.device | str = "cpu",
+    ) -> MemoryBank:
+        """Rebuild from `contents`, checked as a file from a stranger.
+
+        Args:
+            tensors: by name; the bank's own are taken out of it.
+            about: the header.
+            path: of the file, for messages.
+            backbone: see `load`.
+            device: see `load`.
+
+        Raises:
+            CutSwapError: see `load`.
+        """
+        fix = REFIT
         is_whitened = about.get("format") == WHITENED_FORMAT
         held = ("bank", "origin", *(_WHITENING if is_whitened else ()))
         if about.get("format") not in (FORMAT, WHITENED_FORMAT) or not set(held) <= set(tensors):

@@ -24,7 +24,7 @@ class ScoreRow:
     """One metric of one category, scored in one way.
 
     Attributes:
-        metric: of `SHOWN`, a key of `results_table.METRICS`.
+        metric: of `SHOWN`, a key of `table.METRICS`.
         category: that was scored.
         root: its folder.
         scoring: PatchCore's settings in words.

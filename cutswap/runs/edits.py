@@ -3,7 +3,7 @@
 Both work inside one runs folder, refuse links, and never touch a run that a process is at work on.
 A deleted run is first moved to a hidden name, in one step, and then removed; what a kill leaves of
 it is removed by the next deletion. The log beside a run goes along. Evaluations say which run they
-are of, so they are told; the queue's entries are the caller's to change (`job_queue`).
+are of, so they are told; the queue's entries are the caller's to change (`queue`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What lies in a runs folder: fine-tuning runs and evaluations, wherever they are nested.
 
-One broken folder never hides the others: each is judged for itself by `run_states`.
+One broken folder never hides the others: each is judged for itself by `states`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ settings.json           everything that decides the result, seed included
 environment.json        versions, device, where each network's weights came from, their hashes
 heartbeat.json          who is at work on it, or how that ended (see `heartbeat`)
 metrics.jsonl           one line an update
-seen.png, seen.json     the last batch as the network saw it (see `seen_samples`)
+seen.png, seen.json     the last batch as the network saw it (see `seen`)
 checkpoint.safetensors  phi, psi, momentum and step: what a resumed run needs
 backbone.safetensors    the tuned phi, exact; of a head's run phi as it was
 head.safetensors        the head, where the run trained one

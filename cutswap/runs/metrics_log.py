@@ -26,7 +26,7 @@ from cutswap.utils.folder_names import METRICS
 class MetricsTail:
     """Reads one run's metrics.jsonl again and again; safe for threads.
 
-    The answer is that of `runs.training_curve`, as are the refusals. Not noticed is a change of
+    The answer is that of `states.training_curve`, as are the refusals. Not noticed is a change of
     earlier lines that came together with new ones: nothing writes such a file.
 
     Args:

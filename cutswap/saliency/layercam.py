@@ -97,7 +97,8 @@ def explain(
         layers: names or `features` indices, any order; default: the backbone's five levels.
         target_class: class to explain; default: each image's own highest-scoring class.
         precision: float32; bfloat16, whose backward pass is in bfloat16 and moves the maps by
-            about 1% of their peak (see `half_backward`); auto: that where the device is fast at it.
+            about 1% of their peak (see `bfloat16_backward`); auto: that where the device is fast
+            at it.
 
     Returns:
         Maps on the CPU.

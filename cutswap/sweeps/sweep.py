@@ -1,7 +1,7 @@
 """A sweep: settings x categories x seeds, each cell once in one store, whoever computes it.
 
 sweep.json        axes, settings, data and the list of cells, each with its identity
-cells/<id>.json   one finished or failed cell (see `result_store`)
+cells/<id>.json   one finished or failed cell (see `store`)
 results.csv       lies only beside a folder store, written at each end
 """
 

@@ -21,11 +21,10 @@ from cutswap.config import FineTuningSettings
 from cutswap.data.images import to_image
 from cutswap.data.loading import CheckedCategory
 from cutswap.heads.feature_cache import AT_ONCE, HeadFeatures, cache_features
-from cutswap.heads.joining import Judged
-from cutswap.heads.judgement import judge
-from cutswap.heads.judging import held_out_positions, make_up
-from cutswap.heads.patch_head import HeadOrigin, judged_from, judged_tensors
+from cutswap.heads.joining import ValidationScores
+from cutswap.heads.patch_head import HeadOrigin, validation_from, validation_tensors
 from cutswap.heads.training import HeadStep, HeadTrainer
+from cutswap.heads.validation import held_out_positions, make_validation_set, validation_scores
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.patchcore.embeddings import embed
 from cutswap.runs.folder import RunFolder
@@ -154,16 +153,16 @@ def _train(
             heart.beat(f"training the {head.train}", step, stages.steps)
             yield told
         if stages.is_trial and stages.trainer.step == head.updates and not stop():
-            tell("judging", 0, 1)
-            judges = make_up(samples.photos[held_out], training.augment)
+            tell("validating the trial", 0, 1)
+            validation_set = make_validation_set(samples.photos[held_out], training.augment)
             stages.end_trial(
-                judge(
+                validation_scores(
                     stages.trainer.head(origin),
-                    _embedded(backbone, judges.good, head.layers),
-                    _embedded(backbone, judges.made_up, head.layers),
+                    _embedded(backbone, validation_set.good, head.layers),
+                    _embedded(backbone, validation_set.made_up, head.layers),
                 )
             )
-            tell("judging", 1, 1)
+            tell("validating the trial", 1, 1)
             continue
         break
     if saved != stages.step or not run.checkpoint_file.exists():
@@ -171,7 +170,7 @@ def _train(
     if stages.step < stages.steps:
         heart.end(STOPPED, f"after update {stages.step} of {stages.steps}")
         return
-    stages.trainer.head(origin, stages.judged).save(run.head_file)
+    stages.trainer.head(origin, stages.validation).save(run.head_file)
     run.write_backbone(backbone.module.state_dict(), backbone.name)
     write_json(run.result_file, summarise_head(run.metrics(), settings, len(held_out)))
 
@@ -180,7 +179,7 @@ class _Stages:
     """A head on trial, trained without the held-out photos, then the head, trained on all.
 
     With few photos those held out may show what no other does: a cookie head that never saw them
-    scored test photos like them as defects. So they judge one head and teach the other.
+    scored test photos like them as defects. So they validate one head and teach the other.
     """
 
     def __init__(
@@ -195,11 +194,11 @@ class _Stages:
         self._make = partial(HeadTrainer, features, settings.head, seed, device)
         self._updates = settings.head.updates
         self.trainer = self._make(learns)
-        self.judged: Judged | None = None
+        self.validation: ValidationScores | None = None
 
     @property
     def is_trial(self) -> bool:
-        return self.judged is None
+        return self.validation is None
 
     @property
     def step(self) -> int:
@@ -209,18 +208,18 @@ class _Stages:
     def steps(self) -> int:
         return 2 * self._updates
 
-    def end_trial(self, judged: Judged) -> None:
-        self.judged = judged
+    def end_trial(self, validation: ValidationScores) -> None:
+        self.validation = validation
         self.trainer = self._make()
 
     def state(self) -> dict[str, Tensor]:
-        told = {} if self.judged is None else judged_tensors(self.judged)
+        told = {} if self.validation is None else validation_tensors(self.validation)
         return {**self.trainer.state(), **told}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        judged = judged_from(tensors)
-        if judged is not None:
-            self.end_trial(judged)
+        validation = validation_from(tensors)
+        if validation is not None:
+            self.end_trial(validation)
         self.trainer.load_state(tensors)
 
 
@@ -238,7 +237,7 @@ def summarise_head(
     Args:
         lines: of metrics.jsonl.
         settings: of the run.
-        held_out: number of good photos that judged the head on trial.
+        held_out: number of good photos that validated the head on trial.
     """
     last = lines[-WINDOW:]
 

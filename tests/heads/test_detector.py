@@ -15,10 +15,10 @@ from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
 from cutswap.heads.detector import HeadDetector, without_photos
 from cutswap.heads.feature_cache import HeadFeatures
-from cutswap.heads.joining import Join, Judged
-from cutswap.heads.judging import Judges, make_up
+from cutswap.heads.joining import Join, ValidationScores
 from cutswap.heads.patch_head import HeadOrigin, PatchHead
 from cutswap.heads.training import HeadTrainer
+from cutswap.heads.validation import ValidationSet, make_validation_set
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 from tests.helpers.small_photos import photo_of
@@ -40,10 +40,10 @@ def head_for(bank: MemoryBank, kind: str = "projector", **changes: object) -> Pa
     clean = rng.normal(size=(4, 8, 8, 32)).astype(np.float16)
     features = HeadFeatures(clean, clean[:, None] + 1, np.ones((4, 1, 8, 8), dtype=np.float16))
     settings = HeadSettings(train=kind, grid=8, width=8, blocks=1, kernel=3, updates=2, photos=4)
-    judged = Judged(np.ones(1, np.float32), np.full(6, 2, np.float32), 0.5)
+    validation = ValidationScores(np.ones(1, np.float32), np.full(6, 2, np.float32), 0.5)
     trainer = HeadTrainer(features, settings, 0)
     list(trainer.run())
-    return trainer.head(dataclasses.replace(origin, **changes), judged)
+    return trainer.head(dataclasses.replace(origin, **changes), validation)
 
 
 @pytest.fixture(scope="module", params=["projector", "discriminator"])
@@ -98,12 +98,14 @@ def test_the_bank_is_asked_without_the_held_out_photos(bank):
     assert without_photos(bank, (0, 1, 2, 3)).size == bank.size  # an empty bank could say nothing
 
 
-def test_fit_weighs_by_the_judges(bank, head):
-    judges = make_up(PHOTOS[:1], "cutpaste")
-    detector, told = HeadDetector.fit(bank, head, judges)
+def test_fit_weighs_by_the_validation_set(bank, head):
+    validation_set = make_validation_set(PHOTOS[:1], "cutpaste")
+    detector, told = HeadDetector.fit(bank, head, validation_set)
     assert told[detector.join.weight] >= told[0.0]
     with pytest.raises(CutSwapError, match="1 good photos and 6 defects"):
-        HeadDetector.fit(bank, head, Judges(PHOTOS[:2], judges.made_up, judges.families))
+        HeadDetector.fit(
+            bank, head, ValidationSet(PHOTOS[:2], validation_set.made_up, validation_set.families)
+        )
 
 
 def test_a_head_on_trial_makes_no_detector(bank, head):
@@ -116,8 +118,8 @@ def test_a_head_on_trial_makes_no_detector(bank, head):
         head.network,
         head.residuals,
     )
-    with pytest.raises(CutSwapError, match="with its judgement"):
-        HeadDetector.fit(bank, trial, make_up(PHOTOS[:1], "cutpaste"))
+    with pytest.raises(CutSwapError, match="with its scores of the validation set"):
+        HeadDetector.fit(bank, trial, make_validation_set(PHOTOS[:1], "cutpaste"))
 
 
 def test_saved_and_loaded_it_says_the_same(bank, head, image, tmp_path: Path):
@@ -143,7 +145,7 @@ def file(bank, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("head.enter.weight", "the head that was saved"),
         ("head_deviation", "the head that was saved"),
         ("head_residual_mean", "the head that was saved"),
-        ("head_judged_good", "the head that was saved"),
+        ("head_validation_good", "the head that was saved"),
     ],
 )
 def test_numbers_that_changed_are_refused(file: Path, tmp_path: Path, name: str, said: str):

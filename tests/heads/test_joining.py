@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from cutswap.config import FAMILIES
 from cutswap.errors import CutSwapError
-from cutswap.heads.joining import WEIGHTS, Join, Judged, fit_join
-from cutswap.heads.judging import JUDGES, held_out_positions, make_up
+from cutswap.heads.joining import WEIGHTS, Join, ValidationScores, fit_join
+from cutswap.heads.validation import VALIDATION_FAMILIES, held_out_positions, make_validation_set
 from tests.helpers.small_photos import photo_of
 
 scores = st.lists(st.floats(0, 1e6, width=32), min_size=1, max_size=20)
@@ -38,12 +38,12 @@ def test_by_hand():
     np.testing.assert_allclose(Join(0.5, 10.0, 1.0).images(bank, head), [1.5, 3.5])
 
 
-def judged(good: list[float], made_up: list[float]) -> Judged:
-    return Judged(np.array(good), np.array(made_up), float(np.mean(good)))
+def scores_of(good: list[float], made_up: list[float]) -> ValidationScores:
+    return ValidationScores(np.array(good), np.array(made_up), float(np.mean(good)))
 
 
 def test_whoever_tells_better_counts_more():
-    sharp, blind = judged([1, 2, 3], [4, 5, 6]), judged([1, 2, 3], [3, 2, 1])
+    sharp, blind = scores_of([1, 2, 3], [4, 5, 6]), scores_of([1, 2, 3], [3, 2, 1])
     join, told = fit_join(sharp, blind)
     assert join.weight == 0
     assert told[0.0] == 1
@@ -54,36 +54,36 @@ def test_whoever_tells_better_counts_more():
 
 def test_the_smallest_weight_that_gains_enough_is_taken():
     # A defect is told once (1 - w) 0.9 + w h > 1: nine at w = 0.1, the tenth not before 0.5.
-    bank = judged([1.0, 1.0], [0.9] * 10)
-    head = judged([1.0, 1.0], [2.5] * 9 + [1.11])
+    bank = scores_of([1.0, 1.0], [0.9] * 10)
+    head = scores_of([1.0, 1.0], [2.5] * 9 + [1.11])
     join, told = fit_join(bank, head)
     assert (told[0.0], told[0.1], told[0.5]) == (0.0, 0.9, 1.0)
     assert join.weight == 0.1
 
 
 def test_of_equals_the_bank_counts_most():
-    one = judged([1, 2, 3], [4, 5, 6])
+    one = scores_of([1, 2, 3], [4, 5, 6])
     join, told = fit_join(one, one)
     assert join.weight == 0
     assert set(told) == set(WEIGHTS)
 
 
 def test_units_make_a_good_photo_score_the_same():
-    bank = Judged(np.array([2.0, 4.0]), np.array([9.0]), 1.5)
-    head = Judged(np.array([0.1, 0.2]), np.array([0.9]), 0.3)
+    bank = ValidationScores(np.array([2.0, 4.0]), np.array([9.0]), 1.5)
+    head = ValidationScores(np.array([0.1, 0.2]), np.array([0.9]), 0.3)
     join, _ = fit_join(bank, head)
     assert join.image_unit == pytest.approx(20)
     assert join.patch_unit == pytest.approx(5)
 
 
 def test_a_head_of_zeros_needs_no_unit():
-    join, _ = fit_join(judged([1, 2], [3, 4]), judged([0, 0], [0, 0]))
+    join, _ = fit_join(scores_of([1, 2], [3, 4]), scores_of([0, 0], [0, 0]))
     assert join == Join(0.0, 1.0, 1.0)
 
 
-def test_judges_of_different_photos_are_refused():
+def test_validation_sets_of_different_photos_are_refused():
     with pytest.raises(CutSwapError, match="the head's 2 good photos and 3 defects"):
-        fit_join(judged([1, 2], [3, 4]), judged([1, 2], [3, 4, 5]))
+        fit_join(scores_of([1, 2], [3, 4]), scores_of([1, 2], [3, 4, 5]))
 
 
 @given(st.floats(0, 1), st.floats(0, 1e9), st.floats(0, 1e9))
@@ -126,10 +126,10 @@ def test_one_photo_is_refused(count):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_judges_are_of_families_not_trained_on(family):
     good = np.stack([photo_of(seed, (64, 64)) for seed in range(2)])
-    found = make_up(good, family)
-    assert found.families == tuple(f for f in JUDGES if f != family)
+    found = make_validation_set(good, family)
+    assert found.families == tuple(f for f in VALIDATION_FAMILIES if f != family)
     assert found.made_up.shape == (2 * 2 * len(found.families), 64, 64, 3)
     each = found.made_up.reshape(2, -1, 64, 64, 3)
     assert (each != good[:, None]).any(axis=(2, 3, 4)).all()
-    again = make_up(good, family)
+    again = make_validation_set(good, family)
     np.testing.assert_array_equal(found.made_up, again.made_up)

@@ -89,9 +89,11 @@ def test_a_run_with_other_settings_is_refused(unbroken: Path, checked):
         list(finetune_head(checked, other, unbroken))
 
 
-def test_the_judgement_is_of_the_held_out_photos(unbroken: Path):
+def test_validation_is_of_the_held_out_photos(unbroken: Path):
     head = PatchHead.load(unbroken / "head.safetensors")
     assert head.origin.held_out == (0, 5)
-    assert head.judged is not None
-    assert len(head.judged.good) == 2
-    assert len(head.judged.made_up) == 2 * 2 * 3  # photos, sizes, families that are not CutPaste
+    assert head.validation is not None
+    assert len(head.validation.good) == 2
+    assert (
+        len(head.validation.made_up) == 2 * 2 * 3
+    )  # photos, sizes, families that are not CutPaste

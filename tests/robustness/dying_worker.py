@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def dying_work(pipe: Connection) -> None:
-    """In place of `engine_local._work`: a task's store is how often its process dies.
+    """In place of `local_engine._work`: a task's store is how often its process dies.
 
     Its folder of runs keeps count, as the process itself forgets.
     """

@@ -37,7 +37,7 @@ def build_photos(root: Path, count: int) -> list[Path]:
 
 @dataclass(frozen=True)
 class Level:
-    """`training_samples.Levels` of one map."""
+    """`samples.Levels` of one map."""
 
     values: np.ndarray
     found: Clusters

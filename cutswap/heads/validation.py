@@ -1,4 +1,4 @@
-"""What bank and head are weighed by: held-out good photos and defects made up on them.
+"""The validation set that weighs bank and head: held-out good photos, defects made up on them.
 
 The defects are of the families that the head was not trained on, so that neither is asked about
 what it has seen. Test images take no part.
@@ -6,23 +6,27 @@ what it has seen. Test images take no part.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from cutswap.config import FAMILIES, ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError
+from cutswap.heads.joining import ValidationScores
+from cutswap.heads.patch_head import PatchHead
 from cutswap.negatives.samples import draw_sample
 
 MADE_UP_SEED = 9  # no training draws with it by accident: its stream also has the photo's number
 MADE_ON = 16  # held-out photos that defects are made on, at most: 128 defects, evenly spread
 # CutSwap itself wants saliency and is left out also where it was not trained on; two sizes of each.
-JUDGES = tuple(family for family in FAMILIES if family != "cutswap")
+VALIDATION_FAMILIES = tuple(family for family in FAMILIES if family != "cutswap")
 
 
 @dataclass(frozen=True)
-class Judges:
-    """Photos to weigh by.
+class ValidationSet:
+    """Photos that bank and head are weighed by.
 
     Attributes:
         good: (G, H, W, 3) uint8, held-out good photos.
@@ -52,14 +56,14 @@ def held_out_positions(count: int, share: float) -> np.ndarray:
     return np.arange(0, count, step)
 
 
-def make_up(good: np.ndarray, trained_on: str) -> Judges:
+def make_validation_set(good: np.ndarray, trained_on: str) -> ValidationSet:
     """Defects on held-out good photos, a patch and a scar of each family not trained on.
 
     Args:
         good: (G, H, W, 3) uint8.
         trained_on: family of the head's negatives.
     """
-    families = tuple(family for family in JUDGES if family != trained_on)
+    families = tuple(family for family in VALIDATION_FAMILIES if family != trained_on)
     chosen = good[np.linspace(0, len(good) - 1, min(len(good), MADE_ON)).round().astype(int)]
     methods = tuple(
         NegativeSettings(method=method) for f in families for method in (f, f"{f}-scar")
@@ -77,4 +81,23 @@ def make_up(good: np.ndarray, trained_on: str) -> Judges:
             number=number,
         )[2]
     ]
-    return Judges(good, np.stack(made), families)
+    return ValidationSet(good, np.stack(made), families)
+
+
+def validation_scores(
+    head: PatchHead, good: Iterable[Tensor], made_up: Iterable[Tensor]
+) -> ValidationScores:
+    """Ask a head that was trained without the held-out photos.
+
+    Args:
+        head: the one asked.
+        good: batches (n, h, w, D) float32 of the held-out photos' patch embeddings.
+        made_up: likewise of the defects.
+    """
+    patches = [head.score_patches(part) for part in good]
+    bad = [head.image_scores(head.score_patches(part)) for part in made_up]
+    return ValidationScores(
+        np.concatenate([head.image_scores(p) for p in patches]),
+        np.concatenate(bad),
+        float(np.mean([p.mean() for p in patches])),
+    )
