@@ -23,13 +23,13 @@ TRAINED = {
 UPDATES = {"1-minute demo": 60, "Command line's default": HeadSettings().updates}
 # Processor seconds of one thread at 256 pixels, ResNet18, 40 photos of the demo's hex nut and 8 of
 # them held out, 3-way, on a machine with more to do (so no wall clock): 7 to begin; saliency 0.25 a
-# photo the first time; 3 pictures a photo through phi 0.22; 8 judges with their made-up defects
-# 5 to 6; an update of 16 photos 0.14, twice as many as asked for, for the trial and the head.
+# photo the first time; 3 pictures a photo through phi 0.22; 8 held-out photos and their made-up
+# defects 5 to 6; an update of 16 photos 0.14, twice as many as asked for: the trial, the head.
 # In all 39 for 30 updates, and 73 for 100 on the same machine when it was busier still.
 SECONDS_TO_BEGIN = 7.0
 SECONDS_A_SALIENCY = 0.25
 SECONDS_A_PICTURE = 0.075
-SECONDS_A_JUDGE = 0.65
+SECONDS_A_HELD_OUT = 0.65
 PHOTOS_A_SECOND = 115.0
 
 
@@ -107,9 +107,11 @@ def head_estimate(
             speed, basis = known, f"half of them on trial, as fast as {run.name}'s were"
             break
     pictures = images * (1 + head.draws * (training.ways - 1))
-    judges = math.ceil(images * head.held_out)
+    held_out = math.ceil(images * head.held_out)
     area = (training.image_size / 256) ** 2
-    before = images * SECONDS_A_SALIENCY + pictures * SECONDS_A_PICTURE + judges * SECONDS_A_JUDGE
+    before = (
+        images * SECONDS_A_SALIENCY + pictures * SECONDS_A_PICTURE + held_out * SECONDS_A_HELD_OUT
+    )
     seconds = SECONDS_TO_BEGIN + area * before + samples / speed
     return Estimate(updates, samples, seconds, basis)
 
