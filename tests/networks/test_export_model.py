@@ -225,9 +225,11 @@ class TestModel:
 
     @pytest.mark.parametrize("factor", [1.01, float("nan")])
     def test_a_copy_that_differs_is_not_left(self, tmp_path, monkeypatch, factor):
-        forward = exporting.Phi.forward
+        forward = exporting.FeatureExtractor.forward
         monkeypatch.setattr(
-            exporting.Phi, "forward", lambda s, x: tuple(v * factor for v in forward(s, x))
+            exporting.FeatureExtractor,
+            "forward",
+            lambda s, x: tuple(v * factor for v in forward(s, x)),
         )
         with pytest.raises(CutSwapError, match="the exported torchscript"):
             export_model(

@@ -120,7 +120,7 @@ def test_a_run_short_of_memory_goes_through_and_says_so(untrained, photos, maps)
     labels = torch.arange(3).repeat(2)
     costs = [
         float(nn.functional.cross_entropy(fresh._scores(piece).detach(), labels))
-        for piece in next(fresh._loader()).split(2)
+        for piece in next(fresh._batches()).split(2)
     ]
     assert steps[0].loss == pytest.approx(np.mean(costs), rel=1e-5)
     assert not same(tuner.state(), plain.state())
