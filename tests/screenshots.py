@@ -48,7 +48,7 @@ def running_app() -> Iterator[str]:
 
 def settle(page: Page) -> None:
     """Wait until the page has a title and has stopped running."""
-    page.wait_for_selector("h1", timeout=60_000)
+    page.wait_for_selector("h1", timeout=180_000)  # a busy machine renders the demo first
     quiet = 0
     for _ in range(600):
         busy = page.locator('[data-testid="stStatusWidget"]').count()

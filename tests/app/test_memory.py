@@ -20,18 +20,22 @@ CHURN = """
 import sys, threading
 from pathlib import Path
 import numpy as np
-from app.memory import steady_allocator
-if sys.argv[1] == "steady":
-    assert steady_allocator()
+from app import memory
+memory._TRIM_EVERY = 0
+steady = sys.argv[1] == "steady"
 rng, kept = np.random.default_rng(0), []
 def rerun():
     pictures = [np.ones(int(n), np.uint8) for n in rng.integers(150_000, 900_000, 200)]
     kept.append(pictures[::40])
 for _ in range(60):
+    if steady:
+        assert memory.steady_allocator()
     thread = threading.Thread(target=rerun)
     thread.start()
     thread.join()
     del kept[:-10]
+if steady:
+    memory.steady_allocator()
 pages = int(Path("/proc/self/statm").read_text().split()[1])
 print(pages * 4096 - sum(p.nbytes for row in kept for p in row))
 """
