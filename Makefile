@@ -7,7 +7,7 @@ WORKERS ?= 2
 PORT ?= 8501
 
 .PHONY: app audit bench bench-ui crash fuzz sbom soak test-bfloat16 test-float32 test-kills test-lowest \
-  test-newest test-ray story screenshots demo test lint types check clean shared-figures help
+  test-newest test-ray test-slow story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +33,9 @@ test-bfloat16: $(VENV)/ready-dev  ## all tests as on a processor with native bfl
 
 test-float32: $(VENV)/ready-dev  ## all tests as on a processor without it
 	CUTSWAP_TEST_PRECISION=float32 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-slow: $(VENV)/ready-dev  ## the tests that `make test` leaves out: benchmarks end to end (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
