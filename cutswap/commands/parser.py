@@ -15,6 +15,7 @@ from typing import Any
 
 from cutswap.commands.common import add_common
 from cutswap.commands.engine import early_start
+from cutswap.commands.own_outputs import need_result_file, write_result
 from cutswap.errors import CutSwapError
 from cutswap.utils.missing import missing_package
 
@@ -45,12 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_debug = "--debug" in words
     try:
         options = parse(words)
+        if options.json is not None:
+            need_result_file(options.json)
         with early_start(options):
             result: dict[str, Any] = _module(options.command).run(options)
         if options.json is not None:
-            from cutswap.utils.files import write_json
-
-            write_json(options.json, result)
+            write_result(options.json, options.command, result)
         return int(result.get("exit_status", 0))
     except CutSwapError as error:
         if is_debug:

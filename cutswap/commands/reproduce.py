@@ -9,9 +9,11 @@ from typing import Any
 
 from cutswap.commands.common import STOPPED, add_recipe, add_skip_bad, count
 from cutswap.commands.engine import engine_of
+from cutswap.commands.own_outputs import need_free
 from cutswap.studies.estimate import plan_text, time_left
 from cutswap.studies.folder import DONE, FAILED, PlannedCell, Study, read_study
 from cutswap.utils.files import need_out
+from cutswap.utils.folder_names import STUDY
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
 
@@ -68,10 +70,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.evaluation.detector_settings import detector_names
     from cutswap.studies.flags import study_settings
     from cutswap.studies.plan import table_numbers
-    from cutswap.studies.report import write_reports
+    from cutswap.studies.report import CSV, LATEX, REPORT, write_reports
     from cutswap.studies.run import prepare, run_study, run_study_on
 
     need_out(options.out)
+    need_free(options.out, (CSV, LATEX, REPORT), STUDY)
     tables = table_numbers(options.table)
     categories = [name.strip() for name in options.categories.split(",") if name.strip()]
     with stop_on_signals() as stop, Bars(options.quiet) as bars:

@@ -13,11 +13,14 @@ from typing import Any
 
 from cutswap.commands.common import STOPPED, add_recipe, add_skip_bad, count
 from cutswap.commands.engine import add_engine_flags, engine_of
+from cutswap.commands.own_outputs import need_free
 from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import need_out, write_text
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
+
+RESULTS = "results.csv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +84,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         store = open_store(options.out)
         if isinstance(store, FolderStore):
             need_out(store.folder)
+            need_free(store.folder, [RESULTS], "cells")
         if not options.plan:
             need_store(store)
         left = plan.left(store)
@@ -106,7 +110,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             print(f"[{done}/{total}] {spec.label}: {_said(record)}", flush=True)
     result = _result(plan, store, computed)
     if isinstance(store, FolderStore):
-        write_text(store.folder / "results.csv", to_csv(result["table"]))
+        write_text(store.folder / RESULTS, to_csv(result["table"]))
     for line in result["table"]:
         print(f"  {line['setting']}; {line['category']}: {_figures(line)}")
     if computed < len(left):

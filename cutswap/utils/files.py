@@ -54,8 +54,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        is_stream = _is_stream(path)
-        folder = Path(tempfile.gettempdir()) if is_stream else path.parent
+        to_stream = is_stream(path)
+        folder = Path(tempfile.gettempdir()) if to_stream else path.parent
         folder.mkdir(parents=True, exist_ok=True)
         sweep_leftovers(folder)
         # The mark and the random letters take 22 bytes more than the name itself.
@@ -64,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        if is_stream:
+        if to_stream:
             _pour(temporary, path)
         else:
             with temporary.open("rb") as written:
@@ -78,8 +78,11 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _is_stream(path: Path) -> bool:
-    """Whether a file must not be replaced, but written to: a pipe, a terminal, `/dev/null`.
+def is_stream(path: Path) -> bool:
+    """Whether a file is not replaced, but written to: a pipe, a terminal, `/dev/null`.
+
+    Args:
+        path: need not be there.
 
     Raises:
         CutSwapError: a disk or a socket, to which nobody wants to write.
@@ -132,11 +135,11 @@ def need_out(out: Path) -> None:
             out,
             expected="a folder to write into",
             found=f"no permission to write into {above}",
-            fix="choose another --out, or change the permissions",
+            fix="choose another folder, or change the permissions",
         )
     if out.exists() and not out.is_dir():
         raise CutSwapError(
-            out, expected="a folder to write into", found="a file", fix="choose another --out"
+            out, expected="a folder to write into", found="a file", fix="choose another folder"
         )
 
 
