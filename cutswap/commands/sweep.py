@@ -11,7 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import STOPPED, add_recipe, add_skip_bad, count
+from cutswap.commands.common import (
+    CATEGORIES_HELP,
+    STOPPED,
+    add_recipe,
+    add_skip_bad,
+    chosen_categories,
+    count,
+)
 from cutswap.commands.engine import add_engine_flags, engine_of
 from cutswap.commands.own_outputs import need_free
 from cutswap.config import FineTuningSettings, PatchCoreSettings
@@ -35,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROOT",
         help="MVTec AD or VisA folder, or one category's folder",
     )
-    parser.add_argument(
-        "--categories", default="", metavar="C,C,...", help="categories, with commas [all of ROOT]"
-    )
+    parser.add_argument("--categories", default="", metavar="C,C,...", help=CATEGORIES_HELP)
     parser.add_argument("--seeds", type=count, default=3, help="seeds a cell, from 0 on [3]")
     parser.add_argument(
         "--preset",
@@ -67,7 +72,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise CutSwapError(
             "--seeds", expected=f"1 to {MAX_SEEDS}", found=options.seeds, fix="pass --seeds 3"
         )
-    categories = [name.strip() for name in options.categories.split(",") if name.strip()]
+    categories = chosen_categories(options)
     with stop_on_signals() as stop, Bars(options.quiet) as bars:
         plan = plan_sweep(
             options.data,

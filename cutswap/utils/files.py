@@ -115,11 +115,15 @@ def _pour(source: Path, stream: Path) -> None:
                 # Opened anew, a plain file behind it would be written from its beginning.
                 handle = os.dup(standard.fileno())
                 break
-    with (
-        source.open("rb") as read,
-        stream.open("wb") if handle is None else os.fdopen(handle, "wb") as write,
-    ):
-        shutil.copyfileobj(read, write)
+    try:
+        with (
+            source.open("rb") as read,
+            stream.open("wb") if handle is None else os.fdopen(handle, "wb") as write,
+        ):
+            shutil.copyfileobj(read, write)
+    except BrokenPipeError:
+        if handle is None:  # a reader of standard output may leave, as `head` does
+            raise
 
 
 def need_out(out: Path) -> None:
