@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -121,6 +122,58 @@ def read_value(cls: type[Settings], name: str, text: str) -> Any:
         CutSwapError: it is of another kind.
     """
     return _read(name, text, typing.get_type_hints(cls)[name])
+
+
+def join_names(names: Iterable[str]) -> str:
+    r"""Names as one word with commas, for `split_names`; a comma in a name is `\,`."""
+    return ",".join(name.replace("\\", "\\\\").replace(",", "\\,") for name in names)
+
+
+def split_names(flag: str, text: str, known: Collection[str]) -> list[str]:
+    r"""Names from a word with commas.
+
+    Args:
+        flag: what an error calls it.
+        text: as typed; a comma separates names, and where that gives an unknown one it may belong
+            to a name; `\,` is always a comma of a name.
+        known: names that there are.
+
+    Returns:
+        Names, perhaps unknown ones; empty ones are left out.
+
+    Raises:
+        CutSwapError: commas that may belong to names in two ways.
+    """
+    parts = [""]
+    for piece in re.findall(r"\\[\\,]|.", text, re.DOTALL):
+        if piece == ",":
+            parts.append("")
+        else:
+            parts[-1] += piece[-1]
+    plain = [part.strip() for part in parts if part.strip()]
+    found = [] if all(name in known for name in plain) else _readings(parts, known)
+    if len(found) > 1:
+        raise CutSwapError(
+            flag,
+            expected="names that can be told apart",
+            found=f"{text}, which may be " + " or ".join(" and ".join(names) for names in found),
+            fix=f"write a comma inside a name as \\, : '{join_names(found[0])}' or"
+            f" '{join_names(found[1])}'",
+        )
+    return found[0] if found else plain
+
+
+def _readings(parts: Sequence[str], known: Collection[str]) -> list[list[str]]:
+    """At most two ways to read parts as known names, neighbours being joined by a comma."""
+    ways: list[list[list[str]]] = [[[]]]  # of the first 0, 1, ... parts
+    for end in range(1, len(parts) + 1):
+        found = list(ways[end - 1]) if not parts[end - 1].strip() else []
+        for start in range(end):
+            name = ",".join(parts[start:end]).strip()
+            if name in known:
+                found += [[*before, name] for before in ways[start]]
+        ways.append(found[:2])
+    return ways[-1]
 
 
 def _read(name: str, text: str, hint: Any) -> Any:

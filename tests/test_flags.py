@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 import cutswap
 from cutswap.config import NegativeSettings, PatchCoreSettings, TrainingSettings
 from cutswap.errors import CutSwapError
-from cutswap.flags import PLAIN, FlagNames, add_flags, flags_from, settings_from
+from cutswap.flags import (
+    PLAIN,
+    FlagNames,
+    add_flags,
+    flags_from,
+    join_names,
+    settings_from,
+    split_names,
+)
 from cutswap.settings import Settings
 from cutswap.studies.flags import STUDY_FLAGS
 from cutswap.training.flags import FINETUNE_FLAGS
@@ -146,3 +154,44 @@ def test_no_two_flags_of_a_command_are_called_the_same(sections):
         if f.name not in naming.skip
     ]
     assert len(flags) == len(set(flags))
+
+
+# Names with commas
+
+
+def test_words_with_commas_are_names():
+    assert split_names("--c", "", ["a"]) == []
+    assert split_names("--c", " bolt, nut ,,", ["nut", "bolt", "x"]) == ["bolt", "nut"]
+    assert split_names("--c", "bolts,nut", ["bolt", "nut"]) == ["bolts", "nut"]  # refused later
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "names"),
+    [
+        ("a,b", ["a,b"], ["a,b"]),
+        ("a,b", ["a,b", "a", "c"], ["a,b"]),
+        ("c,a,b", ["a,b", "a", "c"], ["c", "a,b"]),
+        ("a, b,a,b", ["a, b", "a,b"], ["a, b", "a,b"]),
+        ("a,b", ["a", "b", "a,b"], ["a", "b"]),
+        (",a,", [",a,"], [",a,"]),
+        ("a\\,b", ["a", "b", "a,b"], ["a,b"]),
+        ("a\\,b,a", ["a", "b", "a,b"], ["a,b", "a"]),
+        ("a\\b", ["a\\b"], ["a\\b"]),
+        ("日,本", ["日,本"], ["日,本"]),
+    ],
+)
+def test_a_comma_may_belong_to_a_name(text: str, known: list[str], names: list[str]):
+    assert split_names("--categories", text, known) == names
+
+
+@pytest.mark.parametrize("text", ["a,b,c", "x,a,b,c", "a,b,c,x"])
+def test_names_that_can_be_read_in_two_ways_are_asked_about(text: str):
+    with pytest.raises(CutSwapError, match="--categories") as caught:
+        split_names("--categories", text, ["a", "a,b", "c", "b,c", "x"])
+    assert r"a\,b" in caught.value.fix
+    assert r"b\,c" in caught.value.fix
+
+
+@given(st.lists(st.text("ab,\\ é", min_size=1).map(str.strip).filter(bool), unique=True))
+def test_joined_names_come_apart_again(names: list[str]):
+    assert split_names("--categories", join_names(names), names) == names

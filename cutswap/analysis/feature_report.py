@@ -8,7 +8,7 @@ from typing import Any
 from cutswap.analysis.feature_collection import collect_features, recorded_category
 from cutswap.analysis.feature_projection import points_csv, project
 from cutswap.analysis.feature_separation import SeparationMetrics, figures
-from cutswap.analysis.feature_set import write_features
+from cutswap.analysis.feature_set import ABOUT, ARRAYS, write_features
 from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.data.loading import check_category
 from cutswap.runs.folder import RunFolder
@@ -16,6 +16,7 @@ from cutswap.utils.files import write_json, write_text
 from cutswap.utils.progress import Notify
 
 POINTS, FIGURES = "points.csv", "figures.json"
+REPORT_FILES = (ARRAYS, ABOUT, POINTS, FIGURES)
 
 
 def write_feature_report(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.commands.common import add_seed_and_out, count, say_weights, seed
+from cutswap.commands.own_outputs import claim
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, WeakAugmentation
 from cutswap.errors import CutSwapError
 from cutswap.flags import add_flags, settings_from
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Negatives of one image into a folder."""
     from cutswap.data.images import read_photo, resize_photo
-    from cutswap.negatives.single_image import draw_many, write_negatives
+    from cutswap.negatives.single_image import draw_many, negative_files, write_negatives
     from cutswap.networks.backbone import load_backbone
     from cutswap.saliency.fusion import FUSED
     from cutswap.saliency.single_image import image_saliency, one_layer
@@ -52,6 +53,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     clusters = settings_from(options, ClusterSettings)
     looking = settings_from(options, SaliencySettings)
     weak = WeakAugmentation(jitter=_number("--weak-jitter", options.weak_jitter))
+    names = negative_files(options.count, weak=weak.jitter > 0)
+    own = claim(options.out, options.command, names, options.json)
     settings: dict[str, Any] = {"negative_settings": negatives.to_dict(), "weak": weak.to_dict()}
     size = (looking.image_size, looking.image_size)
     level, layer = None, None
@@ -83,7 +86,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         layer=layer,
         first=options.first,
     )
-    record = write_negatives(drawn, options.out, options.image, settings)
+    with own.writing():
+        record = write_negatives(drawn, options.out, options.image, settings)
     departures = sorted({f for n in record["negatives"] for f in n["fallbacks"]})
     print(f"{options.count} negatives in {options.out}")
     for text in departures:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cutswap.flags import add_flags
+from cutswap.flags import add_flags, split_names
 
 if TYPE_CHECKING:  # --help needs no package
     from cutswap.data.loading import CheckedCategory
@@ -79,6 +79,26 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 
     for settings, naming in STUDY_FLAGS.values():
         add_flags(parser, settings, naming)
+
+
+CATEGORIES_HELP = r"categories, with commas; a comma inside a name is \, [all of ROOT]"
+
+
+def chosen_categories(options: argparse.Namespace) -> list[str]:
+    """What `--categories` names; none: all.
+
+    Args:
+        options: with data and categories.
+
+    Raises:
+        CutSwapError: no such data, or names that can be read in two ways.
+    """
+    if not options.categories:
+        return []
+    from cutswap.data.datasets import open_dataset
+
+    known = open_dataset(options.data).categories
+    return split_names("--categories", options.categories, known)
 
 
 def checked_category(

@@ -34,7 +34,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     need_out(options.out)
     with Bars(options.quiet) as bars:
-        result = run_demo(options.out, category=options.category, seed=options.seed, notify=bars)
+        result = run_demo(
+            options.out,
+            category=options.category,
+            seed=options.seed,
+            notify=bars,
+            json=options.json,
+        )
     for stage in ("before", "after"):
         print(f"{stage:>6} fine-tuning: {describe(result[stage])}")
     report = Path(result["report"]).resolve()

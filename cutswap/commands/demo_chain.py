@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.commands.demo_report import write_report
+from cutswap.commands.demo_report import report_files, write_report
+from cutswap.commands.own_outputs import claim
 from cutswap.config import (
     PLAIN,
     FineTuningSettings,
@@ -19,7 +20,7 @@ from cutswap.config import (
 from cutswap.data.demo.render import DEMO_CATEGORIES, demo_root
 from cutswap.data.loading import CheckedCategory, check_category, load_photos
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.evaluate import Evaluation, evaluate, write_evaluation
+from cutswap.evaluation.evaluate import Evaluation, evaluate, evaluation_files, write_evaluation
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import load_backbone
 from cutswap.runs.folder import RunFolder
@@ -30,6 +31,7 @@ from cutswap.utils.files import read_json, write_json
 from cutswap.utils.overlays import blend, colour_regions, colourise, outline, sheet
 from cutswap.utils.progress import Notify
 
+RESULT, PICTURES = "demo.json", ("saliency", "clusters", "negatives", "heatmaps")
 SHOWN = 6  # pictures a row of the report
 # Measured on two cores: one update of 6 x 3 images of 256 pixels takes 1.5 to 2 seconds.
 DEMO_TRAINING = TrainingSettings(epochs=1, steps_per_epoch=30, batch_size=6)
@@ -38,7 +40,12 @@ DEMO_PATCHCORE = PatchCoreSettings(coreset=0.01, **PLAIN)
 
 
 def run_demo(
-    out: Path, *, category: str | None = None, seed: int = 0, notify: Notify | None = None
+    out: Path,
+    *,
+    category: str | None = None,
+    seed: int = 0,
+    notify: Notify | None = None,
+    json: Path | None = None,
 ) -> dict[str, Any]:
     """Make the data, evaluate, fine-tune, evaluate again, and write a report into `out`.
 
@@ -47,9 +54,11 @@ def run_demo(
         category: one of the demo's; default: the last one, the hex nut.
         seed: of every draw.
         notify: called with (stage, done, total).
+        json: where the command's `--json` goes.
 
     Raises:
-        CutSwapError: an unknown category, or an `out` that holds another run.
+        CutSwapError: an unknown category, an `out` that holds another run, or a file there that
+            the demo did not write.
     """
     began = time.perf_counter()
     name = category or DEMO_CATEGORIES[-1]
@@ -64,14 +73,23 @@ def run_demo(
     checked = check_category(root, name, skip_bad=False)
     settings = FineTuningSettings(training=DEMO_TRAINING, saliency=SaliencySettings())
     phi = load_backbone(settings.training.backbone, settings.training.weights, seed=seed)
+    files = evaluation_files(checked.category.test)
+    own = claim(
+        out,
+        "demo",
+        (
+            *(f"{stage}/{name}" for stage in ("before", "after") for name in files),
+            *report_files(PICTURES),
+            RESULT,
+        ),
+        json,
+    )
     before = evaluate(checked, phi, DEMO_PATCHCORE, seed=seed, notify=notify)
-    write_evaluation(before, out / "before", notify)
     for step in finetune(checked, settings, out / "run", seed=seed, notify=notify):
         if notify:
             notify("fine-tuning", step.step, step.steps)
     run = RunFolder(out / "run")
     after = evaluate(checked, tuned_backbone(run), DEMO_PATCHCORE, seed=seed, notify=notify)
-    write_evaluation(after, out / "after", notify)
 
     samples, watcher = build_samples(checked, settings, seed)
     result: dict[str, Any] = {
@@ -100,8 +118,11 @@ def run_demo(
         "negatives": _negatives_picture(samples),
         "heatmaps": _heatmaps_picture(checked, before, after),
     }
-    result["report"] = str(write_report(out, result, pictures))
-    write_json(out / "demo.json", result)
+    with own.writing():
+        write_evaluation(before, out / "before", notify)
+        write_evaluation(after, out / "after", notify)
+        result["report"] = str(write_report(out, result, pictures))
+        write_json(out / RESULT, result)
     return result
 
 

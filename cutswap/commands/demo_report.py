@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 from cutswap.utils.files import write_bytes, write_text
 
+REPORT = "report.html"
 FIGURES = (
     ("image_auroc", "image AUROC", "chance that a defective image scores above a good one"),
     ("pixel_auroc", "pixel AUROC", "the same for defective pixels, all test images pooled"),
@@ -54,10 +55,23 @@ def write_report(out: Path, result: Mapping[str, Any], pictures: Mapping[str, np
         accuracy_points=_polyline([line["accuracy"] for line in result["curve"]], high=1.0),
     )
     for name, photo in pictures.items():
-        write_bytes(out / "pictures" / f"{name}.jpg", _jpeg(photo))
-    path = out / "report.html"
+        write_bytes(out / _picture(name), _jpeg(photo))
+    path = out / REPORT
     write_text(path, page)
     return path
+
+
+def report_files(pictures: Iterable[str]) -> tuple[str, ...]:
+    """Names of what `write_report` writes.
+
+    Args:
+        pictures: their names.
+    """
+    return (*map(_picture, pictures), REPORT)
+
+
+def _picture(name: str) -> str:
+    return f"pictures/{name}.jpg"
 
 
 def _jpeg(photo: np.ndarray) -> bytes:

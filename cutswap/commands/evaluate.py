@@ -15,6 +15,7 @@ from cutswap.commands.common import (
     say_missed,
     say_weights,
 )
+from cutswap.commands.own_outputs import claim
 from cutswap.config import BANKS, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.flags import add_flags, settings_from
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """PatchCore on a category, with a network or a run's tuned one."""
     from cutswap.evaluation.evaluate import evaluate as run_evaluation
-    from cutswap.evaluation.evaluate import write_evaluation
+    from cutswap.evaluation.evaluate import evaluation_files, write_evaluation
     from cutswap.networks.backbone import load_backbone
     from cutswap.runs.folder import RunFolder
     from cutswap.training.finetuning import tuned_backbone
@@ -86,8 +87,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         checked = checked_category(options, bars)
         if head is not None:
             return _evaluate_head(options, checked, backbone, head, settings, bars)
+        names = evaluation_files(checked.category.test)
+        own = claim(options.out, options.command, names, options.json)
         found = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
-        write_evaluation(found, options.out, notify=bars)
+        with own.writing():
+            write_evaluation(found, options.out, notify=bars)
     print(describe(found.summary))
     say_missed(found.summary["missed"])
     return {**found.summary, "out": str(options.out)}
@@ -132,8 +136,14 @@ def _evaluate_head(
     bars: Bars,
 ) -> dict[str, Any]:
     """Bank, head and both, with the figures of each."""
-    from cutswap.evaluation.evaluate_head import evaluate_head, write_head_evaluation
+    from cutswap.evaluation.evaluate_head import (
+        evaluate_head,
+        head_evaluation_files,
+        write_head_evaluation,
+    )
 
+    names = head_evaluation_files(checked.category.test)
+    own = claim(options.out, options.command, names, options.json)
     found = evaluate_head(
         checked,
         backbone,
@@ -143,7 +153,8 @@ def _evaluate_head(
         seed=options.seed,
         notify=bars,
     )
-    write_head_evaluation(found, options.out, notify=bars)
+    with own.writing():
+        write_head_evaluation(found, options.out, notify=bars)
     bars.close()
     for name, one in found.by_score.items():
         print(f"{name + ('*' if name == found.counts else ''):>5} {describe(one.summary)}")

@@ -14,6 +14,7 @@ from cutswap.commands.common import (
     say_missed,
     say_weights,
 )
+from cutswap.commands.own_outputs import claim
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Another detector on a category, by anomalib's networks and our figures."""
     from cutswap.evaluation.anomalib_models import need_anomalib
     from cutswap.evaluation.detector_settings import DetectorSettings
-    from cutswap.evaluation.detectors import evaluate_detector, write_detector
+    from cutswap.evaluation.detectors import detector_files, evaluate_detector, write_detector
     from cutswap.networks.backbone import load_backbone
     from cutswap.utils.devices import choose_device
 
@@ -55,10 +56,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     say_weights(backbone.report.sentence(), backbone.name)
     with Bars(options.quiet) as bars:
         checked = checked_category(options, bars)
+        names = detector_files(checked.category.name, checked.category.test)
+        own = claim(options.out, options.command, names, options.json)
         found = evaluate_detector(
             checked, options.detector, backbone, settings, seed=options.seed, notify=bars
         )
-        write_detector(found, options.out)
+        with own.writing():
+            write_detector(found, options.out)
     print(describe(found.summary))
     say_missed(found.summary["missed"])
     return {**found.summary, "out": str(options.out)}

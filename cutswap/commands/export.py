@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.commands.common import add_common, add_data, add_skip_bad, count, seed
+from cutswap.commands.own_outputs import claim
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings
 from cutswap.errors import CutSwapError
 from cutswap.flags import FlagNames, add_flags, settings_from
@@ -87,11 +88,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def _maps(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.evaluation.scored_set import read_scored
-    from cutswap.evaluation.tiff_maps import export_maps
+    from cutswap.evaluation.tiff_maps import EXPORT, MAPS, export_maps, map_files
 
-    with Bars(options.quiet) as bars:
+    scored = read_scored(options.evaluation)
+    # A folder holds the maps of several categories, for one call of the script.
+    place = options.out / MAPS / str(scored.summary["category"])
+    inside = f"{MAPS}/{scored.summary['category']}/"
+    names = [n.removeprefix(inside) for n in map_files(scored.summary["category"], scored.names)]
+    own = claim(place, "export maps", names, options.json)
+    about = claim(options.out, "export maps", [EXPORT], options.json)
+    with Bars(options.quiet) as bars, about.writing(), own.writing():
         result = export_maps(
-            read_scored(options.evaluation),
+            scored,
             options.out,
             photo_sized=not options.heatmap_size,
             progress=lambda done, total: bars("writing maps", done, total),
@@ -131,7 +139,7 @@ def _negatives(options: argparse.Namespace) -> dict[str, Any]:
 
 def _model(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.networks.backbone import load_backbone
-    from cutswap.networks.export import export_model
+    from cutswap.networks.export import export_model, model_files
     from cutswap.runs.folder import RunFolder
     from cutswap.training.finetuning import tuned_backbone
 
@@ -146,13 +154,16 @@ def _model(options: argparse.Namespace) -> dict[str, Any]:
         backbone = tuned_backbone(RunFolder(options.run_folder))
     else:
         backbone = load_backbone(options.backbone, options.weights or "embedded")
-    result = export_model(
-        backbone,
-        options.out,
-        layers=options.layers.split(","),
-        image_size=options.image_size,
-        formats=options.formats.split(","),
-    )
+    formats = options.formats.split(",")
+    own = claim(options.out, "export model", model_files(formats), options.json)
+    with own.writing():
+        result = export_model(
+            backbone,
+            options.out,
+            layers=options.layers.split(","),
+            image_size=options.image_size,
+            formats=formats,
+        )
     for name, file in result["files"].items():
         worst = max(file["max_abs_difference"].values())
         print(

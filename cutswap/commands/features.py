@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.commands.common import add_seed_and_out
+from cutswap.commands.own_outputs import claim
 from cutswap.flags import add_flags, settings_from
-from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 
 
@@ -33,12 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Features of a finished run before and after tuning: points, figures, one line."""
-    from cutswap.analysis.feature_report import write_feature_report
+    from cutswap.analysis.feature_report import REPORT_FILES, write_feature_report
     from cutswap.analysis.feature_settings import FeatureSettings
     from cutswap.runs.folder import RunFolder
 
-    need_out(options.out)
-    with Bars(options.quiet) as bars:
+    own = claim(options.out, options.command, REPORT_FILES, options.json)
+    with Bars(options.quiet) as bars, own.writing():
         result = write_feature_report(
             RunFolder(options.run_folder),
             settings_from(options, FeatureSettings),

@@ -15,6 +15,8 @@ from typing import Any
 
 from cutswap.commands.common import add_common
 from cutswap.commands.engine import early_start
+from cutswap.commands.own_outputs import need_result_file, write_result
+from cutswap.commands.terminal import Output, any_terminal
 from cutswap.errors import CutSwapError
 from cutswap.utils.missing import missing_package
 
@@ -42,15 +44,22 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 problems found, 2 refused."""
     words = sys.argv[1:] if arguments is None else arguments
+    with any_terminal() as outputs:
+        return _run(words, outputs)
+
+
+def _run(words: Sequence[str], outputs: Sequence[Output]) -> int:
     is_debug = "--debug" in words
     try:
         options = parse(words)
+        for output in outputs:
+            output.goes_on = options.json is not None or hasattr(options, "out")
+        if options.json is not None:
+            need_result_file(options.json)
         with early_start(options):
             result: dict[str, Any] = _module(options.command).run(options)
         if options.json is not None:
-            from cutswap.utils.files import write_json
-
-            write_json(options.json, result)
+            write_result(options.json, options.command, result)
         return int(result.get("exit_status", 0))
     except CutSwapError as error:
         if is_debug:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.commands.common import add_data, add_skip_bad, checked_category
+from cutswap.commands.own_outputs import claim
 from cutswap.flags import add_flags, settings_from
-from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 
 
@@ -29,14 +29,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.analysis.quality_table import to_csv, to_text
     from cutswap.utils.files import write_json, write_text
 
-    need_out(options.out)
     settings = settings_from(options, QualitySettings)
+    own = claim(options.out, options.command, ("quality.json", "quality.csv"), options.json)
     with Bars(options.quiet) as bars:
         checked = checked_category(options, bars)
         found = measure_quality(checked, settings, bars)
     result = {"data": checked.to_dict(), "settings": settings.to_dict(), **found.to_dict()}
-    write_json(options.out / "quality.json", result)
-    write_text(options.out / "quality.csv", to_csv(found.rows))
+    with own.writing():
+        write_json(options.out / "quality.json", result)
+        write_text(options.out / "quality.csv", to_csv(found.rows))
     print(to_text(found.rows))
     share = "-" if found.foreground_share is None else f"{found.foreground_share:.2f}"
     print(

@@ -7,11 +7,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import STOPPED, add_recipe, add_skip_bad, count
+from cutswap.commands.common import (
+    CATEGORIES_HELP,
+    STOPPED,
+    add_recipe,
+    add_skip_bad,
+    chosen_categories,
+    count,
+)
 from cutswap.commands.engine import engine_of
+from cutswap.commands.own_outputs import need_free
 from cutswap.studies.estimate import plan_text, time_left
 from cutswap.studies.folder import DONE, FAILED, PlannedCell, Study, read_study
 from cutswap.utils.files import need_out
+from cutswap.utils.folder_names import STUDY
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
 
@@ -31,9 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--table", required=True, metavar="N", help="1 to 8, several with commas, or all"
     )
-    parser.add_argument(
-        "--categories", default="", metavar="C,C,...", help="categories, with commas [all of ROOT]"
-    )
+    parser.add_argument("--categories", default="", metavar="C,C,...", help=CATEGORIES_HELP)
     parser.add_argument("--seeds", type=count, default=3, help="seeds a cell, from 0 on [3]")
     parser.add_argument(
         "--preset",
@@ -68,12 +75,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.evaluation.detector_settings import detector_names
     from cutswap.studies.flags import study_settings
     from cutswap.studies.plan import table_numbers
-    from cutswap.studies.report import write_reports
+    from cutswap.studies.report import CSV, LATEX, REPORT, write_reports
     from cutswap.studies.run import prepare, run_study, run_study_on
 
     need_out(options.out)
+    need_free(options.out, (CSV, LATEX, REPORT), STUDY)
     tables = table_numbers(options.table)
-    categories = [name.strip() for name in options.categories.split(",") if name.strip()]
+    categories = chosen_categories(options)
     with stop_on_signals() as stop, Bars(options.quiet) as bars:
         prepared = prepare(
             options.out.absolute(),

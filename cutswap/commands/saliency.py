@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.commands.common import say_weights
+from cutswap.commands.own_outputs import claim
 from cutswap.config import SaliencySettings
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
@@ -22,14 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Maps of one image into a folder."""
     from cutswap.networks.backbone import load_backbone
-    from cutswap.saliency.single_image import image_saliency, write_saliency
+    from cutswap.saliency.single_image import image_saliency, saliency_files, write_saliency
 
     need_out(options.out)
     settings = settings_from(options, SaliencySettings)
     backbone = load_backbone(settings.backbone, settings.weights)
     say_weights(backbone.report.sentence(), backbone.name)
+    names = saliency_files(settings.layers or backbone.levels)
+    own = claim(options.out, options.command, names, options.json)
     found = image_saliency(options.image, backbone, settings)
-    write_saliency(found, options.out)
+    with own.writing():
+        write_saliency(found, options.out)
     print(
         f"{len(found.layers)} maps and their fusion, of class {found.target_class} in {options.out}"
     )

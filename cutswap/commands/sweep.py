@@ -11,13 +11,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import STOPPED, add_recipe, add_skip_bad, count
+from cutswap.commands.common import (
+    CATEGORIES_HELP,
+    STOPPED,
+    add_recipe,
+    add_skip_bad,
+    chosen_categories,
+    count,
+)
 from cutswap.commands.engine import add_engine_flags, engine_of
+from cutswap.commands.own_outputs import need_free
 from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import need_out, write_text
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
+
+RESULTS = "results.csv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROOT",
         help="MVTec AD or VisA folder, or one category's folder",
     )
-    parser.add_argument(
-        "--categories", default="", metavar="C,C,...", help="categories, with commas [all of ROOT]"
-    )
+    parser.add_argument("--categories", default="", metavar="C,C,...", help=CATEGORIES_HELP)
     parser.add_argument("--seeds", type=count, default=3, help="seeds a cell, from 0 on [3]")
     parser.add_argument(
         "--preset",
@@ -64,7 +72,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise CutSwapError(
             "--seeds", expected=f"1 to {MAX_SEEDS}", found=options.seeds, fix="pass --seeds 3"
         )
-    categories = [name.strip() for name in options.categories.split(",") if name.strip()]
+    categories = chosen_categories(options)
     with stop_on_signals() as stop, Bars(options.quiet) as bars:
         plan = plan_sweep(
             options.data,
@@ -81,6 +89,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         store = open_store(options.out)
         if isinstance(store, FolderStore):
             need_out(store.folder)
+            need_free(store.folder, [RESULTS], "cells")
         if not options.plan:
             need_store(store)
         left = plan.left(store)
@@ -106,7 +115,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             print(f"[{done}/{total}] {spec.label}: {_said(record)}", flush=True)
     result = _result(plan, store, computed)
     if isinstance(store, FolderStore):
-        write_text(store.folder / "results.csv", to_csv(result["table"]))
+        write_text(store.folder / RESULTS, to_csv(result["table"]))
     for line in result["table"]:
         print(f"  {line['setting']}; {line['category']}: {_figures(line)}")
     if computed < len(left):

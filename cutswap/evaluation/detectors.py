@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from cutswap.evaluation.anomalib_models import Detector
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.evaluation.metrics import summarise
 from cutswap.evaluation.missed import missed_defects
-from cutswap.evaluation.tiff_maps import MAPS, enlarged, write_map
+from cutswap.evaluation.tiff_maps import enlarged, map_files, write_map
 from cutswap.networks.backbone import Backbone
 from cutswap.utils.csv_text import guarded
 from cutswap.utils.files import write_json, write_text
@@ -114,6 +114,17 @@ def evaluate_detector(
     return DetectorEvaluation(test, scores, maps, summary)
 
 
+def detector_files(category: str, records: Sequence[Record]) -> tuple[str, ...]:
+    """Names of what `write_detector` writes: a map an image, the table, the figures.
+
+    Args:
+        category: its name.
+        records: the test images.
+    """
+    maps = map_files(category, [record.name for record in records])
+    return (*maps, "detector_scores.csv", "detector.json")
+
+
 def write_detector(found: DetectorEvaluation, out: Path) -> None:
     """Write everything listed at the top of this module into `out`.
 
@@ -123,12 +134,14 @@ def write_detector(found: DetectorEvaluation, out: Path) -> None:
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["image", "defect", "is_defective", "score", "called_defective"])
-    for record, score, values in zip(found.records, found.scores, found.maps, strict=True):
+    *places, table_file, about_file = detector_files(found.summary["category"], found.records)
+    (out / about_file).unlink(missing_ok=True)  # never old figures beside new maps
+    rows = zip(places, found.records, found.scores, found.maps, strict=True)
+    for place, record, score, values in rows:
         called = int(score >= found.summary["threshold"])
         is_bad = int(not record.is_good)
         names = guarded(record.name), guarded(record.defect)
         table.writerow([*names, is_bad, f"{score:.9g}", called])
-        path = out / MAPS / found.summary["category"] / f"{record.name}.tiff"
-        write_map(path, enlarged(values, photo_size(record.image)))
-    write_text(out / "detector_scores.csv", text.getvalue())
-    write_json(out / "detector.json", found.summary)
+        write_map(out / place, enlarged(values, photo_size(record.image)))
+    write_text(out / table_file, text.getvalue())
+    write_json(out / about_file, found.summary)

@@ -4,7 +4,7 @@ result.json        metrics, settings, weights, seed: also what `--json` writes
 environment.json   versions and machine
 scores.csv         one line a test image
 heatmaps.npy       (N, H, W) float32, pixels in the order of scores.csv, raw distances
-heatmaps/*.png     the same over each photo, one colour range for the category
+heatmaps/*.png     the same over each photo, one colour range for the category; see `heatmap_names`
 bank.safetensors   the fitted memory bank with its network and settings
 """
 
@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ from cutswap.utils.files import write_json, write_text, write_with
 from cutswap.utils.folder_names import BANK, ENVIRONMENT, HEATMAPS, PICTURES, RESULT, SCORES
 from cutswap.utils.overlays import blend, colourise, outline
 from cutswap.utils.progress import Notify, tick
+
+MAX_HEATMAP_NAME = 200  # bytes of 255, which a place in scores.csv and the suffix go beyond
 
 
 @dataclass(frozen=True)
@@ -155,25 +159,56 @@ def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = 
         CutSwapError: the folder cannot be written.
     """
     records, heatmaps = evaluation.records, evaluation.heatmaps
+    (out / RESULT).unlink(missing_ok=True)  # never an old result beside new heatmaps
     write_json(out / ENVIRONMENT, environment())
     write_with(out / HEATMAPS, lambda f: np.save(f, heatmaps, allow_pickle=False))
     write_text(out / SCORES, scores_table(evaluation))
     evaluation.bank.save(out / BANK)
     low, high = float(heatmaps.min()), float(heatmaps.max())
-    for index, record in enumerate(records):
+    for index, (record, name) in enumerate(zip(records, heatmap_names(records), strict=True)):
         photo = load_photos([record], heatmaps.shape[1])[0]
         picture = blend(photo, colourise(heatmaps[index], low, high))
         if evaluation.masks is not None and evaluation.masks[index].any():
             picture = outline(picture, evaluation.masks[index])
-        save_png(out / PICTURES / f"{heatmap_name(record)}.png", picture)
+        save_png(out / PICTURES / f"{name}.png", picture)
         if notify:
             notify("writing heatmaps", index + 1, len(records))
     write_json(out / RESULT, evaluation.summary)
 
 
-def heatmap_name(record: Record) -> str:
-    """File name of a test image's heatmap, unique in its category."""
-    return record.name.removeprefix("test/").replace("/", "_")
+def heatmap_names(records: Sequence[Record]) -> tuple[str, ...]:
+    """File names of the test images' heatmaps without their suffix, all different, case aside.
+
+    Args:
+        records: the test images, in the order of scores.csv.
+
+    Returns:
+        `crack_003`; where several images would share that, or it is too long for a file's name,
+        `crack_003-17`, of the 17th image in scores.csv.
+    """
+    flat = [record.name.removeprefix("test/").replace("/", "_") for record in records]
+    times = Counter(name.casefold() for name in flat)
+    names, taken = [], set(times)
+    for place, name in enumerate(flat, start=1):
+        unique = name
+        if times[name.casefold()] > 1 or len(os.fsencode(name)) > MAX_HEATMAP_NAME:
+            cut = os.fsencode(name)[:MAX_HEATMAP_NAME].decode("utf-8", "ignore")
+            unique = f"{cut}-{place}"
+            while unique.casefold() in taken:
+                unique += "-"
+            taken.add(unique.casefold())
+        names.append(unique)
+    return tuple(names)
+
+
+def evaluation_files(records: Sequence[Record]) -> tuple[str, ...]:
+    """Names of what `write_evaluation` writes.
+
+    Args:
+        records: the test images.
+    """
+    pictures = [f"{PICTURES}/{name}.png" for name in heatmap_names(records)]
+    return (ENVIRONMENT, HEATMAPS, SCORES, BANK, *pictures, RESULT)
 
 
 def scores_table(evaluation: Evaluation) -> str:

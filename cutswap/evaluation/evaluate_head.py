@@ -9,6 +9,7 @@ by_score/NAME/         scores.csv and heatmaps.npy of each of bank, head and bot
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,12 @@ import numpy as np
 
 from cutswap.config import PatchCoreSettings
 from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.evaluate import (
     Evaluation,
     batches,
+    evaluation_files,
     scores_table,
     setup_of,
     write_evaluation,
@@ -155,6 +158,16 @@ def evaluate_head(
         for n in SCORES
     }
     return HeadEvaluation(by_score, score, detector)
+
+
+def head_evaluation_files(records: Sequence[Record]) -> tuple[str, ...]:
+    """Names of what `write_head_evaluation` writes.
+
+    Args:
+        records: the test images.
+    """
+    by_score = [f"{BY_SCORE}/{name}/{file}" for name in SCORES for file in (SCORES_FILE, HEATMAPS)]
+    return (DETECTOR, *by_score, *evaluation_files(records))
 
 
 def write_head_evaluation(

@@ -8,7 +8,7 @@ stay distances. Source of the layout: MVTec's `mvtec_ad_evaluation`, README.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.utils.files import write_json, write_with
 
-MAPS = "anomaly_maps"
+MAPS, EXPORT = "anomaly_maps", "export.json"
 
 
 def export_maps(
@@ -47,11 +47,12 @@ def export_maps(
     """
     records = found.need_records() if photo_sized else None
     category = str(found.summary["category"])
-    for index, name in enumerate(found.names):
+    places = map_files(category, found.names)
+    for index, place in enumerate(places):
         values = np.array(found.heatmaps[index], dtype=np.float32)
         if records is not None:
             values = enlarged(values, photo_size(records[index].image))
-        write_map(out / MAPS / category / f"{_inside(name)}.tiff", values)
+        write_map(out / place, values)
         if progress:
             progress(index + 1, len(found.names))
     root = Path(str(found.summary["data"].get("root", "")))
@@ -73,8 +74,21 @@ def export_maps(
             category,
         ],
     }
-    write_json(out / "export.json", result)
+    write_json(out / EXPORT, result)
     return result
+
+
+def map_files(category: str, names: Sequence[str]) -> list[str]:
+    """Where the script looks for the maps of images.
+
+    Args:
+        category: its name.
+        names: of the test images, `test/crack/003`.
+
+    Raises:
+        CutSwapError: a name that leads out of the folder.
+    """
+    return [f"{MAPS}/{_inside(category)}/{_inside(name)}.tiff" for name in names]
 
 
 def enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -99,7 +113,7 @@ def write_map(path: Path, values: np.ndarray) -> None:
     write_with(path, lambda file: Image.fromarray(values).save(file, format="TIFF"))
 
 
-def _inside(name: str) -> Path:
+def _inside(name: str) -> str:
     """`test/crack/003` as a path below the category, wherever it claims to lead."""
     parts = Path(name).parts
     if not parts or ".." in parts or Path(name).is_absolute():
@@ -109,4 +123,4 @@ def _inside(name: str) -> Path:
             found="a path that leads out",
             fix="evaluate again",
         )
-    return Path(*parts)
+    return Path(*parts).as_posix()

@@ -14,6 +14,8 @@ from cutswap.negatives.draw import Negative
 from cutswap.negatives.samples import draw_sample
 from cutswap.utils.files import sha256_of, write_json
 
+RECORD = "record.json"
+
 
 @dataclass(frozen=True)
 class OneLevel:
@@ -66,6 +68,18 @@ def draw_many(
     return drawn
 
 
+def negative_files(count: int, *, weak: bool) -> tuple[str, ...]:
+    """Names of what `write_negatives` writes.
+
+    Args:
+        count: negatives.
+        weak: whether each has a positive of its own.
+    """
+    numbered = ("positive", "negative", "mask") if weak else ("negative", "mask")
+    pictures = [f"{name}_{index:03d}.png" for index in range(count) for name in numbered]
+    return (*pictures, *(() if weak else ("positive.png",)), RECORD)
+
+
 def write_negatives(
     drawn: list[tuple[np.ndarray, Negative, dict[str, Any] | None]],
     out: Path,
@@ -78,6 +92,7 @@ def write_negatives(
         CutSwapError: the folder cannot be written.
     """
     weak = any(jitter for _, _, jitter in drawn)
+    (out / RECORD).unlink(missing_ok=True)  # never an old record beside new negatives
     if not weak:
         save_png(out / "positive.png", drawn[0][0])
     for index, (positive, negative, _) in enumerate(drawn):
@@ -98,5 +113,5 @@ def write_negatives(
             for _, negative, jitter in drawn
         ],
     }
-    write_json(out / "record.json", record)
+    write_json(out / RECORD, record)
     return record

@@ -30,6 +30,7 @@ from cutswap.networks.backbone import Backbone
 from cutswap.utils.files import replacing, sha256_of, write_json
 
 FORMATS = ("torchscript", "onnx")
+CARD = "model.json"
 FILES = {"torchscript": "phi.pt", "onnx": "phi.onnx"}
 INPUT = "image"
 # Of the largest output: other libraries add in another order. A wrong layer or a forgotten
@@ -132,8 +133,17 @@ def export_model(
         "tolerance": TOLERANCE,
         "files": files,
     }
-    write_json(out / "model.json", result)
+    write_json(out / CARD, result)
     return result
+
+
+def model_files(formats: Sequence[str]) -> tuple[str, ...]:
+    """Names of what `export_model` writes; unknown formats, which it refuses, have none.
+
+    Args:
+        formats: of `FORMATS`.
+    """
+    return (*(FILES[name] for name in formats if name in FILES), CARD)
 
 
 def _need_onnx() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,18 @@ def image_saliency(path: Path, backbone: Backbone, settings: SaliencySettings) -
     )
 
 
+MAPS, PHOTO = "saliency.npz", "input.png"
+
+
+def saliency_files(layers: Sequence[str]) -> tuple[str, ...]:
+    """Names of what `write_saliency` writes.
+
+    Args:
+        layers: as `ImageSaliency` has them.
+    """
+    return (MAPS, PHOTO, *(f"overlay_{name}.png" for name in (*layers, FUSED)))
+
+
 def write_saliency(found: ImageSaliency, out: Path) -> None:
     """Write `saliency.npz` (maps, layers, fused), the resized input and one overlay a level.
 
@@ -68,15 +81,15 @@ def write_saliency(found: ImageSaliency, out: Path) -> None:
     """
     layers = np.array(found.layers)
     write_with(
-        out / "saliency.npz",
+        out / MAPS,
         lambda f: np.savez_compressed(
             f, allow_pickle=False, maps=found.maps, layers=layers, fused=found.fused
         ),
     )
-    save_png(out / "input.png", found.photo)
-    levels = zip((*found.layers, FUSED), (*found.maps, found.fused), strict=True)
-    for name, level in levels:
-        save_png(out / f"overlay_{name}.png", blend(found.photo, colourise(level)))
+    save_png(out / PHOTO, found.photo)
+    _, _, *overlays = saliency_files(found.layers)
+    for name, level in zip(overlays, (*found.maps, found.fused), strict=True):
+        save_png(out / name, blend(found.photo, colourise(level)))
 
 
 def middle_level(backbone: Backbone) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cutswap.config import RECIPES, SaliencySettings, TrainingSettings
 from cutswap.evaluation.detector_settings import DetectorSettings
-from cutswap.flags import FlagNames, flags_from, settings_from
+from cutswap.flags import FlagNames, flags_from, join_names, settings_from
 from cutswap.results.paper_tables import PAPER_TABLES
 from cutswap.runs.states import BROKEN, DONE, UNFINISHED, FoundRun
 from cutswap.settings import Settings
@@ -82,7 +82,7 @@ def study_arguments(
     numbers = [str(list(PAPER_TABLES).index(table) + 1) for table in tables]
     words = ["reproduce", "--table", ",".join(numbers), "--data", str(data)]
     if categories:
-        words += ["--categories", ",".join(categories)]
+        words += ["--categories", join_names(categories)]
     words += ["--seeds", str(seeds), "--preset", settings.preset, "--out", str(out)]
     if skip_bad:
         words.append("--skip-bad")

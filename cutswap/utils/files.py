@@ -1,22 +1,25 @@
 """Files that are whole or absent: written to a temporary name, flushed, then renamed.
 
 A process that was killed between the two leaves its temporary file; the next writing into that
-folder deletes those that are older than six hours.
+folder deletes those that are older than six hours. Pipes and devices are written to as they are.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import json
 import os
 import re
+import shutil
 import stat
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +36,7 @@ MAX_LINE = 1_000_000  # bytes of a line of metrics.jsonl; a real one has 300
 # What a killed writing leaves behind.
 MARK = "cutswap_"  # in the name: a folder may hold temporary files of other programs
 MAX_AGE = 6 * 3600.0  # seconds
+MAX_NAME = 255  # bytes of a file's name, where the system does not say
 _OURS = re.compile(rf"\..+\.{MARK}\w{{8}}\.tmp", re.DOTALL)
 _swept: set[Path] = set()
 _sweeping = threading.Lock()
@@ -42,25 +46,31 @@ _sweeping = threading.Lock()
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; on success it takes the place of `path`.
 
-    Either the old file or the complete new one is ever seen under `path`, also after a crash.
+    Either the old file or the complete new one is ever seen under `path`, also after a crash. A
+    pipe or a device, `/dev/stdout` too, stays what it is and is written to once all is there.
 
     Raises:
         CutSwapError: the folder cannot be written, or the disk is full; the old file is intact.
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sweep_leftovers(path.parent)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.name}.{MARK}", suffix=".tmp", dir=path.parent
-        )
+        to_stream = is_stream(path)
+        folder = Path(tempfile.gettempdir()) if to_stream else path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep_leftovers(folder)
+        # The mark and the random letters take 22 bytes more than the name itself.
+        prefix = os.fsencode(path.name)[:200].decode("utf-8", "ignore")
+        handle, name = tempfile.mkstemp(prefix=f".{prefix}.{MARK}", suffix=".tmp", dir=folder)
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        if to_stream:
+            _pour(temporary, path)
+        else:
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
     except (OSError, SafetensorError) as error:  # save_file wraps a full disk in its own
         raise _unwritable(path, error) from error
     finally:
@@ -68,16 +78,115 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def need_out(out: Path) -> None:
-    """Refuse an output folder that is a file, before hours of work.
+def is_stream(path: Path) -> bool:
+    """Whether a file is not replaced, but written to: a pipe, a terminal, `/dev/null`.
+
+    Args:
+        path: need not be there.
 
     Raises:
-        CutSwapError: it is one.
+        CutSwapError: a disk or a socket, to which nobody wants to write.
     """
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # none yet; what is wrong with it is said by the writing
+        return False
+    if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+        raise CutSwapError(
+            path,
+            expected="a file, a pipe or a terminal to write to",
+            found="a disk" if stat.S_ISBLK(mode) else "a socket",
+            fix="choose another file",
+        )
+    if stat.S_ISREG(mode) and path.is_symlink():
+        # /dev/stdout and /dev/fd/3 are links of the system, also where a plain file is behind.
+        place = Path(os.path.realpath(path.parent))
+        return place == Path("/dev") or place.is_relative_to("/proc")
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _pour(source: Path, stream: Path) -> None:
+    """Write a whole file into a pipe or a device."""
+    handle = None
+    for standard in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # none, or without a file
+            standard.flush()
+            if os.path.samestat(stream.stat(), os.fstat(standard.fileno())):
+                # Opened anew, a plain file behind it would be written from its beginning.
+                handle = os.dup(standard.fileno())
+                break
+    try:
+        with (
+            source.open("rb") as read,
+            stream.open("wb") if handle is None else os.fdopen(handle, "wb") as write,
+        ):
+            shutil.copyfileobj(read, write)
+    except BrokenPipeError:
+        if handle is None:  # a reader of standard output may leave, as `head` does
+            raise
+
+
+def need_out(out: Path) -> None:
+    """Refuse an output folder that is a file or cannot be made, before hours of work.
+
+    Raises:
+        CutSwapError: it is one, its name is too long, or the folder above may not be written.
+    """
+    need_short_names(out, ())
+    above = _first_that_is_there(out)
+    if above.is_dir() and not os.access(above, os.W_OK | os.X_OK):
+        raise CutSwapError(
+            out,
+            expected="a folder to write into",
+            found=f"no permission to write into {above}",
+            fix="choose another folder, or change the permissions",
+        )
     if out.exists() and not out.is_dir():
         raise CutSwapError(
-            out, expected="a folder to write into", found="a file", fix="choose another --out"
+            out, expected="a folder to write into", found="a file", fix="choose another folder"
         )
+
+
+def need_short_names(folder: Path, names: Iterable[str]) -> None:
+    """Refuse what the file system cannot name, before hours of work.
+
+    Args:
+        folder: to write into; need not be there.
+        names: of files in it, with forward slashes.
+
+    Raises:
+        CutSwapError: the first that is too long.
+    """
+    most = _longest_name(folder)
+    for name in ("", *names):
+        path = folder / name
+        long = [part for part in path.parts if len(os.fsencode(part)) > most]
+        if long:
+            raise CutSwapError(
+                path,
+                expected=f"names of at most {most} bytes",
+                found=f"{len(os.fsencode(long[0]))} bytes, {long[0][:40]}...",
+                fix="choose shorter names for the folder, or for the photo it comes from",
+            )
+
+
+def _longest_name(folder: Path) -> int:
+    try:
+        return os.pathconf(_first_that_is_there(folder), "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):  # not every system tells
+        return MAX_NAME
+
+
+def _first_that_is_there(folder: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    return next(p for p in (folder.absolute(), *folder.absolute().parents) if _exists(p))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long, a folder that may not be entered
+        return False
 
 
 def write_with(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -208,12 +317,21 @@ def _is_cut_short(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
+_CURES = {
+    errno.ENAMETOOLONG: "choose a shorter name or folder",
+    errno.EPIPE: "let the reader of the pipe read to its end",
+}
+
+
 def _unwritable(path: Path, error: Exception) -> CutSwapError:
+    cure = _CURES.get(
+        getattr(error, "errno", None) or 0, "free disk space or choose another folder"
+    )
     return CutSwapError(
         path,
         expected="to be able to write this file",
         found=getattr(error, "strerror", None) or str(error),
-        fix="free disk space or choose another folder; nothing that was there was changed",
+        fix=f"{cure}; nothing that was there was changed",
     )
 
 

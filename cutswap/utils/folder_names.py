@@ -23,3 +23,6 @@ UNLABELLED = "unlabelled.json"  # in RESULT's place where nothing says what is g
 
 # A study, see `studies.folder`.
 STUDY, CELLS, RUNS = "study.json", "cells", "runs"
+
+# Any output folder of a command, see `commands.own_outputs`: what was written into it.
+WRITTEN = ".cutswap.json"

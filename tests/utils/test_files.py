@@ -6,6 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +24,12 @@ from cutswap.utils import files
 from cutswap.utils.files import (
     append_json_line,
     need_out,
+    need_short_names,
     read_json,
     read_json_lines,
     replacing,
     sha256_of,
+    write_bytes,
     write_json,
     write_text,
     write_with,
@@ -154,6 +161,110 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path):
     assert names_in(tmp_path) == ["a.txt"]
 
 
+# What is no file: written to, never replaced
+
+
+def read_pipe(path: Path, into: list[bytes]) -> threading.Thread:
+    """A reader of a pipe, which must be there before the writer."""
+    thread = threading.Thread(target=lambda: into.append(path.read_bytes()), daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("way", ["itself", "link", "link to a link"])
+@pytest.mark.parametrize("write", [write_text, write_json])
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path, way: str, write: Any):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "link to a link").symlink_to("link")
+    path = tmp_path / {"itself": "pipe"}.get(way, way)
+    read: list[bytes] = []
+    reader = read_pipe(tmp_path / "pipe", read)
+    write(path, "ä")
+    reader.join(20)
+    assert [r.decode() for r in read] == ["ä" if write is write_text else '"\\u00e4"\n']
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert names_in(tmp_path) == ["link", "link to a link", "pipe"]
+    assert path.is_symlink() == (way != "itself")
+
+
+def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path):
+    """As root, `--json /dev/null` would have broken the machine; here it is a link to it."""
+    device = tmp_path / "null"
+    device.symlink_to("/dev/null")
+    write_json(device, [1])
+    assert stat.S_ISCHR(device.stat().st_mode)
+    assert names_in(tmp_path) == ["null"]
+    own, terminal = os.openpty()
+    write_text(Path(os.ttyname(terminal)), "seen")
+    assert os.read(own, 9) == b"seen"
+    os.close(own)
+    os.close(terminal)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/stderr"])
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+def test_standard_output_is_written_to_after_what_was_printed(tmp_path: Path, name: str, kind: str):
+    before = os.lstat("/dev/stdout")
+    code = (
+        "import sys; from pathlib import Path; from cutswap.utils.files import write_text;"
+        "print('first'); sys.stderr.write('first\\n');"
+        f"write_text(Path('{name}'), 'whole\\n'); print('last'); sys.stderr.write('last\\n')"
+    )
+    line = [sys.executable, "-c", code]
+    with (tmp_path / "out").open("w+b") as out, (tmp_path / "err").open("w+b") as err:
+        pipes = {"stdout": out, "stderr": err} if kind == "file" else {"capture_output": True}
+        done = subprocess.run(line, check=True, **pipes)
+        said = [(tmp_path / n).read_bytes() for n in ("out", "err")]
+    if kind == "pipe":
+        said = [done.stdout, done.stderr]
+    assert said[name == "/dev/stderr"] == b"first\nwhole\nlast\n"
+    assert said[name != "/dev/stderr"] == b"first\nlast\n"
+    assert os.path.samestat(before, os.lstat("/dev/stdout"))
+
+
+def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)  # its name must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
+        with pytest.raises(CutSwapError, match="a socket"):
+            write_text(Path("s"), "new")
+        assert stat.S_ISSOCK(Path("s").stat().st_mode)
+
+
+def test_a_reader_that_goes_away_is_said(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = threading.Thread(
+        target=lambda: os.close(os.open(tmp_path / "pipe", os.O_RDONLY)), daemon=True
+    )
+    reader.start()
+    with pytest.raises(CutSwapError, match="read to its end"):
+        write_bytes(tmp_path / "pipe", b"x" * 10_000_000)
+    reader.join(20)
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "x" * 240 + ".json", "ä" * 127, "日" * 85])
+def test_the_longest_names_are_written(tmp_path: Path, name: str):
+    """The temporary name is longer than the file's, but never too long."""
+    write_text(tmp_path / name, "new")
+    assert names_in(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "a/" + "x" * 300, "ä" * 128 + "/b", "日" * 86])
+def test_names_too_long_are_refused_with_what_helps(tmp_path: Path, name: str):
+    with pytest.raises(CutSwapError, match="shorter name") as caught:
+        write_text(tmp_path / name, "new")
+    assert "disk space" not in caught.value.fix
+    with pytest.raises(CutSwapError, match="at most 255 bytes"):
+        need_short_names(tmp_path, ["fine", name])
+    with pytest.raises(CutSwapError, match="at most 255 bytes"):
+        need_out(tmp_path / name)
+    need_short_names(tmp_path, ["fine", "x" * 255, "a/" + "ä" * 127])
+
+
 def test_a_refusal_of_the_writer_itself_passes_through(tmp_path: Path):
     error = CutSwapError("bank", expected="a", found="b", fix="c")
     with pytest.raises(CutSwapError) as caught, replacing(tmp_path / "a.txt"):
@@ -250,6 +361,16 @@ def test_a_full_disk_while_appending_keeps_the_lines_before(
     assert read_json_lines(path)[0] == {"step": 1}
     with pytest.raises(CutSwapError, match="b.jsonl"):
         append_json_line(tmp_path / "a.jsonl" / "b.jsonl", {"step": 1})
+
+
+def test_need_out_refuses_what_may_not_be_written(tmp_path: Path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda p, m: "closed" not in str(p) and allowed(p, m))
+    for name in ("closed", "closed/a", "closed/a/b"):
+        with pytest.raises(CutSwapError, match="no permission"):
+            need_out(tmp_path / name)
+    need_out(tmp_path / "open")
 
 
 def test_need_out_refuses_only_files(tmp_path: Path):
