@@ -28,7 +28,7 @@ from cutswap.analysis.feature_set import (
 )
 from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.config import FineTuningSettings
-from cutswap.data.images import read_photo, resize_photo, to_image
+from cutswap.data.images import mask_files, read_photo, resize_photo, to_image
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.data.records import Category, Record
 from cutswap.errors import CutSwapError
@@ -166,7 +166,8 @@ def features_key(run: RunFolder, category: Category, settings: FeatureSettings) 
     about: list[Any] = [str(run.path), str(category.root), category.name, settings.samples, 1]
     digest = hashlib.sha256(json.dumps(about).encode())
     own = (run.settings_file, run.result_file, run.backbone_file, run.checkpoint_file)
-    photos = [p for r in (*category.train, *category.test) for p in (r.image, r.mask) if p]
+    records = (*category.train, *category.test)
+    photos = [p for r in records for p in (r.image, *(mask_files(r.mask) if r.mask else ()))]
     for path in (*own, *photos):
         digest.update(f"|{path}|{_stamp(path)}".encode())
     return digest.hexdigest()[:40]

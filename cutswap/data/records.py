@@ -35,7 +35,8 @@ class Record:
         image: the photo's file.
         split: train or test.
         defect: type of defect, `good` for none.
-        mask: the defect's mask file; None where there is none, and always for good photos.
+        mask: the defect's mask file, or a folder of them that together mark it (LOCO); None where
+            there is none, and always for good photos.
     """
 
     image: Path
@@ -65,6 +66,7 @@ class Category:
         test: good and defective photos; may be empty.
         has_masks: whether the data set marks its defects at all.
         noticed: what was odd about the folders; `find_problems` reports it with the rest.
+        layout: how its files were found: `folders` (MVTec AD's), `visa` (a split file) or `images`.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Category:
     test: tuple[Record, ...]
     has_masks: bool = False
     noticed: tuple[Problem, ...] = ()
+    layout: str = "folders"
 
     @property
     def defects(self) -> tuple[str, ...]:
