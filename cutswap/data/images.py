@@ -151,7 +151,7 @@ def _read_depth(stream: IO[bytes], subject: object) -> tuple[np.ndarray, int]:
         if image.mode in _ALPHA_LAST or "transparency" in image.info:
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image.convert("RGBA"))
-        photo[rows] = np.asarray(image.convert("RGB"))
+        photo[rows] = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     return photo, 0
 
 
@@ -287,4 +287,5 @@ def save_png(path: Path, array: np.ndarray) -> None:
 
 def is_constant(photo: np.ndarray) -> bool:
     """Whether all pixels of (H, W, 3) uint8 are the same: such a photo shows nothing."""
-    return bool((photo == photo[:1, :1]).all())
+    first = photo[:1, :1]
+    return bool((photo[0] == first).all() and (photo == first).all())  # a row tells nearly always

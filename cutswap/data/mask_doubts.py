@@ -22,6 +22,8 @@ def doubt_of(mask: np.ndarray, counts: np.ndarray) -> str | None:
     levels = np.flatnonzero(counts)
     if marked == 0:
         return None  # an empty mask is a problem of its own
+    if marked <= LARGE and len(levels) == 2 and levels[0] == 0:
+        return None  # nearly all masks
     threshold = split_level(counts)
     bright = float(counts[threshold + 1 :].sum() / counts.sum())
     # Two heaps of values, dark and bright, of which all but the value 0 counts.

@@ -160,7 +160,9 @@ def _check_photo(record: Record, findings: _Findings, deep: bool) -> tuple[int, 
         # positive; a test photo can still be scored.
         findings.add(record.image, "constant", "all pixels are alike", fatal=is_trained)
     # Pixels instead of bytes: a photo saved again in another format is still the same.
-    digest = hashlib.sha256(f"{height}x{width}:".encode() + photo.tobytes()).digest()
+    pixels = hashlib.sha256(f"{height}x{width}:".encode())
+    pixels.update(photo.data)
+    digest = pixels.digest()
     twin = findings.seen.setdefault(digest, record)
     if (twin.split, twin.defect) != (record.split, record.defect):
         kind = "train-in-test" if twin.split == "train" else "twin"
@@ -218,6 +220,8 @@ def _check_whole(category: Category, findings: _Findings) -> None:
 
 
 def _is_hit(record: Record, bad: Collection[Path]) -> bool:
+    if not bad:  # hashing thousands of paths takes a while
+        return False
     return record.image in bad or (record.mask is not None and record.mask in bad)
 
 

@@ -52,17 +52,14 @@ def unused_in(category: Category) -> list[Problem]:
         A problem for each part of the folder (at most two levels deep) that has unused photos,
         one for all other files, and one for each folder that cannot be listed; none is fatal.
     """
-    top = _real(category.root)
-    told = {p.path for p in category.noticed if p.kind != "read-as-good"}
-    known = _used_files(category) | {_real(path) for path in told}
-    parts: dict[tuple[str, ...], _Left] = defaultdict(_Left)
-    for folder, seen in _walk(top, known):
-        left = parts[Path(folder).relative_to(top).parts[:2]]
-        left.photos += seen.photos
-        left.folders += bool(seen.photos)
-        left.others += seen.others
-        left.names |= seen.names
-        left.unreadable += seen.unreadable
+    told = {_real(p.path) for p in category.noticed if p.kind != "read-as-good"}
+    used = [p for r in (*category.train, *category.test) for p in (r.image, r.mask) if p]
+    known = told | _real_files(used)
+    parts = _parts(category, known)
+    if any(left.photos for left in parts.values()):
+        # Rare enough to ask each used file only now whether it is a link to one of those.
+        linked = {_real(path) for path in used if path.is_symlink()}
+        parts = _parts(category, known | linked) if linked - known else parts
     tested = {r.image.parent.parent.name for r in category.test} or {TEST_FOLDERS[0]}
     found = [
         Problem(
@@ -122,6 +119,20 @@ def unused_beside(dataset: Dataset) -> list[Problem]:
     return found + _other_files(dataset.root, beside, is_flat=False)
 
 
+def _parts(category: Category, known: set[str]) -> dict[tuple[str, ...], _Left]:
+    """What is not known, by the first two names of where it lies in the category's folder."""
+    top = _real(category.root)
+    parts: dict[tuple[str, ...], _Left] = defaultdict(_Left)
+    for folder, seen in _walk(top, known):
+        left = parts[Path(folder).relative_to(top).parts[:2]]
+        left.photos += seen.photos
+        left.folders += bool(seen.photos)
+        left.others += seen.others
+        left.names |= seen.names
+        left.unreadable += seen.unreadable
+    return parts
+
+
 def _walk(top: str, known: set[str]) -> Iterator[tuple[str, _Left]]:
     """Every folder below, with what is not known in it; links and hidden names are passed over."""
     waiting = [top]
@@ -164,20 +175,16 @@ def _count(name: str, left: _Left) -> None:
         left.names.setdefault(suffix, name)
 
 
-def _used_files(category: Category) -> set[str]:
-    """Real paths of all photos and masks; folders are resolved once, as thousands share them."""
-    parents: dict[Path, str] = {}
-    used = set()
-    for record in (*category.train, *category.test):
-        for path in (record.image, record.mask):
-            if path is None:
-                continue
-            if path.parent not in parents:
-                parents[path.parent] = _real(path.parent)
-            used.add(f"{parents[path.parent]}{os.sep}{path.name}")
-            if path.is_symlink():
-                used.add(_real(path))
-    return used
+def _real_files(paths: list[Path]) -> set[str]:
+    """Paths in their real folders, which are resolved once, as thousands share them."""
+    parents: dict[str, str] = {}
+    found = set()
+    for path in paths:
+        folder, _, name = str(path).rpartition(os.sep)
+        if folder not in parents:
+            parents[folder] = os.path.realpath(folder)
+        found.add(f"{parents[folder]}{os.sep}{name}")
+    return found
 
 
 def _advice(category: Category, part: tuple[str, ...], tested: set[str]) -> str:
