@@ -164,6 +164,8 @@ def collect_features(
 def features_key(run: RunFolder, category: Category, settings: FeatureSettings) -> str:
     """40 hex digits of everything `collect_features` depends on; files by path, size and time."""
     about: list[Any] = [str(run.path), str(category.root), category.name, settings.samples, 1]
+    if category.reading.bits is not None:
+        about.append(category.reading.bits)
     digest = hashlib.sha256(json.dumps(about).encode())
     own = (run.settings_file, run.result_file, run.backbone_file, run.checkpoint_file)
     records = (*category.train, *category.test)
@@ -186,17 +188,23 @@ def _points(samples: TrainingSamples, category: Category, numbers: range, size: 
                 sample=number,
                 jitter=sample.jitter,
                 record=made,
+                bits=record.bits,
             )
             yield point, photo
     for test in category.test:
-        yield _real(test), resize_photo(read_photo(test.image), (size, size))
+        yield _real(test), resize_photo(read_photo(test.image, test.bits), (size, size))
 
 
 def _real(record: Record) -> FeaturePoint:
     if record.is_good:
-        return FeaturePoint(GOOD_TEST, record.name, record.image)
+        return FeaturePoint(GOOD_TEST, record.name, record.image, bits=record.bits)
     return FeaturePoint(
-        kind=DEFECT, name=record.name, file=record.image, defect=record.defect, mask=record.mask
+        kind=DEFECT,
+        name=record.name,
+        file=record.image,
+        defect=record.defect,
+        mask=record.mask,
+        bits=record.bits,
     )
 
 

@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 "n_train": len(category.train),
                 "n_test": len(category.test),
                 "defects": list(category.defects),
+                "reading": category.reading.to_dict(),
                 "problems": [record_of(p) for p in problems],
             }
     report["exit_status"] = 1 if fatal else 0
@@ -83,6 +84,8 @@ def _counts(category: Category) -> str:
     """`12 good to learn from; to test: 4 good, 6 defective (crack, dent), 6 with a mask`."""
     defective = [r for r in category.test if not r.is_good]
     text = f"{len(category.train)} good to learn from"
+    if category.reading.bits is not None:
+        text += f", read with {category.reading.bits} bits"
     if not category.test:
         return f"{text}, none to test"
     text += f"; to test: {len(category.test) - len(defective)} good, {len(defective)} defective"

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import say_weights
+from cutswap.commands.common import ONE_PHOTO, say_weights
 from cutswap.config import SaliencySettings
+from cutswap.data.reading import ReadingSettings
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
 
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, metavar="IMAGE")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     add_flags(parser, SaliencySettings)
+    add_flags(parser, ReadingSettings, ONE_PHOTO)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -28,7 +30,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     settings = settings_from(options, SaliencySettings)
     backbone = load_backbone(settings.backbone, settings.weights)
     say_weights(backbone.report.sentence(), backbone.name)
-    found = image_saliency(options.image, backbone, settings)
+    reading = settings_from(options, ReadingSettings)
+    found = image_saliency(options.image, backbone, settings, reading.bits)
     write_saliency(found, options.out)
     print(
         f"{len(found.layers)} maps and their fusion, of class {found.target_class} in {options.out}"
@@ -38,5 +41,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "target_class": found.target_class,
         "score": found.score,
         "settings": settings.to_dict(),
+        "bits": reading.bits,
         "weights": backbone.report.to_dict(),
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cutswap.data.layouts import LayoutReader, is_folder, is_there, means_good, part_of
+from cutswap.data.reading import read_reading
 from cutswap.data.records import GOOD, Category, Problem
 from cutswap.data.visa_split import parse_visa_split
 from cutswap.errors import CutSwapError
@@ -46,8 +47,9 @@ class Dataset:
         """List one category; the name may be left out where there is just one.
 
         Raises:
-            CutSwapError: no such category, several and none named, no good training photos, or a
-                row of VisA's split file that is wrong or names a missing file.
+            CutSwapError: no such category, several and none named, no good training photos, a
+                wrong setting in its `cutswap.json`, or a row of VisA's split file that is wrong or
+                names a missing file.
         """
         category = self.listing(name)
         if not category.train:
@@ -78,14 +80,15 @@ class Dataset:
         return self._read(name)
 
     def _read(self, name: str) -> Category:
-        reader = LayoutReader(self.root)
+        folder = self.root / name if self.layout in ("mvtec", "visa") else self.root
+        reader = LayoutReader(self.root, read_reading(folder))
         if self.layout == "visa":
             split_file = self.root / VISA_SPLIT
             rows = [row for row in parse_visa_split(split_file) if row.category == name]
             return reader.read_visa(name, rows, split_file)
         if self.layout == "images":
             return reader.read_photos(name)
-        return reader.read_folders(name, self.root / name if self.layout == "mvtec" else self.root)
+        return reader.read_folders(name, folder)
 
 
 def open_dataset(root: Path) -> Dataset:

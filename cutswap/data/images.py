@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -40,13 +41,18 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def read_photo(path: Path) -> np.ndarray:
+def read_photo(path: Path, bits: int | None = None) -> np.ndarray:
     """Read an image file of any depth and colour model as an upright RGB photo.
 
     The content decides the format, not the suffix. Transparency is laid on white, as a viewer
     shows it. 12- and 16-bit grey is scaled by its full range, never by its content, so brightness
     stays comparable between photos; so is float in 0..1. EXIF orientation is applied, ICC profiles
     are not. Of animations and multi-page files the first picture counts.
+
+    Args:
+        path: of the file.
+        bits: that the camera fills of grey whole numbers of more than 8 bits: 12 in a file of 16
+            are scaled by 4095; None: all that the file has.
 
     Returns:
         (H, W, 3) uint8 RGB, its own writable memory.
@@ -55,20 +61,20 @@ def read_photo(path: Path) -> np.ndarray:
         CutSwapError: no such file, empty, damaged or cut short, no image, a side under `MIN_SIDE`
             or over `MAX_SIDE`, over `MAX_PIXELS` (before decoding), or numbers of unknown range.
     """
-    return from_file(path, _read_photo)
+    return read_depth(path, bits)[0]
 
 
 def read_photo_bytes(data: bytes, name: str) -> np.ndarray:
     """`read_photo` for an upload: its bytes, and the name to call it by in errors."""
-    return _read_photo(io.BytesIO(data), name)
+    return _read_depth(io.BytesIO(data), name)[0]
 
 
-def read_depth(path: Path) -> tuple[np.ndarray, int]:
-    """`read_photo`, and the largest number of a grey photo of more than 8 bits; 0 for others.
+def read_depth(path: Path, bits: int | None = None) -> tuple[np.ndarray, int]:
+    """`read_photo`, and the largest number of a grey photo of 16 bits; 0 for others.
 
-    That number tells how many of the file's bits the camera fills; see `problems`.
+    That number tells how many of the bits the camera fills; see `problems`. With `bits` it is 0.
     """
-    return from_file(path, _read_depth)
+    return from_file(path, lambda stream, subject: _read_depth(stream, subject, bits))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -133,19 +139,19 @@ def photo_size(path: Path) -> tuple[int, int]:
     return from_file(path, upright_size)
 
 
-def _read_photo(stream: IO[bytes], subject: object) -> np.ndarray:
-    return _read_depth(stream, subject)[0]
-
-
-def _read_depth(stream: IO[bytes], subject: object) -> tuple[np.ndarray, int]:
+def _read_depth(
+    stream: IO[bytes], subject: object, bits: int | None = None
+) -> tuple[np.ndarray, int]:
     decoded = decode(stream, subject)
     photo = np.empty((decoded.image.height, decoded.image.width, 3), np.uint8)
     if decoded.is_deep:
-        top = _need_range(decoded, subject)
+        if bits is not None and decoded.image.mode != "F":
+            decoded = replace(decoded, full=2**bits - 1)
+        top = int(_need_range(decoded, subject))
         for rows, band in decoded.bands():
             levels = np.rint(band.values() * np.float32(255 / decoded.full))
             photo[rows] = levels.astype(np.uint8)[..., None]
-        return photo, int(top) if decoded.image.mode != "F" else 0
+        return photo, top if decoded.full == 2**16 - 1 and not decoded.is_inverted else 0
     for rows, band in decoded.bands():
         image = band.image
         if image.mode in _ALPHA_LAST or "transparency" in image.info:

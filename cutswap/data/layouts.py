@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cutswap.data.images import IMAGE_SUFFIXES
+from cutswap.data.reading import READING_FILE, ReadingSettings
 from cutswap.data.records import GOOD, Category, Problem, Record, natural_key, natural_order
 from cutswap.data.visa_split import VisaRow
 from cutswap.errors import CutSwapError
@@ -28,13 +29,15 @@ class LayoutReader:
 
     Args:
         root: the data set's folder; nothing outside is read.
+        reading: of the category to be read.
 
     Attributes:
         noticed: problems so far.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, reading: ReadingSettings | None = None) -> None:
         self.root = root
+        self.reading = reading or ReadingSettings()
         self.noticed: list[Problem] = []
         self._real_root = os.path.realpath(root)
         self._real_parents: dict[str, str] = {}
@@ -52,9 +55,16 @@ class LayoutReader:
 
     def read_photos(self, name: str) -> Category:
         """A folder of photos: all of them are good and for training."""
-        train = self._records(self.root, "train", GOOD)
-        noticed = tuple(self.noticed)
-        return Category(name, self.root, train, (), noticed=noticed, layout="images")
+        train = self._records([self.root], "train", GOOD)
+        return Category(
+            name,
+            self.root,
+            train,
+            (),
+            noticed=tuple(self.noticed),
+            layout="images",
+            reading=self.reading,
+        )
 
     def read_folders(self, name: str, folder: Path) -> Category:
         """A category folder of MVTec AD, MVTec AD 2, LOCO or BTAD.
@@ -66,7 +76,8 @@ class LayoutReader:
         parts = self.subfolders(folder)
         train_types = self.subfolders(part_of(parts, "train"))
         learnt = self._good_of_train(train_types)
-        train = self._records(train_types.pop(learnt, None), "train", GOOD)
+        learnt_from = self._take_good(train_types, learnt)
+        train = self._records(learnt_from, "train", GOOD)
         for other in train_types.values():
             self._notice(
                 other,
@@ -79,14 +90,27 @@ class LayoutReader:
         marked = part_of(parts, MASK_FOLDER) or masks_inside
         mask_types = self.subfolders(marked)
         good = self._good_of_test(test_types, mask_types, learnt)
+        if unknown := {*self.reading.good, *self.reading.defects} - {
+            *test_types,
+            *(path.name for path in learnt_from),
+        }:
+            self._notice(
+                folder / READING_FILE,
+                "no-folder",
+                f"it names folders that are not there: {', '.join(natural_order(unknown))}",
+            )
+        good_folders = self._take_good(test_types, good)
+        by_type = {defect: self._records([f], "test", defect) for defect, f in test_types.items()}
+        if good_folders:
+            by_type[good] = self._records(good_folders, "test", GOOD)
+            for path in good_folders:
+                self._notice_good_masks(self.photos(mask_types.pop(path.name, None)))
         test: list[Record] = []
-        for defect, photos in test_types.items():
-            masks = mask_types.pop(defect, None)
-            if defect == good:
-                test += self._records(photos, "test", GOOD)
-                self._notice_good_masks(self.photos(masks))
-            else:
-                test += self._with_masks(self._records(photos, "test", defect), masks)
+        for defect in natural_order(by_type):
+            records = by_type[defect]
+            if defect != good or not good_folders:
+                records = self._with_masks(records, mask_types.pop(defect, None))
+            test += records
         for name, masks_left in mask_types.items():
             for mask in self.photos(masks_left):
                 self._notice(mask, "loose-mask", f"there are no photos in test/{name}; not used")
@@ -97,7 +121,13 @@ class LayoutReader:
             test=tuple(test),
             has_masks=marked is not None,
             noticed=tuple(self.noticed),
+            reading=self.reading,
         )
+
+    def _take_good(self, types: dict[str, Path], name: str) -> list[Path]:
+        """Take the folders of good photos out of the types: the main one and those of `reading`."""
+        names = [n for n in (name, *self.reading.good) if n in types]
+        return [types.pop(n) for n in dict.fromkeys(names)]
 
     def _good_of_train(self, types: dict[str, Path]) -> str:
         """Which folder of train holds the good photos; what else might is taken out and asked."""
@@ -120,12 +150,13 @@ class LayoutReader:
 
     def _good_of_test(
         self, types: dict[str, Path], mask_types: dict[str, Path], learnt: str
-    ) -> str | None:
+    ) -> str:
         """Which type of test photos is good; others whose names say so are taken out and asked."""
         meaning = [name for name in types if means_good(name)]
         good = next((name for name in (GOOD, learnt) if name in meaning), None)
+        said = {good, *self.reading.good, *self.reading.defects}
         for name in meaning:
-            if name == good:
+            if name in said:
                 continue
             mask_types.pop(name, None)
             beside = f"beside {good}" if good else f"where train calls it {learnt}"
@@ -133,11 +164,12 @@ class LayoutReader:
                 types.pop(name),
                 "means-good",
                 f"good photos, or a type of defect? Its name means good, {beside}. Good: move its"
-                f" photos into test/good. A defect: rename it, for example to {name}_defect. Until"
-                " then none of them is used",
+                f' photos into test/good, or write {{"good": ["{name}"]}} into {READING_FILE}'
+                f" beside test. A defect: rename it, for example to {name}_defect, or write"
+                f' {{"defects": ["{name}"]}}. Until then none of them is used',
                 fatal=True,
             )
-        return good
+        return good or GOOD
 
     def read_visa(self, name: str, rows: Sequence[VisaRow], split_file: Path) -> Category:
         """One category of the published VisA tree.
@@ -168,7 +200,8 @@ class LayoutReader:
             elif mask and row.is_good:
                 self._notice_good_masks([mask])
                 mask = None
-            record = Record(image, row.split, GOOD if row.is_good else VISA_DEFECT, mask)
+            defect = GOOD if row.is_good else VISA_DEFECT
+            record = Record(image, row.split, defect, mask, self.reading.bits)
             if self._is_inside(image) and self._is_new(image, records.get(record.name)):
                 records[record.name] = record
         return Category(
@@ -179,6 +212,7 @@ class LayoutReader:
             has_masks=any(row.mask for row in rows),
             noticed=tuple(self.noticed),
             layout="visa",
+            reading=self.reading,
         )
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
@@ -235,22 +269,22 @@ class LayoutReader:
             return False
         return True
 
-    def _records(self, folder: Path | None, split: str, defect: str) -> tuple[Record, ...]:
+    def _records(self, folders: Sequence[Path], split: str, defect: str) -> tuple[Record, ...]:
         records: dict[str, Record] = {}
-        for photo in self.photos(folder):
+        for photo in (photo for folder in folders for photo in self.photos(folder)):
             if self._is_new(photo, records.get(photo.stem)):
-                records[photo.stem] = Record(photo, split, defect)
+                records[photo.stem] = Record(photo, split, defect, bits=self.reading.bits)
         return tuple(records.values())
 
     def _is_new(self, photo: Path, other: Record | None) -> bool:
         # Masks pair by stem and records are named by it, so a second one could be either.
         if other is not None:
-            self._notice(
-                photo,
-                "same-name",
-                f"differs from {other.image.name} by its suffix only",
-                fatal=True,
-            )
+            there = other.image
+            if there.parent == photo.parent:
+                message = f"differs from {there.name} by its suffix only"
+            else:
+                message = f"has the name of {there.parent.name}/{there.name}, which is good as well"
+            self._notice(photo, "same-name", message, fatal=True)
         return other is None
 
     def _with_masks(self, records: tuple[Record, ...], folder: Path | None) -> tuple[Record, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cutswap.data.images import is_constant, mask_files, photo_size, read_depth, read_mask_levels
 from cutswap.data.mask_doubts import doubt_of
+from cutswap.data.reading import CAMERA_BITS, READING_FILE
 from cutswap.data.records import Category, Problem, Record
 from cutswap.data.unused import unused_in
 from cutswap.errors import CutSwapError
@@ -42,8 +43,11 @@ KINDS = {
     "no-category": "a folder of the data set that is no category",
     "other-files": "files that are no photos",
     "unread": "a category that cannot be listed",
+    "no-folder": "a folder that the category's settings name and that is not there",
     "unused-bits": "grey photos of more than 8 bits that do not use their highest bits",
 }
+# Files that can be used, and may make results wrong: commands that use them say so.
+DOUBTS = ("mask-doubt", "twin", "train-in-test", "unused-bits", "unused", "no-folder")
 _SHOWN = 3  # problems quoted in a refusal; check-data shows all
 
 
@@ -146,7 +150,7 @@ def _check_photo(record: Record, findings: _Findings, deep: bool) -> tuple[int, 
             size = photo_size(record.image)
             findings.sizes[size] += 1
             return size
-        photo, top = read_depth(record.image)
+        photo, top = read_depth(record.image, record.bits)
     except CutSwapError as error:
         findings.add(record.image, "unreadable", _reason(error), fatal=True)
         return None
@@ -211,6 +215,16 @@ def _check_whole(category: Category, findings: _Findings) -> None:
     if category.test and defective in (0, len(category.test)):
         kind = "defective" if defective else "good"
         findings.add(category.root, "one-sided-test", f"all test photos are {kind}: no AUROC")
+    if 0 < findings.top < 2 ** CAMERA_BITS[-1]:
+        used = findings.top.bit_length()
+        camera = next(bits for bits in CAMERA_BITS if bits >= used)
+        message = (
+            f"the grey photos of 16 bits ({findings.deep}) use {used} of them (the largest value is"
+            f" {findings.top:,} of 65,535), so they are read as levels 0 to"
+            f" {round(findings.top / 257)} of 255, nearly black. If the camera gives {camera} bits,"
+            f' write {{"bits": {camera}}} into {READING_FILE} in this folder'
+        )
+        findings.add(category.root, "unused-bits", message)
     if len(findings.sizes) > 1:
         common = findings.sizes.most_common(_SHOWN)
         listed = ", ".join(f"{_by(size)} ({count})" for size, count in common)

@@ -11,6 +11,7 @@ from pathlib import Path
 from cutswap.data.datasets import VISA_SPLIT, Dataset
 from cutswap.data.images import IMAGE_SUFFIXES
 from cutswap.data.layouts import MASK_FOLDER, TEST_FOLDERS, is_folder, means_good
+from cutswap.data.reading import READING_FILE
 from cutswap.data.records import Category, Problem, natural_key
 
 MOST_ENTRIES = 200_000  # a second; who passes a home folder need not wait for all of it
@@ -170,7 +171,7 @@ def _count(name: str, left: _Left) -> None:
     suffix = f".{end.lower()}" if dot else ""
     if suffix in IMAGE_SUFFIXES:
         left.photos += 1
-    elif (stem or end).lower() not in _COMPANIONS:
+    elif (stem or end).lower() not in _COMPANIONS and name != READING_FILE:
         left.others[suffix] += 1
         left.names.setdefault(suffix, name)
 

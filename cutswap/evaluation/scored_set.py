@@ -181,6 +181,8 @@ def evaluation_key(
     """
     digest = hashlib.sha256()
     about = [str(category.root), category.name, fingerprint, settings.deciding(), seed, 1]
+    if category.reading.bits is not None:
+        about.append(category.reading.bits)
     digest.update(json.dumps(about).encode())
     for record in (*category.train, *category.test):
         for path in (record.image, *(mask_files(record.mask) if record.mask else (None,))):

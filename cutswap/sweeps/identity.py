@@ -77,7 +77,8 @@ def data_identity(category: Category) -> dict[str, Any]:
         for record in records:
             masks = () if record.mask is None else mask_files(record.mask)
             mask = ",".join(map(sha256_of, masks)) or "-"
-            digest.update(f"{record.name}|{sha256_of(record.image)}|{mask}\n".encode())
+            bits = "" if record.bits is None else f"|{record.bits}"
+            digest.update(f"{record.name}|{sha256_of(record.image)}|{mask}{bits}\n".encode())
         values[split] = digest.hexdigest()
     return values
 

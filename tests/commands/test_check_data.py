@@ -1,4 +1,4 @@
-"""`check-data` lists every problem of every category at once, also where one has nothing to read."""
+"""`check-data` lists every problem of every category at once, also where one is empty."""
 
 from __future__ import annotations
 

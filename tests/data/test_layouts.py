@@ -164,7 +164,7 @@ def test_a_second_good_folder_is_asked_about_and_neither_good_nor_a_defect(name,
     assert sum(r.is_good for r in category.test) == 2
     (problem,) = find_problems(category)
     assert (problem.path, problem.kind, problem.fatal) == (root / "test" / name, "means-good", True)
-    assert "Good: move its photos into test/good. A defect: rename it" in problem.message
+    assert "Good: move its photos into test/good, or write" in problem.message
     assert main(["check-data", "--data", str(root), "--quiet"]) == 1
     assert f"BAD  {root / 'test' / name}: good photos, or a type of defect?" in (
         capsys.readouterr().out
