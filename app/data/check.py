@@ -25,8 +25,8 @@ def check(selected: Selection) -> None:
     if st.button(
         f"Look at every pixel of {files} photos",
         icon=":material/fact_check:",
-        help="Decodes every file: finds damaged bodies, blank photos, empty masks, and photos that"
-        " are in both train and test.",
+        help="Decodes every file: finds damaged bodies, blank photos, masks that mark nothing or"
+        " too much, unused bits, and pictures that are in two sets.",
     ):
         bar = slot.progress(0.0, "Reading every file")
 

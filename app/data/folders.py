@@ -11,6 +11,8 @@ from app.shared import public, workspace
 from app.shared.page_parts import show_error
 from app.shared.workspace import need_allowed
 from cutswap.data.datasets import open_dataset
+from cutswap.data.records import Problem
+from cutswap.data.unused import unused_beside
 from cutswap.errors import CutSwapError
 
 LAYOUTS = {
@@ -21,6 +23,7 @@ LAYOUTS = {
 }
 FIELD = "data.folder"
 _LICENCES = ("license", "licence", "readme", "copying")
+_BESIDE = 20  # problems beside the categories that are shown
 _SHOWN = 3000  # characters of a licence text
 
 
@@ -92,6 +95,17 @@ def counts(root: Path) -> list[Count]:
     return found
 
 
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def around(root: Path) -> list[Problem]:
+    """What lies in a data set's folder and belongs to no category.
+
+    Raises:
+        CutSwapError: it is no data set.
+    """
+    dataset = open_dataset(root)
+    return [*dataset.noticed, *unused_beside(dataset)]
+
+
 def folders() -> None:
     """The field, and every folder that is known; nothing in public mode."""
     if public.is_public():
@@ -132,6 +146,7 @@ def _checked(path: Path) -> None:
         icon=":material/check:",
     )
     _table(found)
+    _around(dataset.root)
     if dataset.root in workspace.folders():
         st.caption("This folder is known already.")
         return
@@ -174,6 +189,7 @@ def _known(folder: Path) -> None:
         noun = "category" if len(found) == 1 else "categories"
         with st.expander(f"{len(found)} {noun}", expanded=len(found) <= 3):
             _table(found)
+            _around(folder)
         _licences([folder, *(folder / count.category for count in found)])
 
 
@@ -184,6 +200,17 @@ def _table(found: list[Count]) -> None:
         width="stretch",
         alt=f"{len(found)} categories with their numbers of photos",
     )
+
+
+def _around(root: Path) -> None:
+    """What is beside the categories, as `check-data` says it."""
+    for problem in around(root)[:_BESIDE]:
+        name = problem.path.relative_to(root).as_posix() if problem.path != root else root.name
+        text = f"{_plain(name)}: {_plain(problem.message)}"
+        if problem.fatal:
+            st.warning(text, icon=":material/warning:")
+        else:
+            st.caption(text)
 
 
 def _licences(folders: list[Path]) -> None:

@@ -40,9 +40,11 @@ def _explanation() -> None:
         "parts/bolt/test/<defect>/*.png            defective ones, a folder a type\n"
         "parts/bolt/ground_truth/<defect>/*_mask.png   optional: without them no pixel figures\n"
         "```\n"
-        "- MVTec AD has this shape; VisA is read as published, with `split_csv/1cls.csv`.\n"
+        "- MVTec AD and LOCO have this shape. MVTec AD 2 has `test_public` for `test`, BTAD `ok`"
+        " for `good`. VisA is read as published, with `split_csv/1cls.csv`.\n"
+        "- What lies elsewhere is not used, and the check says what would make it used.\n"
         "- Training sees **good photos only**. Test photos tell how well defects are found and are"
         " never learnt from.\n"
         "- Links that lead out of a folder are not followed, and nothing in it is ever written.\n"
-        "- The same photo in train and test makes results too good: the thorough look finds it."
+        "- The same photo in two sets makes results too good or wrong: the thorough look finds it."
     )

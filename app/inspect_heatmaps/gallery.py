@@ -129,12 +129,13 @@ def _chosen() -> None:
 
 def _thumbnail(record: Record) -> str | None:
     try:
-        return _thumbnail_of(PhotoKey.of(record.image, THUMBNAIL))
+        return _thumbnail_of(PhotoKey.of(record.image, THUMBNAIL, record.bits))
     except CutSwapError:  # the viewer says what is wrong once it is chosen
         return None
 
 
 @st.cache_resource(max_entries=2000, show_spinner=False)
 def _thumbnail_of(key: PhotoKey) -> str:
-    photo = read_photo(key.path)  # not by caches.photo: hundreds of these would push others out
+    # Not by caches.photo: hundreds of these would push others out.
+    photo = read_photo(key.path, key.bits)
     return jpeg_url(resize_photo(photo, (key.size, key.size)))

@@ -39,7 +39,7 @@ def compared(
     Raises:
         CutSwapError: see `nearest_normal`.
     """
-    key = PhotoKey.of(record.image, size)
+    key = PhotoKey.of(record.image, size, record.bits)
     cell = hottest
     kept = st.session_state.get(_PLACE)
     if kept is not None and kept[0] == record.name:

@@ -64,7 +64,7 @@ def picture(
         tag: text in the corner.
     """
     factor = max(1, SHARP // heat.size)
-    photo = caches.photo(PhotoKey.of(heat.record.image, heat.size * factor))
+    photo = caches.photo(PhotoKey.of(heat.record.image, heat.size * factor, heat.record.bits))
     low, high = heat.span
     coloured = colourise(heat.values, low, high)
     says = heat.span_says

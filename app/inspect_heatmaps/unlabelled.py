@@ -90,7 +90,7 @@ def show(asked: InspectRequest) -> None:
 def _heat(asked: InspectRequest, found: UnlabelledSet) -> Heat:
     record, settings = asked.selected.record, asked.wanted.settings
     live = inspect_caches.prediction(
-        BankKey.of(found.bank_file), PhotoKey.of(record.image, settings.image_size)
+        BankKey.of(found.bank_file), PhotoKey.of(record.image, settings.image_size, record.bits)
     )
     values = live.heatmaps[0]
     span, says = found.range, f"distance to normal; one range for all {len(found.names)} photos"

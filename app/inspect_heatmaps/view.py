@@ -69,7 +69,7 @@ def show(selected: Selection) -> None:
 
 def _photo_alone(selected: Selection) -> None:
     """In the place of the picture to come."""
-    photo = caches.photo(PhotoKey.of(selected.record.image, 512))
+    photo = caches.photo(PhotoKey.of(selected.record.image, 512, selected.record.bits))
     left, _ = st.columns([3, 2])
     with left:
         viewer(
@@ -179,7 +179,7 @@ class _Screen:
         elif self.index is None or is_preview:
             scoring = asked if is_preview else None
             live = inspect_caches.prediction(
-                self.bank, PhotoKey.of(self.record.image, size), scoring
+                self.bank, PhotoKey.of(self.record.image, size, self.record.bits), scoring
             )
         if live is not None:
             values, score = live.heatmaps[0], float(live.scores[0])
@@ -194,7 +194,7 @@ class _Screen:
     def _by_head(self) -> Prediction:
         """What head or both say about this image's patches."""
         detector = BankKey.of(self.found.folder / DETECTOR)
-        photo = PhotoKey.of(self.record.image, self.found.size)
+        photo = PhotoKey.of(self.record.image, self.found.size, self.record.bits)
         return inspect_caches.predictions(detector, photo).by(self.score)
 
     def _span(self, values: Any) -> tuple[tuple[float, float], str]:

@@ -76,7 +76,7 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
     name = selected.record.name
     drawing = Drawing(
         key=SaliencyKey(
-            PhotoKey.of(selected.record.image, size),
+            PhotoKey.of(selected.record.image, size, selected.record.bits),
             looking.name,
             looking.weights,
             looking.layers,

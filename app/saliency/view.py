@@ -50,7 +50,7 @@ def show(selected: Selection) -> None:
     fused = level == len(looking.layers)
     fusion = fusion_controls(looking) if fused else (1.0,) * len(looking.layers)
     key = SaliencyKey(
-        photo=PhotoKey.of(selected.record.image, size),
+        photo=PhotoKey.of(selected.record.image, size, selected.record.bits),
         backbone=looking.name,
         weights=looking.weights,
         layers=looking.layers,
@@ -260,7 +260,7 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         )
         record = records[name]
         key = SaliencyKey(
-            photo=PhotoKey.of(record.image, key.photo.size),
+            photo=PhotoKey.of(record.image, key.photo.size, record.bits),
             backbone=key.backbone,
             weights=key.weights,
             layers=key.layers,

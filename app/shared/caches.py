@@ -32,19 +32,21 @@ class PhotoKey:
         path: its file.
         modified: time of last change, nanoseconds.
         size: side of the square it is squashed to, pixels.
+        bits: that its camera fills, see `read_photo`.
     """
 
     path: Path
     modified: int
     size: int
+    bits: int | None = None
 
     @classmethod
-    def of(cls, path: Path, size: int) -> PhotoKey:
+    def of(cls, path: Path, size: int, bits: int | None = None) -> PhotoKey:
         """The key of a file as it is now; a file that is gone has the time 0."""
         try:
-            return cls(path, path.stat().st_mtime_ns, size)
+            return cls(path, path.stat().st_mtime_ns, size, bits)
         except OSError:
-            return cls(path, 0, size)
+            return cls(path, 0, size, bits)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def photo(key: PhotoKey) -> np.ndarray:
     Raises:
         CutSwapError: unreadable.
     """
-    return resize_photo(read_photo(key.path), (key.size, key.size))
+    return resize_photo(read_photo(key.path, key.bits), (key.size, key.size))
 
 
 def explained(key: SaliencyKey) -> Explained:

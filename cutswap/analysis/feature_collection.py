@@ -28,7 +28,7 @@ from cutswap.analysis.feature_set import (
 )
 from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.config import FineTuningSettings
-from cutswap.data.images import read_photo, resize_photo, to_image
+from cutswap.data.images import mask_files, read_photo, resize_photo, to_image
 from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.data.records import Category, Record
 from cutswap.errors import CutSwapError
@@ -164,9 +164,12 @@ def collect_features(
 def features_key(run: RunFolder, category: Category, settings: FeatureSettings) -> str:
     """40 hex digits of everything `collect_features` depends on; files by path, size and time."""
     about: list[Any] = [str(run.path), str(category.root), category.name, settings.samples, 1]
+    if category.reading.bits is not None:
+        about.append(category.reading.bits)
     digest = hashlib.sha256(json.dumps(about).encode())
     own = (run.settings_file, run.result_file, run.backbone_file, run.checkpoint_file)
-    photos = [p for r in (*category.train, *category.test) for p in (r.image, r.mask) if p]
+    records = (*category.train, *category.test)
+    photos = [p for r in records for p in (r.image, *(mask_files(r.mask) if r.mask else ()))]
     for path in (*own, *photos):
         digest.update(f"|{path}|{_stamp(path)}".encode())
     return digest.hexdigest()[:40]
@@ -185,17 +188,23 @@ def _points(samples: TrainingSamples, category: Category, numbers: range, size: 
                 sample=number,
                 jitter=sample.jitter,
                 record=made,
+                bits=record.bits,
             )
             yield point, photo
     for test in category.test:
-        yield _real(test), resize_photo(read_photo(test.image), (size, size))
+        yield _real(test), resize_photo(read_photo(test.image, test.bits), (size, size))
 
 
 def _real(record: Record) -> FeaturePoint:
     if record.is_good:
-        return FeaturePoint(GOOD_TEST, record.name, record.image)
+        return FeaturePoint(GOOD_TEST, record.name, record.image, bits=record.bits)
     return FeaturePoint(
-        kind=DEFECT, name=record.name, file=record.image, defect=record.defect, mask=record.mask
+        kind=DEFECT,
+        name=record.name,
+        file=record.image,
+        defect=record.defect,
+        mask=record.mask,
+        bits=record.bits,
     )
 
 

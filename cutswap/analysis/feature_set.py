@@ -54,6 +54,7 @@ class FeaturePoint:
         sample: running number of the draw; None for a real photo.
         jitter: from the photo to the positive.
         record: from the positive to the negative.
+        bits: that the photo's camera fills, see `read_photo`.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class FeaturePoint:
     sample: int | None = None
     jitter: Jitter | None = None
     record: NegativeRecord | None = None
+    bits: int | None = None
 
     @property
     def is_synthetic(self) -> bool:
@@ -88,6 +90,7 @@ class FeaturePoint:
             "sample": self.sample,
             "jitter": self.jitter.to_dict() if self.jitter else None,
             "record": self.record.to_dict() if self.record else None,
+            "bits": self.bits,
         }
 
     @classmethod
@@ -106,6 +109,7 @@ class FeaturePoint:
             sample=None if values["sample"] is None else int(values["sample"]),
             jitter=None if values["jitter"] is None else Jitter.from_dict(values["jitter"]),
             record=None if values["record"] is None else NegativeRecord.from_dict(values["record"]),
+            bits=None if values.get("bits") is None else int(values["bits"]),
         )
 
 
@@ -158,7 +162,7 @@ class FeatureSet:
         """
         point = self.points[index]
         size = (int(self.about["image_size"]),) * 2
-        photo = resize_photo(read_photo(point.file), size)
+        photo = resize_photo(read_photo(point.file, point.bits), size)
         if not point.is_synthetic:
             return photo, None if point.mask is None else resize_mask(read_mask(point.mask), size)
         positive = apply_jitter(photo, point.jitter)

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import add_seed_and_out, count, say_weights, seed
+from cutswap.commands.common import ONE_PHOTO, add_seed_and_out, count, say_weights, seed
 from cutswap.commands.own_outputs import claim
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, WeakAugmentation
+from cutswap.data.reading import ReadingSettings
 from cutswap.errors import CutSwapError
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, NegativeSettings)
     add_flags(parser, ClusterSettings)
     add_flags(parser, SaliencySettings)
+    add_flags(parser, ReadingSettings, ONE_PHOTO)
     parser.add_argument(
         "--weak-jitter",
         default="0",
@@ -55,7 +57,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     weak = WeakAugmentation(jitter=_number("--weak-jitter", options.weak_jitter))
     names = negative_files(options.count, weak=weak.jitter > 0)
     own = claim(options.out, options.command, names, options.json)
-    settings: dict[str, Any] = {"negative_settings": negatives.to_dict(), "weak": weak.to_dict()}
+    bits = settings_from(options, ReadingSettings).bits
+    settings: dict[str, Any] = {
+        "negative_settings": negatives.to_dict(),
+        "weak": weak.to_dict(),
+        "bits": bits,
+    }
     size = (looking.image_size, looking.image_size)
     level, layer = None, None
     if negatives.method.startswith("cutswap"):
@@ -64,7 +71,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         layer = one_layer(options.layer, backbone)
         if layer != FUSED:
             looking = looking.replace(layers=(layer,), fusion=None)
-        found = image_saliency(options.image, backbone, looking)
+        found = image_saliency(options.image, backbone, looking, bits)
         photo, level = found.photo, found.fused if layer == FUSED else found.maps[0]
         settings |= {
             "cluster_settings": clusters.to_dict(),
@@ -73,7 +80,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "target_class": found.target_class,
         }
     else:
-        photo = resize_photo(read_photo(options.image), size)
+        photo = resize_photo(read_photo(options.image, bits), size)
         settings |= {"image_size": looking.image_size}
     drawn = draw_many(
         photo,

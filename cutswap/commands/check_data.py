@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from cutswap.commands.common import add_data, record_of, say_problem
 from cutswap.utils.progress import Bars, tick
+
+if TYPE_CHECKING:  # --help needs no package
+    from cutswap.data.records import Category, Problem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,27 +22,45 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """List every problem of every category, or of one; exit status 1 when any is fatal."""
     from cutswap.data.datasets import open_dataset
     from cutswap.data.problems import find_problems
+    from cutswap.data.records import Problem
+    from cutswap.data.unused import unused_beside
+    from cutswap.errors import CutSwapError
 
     data = open_dataset(options.data)
     names = [options.category] if options.category else list(data.categories)
+    around = [*data.noticed, *unused_beside(data)]
     report: dict[str, Any] = {
         "root": str(data.root),
         "layout": data.layout,
-        "problems": [record_of(p) for p in data.noticed],
+        "problems": [record_of(p) for p in around],
         "categories": {},
     }
-    fatal = sum(p.fatal for p in data.noticed)
-    for problem in data.noticed:
+    fatal = sum(p.fatal for p in around)
+    for problem in around:
         say_problem(problem)
     with Bars(options.quiet) as bars:
         for name in names:
-            category = data.category(name)
+            try:
+                category = data.listing(name)
+            except CutSwapError as error:
+                if name not in data.categories:
+                    raise
+                # One category that cannot be listed hides no problem of another.
+                said = f"expected {error.expected}, found {error.found}. To fix it: {error.fix}"
+                unread = Problem(data.root / name, "unread", said, fatal=True)
+                print(f"{name}: not read; {_verdict([unread])}")
+                say_problem(unread)
+                fatal += 1
+                report["categories"][name] = {
+                    "n_train": 0,
+                    "n_test": 0,
+                    "defects": [],
+                    "problems": [record_of(unread)],
+                }
+                continue
             problems = find_problems(category, progress=tick(bars, f"checking {name}"))
             bars.close()
-            print(
-                f"{name}: {len(category.train)} train, {len(category.test)} test,"
-                f" {', '.join(category.defects) or 'no'} defects; {len(problems)} problems"
-            )
+            print(f"{name}: {_counts(category)}; {_verdict(problems)}")
             for problem in problems:
                 say_problem(problem)
             fatal += sum(p.fatal for p in problems)
@@ -46,8 +68,34 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 "n_train": len(category.train),
                 "n_test": len(category.test),
                 "defects": list(category.defects),
+                "reading": category.reading.to_dict(),
                 "problems": [record_of(p) for p in problems],
             }
     report["exit_status"] = 1 if fatal else 0
-    print(f"{fatal} files must be repaired or left out" if fatal else "nothing stands in the way")
+    print(
+        f"{fatal} marked BAD must be mended, or left out with --skip-bad"
+        if fatal
+        else "nothing stands in the way"
+    )
     return report
+
+
+def _counts(category: Category) -> str:
+    """`12 good to learn from; to test: 4 good, 6 defective (crack, dent), 6 with a mask`."""
+    defective = [r for r in category.test if not r.is_good]
+    text = f"{len(category.train)} good to learn from"
+    if category.reading.bits is not None:
+        text += f", read with {category.reading.bits} bits"
+    if not category.test:
+        return f"{text}, none to test"
+    text += f"; to test: {len(category.test) - len(defective)} good, {len(defective)} defective"
+    if defective:
+        text += f" ({', '.join(category.defects)}), {sum(r.mask is not None for r in defective)}"
+        text += " with a mask"
+    return text
+
+
+def _verdict(problems: Sequence[Problem]) -> str:
+    """`2 bad, 1 to know`, or `no problems`."""
+    bad = sum(p.fatal for p in problems)
+    return f"{bad} bad, {len(problems) - bad} to know" if problems else "no problems"

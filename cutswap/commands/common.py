@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cutswap.flags import add_flags, split_names
+from cutswap.flags import FlagNames, add_flags, split_names
 
 if TYPE_CHECKING:  # --help needs no package
     from cutswap.data.loading import CheckedCategory
     from cutswap.data.records import Problem
     from cutswap.utils.progress import Bars
 
+ONE_PHOTO = FlagNames(skip=("good", "defects"))  # of `ReadingSettings`: a photo has no folders
 STOPPED = 130  # exit status of work that was asked to stop, as shells count Ctrl-C
 
 
@@ -125,6 +127,7 @@ def checked_category(
     )
     if is_told:
         say_left_out(len(checked.left_out))
+        say_doubts(checked.doubts)
     return checked
 
 
@@ -177,6 +180,13 @@ def say(text: str) -> None:
 def say_weights(sentence: str, name: str) -> None:
     """Where a network's weights come from."""
     say(f"{name}: {sentence}")
+
+
+def say_doubts(doubts: Sequence[Problem]) -> None:
+    """The first of what may make results wrong although every file can be used."""
+    if doubts:
+        more = f"; {len(doubts) - 1} more: run check-data" if len(doubts) > 1 else ""
+        say(f"doubtful, and used all the same: {doubts[0].path}: {doubts[0].message}{more}")
 
 
 def say_left_out(count: int) -> None:

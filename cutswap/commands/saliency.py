@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import say_weights
+from cutswap.commands.common import ONE_PHOTO, say_weights
 from cutswap.commands.own_outputs import claim
 from cutswap.config import SaliencySettings
+from cutswap.data.reading import ReadingSettings
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
 
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, metavar="IMAGE")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     add_flags(parser, SaliencySettings)
+    add_flags(parser, ReadingSettings, ONE_PHOTO)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -31,7 +33,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     say_weights(backbone.report.sentence(), backbone.name)
     names = saliency_files(settings.layers or backbone.levels)
     own = claim(options.out, options.command, names, options.json)
-    found = image_saliency(options.image, backbone, settings)
+    reading = settings_from(options, ReadingSettings)
+    found = image_saliency(options.image, backbone, settings, reading.bits)
     with own.writing():
         write_saliency(found, options.out)
     print(
@@ -42,5 +45,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "target_class": found.target_class,
         "score": found.score,
         "settings": settings.to_dict(),
+        "bits": reading.bits,
         "weights": backbone.report.to_dict(),
     }

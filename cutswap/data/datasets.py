@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cutswap.data.layouts import LayoutReader
+from cutswap.data.layouts import LayoutReader, is_folder, is_there, means_good, part_of
+from cutswap.data.reading import read_reading
 from cutswap.data.records import GOOD, Category, Problem
 from cutswap.data.visa_split import parse_visa_split
 from cutswap.errors import CutSwapError
@@ -16,6 +18,9 @@ TREES = """
   MVTec AD, converted VisA   FOLDER/<category>/train/good/*.png
                              FOLDER/<category>/test/<good or a defect>/*.png
                              FOLDER/<category>/ground_truth/<a defect>/*_mask.png
+  MVTec LOCO                 the same, with ground_truth/<a defect>/<photo>/*.png
+  MVTec AD 2                 the same, with test_public/<good or bad>, test_public/ground_truth
+  BTAD                       the same, with train/ok, test/ok and test/ko
   VisA as published          FOLDER/split_csv/1cls.csv
                              FOLDER/<category>/Data/Images/<Normal or Anomaly>/*.JPG
   one category               FOLDER/train/good/*.png, perhaps test and ground_truth as above
@@ -42,19 +47,11 @@ class Dataset:
         """List one category; the name may be left out where there is just one.
 
         Raises:
-            CutSwapError: no such category, several and none named, no good training photos, or a
-                row of VisA's split file that is wrong or names a missing file.
+            CutSwapError: no such category, several and none named, no good training photos, a
+                wrong setting in its `cutswap.json`, or a row of VisA's split file that is wrong or
+                names a missing file.
         """
-        if name is None and len(self.categories) == 1:
-            (name,) = self.categories
-        if name is None or name not in self.categories:
-            raise CutSwapError(
-                f"category of {self.root}",
-                expected=f"one of {', '.join(self.categories)}",
-                found=name or "none",
-                fix="pass one of these names",
-            )
-        category = self._read(name)
+        category = self.listing(name)
         if not category.train:
             odd = [f"{p.path.name}: {p.message}" for p in category.noticed[:1]]
             raise CutSwapError(
@@ -65,15 +62,33 @@ class Dataset:
             )
         return category
 
+    def listing(self, name: str | None = None) -> Category:
+        """As `category`, but one without a good training photo is listed too.
+
+        Raises:
+            CutSwapError: as `category`, but for that.
+        """
+        if name is None and len(self.categories) == 1:
+            (name,) = self.categories
+        if name is None or name not in self.categories:
+            raise CutSwapError(
+                f"category of {self.root}",
+                expected=f"one of {', '.join(self.categories)}",
+                found=name or "none",
+                fix="pass one of these names",
+            )
+        return self._read(name)
+
     def _read(self, name: str) -> Category:
-        reader = LayoutReader(self.root)
+        folder = self.root / name if self.layout in ("mvtec", "visa") else self.root
+        reader = LayoutReader(self.root, read_reading(folder))
         if self.layout == "visa":
             split_file = self.root / VISA_SPLIT
             rows = [row for row in parse_visa_split(split_file) if row.category == name]
             return reader.read_visa(name, rows, split_file)
         if self.layout == "images":
             return reader.read_photos(name)
-        return reader.read_folders(name, self.root / name if self.layout == "mvtec" else self.root)
+        return reader.read_folders(name, folder)
 
 
 def open_dataset(root: Path) -> Dataset:
@@ -86,10 +101,11 @@ def open_dataset(root: Path) -> Dataset:
         CutSwapError: no such folder, a file, no known layout, or VisA's split file is wrong.
     """
     root = _existing_folder(root)
+    _need_listing(root)
     reader = LayoutReader(root)
     folders = reader.subfolders(root)
     own_name = root.name or "photos"
-    if (root / VISA_SPLIT).is_file():
+    if is_there(root / VISA_SPLIT):
         listed = {row.category for row in parse_visa_split(root / VISA_SPLIT)}
         layout, names = "visa", [name for name in folders if name in listed]
     elif _is_category(root):
@@ -106,8 +122,7 @@ def open_dataset(root: Path) -> Dataset:
             found=", ".join([*list(folders)[:6], *ignored]) or "neither folders nor images",
             fix=f"{_suggest(root, folders)}; the known layouts are{TREES}",
         )
-    # One look at the folder may notice a link twice.
-    return Dataset(root, layout, tuple(names), tuple(dict.fromkeys(reader.noticed)))
+    return Dataset(root, layout, tuple(names), tuple(reader.noticed))
 
 
 def _existing_folder(root: Path) -> Path:
@@ -125,17 +140,42 @@ def _existing_folder(root: Path) -> Path:
     )
 
 
+def _need_listing(root: Path) -> None:
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        raise CutSwapError(
+            root,
+            expected="a folder that can be listed",
+            found=error.strerror or error,
+            fix="check its permissions",
+        ) from error
+
+
 def _is_category(folder: Path) -> bool:
-    return (folder / "train" / GOOD).is_dir()
+    """Whether there is a train/good, or another folder in train whose name means good.
+
+    A folder that may not be entered is none: `find_problems` says so, and it blocks no other.
+    """
+    if is_folder(folder / "train" / GOOD):
+        return True
+    reader = LayoutReader(folder)
+    return any(map(means_good, reader.subfolders(part_of(reader.subfolders(folder), "train"))))
 
 
 def _suggest(root: Path, folders: dict[str, Path]) -> str:
     """Where the user may have meant: people pass the folder one too high or one too low."""
-    if _is_category(root.parent):
+    if is_folder(root.parent / "train" / GOOD):
         return f"pass {root.parent}"
     for folder in folders.values():
-        if (folder / VISA_SPLIT).is_file() or any(folder.glob(f"*/train/{GOOD}")):
+        below = LayoutReader(folder).subfolders(folder).values()
+        if is_there(folder / VISA_SPLIT) or any(map(_is_category, below)):
             return f"pass {folder}"
-    if any((folder / "Data" / "Images").is_dir() for folder in folders.values()):
+    if any(is_folder(folder / "Data" / "Images") for folder in folders.values()):
         return f"add VisA's {VISA_SPLIT.as_posix()}"
+    for folder in (root, *folders.values()):
+        reader = LayoutReader(folder)
+        train = part_of(reader.subfolders(folder), "train")
+        if train is not None:
+            return f"put the good photos into {train / GOOD}"
     return "arrange the files in a known layout"

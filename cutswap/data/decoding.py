@@ -6,6 +6,8 @@ pixels on: silencing that would change state shared by all threads.
 
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,8 +31,12 @@ MAX_SIDE = 30_000
 BAND = 512
 MIN_SIDE = 8
 
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")  # comments: Pillow refuses the picture over some of them
+_MAX_REPACKED = 8 * MAX_PIXELS  # bytes of a PNG without its texts: four channels of 16 bits
+
 _PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
-    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (_PNG_MAGIC, PngImagePlugin.PngImageFile),
     (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
     (b"BM", BmpImagePlugin.BmpImageFile),
     *((magic, TiffImagePlugin.TiffImageFile) for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
@@ -81,6 +87,9 @@ class Decoded:
         Every conversion we make looks at one pixel, so bands give the same numbers.
         """
         width, height = self.image.size
+        if height <= BAND:  # a crop is a copy
+            yield slice(0, height), self
+            return
         for top in range(0, height, BAND):
             rows = slice(top, min(top + BAND, height))
             yield rows, replace(self, image=self.image.crop((0, rows.start, width, rows.stop)))
@@ -122,7 +131,10 @@ def decode(stream: IO[bytes], subject: object) -> Decoded:
     try:
         opened.load()
     except Exception as error:  # decoders raise almost anything on damaged data
-        raise _damaged(subject, error) from error
+        plain = _without_text(stream, error)
+        if plain is None:
+            raise _damaged(subject, error) from error
+        return decode(plain, subject)
     turn = _UPRIGHT.get(_orientation(opened))
     upright = opened.transpose(turn) if turn is not None else opened
     full, is_inverted = 1 if opened.mode == "F" else 65_535, False
@@ -172,13 +184,48 @@ def open_header(stream: IO[bytes], subject: object) -> ImageFile.ImageFile:
     except Image.DecompressionBombError as error:
         raise _wrong_size(subject, "more") from error
     except Exception as error:  # header parsers raise almost anything on damaged data
-        raise _damaged(subject, error) from error
+        plain = _without_text(stream, error)
+        if plain is None:
+            raise _damaged(subject, error) from error
+        return open_header(plain, subject)
     width, height = image.size
     if min(image.size) < MIN_SIDE or max(image.size) > MAX_SIDE or height * width > MAX_PIXELS:
         raise _wrong_size(subject, f"{height} x {width} (height x width)")
     if plugin is JpegImagePlugin.JpegImageFile:
         _need_few_scans(stream, height * width, subject)
     return image
+
+
+def _without_text(stream: IO[bytes], error: Exception) -> IO[bytes] | None:
+    """A PNG again without its comments; None where it has none, or is none.
+
+    Pillow refuses a sound picture whose comment is damaged, unpacks to more than 1 MB, or, with
+    others, to more than 64 MB; its limits are state that all threads share.
+
+    Args:
+        stream: the file.
+        error: what Pillow said; a picture too large stays one.
+    """
+    if isinstance(error, Image.DecompressionBombError):
+        return None
+    stream.seek(0)
+    if stream.read(len(_PNG_MAGIC)) != _PNG_MAGIC:
+        return None
+    kept = [_PNG_MAGIC]
+    size, is_shorter = 0, False
+    while len(head := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind in _PNG_TEXT:
+            stream.seek(length + 4, io.SEEK_CUR)
+            is_shorter = True
+            continue
+        size += length
+        if size > _MAX_REPACKED:
+            return None
+        kept += [head, stream.read(length + 4)]
+        if kind == b"IEND":
+            break
+    return io.BytesIO(b"".join(kept)) if is_shorter else None
 
 
 def _need_few_scans(stream: IO[bytes], pixels: int, subject: object) -> None:

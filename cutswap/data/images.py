@@ -7,6 +7,8 @@ networks, a mask is (H, W) bool, True on the defect. Sizes are (height, width).
 from __future__ import annotations
 
 import io
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -39,13 +41,18 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def read_photo(path: Path) -> np.ndarray:
+def read_photo(path: Path, bits: int | None = None) -> np.ndarray:
     """Read an image file of any depth and colour model as an upright RGB photo.
 
     The content decides the format, not the suffix. Transparency is laid on white, as a viewer
     shows it. 12- and 16-bit grey is scaled by its full range, never by its content, so brightness
     stays comparable between photos; so is float in 0..1. EXIF orientation is applied, ICC profiles
     are not. Of animations and multi-page files the first picture counts.
+
+    Args:
+        path: of the file.
+        bits: that the camera fills of grey whole numbers of more than 8 bits: 12 in a file of 16
+            are scaled by 4095; None: all that the file has.
 
     Returns:
         (H, W, 3) uint8 RGB, its own writable memory.
@@ -54,27 +61,73 @@ def read_photo(path: Path) -> np.ndarray:
         CutSwapError: no such file, empty, damaged or cut short, no image, a side under `MIN_SIDE`
             or over `MAX_SIDE`, over `MAX_PIXELS` (before decoding), or numbers of unknown range.
     """
-    return from_file(path, _read_photo)
+    return read_depth(path, bits)[0]
 
 
 def read_photo_bytes(data: bytes, name: str) -> np.ndarray:
     """`read_photo` for an upload: its bytes, and the name to call it by in errors."""
-    return _read_photo(io.BytesIO(data), name)
+    return _read_depth(io.BytesIO(data), name)[0]
+
+
+def read_depth(path: Path, bits: int | None = None) -> tuple[np.ndarray, int]:
+    """`read_photo`, and the largest number of a grey photo of 16 bits; 0 for others.
+
+    That number tells how many of the bits the camera fills; see `problems`. With `bits` it is 0.
+    """
+    return from_file(path, lambda stream, subject: _read_depth(stream, subject, bits))
 
 
 def read_mask(path: Path) -> np.ndarray:
     """Read a defect mask; any value but zero counts, so class ids and palettes work.
 
     Palettes count by index and colours by any channel; alpha alone does not count. JPEG is lossy
-    and rings around edges, so there a value counts from half range (128) on.
+    and rings around edges, so there a value counts from half range (128) on. Of a folder with the
+    masks of one photo (LOCO), what any of them marks counts.
 
     Returns:
         (H, W) bool, True on the defect.
 
     Raises:
+        CutSwapError: as `read_photo`; a folder without masks, or with masks of several sizes.
+    """
+    first, *others = mask_files(path) or (path,)
+    mask = read_mask_levels(first)[0]
+    for other in others:
+        more = read_mask_levels(other)[0]
+        if more.shape != mask.shape:
+            raise CutSwapError(
+                other,
+                expected=f"{mask.shape[0]} x {mask.shape[1]} pixels, as {first.name} has",
+                found=f"{more.shape[0]} x {more.shape[1]}",
+                fix="export the masks of one photo alike",
+            )
+        mask |= more
+    return mask
+
+
+def read_mask_levels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """`read_mask` of one file, and how often each value is in it.
+
+    Returns:
+        (H, W) bool, and (256,) int64: pixels by value, of colours the largest channel, of deeper
+        files scaled to 0..255 so that only 0 stays 0.
+
+    Raises:
         CutSwapError: as `read_photo`.
     """
     return from_file(path, _read_mask)
+
+
+def mask_files(mask: Path) -> tuple[Path, ...]:
+    """The files of a record's mask: itself, or the images in that folder; links in it are none."""
+    try:
+        if not mask.is_dir():
+            return (mask,)
+        with os.scandir(mask) as found:
+            names = sorted(e.name for e in found if e.is_file(follow_symlinks=False))
+    except OSError:  # a name too long, or it may not be listed; whoever opens it says so
+        return (mask,)
+    return tuple(mask / name for name in names if is_image_name(Path(name)))
 
 
 def photo_size(path: Path) -> tuple[int, int]:
@@ -86,26 +139,30 @@ def photo_size(path: Path) -> tuple[int, int]:
     return from_file(path, upright_size)
 
 
-def _read_photo(stream: IO[bytes], subject: object) -> np.ndarray:
+def _read_depth(
+    stream: IO[bytes], subject: object, bits: int | None = None
+) -> tuple[np.ndarray, int]:
     decoded = decode(stream, subject)
     photo = np.empty((decoded.image.height, decoded.image.width, 3), np.uint8)
     if decoded.is_deep:
-        _need_range(decoded, subject)
+        if bits is not None and decoded.image.mode != "F":
+            decoded = replace(decoded, full=2**bits - 1)
+        top = int(_need_range(decoded, subject))
         for rows, band in decoded.bands():
             levels = np.rint(band.values() * np.float32(255 / decoded.full))
             photo[rows] = levels.astype(np.uint8)[..., None]
-        return photo
+        return photo, top if decoded.full == 2**16 - 1 and not decoded.is_inverted else 0
     for rows, band in decoded.bands():
         image = band.image
         if image.mode in _ALPHA_LAST or "transparency" in image.info:
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image.convert("RGBA"))
-        photo[rows] = np.asarray(image.convert("RGB"))
-    return photo
+        photo[rows] = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return photo, 0
 
 
-def _need_range(decoded: Decoded, subject: object) -> None:
-    """Refuse grey numbers outside 0..full."""
+def _need_range(decoded: Decoded, subject: object) -> float:
+    """Refuse grey numbers outside 0..full; the largest of them."""
     ends = [(values.min(), values.max()) for _, b in decoded.bands() for values in (b.values(),)]
     low, high = np.min([end[0] for end in ends]), np.max([end[1] for end in ends])
     if not (low >= 0 and high <= decoded.full):  # NaN fails both
@@ -116,11 +173,13 @@ def _need_range(decoded: Decoded, subject: object) -> None:
             found=f"{low:g}..{high:g}",
             fix="rescale all images alike and save them with 8 or 16 bits",
         )
+    return float(high)
 
 
-def _read_mask(stream: IO[bytes], subject: object) -> np.ndarray:
+def _read_mask(stream: IO[bytes], subject: object) -> tuple[np.ndarray, np.ndarray]:
     decoded = decode(stream, subject)
     mask = np.empty((decoded.image.height, decoded.image.width), bool)
+    counts = np.zeros(256, np.int64)
     for rows, band in decoded.bands():
         values = band.values()
         if band.image.mode in _ALPHA_LAST:
@@ -136,7 +195,23 @@ def _read_mask(stream: IO[bytes], subject: object) -> np.ndarray:
             )
         marked: np.ndarray = values > 127 if decoded.format == "JPEG" else values != 0
         mask[rows] = np.any(marked, axis=2) if marked.ndim == 3 else marked
-    return mask
+        counts += _levels(values, decoded.full)
+    return mask, counts
+
+
+def _levels(values: np.ndarray, full: int) -> np.ndarray:
+    """(256,) int64, pixels by value; deeper numbers are scaled, and only 0 stays 0."""
+    highest = values.max(axis=2) if values.ndim == 3 else values
+    if highest.dtype == bool:
+        marked = int(np.count_nonzero(highest))
+        counts = np.zeros(256, np.int64)
+        counts[[0, 255]] = highest.size - marked, marked
+        return counts
+    if highest.dtype != np.uint8:
+        share = np.clip(np.abs(highest.astype(np.float32)) / full, 0, 1)
+        highest = np.ceil(share * 255).astype(np.uint8)
+    # Pillow counts bytes where they lie; numpy's bincount makes eight of each first.
+    return np.array(Image.fromarray(highest).histogram(), np.int64)
 
 
 def resize_photo(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -218,4 +293,5 @@ def save_png(path: Path, array: np.ndarray) -> None:
 
 def is_constant(photo: np.ndarray) -> bool:
     """Whether all pixels of (H, W, 3) uint8 are the same: such a photo shows nothing."""
-    return bool((photo == photo[:1, :1]).all())
+    first = photo[:1, :1]
+    return bool((photo[0] == first).all() and (photo == first).all())  # a row tells nearly always

@@ -11,7 +11,7 @@ import numpy as np
 
 from cutswap.data.datasets import open_dataset
 from cutswap.data.images import read_mask, read_photo, resize_mask, resize_photo
-from cutswap.data.problems import find_problems, usable
+from cutswap.data.problems import DOUBTS, find_problems, usable
 from cutswap.data.records import Category, Problem, Record
 from cutswap.errors import CutSwapError
 
@@ -25,10 +25,12 @@ class CheckedCategory:
     Attributes:
         category: what is used.
         left_out: fatal problems of the files that `skip_bad` left out; empty without it.
+        doubts: problems of files that are used and may make results wrong.
     """
 
     category: Category
     left_out: tuple[Problem, ...]
+    doubts: tuple[Problem, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """What a run record keeps of it."""
@@ -36,10 +38,14 @@ class CheckedCategory:
             "name": self.category.name,
             "n_train": len(self.category.train),
             "n_test": len(self.category.test),
-            "left_out": [
-                {"path": str(p.path), "kind": p.kind, "message": p.message} for p in self.left_out
-            ],
+            "reading": self.category.reading.to_dict(),
+            "left_out": _told(self.left_out),
+            "doubts": _told(self.doubts),
         }
+
+
+def _told(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    return [{"path": str(p.path), "kind": p.kind, "message": p.message} for p in problems]
 
 
 def check_category(
@@ -53,14 +59,15 @@ def check_category(
     category = open_dataset(root).category(name)
     problems = find_problems(category, progress=progress)
     kept, left_out = usable(category, problems, skip_bad)
-    return CheckedCategory(kept, left_out)
+    doubts = tuple(p for p in problems if p.kind in DOUBTS)
+    return CheckedCategory(kept, left_out, doubts)
 
 
 def load_photos(records: Sequence[Record], size: int, progress: Ticker | None = None) -> np.ndarray:
     """(N, size, size, 3) uint8, each photo squashed to a square, as PatchCore's peers do."""
     photos = np.empty((len(records), size, size, 3), dtype=np.uint8)
     for index, record in enumerate(records):
-        photos[index] = resize_photo(read_photo(record.image), (size, size))
+        photos[index] = resize_photo(read_photo(record.image, record.bits), (size, size))
         if progress:
             progress(index + 1, len(records))
     return photos

@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from cutswap.data.images import is_constant, photo_size, read_mask, read_photo
+from cutswap.data.images import is_constant, mask_files, photo_size, read_depth, read_mask_levels
+from cutswap.data.mask_doubts import doubt_of
+from cutswap.data.reading import CAMERA_BITS, READING_FILE
 from cutswap.data.records import Category, Problem, Record
+from cutswap.data.unused import unused_in
 from cutswap.errors import CutSwapError
 
 KINDS = {
@@ -20,10 +21,12 @@ KINDS = {
     "no-mask": "a defective photo without a mask, in a data set that has masks",
     "mask-size": "the mask has another size than its photo",
     "empty-mask": "the mask of a defective photo marks nothing",
+    "mask-doubt": "the mask marks most of the photo, or is no picture of two values",
     "same-name": "two photos of a folder differ by their suffix only; the first is used",
     "no-good": "no sound training photo is left",
     "few-good": "a single sound training photo",
     "train-in-test": "a test photo is also a training photo, pixel by pixel",
+    "twin": "one picture as two kinds of test photo, pixel by pixel: one of the two is wrong",
     "good-mask": "a mask for a good photo",
     "loose-mask": "a mask that belongs to no photo",
     "no-masks": "the data set marks no defects: no pixel metrics",
@@ -33,17 +36,38 @@ KINDS = {
     "broken-link": "a link to nothing",
     "odd-name": "a file or folder whose name is no text; not read",
     "not-trained-on": "a folder in train besides good",
+    "read-as-good": "a folder of train whose name means good, where there is no train/good",
+    "means-good": "a folder beside good whose name means good, too: good, or a type of defect?",
+    "unreadable-folder": "a folder that cannot be listed",
+    "unused": "photos that lie where none are looked for",
+    "no-category": "a folder of the data set that is no category",
+    "other-files": "files that are no photos",
+    "unread": "a category that cannot be listed",
+    "no-folder": "a folder that the category's settings name and that is not there",
+    "unused-bits": "grey photos of more than 8 bits that do not use their highest bits",
 }
+# Files that can be used, and may make results wrong: commands that use them say so.
+DOUBTS = ("mask-doubt", "twin", "train-in-test", "unused-bits", "unused", "no-folder")
 _SHOWN = 3  # problems quoted in a refusal; check-data shows all
 
 
 @dataclass
 class _Findings:
-    """What one pass over the photos has seen so far."""
+    """What one pass over the photos has seen so far.
+
+    Attributes:
+        problems: found.
+        sizes: of the photos.
+        seen: the first photo of each picture, by the hash of its pixels.
+        deep: grey photos of more than 8 bits.
+        top: the largest number in these.
+    """
 
     problems: list[Problem] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    trained: dict[bytes, Record] = field(default_factory=dict)
+    seen: dict[bytes, Record] = field(default_factory=dict)
+    deep: int = 0
+    top: int = 0
 
     def add(self, path: Path, kind: str, message: str, *, fatal: bool = False) -> None:
         self.problems.append(Problem(path, kind, message, fatal))
@@ -60,7 +84,7 @@ def find_problems(
     Args:
         category: from `Dataset.category`.
         deep: decode every file; otherwise headers only, which misses damaged bodies, constant
-            photos, empty masks and photos in both train and test.
+            photos, empty and doubtful masks, unused bits and pictures in two sets.
         progress: called with (photos done, photos in all) after each photo; what it raises ends
             the search.
 
@@ -76,6 +100,7 @@ def find_problems(
         if progress is not None:
             progress(done, len(records))
     _check_whole(category, findings)
+    findings.problems += unused_in(category)
     return tuple(sorted(findings.problems, key=lambda problem: not problem.fatal))
 
 
@@ -125,24 +150,27 @@ def _check_photo(record: Record, findings: _Findings, deep: bool) -> tuple[int, 
             size = photo_size(record.image)
             findings.sizes[size] += 1
             return size
-        photo = read_photo(record.image)
+        photo, top = read_depth(record.image, record.bits)
     except CutSwapError as error:
         findings.add(record.image, "unreadable", _reason(error), fatal=True)
         return None
     height, width = photo.shape[:2]
     findings.sizes[height, width] += 1
+    findings.deep += bool(top)
+    findings.top = max(findings.top, top)
     is_trained = record.split == "train"
     if is_constant(photo):
         # A failed shot. In training there is nothing to swap, so the negative would equal the
         # positive; a test photo can still be scored.
         findings.add(record.image, "constant", "all pixels are alike", fatal=is_trained)
     # Pixels instead of bytes: a photo saved again in another format is still the same.
-    digest = hashlib.sha256(f"{height}x{width}:".encode() + photo.tobytes()).digest()
-    if is_trained:
-        findings.trained.setdefault(digest, record)
-    elif digest in findings.trained:
-        twin = findings.trained[digest].name
-        findings.add(record.image, "train-in-test", f"the same picture as {twin}")
+    pixels = hashlib.sha256(f"{height}x{width}:".encode())
+    pixels.update(photo.data)
+    digest = pixels.digest()
+    twin = findings.seen.setdefault(digest, record)
+    if (twin.split, twin.defect) != (record.split, record.defect):
+        kind = "train-in-test" if twin.split == "train" else "twin"
+        findings.add(record.image, kind, f"the same picture as {twin.name}")
     return height, width
 
 
@@ -152,16 +180,23 @@ def _check_mask(
     if record.mask is None:
         findings.add(record.image, "no-mask", f"no mask marks {record.name}", fatal=True)
         return
-    try:
-        mask = read_mask(record.mask) if deep else None
-        mask_size = photo_size(record.mask) if mask is None else mask.shape
-    except CutSwapError as error:
-        findings.add(record.mask, "unreadable", _reason(error), fatal=True)
-        return
-    if size is not None and mask_size != size:
-        message = f"{_by(mask_size)} where the photo has {_by(size)} (height x width)"
-        findings.add(record.mask, "mask-size", message, fatal=True)
-    if mask is not None and not np.any(mask):
+    is_marking = not deep
+    for file in mask_files(record.mask) or (record.mask,):
+        inside = "" if file == record.mask else f"{file.name}: "
+        try:
+            mask, counts = read_mask_levels(file) if deep else (None, None)
+            mask_size = photo_size(file) if mask is None else mask.shape
+        except CutSwapError as error:
+            findings.add(record.mask, "unreadable", inside + _reason(error), fatal=True)
+            return
+        if size is not None and mask_size != size:
+            message = f"{_by(mask_size)} where the photo has {_by(size)} (height x width)"
+            findings.add(record.mask, "mask-size", inside + message, fatal=True)
+        if mask is not None and counts is not None and mask.any():
+            is_marking = True
+            if doubt := doubt_of(mask, counts):
+                findings.add(record.mask, "mask-doubt", inside + doubt)
+    if not is_marking:
         findings.add(record.mask, "empty-mask", f"marks nothing in {record.name}", fatal=True)
 
 
@@ -180,6 +215,16 @@ def _check_whole(category: Category, findings: _Findings) -> None:
     if category.test and defective in (0, len(category.test)):
         kind = "defective" if defective else "good"
         findings.add(category.root, "one-sided-test", f"all test photos are {kind}: no AUROC")
+    if 0 < findings.top < 2 ** CAMERA_BITS[-1]:
+        used = findings.top.bit_length()
+        camera = next(bits for bits in CAMERA_BITS if bits >= used)
+        message = (
+            f"the grey photos of 16 bits ({findings.deep}) use {used} of them (the largest value is"
+            f" {findings.top:,} of 65,535), so they are read as levels 0 to"
+            f" {round(findings.top / 257)} of 255, nearly black. If the camera gives {camera} bits,"
+            f' write {{"bits": {camera}}} into {READING_FILE} in this folder'
+        )
+        findings.add(category.root, "unused-bits", message)
     if len(findings.sizes) > 1:
         common = findings.sizes.most_common(_SHOWN)
         listed = ", ".join(f"{_by(size)} ({count})" for size, count in common)
@@ -189,6 +234,8 @@ def _check_whole(category: Category, findings: _Findings) -> None:
 
 
 def _is_hit(record: Record, bad: Collection[Path]) -> bool:
+    if not bad:  # hashing thousands of paths takes a while
+        return False
     return record.image in bad or (record.mask is not None and record.mask in bad)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from cutswap.data.reading import ReadingSettings
 
 GOOD = "good"
 
@@ -35,13 +37,16 @@ class Record:
         image: the photo's file.
         split: train or test.
         defect: type of defect, `good` for none.
-        mask: the defect's mask file; None where there is none, and always for good photos.
+        mask: the defect's mask file, or a folder of them that together mark it (LOCO); None where
+            there is none, and always for good photos.
+        bits: that the camera fills, of a grey photo of more than 8; None: all that the file has.
     """
 
     image: Path
     split: str
     defect: str
     mask: Path | None = None
+    bits: int | None = None
 
     @property
     def is_good(self) -> bool:
@@ -65,6 +70,8 @@ class Category:
         test: good and defective photos; may be empty.
         has_masks: whether the data set marks its defects at all.
         noticed: what was odd about the folders; `find_problems` reports it with the rest.
+        layout: how its files were found: `folders` (MVTec AD's), `visa` (a split file) or `images`.
+        reading: what the category's own file says of how to read it.
     """
 
     name: str
@@ -73,6 +80,8 @@ class Category:
     test: tuple[Record, ...]
     has_masks: bool = False
     noticed: tuple[Problem, ...] = ()
+    layout: str = "folders"
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
 
     @property
     def defects(self) -> tuple[str, ...]:

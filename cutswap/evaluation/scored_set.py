@@ -19,6 +19,7 @@ import numpy as np
 
 from cutswap.config import PatchCoreSettings
 from cutswap.data.datasets import open_dataset
+from cutswap.data.images import mask_files
 from cutswap.data.records import GOOD, Category, Record
 from cutswap.errors import CutSwapError
 from cutswap.utils.csv_text import unguarded
@@ -180,9 +181,11 @@ def evaluation_key(
     """
     digest = hashlib.sha256()
     about = [str(category.root), category.name, fingerprint, settings.deciding(), seed, 1]
+    if category.reading.bits is not None:
+        about.append(category.reading.bits)
     digest.update(json.dumps(about).encode())
     for record in (*category.train, *category.test):
-        for path in (record.image, record.mask):
+        for path in (record.image, *(mask_files(record.mask) if record.mask else (None,))):
             digest.update(f"|{record.name}|{path}|{_stamp(path)}".encode())
     return digest.hexdigest()[:40]
 

@@ -39,14 +39,22 @@ class ImageSaliency:
     score: float
 
 
-def image_saliency(path: Path, backbone: Backbone, settings: SaliencySettings) -> ImageSaliency:
+def image_saliency(
+    path: Path, backbone: Backbone, settings: SaliencySettings, bits: int | None = None
+) -> ImageSaliency:
     """Read an image and explain it.
+
+    Args:
+        path: of the image.
+        backbone: the network.
+        settings: layers, class and size.
+        bits: that the camera fills, see `read_photo`.
 
     Raises:
         CutSwapError: an unreadable image, a layer or class that does not exist, or fusion weights
             that do not fit the layers.
     """
-    photo = resize_photo(read_photo(path), (settings.image_size, settings.image_size))
+    photo = resize_photo(read_photo(path, bits), (settings.image_size, settings.image_size))
     found = explain(
         backbone, to_image(photo[None]), settings.layers, target_class=settings.target_class
     )

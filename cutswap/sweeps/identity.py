@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.config import FineTuningSettings, PatchCoreSettings, SaliencySettings, TrainingSettings
+from cutswap.data.images import mask_files
 from cutswap.data.records import Category
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import BACKBONES, load_backbone
@@ -74,8 +75,10 @@ def data_identity(category: Category) -> dict[str, Any]:
     for split, records in (("train", category.train), ("test", category.test)):
         digest = hashlib.sha256()
         for record in records:
-            mask = sha256_of(record.mask) if record.mask is not None else "-"
-            digest.update(f"{record.name}|{sha256_of(record.image)}|{mask}\n".encode())
+            masks = () if record.mask is None else mask_files(record.mask)
+            mask = ",".join(map(sha256_of, masks)) or "-"
+            bits = "" if record.bits is None else f"|{record.bits}"
+            digest.update(f"{record.name}|{sha256_of(record.image)}|{mask}{bits}\n".encode())
         values[split] = digest.hexdigest()
     return values
 

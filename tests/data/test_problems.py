@@ -135,6 +135,46 @@ ONE_PROBLEM = {  # what happens to a sound category -> what deep and shallow sea
         [],
         [],
     ),
+    "one picture as good and as defective": (
+        lambda r: save_as(r / "test/good/000.png", r / "test/crack/001.png"),
+        [("test/good/000.png", "twin", False)],
+        [],
+    ),
+    "one picture as two defects, saved otherwise": (
+        lambda r: save_as(r / "test/crack/000.png", r / "test/dent/000.png"),
+        [("test/dent/000.png", "twin", False)],
+        [],
+    ),
+    "a training photo as a defect": (
+        lambda r: save_as(r / "train/good/000.png", r / "test/crack/000.png"),
+        [("test/crack/000.png", "train-in-test", False)],
+        [],
+    ),
+    "mask inverted": (
+        lambda r: write(r / "ground_truth/dent/000_mask.png", ~blob_mask()),
+        [("ground_truth/dent/000_mask.png", "mask-doubt", False)],
+        [],
+    ),
+    "photos where none are looked for": (
+        lambda r: write(r / "train/good/batch2/000.png", noise_photo(0)),
+        [("train/good", "unused", False)],
+        [("train/good", "unused", False)],
+    ),
+    "a list beside the photos": (
+        lambda r: (r / "list.csv").write_text("a,b"),
+        [("", "other-files", False)],
+        [("", "other-files", False)],
+    ),
+    "a second folder of good photos": (
+        lambda r: write(r / "test/OK/000.png", noise_photo(0)),
+        [("test/OK", "means-good", True)],
+        [("test/OK", "means-good", True)],
+    ),
+    "good photos called ok": (
+        lambda r: [(r / part / "good").rename(r / part / "ok") for part in ("train", "test")],
+        [("train/ok", "read-as-good", False)],
+        [("train/ok", "read-as-good", False)],
+    ),
     "another size": (
         lambda r: write(r / "train/good/001.png", noise_photo(0, (20, 10))),
         [("", "mixed-sizes", False)],
@@ -218,7 +258,10 @@ def test_all_problems_are_listed_at_once_fatal_first(tmp_path):
 
 def test_every_kind_has_an_explanation_and_a_case():
     made = {kind for _, deep, _ in ONE_PROBLEM.values() for _, kind, _ in deep}
-    assert made | {"no-good", "outside-link", "broken-link", "odd-name"} == set(KINDS)
+    elsewhere = {"no-good", "outside-link", "broken-link", "odd-name", "unreadable-folder"}
+    elsewhere |= {"no-category", "unread"}  # of a data set
+    elsewhere |= {"unused-bits", "no-folder"}  # of deep pictures; of settings
+    assert made | elsewhere == set(KINDS)
     assert all(KINDS.values())
 
 

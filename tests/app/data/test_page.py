@@ -17,7 +17,7 @@ from app.data.own_photos import ROOT
 from app.shared import workspace
 from cutswap.data.images import read_photo
 from tests.helpers.app import assert_alive, open_page, small_app, texts
-from tests.helpers.datasets import build_category, build_visa, visa_rows
+from tests.helpers.datasets import build_category, build_visa, noise_photo, visa_rows, write_image
 from tests.helpers.runs import write_run
 from tests.helpers.small_photos import photo_of
 
@@ -131,6 +131,27 @@ def test_counts_by_hand(root, tmp_path):
     candle, cashew = data_folders.counts(visa)
     assert candle.train == 3
     assert "missing" in cashew.noticed  # and candle is there all the same
+
+
+def test_what_lies_beside_the_categories_is_told(root):
+    build_category(root / "half", train=0)
+    write_image(root / "pool_$a$" / "0.png", noise_photo(0))
+    at = open_page("data")
+    assert_alive(at)
+    said = [w.value.replace("\\", "") for w in at.warning]
+    assert "half: no category, for it has no train/good; 8 photos in it" in said
+    assert "pool_$a$: no category, for it has no train/good; 1 photo in it" in [
+        c.value.replace("\\", "") for c in at.caption
+    ]
+
+
+def test_names_that_mean_good_are_asked_about(root):
+    write_image(root / "part/test/OK/0.png", noise_photo(0))
+    at = open_page("data")
+    assert_alive(at)
+    (table,) = [f.value for f in at.dataframe if "file" in f.value]
+    assert table["file"][0] == "part/test/OK"
+    assert "good photos, or a type of defect?" in table["what"][0]
 
 
 def test_licences_that_came_with_the_data_are_shown(root):
