@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.shared import workspace
-from app.shared.page_parts import command_line, data_flags
+from app.shared.page_parts import command_line, data_flags, plain_text
 from app.shared.selection import Selection
 from cutswap.data.problems import KINDS, find_problems
 from cutswap.data.records import Problem
@@ -18,7 +18,7 @@ _SHOWN = 200
 def check(selected: Selection) -> None:
     """The selected category's problems."""
     category = selected.category
-    st.subheader(f"Is {category.name} sound?", anchor=False)
+    st.subheader(f"Is {plain_text(category.name)} sound?", anchor=False)
     files = len(category.train) + len(category.test)
     deep: dict[str, tuple[Problem, ...]] = st.session_state.setdefault(_FOUND, {})
     slot = st.empty()

@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import public, workspace
+from app.shared.page_parts import plain_text
 from cutswap.data.demo.render import DEMO_CATEGORIES
 from cutswap.utils.files import cache_folder
 
@@ -89,7 +90,8 @@ def demo() -> None:
     rendering = workspace.demo_rendering()
     if rendering.error is not None:
         st.warning(
-            f"The demo could not be made: {rendering.error.found}. {rendering.error.fix}.",
+            f"The demo could not be made: {plain_text(rendering.error.found)}."
+            f" {plain_text(rendering.error.fix)}.",
             icon=":material/warning:",
         )
     elif rendering.root is None:
@@ -117,7 +119,7 @@ def cache() -> None:
     """Sizes and buttons."""
     folder = cache_folder()
     st.subheader("Kept on disk", anchor=False)
-    st.caption(f"In {folder}; the variable CUTSWAP_CACHE names another place.")
+    st.caption(f"In {plain_text(str(folder))}; the variable CUTSWAP_CACHE names another place.")
     found = sizes(folder)
     for kind in KINDS:
         size, files = found[kind.name]
@@ -136,7 +138,10 @@ def cache() -> None:
                 help=f"{kind.about}.",
             )
     runs = workspace.runs_folder()
-    st.caption(f"Runs and evaluations that you made lie in {runs} and are never cleared from here.")
+    st.caption(
+        f"Runs and evaluations that you made lie in {plain_text(str(runs))} and are never cleared"
+        " from here."
+    )
 
 
 def megabytes(size: int) -> str:

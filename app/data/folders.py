@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import public, workspace
-from app.shared.page_parts import show_error
+from app.shared.page_parts import plain_text, show_error
 from app.shared.workspace import need_allowed
 from cutswap.data.datasets import open_dataset
 from cutswap.data.records import Problem
@@ -164,8 +164,8 @@ def _known(folder: Path) -> None:
     with st.container(border=True):
         name, button = st.columns([4, 1], vertical_alignment="center")
         with name:
-            st.markdown(f":material/folder: **{_plain(folder.name)}**")
-            st.caption(_plain(str(folder)))
+            st.markdown(f":material/folder: **{plain_text(folder.name)}**")
+            st.caption(plain_text(str(folder)))
         with button:
             if workspace.is_removable(folder):
                 st.button(
@@ -182,7 +182,7 @@ def _known(folder: Path) -> None:
             found = counts(folder)
         except CutSwapError as error:
             st.warning(
-                f"It cannot be read: expected {error.expected}, found {error.found}.",
+                f"It cannot be read: expected {error.expected}, found {plain_text(error.found)}.",
                 icon=":material/warning:",
             )
             return
@@ -228,7 +228,7 @@ def _licences(folders: list[Path]) -> None:
     if said:
         with st.expander("Licence and read-me files in it", icon=":material/gavel:"):
             for text, name in said.items():
-                st.markdown(f"**{_plain(name)}**")
+                st.markdown(f"**{plain_text(name)}**")
                 st.text(text)
 
 
@@ -236,12 +236,10 @@ def _add(folder: Path) -> None:
     try:
         workspace.add_folder(folder)
     except CutSwapError as error:
-        st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/warning:")
+        st.toast(
+            plain_text(f"{error.subject}: {error.found}; {error.fix}."),
+            icon=":material/warning:",
+        )
         return
     st.session_state[FIELD] = ""
-    st.toast(f"{folder.name} is added: choose its categories in the sidebar.")
-
-
-def _plain(text: str) -> str:
-    """A name as it is, whatever Markdown it may hold."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|$~:" else c for c in text)
+    st.toast(f"{plain_text(folder.name)} is added: choose its categories in the sidebar.")

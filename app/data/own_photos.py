@@ -11,7 +11,7 @@ from app.data.check import forget
 from app.data.upload_end import hold
 from app.shared import caches, public, workspace
 from app.shared.caches import PhotoKey
-from app.shared.page_parts import go_to, show_error
+from app.shared.page_parts import go_to, plain_text, show_error
 from app.shared.selection import select
 from app.uploads.photos import MAX_FILE_BYTES, MAX_PIXELS, Upload
 from app.uploads.store import (
@@ -156,7 +156,12 @@ def _kept(done: Uploaded) -> None:
     assert root is not None  # noqa: S101 - for the type checker
     try:
         pictures = [caches.photo(PhotoKey.of(root / k.file, _THUMBNAIL)) for k in shown]
-        st.image(pictures, caption=[k.name for k in shown], width=_THUMBNAIL, output_format="JPEG")
+        st.image(
+            pictures,
+            caption=[plain_text(k.name) for k in shown],
+            width=_THUMBNAIL,
+            output_format="JPEG",
+        )
     except CutSwapError as error:
         show_error(error)
     if len(done.kept) > _SHOWN:

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import workspace
+from app.shared.page_parts import plain_text
 from app.shared.selection import PRETRAINED, Selection, found_runs, select
 from cutswap.errors import CutSwapError
 from cutswap.runs.states import DONE, FoundRun
@@ -20,7 +21,7 @@ def need_run(selected: Selection) -> Path | None:
     if selected.run in PRETRAINED:
         st.info(
             f"**{selected.run_label}** has learnt nothing here. Choose a finished run of"
-            f" {selected.category.name} to see what fine-tuning has changed.",
+            f" {plain_text(selected.category.name)} to see what fine-tuning has changed.",
             icon=":material/scatter_plot:",
         )
         _offer_runs(selected)
@@ -29,7 +30,7 @@ def need_run(selected: Selection) -> Path | None:
     if run is not None and run.category != selected.category.name:
         st.warning(
             f"The run {selected.run} has learnt from {run.category}, not from"
-            f" {selected.category.name}.",
+            f" {plain_text(selected.category.name)}.",
             icon=":material/category:",
         )
         _offer_category(run)
@@ -64,7 +65,7 @@ def _offer_runs(selected: Selection) -> None:
             icon=":material/model_training:",
         )
     if not runs:
-        st.markdown(f"There is no finished run of {selected.category.name} yet.")
+        st.markdown(f"There is no finished run of {plain_text(selected.category.name)} yet.")
         st.page_link(st.session_state["pages"]["train"], label="Train one on the Train page")
 
 

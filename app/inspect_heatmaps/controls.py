@@ -12,6 +12,7 @@ from app.shared.evaluations import Wanted, network_of
 from app.shared.heads import SCORES, HeadOfRun, head_of
 from app.shared.networks import selectable_layers
 from app.shared.open_in_inspect import CORESETS, HERE, SIZES
+from app.shared.page_parts import plain_text
 from app.shared.selection import Selection, found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
@@ -116,7 +117,7 @@ def saved_evaluations(selected: Selection) -> dict[str, FoundEvaluation]:
 def _source(saved: dict[str, FoundEvaluation]) -> str:
     kept = st.session_state.get("knob.eval", HERE)
     if kept not in (HERE, *saved):
-        st.toast(f"The evaluation {kept} is no longer there.")
+        st.toast(f"The evaluation {plain_text(kept)} is no longer there.")
     return knobs.choice(
         "eval",
         "Numbers from",

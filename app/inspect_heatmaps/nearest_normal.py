@@ -11,6 +11,7 @@ from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.caches import BankKey
 from app.inspect_heatmaps.picture import boxed
 from app.shared.caches import PhotoKey
+from app.shared.page_parts import plain_text
 from app.viewer.pictures import jpeg
 from cutswap.data.records import Record
 from cutswap.patchcore.memory_bank import Prediction
@@ -85,7 +86,7 @@ def section(found: NearestNormal, record: Record, *, is_heat: bool = True) -> No
             f"They are **{found.distance:.3g}** apart; that is the {heat} at this place"
             f" before it is smoothed. The normal patch is number {found.item + 1} of the bank: row"
             f" {found.normal.cell[0] + 1}, column {found.normal.cell[1] + 1} of"
-            f" {found.record.name}."
+            f" {plain_text(found.record.name)}."
         )
         st.caption(
             "The frame is the patch, the rest its surroundings; the network sees about that much."
@@ -105,7 +106,7 @@ def _crop(crop: Crop, says: str) -> None:
     scale = max(1, CROP // max(crop.photo.shape[0], 1))
     st.image(
         jpeg(boxed(crop.photo, crop.inner, scale)),
-        caption=says,
+        caption=plain_text(says),
         width="stretch",
         alt=f"{says}: row {crop.cell[0] + 1}, column {crop.cell[1] + 1} of the patch grid, framed",
     )

@@ -18,7 +18,7 @@ from app.shared.background import Work
 from app.shared.evaluations import SMALL, Wanted, estimate, shown_seconds, workshop
 from app.shared.knobs import set_knob
 from app.shared.open_in_inspect import HERE
-from app.shared.page_parts import show_error
+from app.shared.page_parts import plain_text, show_error
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.runs.states import BROKEN
@@ -69,7 +69,10 @@ def resolve(asked: InspectRequest) -> Resolved:
     if shown.found is not None:
         warning, button = st.columns([3, 2], vertical_alignment="center")
         with warning:
-            st.warning(f"The numbers are outdated: {shown.outdated}.", icon=":material/history:")
+            st.warning(
+                f"The numbers are outdated: {plain_text(shown.outdated)}.",
+                icon=":material/history:",
+            )
         with button:
             _start_button(wanted, "Recompute")
         return shown

@@ -15,7 +15,7 @@ from app.inspect_heatmaps.picture import Heat, picture
 from app.inspect_heatmaps.resolve import wait_for
 from app.shared.caches import PhotoKey
 from app.shared.evaluations import SMALL, estimate, shown_seconds, workshop
-from app.shared.page_parts import plain_errors, show_error
+from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.viewer.viewer import viewer
 from cutswap.evaluation.unlabelled import UnlabelledSet
 
@@ -55,7 +55,7 @@ def show(asked: InspectRequest) -> None:
         st.caption(LEARNT)
     heat = _heat(asked, found)
     st.markdown(
-        f"{heat.record.name} · score **{heat.score:.3f}** · higher than"
+        f"{plain_text(heat.record.name)} · score **{heat.score:.3f}** · higher than"
         f" {int((found.scores < heat.score).sum())} of {len(found.scores)} photos."
     )
     left, right = st.columns([3, 2])

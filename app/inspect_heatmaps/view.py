@@ -29,7 +29,7 @@ from app.inspect_heatmaps.resolve import resolve, wait_for
 from app.inspect_heatmaps.thresholds import Verdicts
 from app.shared import caches
 from app.shared.caches import PhotoKey
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import plain_errors, plain_text
 from app.shared.selection import Selection, select
 from app.viewer.viewer import Picture, viewer
 from cutswap.data.records import Record
@@ -95,8 +95,8 @@ class _Screen:
         truth = None
         if found.records is None and found.lost is not None:
             st.warning(
-                f"The photos of these numbers are gone or changed: {found.lost.found}"
-                f" ({found.lost.subject}). To fix it: {found.lost.fix}.",
+                f"The photos of these numbers are gone or changed: {plain_text(found.lost.found)}"
+                f" ({plain_text(found.lost.subject)}). To fix it: {plain_text(found.lost.fix)}.",
                 icon=":material/folder_off:",
             )
         with plain_errors("the masks"):
@@ -239,7 +239,7 @@ class _Screen:
             return
         good = self.found.scores[~self.found.labels]
         higher = int((good < heat.score).sum())
-        name = self.record.name
+        name = plain_text(self.record.name)
         what = "" if self.index is not None else " A training photo: the bank has seen it."
         st.markdown(
             f"**{self._verdict(heat.score, verdicts)}** · {name} · score **{heat.score:.3f}**,"

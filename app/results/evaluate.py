@@ -12,7 +12,7 @@ from app.shared.evaluate_command import weights_flags
 from app.shared.evaluations import Wanted, estimate, network_of, shown_seconds
 from app.shared.heads import head_of
 from app.shared.open_in_inspect import CORESETS
-from app.shared.page_parts import data_flags, show_error
+from app.shared.page_parts import data_flags, plain_text, show_error
 from app.shared.selection import Selection, found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
@@ -28,9 +28,9 @@ def add_evaluation(selected: Selection) -> None:
     good = sum(r.is_good for r in category.test)
     if good in (0, len(category.test)):
         st.info(
-            f"{category.name} cannot be evaluated: that takes good and defective test photos, and"
-            f" it has {good} good and {len(category.test) - good} others. Choose another category"
-            " in the sidebar, or add photos to test/good and test/<defect>.",
+            f"{plain_text(category.name)} cannot be evaluated: that takes good and defective"
+            f" test photos, and it has {good} good and {len(category.test) - good} others."
+            " Choose another category in the sidebar, or add photos to test/good and test/<defect>.",
             icon=":material/rule:",
         )
         return
@@ -71,7 +71,7 @@ def add_evaluation(selected: Selection) -> None:
             )
         )
         if st.button(
-            f"Evaluate {category.name} ({shown_seconds(seconds)})",
+            f"Evaluate {plain_text(category.name)} ({shown_seconds(seconds)})",
             type="primary",
             icon=":material/play_arrow:",
             disabled=is_there or is_foreign or jobs.is_busy(out),
@@ -85,11 +85,14 @@ def add_evaluation(selected: Selection) -> None:
                 show_error(error)
     if head is not None:
         st.caption(
-            f"{selected.run} trained a {head.kind}: scored are bank and {head.kind} joined, of"
-            f" {head.category} alone."
+            f"{plain_text(selected.run)} trained a {head.kind}: scored are bank and {head.kind}"
+            " joined, of"
+            f" {plain_text(head.category)} alone."
         )
     if is_there:
-        st.caption(f"{out.name} is there already: choose another seed, coreset, or weights.")
+        st.caption(
+            f"{plain_text(out.name)} is there already: choose another seed, coreset, or weights."
+        )
     job = (
         jobs.queue().of(Path(st.session_state[_STARTED])) if _STARTED in st.session_state else None
     )
@@ -109,7 +112,7 @@ def _watch() -> None:
         ahead = jobs_ahead(job, queue.active())
         word = tail[-1] if tail else "starting"
         said.info(
-            f"{out.name}: " + (f"waits for {ahead} before it" if ahead else word),
+            f"{plain_text(out.name)}: " + (f"waits for {ahead} before it" if ahead else word),
             icon=":material/hourglass_top:",
         )
         button.button(
@@ -124,7 +127,7 @@ def _watch() -> None:
     found_runs.clear()
     if read_evaluation(out).state == DONE:
         st.rerun()
-    st.error(f"{out.name} was not finished. Its last words are below.")
+    st.error(f"{plain_text(out.name)} was not finished. Its last words are below.")
     st.code("\n".join(tail) or "nothing was written", language=None, wrap_lines=True)
 
 

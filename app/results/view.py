@@ -11,7 +11,14 @@ from app.results import paper as results_paper
 from app.shared import knobs, public, workspace
 from app.shared import open_in_inspect as results_open
 from app.shared.evaluate_command import saved_command
-from app.shared.page_parts import command_line, data_flags, go_to, how_it_works, plain_errors
+from app.shared.page_parts import (
+    command_line,
+    data_flags,
+    go_to,
+    how_it_works,
+    plain_errors,
+    plain_text,
+)
 from app.shared.selection import current, found_runs
 from cutswap.results.export import protocol_differences, to_csv, to_markdown
 from cutswap.results.table import (
@@ -108,7 +115,7 @@ def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], found:
         with st.expander(
             "Why these columns are not the paper's experiment", icon=":material/rule:"
         ):
-            st.markdown("\n".join(f"- {text}" for text in protocol_differences(table)))
+            st.markdown("\n".join(f"- {plain_text(text)}" for text in protocol_differences(table)))
     _exports(table, baseline, evaluations, found)
 
 
@@ -137,7 +144,7 @@ def _cell(
         return
     row, column = cell
     with st.container(border=True):
-        st.markdown(f"**{row.label}**, {column.label}")
+        st.markdown(f"**{plain_text(row.label)}**, {plain_text(column.label)}")
         if isinstance(column, PaperColumn):
             printed = table.printed(row, column)
             text = f"{printed.label} prints {printed.value:.3f}." if printed else "Not printed."
@@ -158,7 +165,10 @@ def _cell(
         if newest is None or page is None:
             return
         if key is None:
-            st.caption(f"Its data are not known to the app: add {row.root} on the Data page.")
+            st.caption(
+                f"Its data are not known to the app: add {plain_text(str(row.root))}"
+                " on the Data page."
+            )
             return
         if st.button(
             "Open in Inspect",
@@ -213,7 +223,10 @@ def _left_out(evaluations: tuple[FoundEvaluation, ...], found: FoundRuns) -> Non
             for evaluation in broken:
                 st.text(f"{evaluation.name}: {evaluation.reason}")
     if found.not_followed:
-        st.caption(f"Links in the runs folder are not followed: {', '.join(found.not_followed)}.")
+        st.caption(
+            "Links in the runs folder are not followed:"
+            f" {plain_text(', '.join(found.not_followed))}."
+        )
     if not found.is_complete:
         st.caption("The runs folder is very large: not all of it was looked at.")
 

@@ -21,7 +21,7 @@ from app.shared.networks import (
     fusion_flags,
     network_controls,
 )
-from app.shared.page_parts import command_line, how_it_works, plain_errors
+from app.shared.page_parts import command_line, how_it_works, plain_errors, plain_text
 from app.shared.selection import Selection
 from app.viewer.pictures import CLUSTER_COLOURS
 from app.viewer.viewer import Legend, Picture, Point, viewer
@@ -69,7 +69,7 @@ def show(selected: Selection) -> None:
         _histogram(found, level, groups)
     st.caption(
         f"Explained: class {class_label(found.target_class)} (score {found.score:.2f})."
-        f" {looking.name}, {found.weights}."
+        f" {plain_text(looking.name)}, {found.weights}."
     )
     _explanation()
     _commands(selected, key, size, target, k, level)
@@ -284,7 +284,10 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         key = replace(key, weights=weights)
     found = caches.explained(key)
     _pair(key, found, level, k, record, tag=".second")
-    st.caption(f"Below: {record.name}, {found.weights}, class {class_label(found.target_class)}.")
+    st.caption(
+        f"Below: {plain_text(record.name)}, {plain_text(found.weights)},"
+        f" class {class_label(found.target_class)}."
+    )
 
 
 def _alt(record: Record, layer: str, values: np.ndarray) -> str:

@@ -109,7 +109,7 @@ def _draw() -> Selection | None:
     options = list(keys)
     default = DEFAULT_CATEGORY if DEFAULT_CATEGORY in keys else options[0]
     if st.session_state.get("cat", default) not in keys:  # its folder has gone
-        st.toast(f"The category {st.session_state['cat']} is no longer there.")
+        st.toast(f"The category {plain_text(st.session_state['cat'])} is no longer there.")
         st.session_state["cat"] = default
     key = st.sidebar.selectbox(
         "Category",
@@ -205,7 +205,7 @@ def _run() -> tuple[str, str]:
         finished = _finished()
         options = [*public.offered(PRETRAINED), *finished]
     if st.session_state.get("run", options[0]) not in options:
-        st.toast(f"The run {st.session_state['run']} is no longer there.")
+        st.toast(f"The run {plain_text(st.session_state['run'])} is no longer there.")
         st.session_state["run"] = options[0]
     run = st.sidebar.selectbox(
         "Weights or run",

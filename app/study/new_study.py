@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 import streamlit as st
 
 from app.shared import jobs, knobs, workspace
+from app.shared.page_parts import plain_text
 from app.shared.selection import current
 from cutswap.config import SaliencySettings
 from cutswap.errors import CutSwapError
@@ -119,9 +120,11 @@ def has_anomalib() -> bool:
 def _start(name: str, command: list[str]) -> None:
     try:
         jobs.enqueue(workspace.runs_folder() / name, command, "auto")
-        st.toast(f"{name} is in the queue; it appears here once it has begun.")
+        st.toast(f"{plain_text(name)} is in the queue; it appears here once it has begun.")
     except CutSwapError as error:
-        st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")
+        st.toast(
+            plain_text(f"{error.subject}: {error.found}; {error.fix}."), icon=":material/block:"
+        )
 
 
 def _name(wanted: str, taken: Collection[str]) -> str:

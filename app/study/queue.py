@@ -7,6 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app.shared import jobs, workspace
+from app.shared.page_parts import plain_text
 from cutswap.errors import CutSwapError
 from cutswap.runs import heartbeat
 from cutswap.runs.heartbeat import read_beat
@@ -51,14 +52,18 @@ def _start(study: Study) -> None:
         device = str((study.settings.get("training") or {}).get("device", "auto"))
         jobs.enqueue(study.path, repeat_study(study), device)
     except CutSwapError as error:
-        st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")
+        st.toast(
+            plain_text(f"{error.subject}: {error.found}; {error.fix}."), icon=":material/block:"
+        )
 
 
 def _stop(study: Study) -> None:
     try:
         jobs.queue().stop(study.path)
     except CutSwapError as error:
-        st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")
+        st.toast(
+            plain_text(f"{error.subject}: {error.found}; {error.fix}."), icon=":material/block:"
+        )
 
 
 def _job(study: Study) -> Job | None:
@@ -128,9 +133,9 @@ def _last_words(study: Study) -> None:
     if state == heartbeat.INTERRUPTED:
         st.caption(":material/warning: Its last process was killed, or the machine restarted.")
     elif state == heartbeat.FAILED:
-        st.error(f"Its last process ended with: {beat.doing}")
+        st.error(f"Its last process ended with: {plain_text(beat.doing)}")
         tail = log_tail(study.path, _LAST)
         if tail:
             st.code("\n".join(tail), language=None, wrap_lines=True)
     elif state == heartbeat.STOPPED:
-        st.caption(f"Stopped {beat.doing}.")
+        st.caption(f"Stopped {plain_text(beat.doing)}.")

@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from app.shared import jobs
-from app.shared.page_parts import go_to
+from app.shared.page_parts import go_to, plain_text
 from app.shared.selection import select
 from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
@@ -128,4 +128,4 @@ def _resume(run: FoundRun, stands: RunStatus) -> bool:
 
 
 def _refuse(error: CutSwapError) -> None:
-    st.toast(f"{error.subject}: {error.found}; {error.fix}.", icon=":material/block:")
+    st.toast(plain_text(f"{error.subject}: {error.found}; {error.fix}."), icon=":material/block:")

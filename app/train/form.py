@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app.shared import jobs, workspace
-from app.shared.page_parts import command_line, plain_errors
+from app.shared.page_parts import command_line, plain_errors, plain_text
 from app.shared.selection import Selection, found_runs
 from app.train import estimate as run_estimate
 from app.train.head_form import (
@@ -124,7 +124,8 @@ def form(selected: Selection) -> None:
         asked = _asked(selected, trained)
     except CutSwapError as error:  # the rest of the page, and the other settings, stay
         st.warning(
-            f"**{error.subject}**: expected {error.expected}, found {error.found}. {error.fix}.",
+            f"**{plain_text(error.subject)}**: expected {plain_text(error.expected)},"
+            f" found {plain_text(error.found)}. {plain_text(error.fix)}.",
             icon=":material/rule:",
         )
         return
@@ -141,8 +142,8 @@ def form(selected: Selection) -> None:
     reason = _refusal(run)
     with st.container():  # one place whatever it says: what is below would flicker as it moved
         st.markdown(
-            f":material/schedule: {len(category.train)} good photos of **{category.name}**:"
-            f" {price.sentence()}."
+            f":material/schedule: {len(category.train)} good photos of"
+            f" **{plain_text(category.name)}**: {price.sentence()}."
         )
         ahead = jobs.ahead_on(asked.training.device)
         if ahead:

@@ -90,11 +90,29 @@ def need_test_images(category: Category) -> None:
     Raises:
         CutSwapError: one of the two kinds is missing.
     """
-    good = sum(r.is_good for r in category.test)
-    if good == 0 or good == len(category.test):
+    need_all_test_images([category])
+
+
+def need_all_test_images(categories: Sequence[Category]) -> None:
+    """The same for every category of a plan, before the first is trained on.
+
+    Raises:
+        CutSwapError: one of the two kinds is missing; the message lists all such categories.
+    """
+    lacking = {}
+    for category in categories:
+        good = sum(r.is_good for r in category.test)
+        if good == 0 or good == len(category.test):
+            lacking[category.name] = f"{good} good and {len(category.test) - good} defective"
+    if lacking:
+        noun = "category" if len(lacking) == 1 else "categories"
+        is_one = len(lacking) == 1
+        listed = (f"{found}" if is_one else f"{found} in {name}" for name, found in lacking.items())
+        others = "" if len(lacking) == len(categories) else ", or leave these out of --categories"
         raise CutSwapError(
-            f"category {category.name}",
+            f"{noun} {', '.join(lacking)}",
             expected="good and defective test images",
-            found=f"{good} good and {len(category.test) - good} defective",
-            fix="add images to test/good and test/<defect>, or use saliency and augment only",
+            found="; ".join(listed),
+            fix="add images to test/good and test/<defect>, or use saliency and augment only"
+            + others,
         )

@@ -17,7 +17,7 @@ from cutswap.errors import CutSwapError
 
 KINDS = {
     "unreadable": "the photo or mask is missing, damaged, cut short, huge or no image",
-    "constant": "all pixels of the photo are alike; fatal among the training photos",
+    "constant": "(nearly) all pixels of the photo are alike; fatal among the training photos",
     "no-mask": "a defective photo without a mask, in a data set that has masks",
     "mask-size": "the mask has another size than its photo",
     "empty-mask": "the mask of a defective photo marks nothing",
@@ -162,7 +162,7 @@ def _check_photo(record: Record, findings: _Findings, deep: bool) -> tuple[int, 
     if is_constant(photo):
         # A failed shot. In training there is nothing to swap, so the negative would equal the
         # positive; a test photo can still be scored.
-        findings.add(record.image, "constant", "all pixels are alike", fatal=is_trained)
+        findings.add(record.image, "constant", "(nearly) all pixels are alike", fatal=is_trained)
     # Pixels instead of bytes: a photo saved again in another format is still the same.
     pixels = hashlib.sha256(f"{height}x{width}:".encode())
     pixels.update(photo.data)

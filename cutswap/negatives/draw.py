@@ -43,6 +43,10 @@ class Negative:
     record: NegativeRecord
 
 
+class UnchangedError(CutSwapError):
+    """No draw changes a pixel of a photo: it shows nothing, or its jitter left nothing."""
+
+
 def draw_negative(
     positive: np.ndarray,
     saliency: np.ndarray | None,
@@ -116,7 +120,7 @@ def draw_negative(
             return Negative(photo, changed, record)
         tally.rejected["unchanged"] += 1
         del tally.fallbacks[notes:]
-    raise CutSwapError(
+    raise UnchangedError(
         "positive image",
         expected=f"an image that {settings.method} can change",
         found="no pixel changed in any draw: the image is constant or nearly so",

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError
 from cutswap.negatives.color_jitter import Jitter, draw_jitter, weakly_augment
-from cutswap.negatives.draw import Negative, draw_negative
+from cutswap.negatives.draw import Negative, UnchangedError, draw_negative
 from cutswap.negatives.region_store import FIXED, Pair, RegionStore
 from cutswap.negatives.regions import AnchorRegion
 from cutswap.saliency.cache import SaliencyMaps
@@ -150,6 +150,7 @@ class TrainingSamples(Dataset[np.ndarray]):
         levels: saliency layers to draw from, one a sample, or `fused`; default: all layers.
         seed: of the run.
         count: number of samples in the run.
+        names: of the photos, for messages.
     """
 
     def __init__(
@@ -165,6 +166,7 @@ class TrainingSamples(Dataset[np.ndarray]):
         seed: int,
         count: int,
         levels: tuple[str, ...] | None = None,
+        names: tuple[str, ...] = (),
     ) -> None:
         if family == "cutswap" and (saliency is None or len(saliency) != len(photos)):
             raise CutSwapError(
@@ -181,6 +183,7 @@ class TrainingSamples(Dataset[np.ndarray]):
         self.weak = weak
         self.seed = seed
         self.count = count
+        self.names = names
         self.levels = self._level_indices(levels)
         self._clusters: dict[tuple[int, int], Clusters | None] = {}
         self._regions: RegionStore | None = None
@@ -195,19 +198,29 @@ class TrainingSamples(Dataset[np.ndarray]):
         return self.sample(number).photos
 
     def sample(self, number: int) -> Sample:
-        """The sample with this running number, with the records of how it was drawn."""
+        """The sample with this running number, with the records of how it was drawn.
+
+        Raises:
+            CutSwapError: a photo in which no draw changes a pixel; the message names it.
+        """
         epoch, place = divmod(number, len(self.photos))
         index = int(self._permutation(epoch)[place])
-        drawn = draw_sample(
-            self.photos[index],
-            _PhotoLevels(self, index) if self.saliency is not None else None,
-            self.methods,
-            self.cluster_settings,
-            self.weak,
-            seed=self.seed,
-            number=number,
-            region_of=lambda level: self.region_of(index, level),
-        )
+        try:
+            drawn = draw_sample(
+                self.photos[index],
+                _PhotoLevels(self, index) if self.saliency is not None else None,
+                self.methods,
+                self.cluster_settings,
+                self.weak,
+                seed=self.seed,
+                number=number,
+                region_of=lambda level: self.region_of(index, level),
+            )
+        except UnchangedError as error:
+            subject = self.names[index] if self.names else f"training photo {index}"
+            raise UnchangedError(
+                subject, expected=error.expected, found=error.found, fix=error.fix
+            ) from error
         return Sample(index, *drawn)
 
     def find_regions(

@@ -19,6 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from cutswap.errors import CutSwapError
+from cutswap.networks.checkpoint_names import (
+    COUNTER,
+    head_of,
+    names_of,
+    need_this_network,
+    unwrap,
+)
 from cutswap.networks.fast_resnet import STAGES, QuickResNet
 from cutswap.networks.weights import StateDict, WeightsReport, find_state, state_fingerprint
 
@@ -241,6 +248,11 @@ def _need_known(name: str) -> None:
 def _build(name: str, state: StateDict | None, *, seed: int) -> Backbone:
     tensors = {} if state is None else state.tensors
     module = _empty(name, tensors)
+    found = None
+    if module is None and state is not None:  # other names, or not all of them
+        found = unwrap(tensors, names_of(name), state.source)
+        tensors = found.tensors
+        module = _empty(name, tensors)
     if module is None:  # something keeps its random values
         with _seeding, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -250,26 +262,21 @@ def _build(name: str, state: StateDict | None, *, seed: int) -> Backbone:
         if isinstance(part, nn.ReLU):
             part.inplace = False
     own = module.state_dict()
+    if state is not None:
+        need_this_network(name, own, tensors, state.source)
     fits = {n: v for n, v in tensors.items() if n in own and own[n].shape == v.shape}
-    misfits = sorted(n for n, v in tensors.items() if n in own and own[n].shape != v.shape)
-    if state is not None and (misfits or not fits):
-        raise CutSwapError(
-            f"weights {state.source}",
-            expected=f"a state dict of {name}"
-            + (f", {misfits[0]} of shape {tuple(own[misfits[0]].shape)}" if misfits else ""),
-            found=f"{misfits[0]} of shape {tuple(tensors[misfits[0]].shape)}"
-            if misfits
-            else f"no tensor of that name among {len(tensors)}",
-            fix="pass the backbone these weights belong to",
-        )
+    left = set(tensors) - set(fits)
+    other_head = {n for n in left if n.startswith(head_of(own))}
     module.load_state_dict(fits, strict=False)
-    counters = {n for n in own if n.endswith("num_batches_tracked")}
+    counters = {n for n in own if n.endswith(COUNTER)}
     report = WeightsReport(
         source="random" if state is None else state.source,
         sha256=None if state is None else state.sha256,
         loaded=len(fits),
         not_loaded=tuple(sorted(set(own) - set(fits) - counters)) if state is not None else (),
-        unused=tuple(sorted(set(tensors) - set(own))),
+        unused=tuple(sorted(left - other_head)) + (found.besides if found else ()),
+        prefix=found.prefix if found else "",
+        other_head=tuple(sorted(other_head)),
     )
     return Backbone(name, module, report)
 
@@ -283,7 +290,7 @@ def _empty(name: str, tensors: dict[str, Tensor]) -> nn.Module | None:
         return None
     with torch.device("meta"):
         module = _module(name, tensors)
-    own = {n: v for n, v in module.state_dict().items() if not n.endswith("num_batches_tracked")}
+    own = {n: v for n, v in module.state_dict().items() if not n.endswith(COUNTER)}
     if any(n not in tensors or tensors[n].shape != v.shape for n, v in own.items()):
         return None
     module.to_empty(device="cpu")

@@ -14,6 +14,7 @@ from torch import nn
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import BACKBONES, Backbone, load_backbone
+from cutswap.networks.checkpoint_names import unwrap
 from cutswap.networks.distill import Distiller
 from cutswap.networks.distill_crops import PhotoCrops
 from cutswap.networks.distill_settings import DistillSettings
@@ -203,7 +204,8 @@ def _architecture(state: StateDict) -> str:
     for name in BACKBONES:
         with torch.device("meta"):
             own = torchvision.models.get_model_builder(name)(weights=None).state_dict()
-        same = [n for n, v in state.tensors.items() if n in own and own[n].shape == v.shape]
+        tensors = unwrap(state.tensors, own, state.source).tensors
+        same = [n for n, v in tensors.items() if n in own and own[n].shape == v.shape]
         shared[name] = len(same)
     best = max(shared, key=lambda name: shared[name])
     if shared[best] < len(state.tensors) // 2:

@@ -21,6 +21,20 @@ from cutswap.errors import CutSwapError
 from cutswap.utils.files import read_json, sha256_of
 from cutswap.utils.folder_names import WEIGHTS
 
+# Keys under which training scripts keep the tensors, beside epochs and optimizers.
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "module",
+    "network",
+    "net",
+    "backbone",
+    "encoder",
+    "weights",
+    "params",
+)
 EMBEDDED_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "weights"
 
 
@@ -43,6 +57,8 @@ class WeightsReport:
         loaded: number of tensors taken from the file.
         not_loaded: tensors the network has and the file does not: they keep seeded random values.
         unused: tensors the file has and the network does not.
+        prefix: what stood before the network's names in the file, as `model.`.
+        other_head: tensors of the file's own head, which is not the network's and is left out.
     """
 
     source: str
@@ -50,6 +66,8 @@ class WeightsReport:
     loaded: int
     not_loaded: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    prefix: str = ""
+    other_head: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -59,20 +77,35 @@ class WeightsReport:
             "loaded": self.loaded,
             "not_loaded": list(self.not_loaded),
             "unused": list(self.unused),
+            "prefix": self.prefix,
+            "other_head": list(self.other_head),
         }
 
     def sentence(self) -> str:
-        """One line for the screen; names every part that is random."""
+        """One line for the screen; names every part that is random, and what is not used."""
         if self.source == "random":
             return "random weights (seeded), nothing pretrained"
-        parts = sorted({".".join(name.split(".")[:1]) for name in self.not_loaded})
         known = self.source in ("embedded", "imagenet")
         text = f"{self.source} weights" if known else f"weights from {self.source}"
-        text += f" ({self.loaded} tensors)"
-        if parts:
+        under = f" below {self.prefix.removesuffix('.')}" if self.prefix else ""
+        text += f" ({self.loaded} tensors{under})"
+        heads = {name.split(".")[0] for name in self.other_head}
+        absent = [name for name in self.not_loaded if name.split(".")[0] not in heads]
+        if absent:
+            parts = sorted({name.split(".")[0] for name in absent})
             text += f"; NOT in the file and left random: {', '.join(parts)}"
-            text += f" ({len(self.not_loaded)} tensors)"
+            text += f" ({len(absent)} tensors)"
+        if self.other_head:
+            text += f"; the file's own head is ignored: {_some(self.other_head)}"
+            if len(absent) < len(self.not_loaded):
+                text += ", so the network's is left random"
+        if self.unused:
+            text += f"; NOT used of the file: {_some(self.unused)} ({len(self.unused)} tensors)"
         return text
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def find_state(backbone: str, weights: str) -> StateDict | None:
@@ -97,7 +130,9 @@ def find_state(backbone: str, weights: str) -> StateDict | None:
 def read_state(path: Path) -> StateDict:
     """Read a state dict file, or the tuned weights of a run folder.
 
-    Nested dicts under `state_dict` or `model` and a `module.` prefix are unwrapped.
+    The content decides the format, not the suffix. Dicts that trainers put around it are unwrapped,
+    see `WRAPPERS`, and so is a `module.` prefix; others need the network's names to be known, see
+    `checkpoint_names`.
 
     Raises:
         CutSwapError: missing, damaged, or not a dict of tensors.
@@ -115,17 +150,16 @@ def read_state(path: Path) -> StateDict:
             fix="check the path of --weights",
         )
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             tensors: Any = load_file(path)
         else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:  # of a path torch would look at the suffix
+                tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise _not_a_state(path, _first_line(error)) from error
     except Exception as error:  # pickle.UnpicklingError and whatever a foreign file provokes
         raise _not_a_state(path, "a file that holds more than tensors, or is damaged") from error
-    for key in ("state_dict", "model"):
-        if isinstance(tensors, dict) and isinstance(tensors.get(key), dict):
-            tensors = tensors[key]
+    tensors = _innermost(tensors)
     if not isinstance(tensors, dict) or not tensors:
         raise _not_a_state(path, f"a {type(tensors).__name__}")
     if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in tensors.items()):
@@ -143,6 +177,29 @@ def read_state(path: Path) -> StateDict:
     if broken:
         raise _not_a_state(path, f"NaN or infinity in {broken[0]}")
     return StateDict(tensors, str(path), sha256_of(path))
+
+
+def _innermost(value: Any) -> Any:
+    """The dict of tensors inside the dicts that training scripts put around it."""
+    while isinstance(value, dict):
+        inner = next((value[k] for k in WRAPPERS if isinstance(value.get(k), dict)), None)
+        if inner is None:
+            break
+        value = inner
+    return value
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By the first bytes: the length of a JSON header, and its bracket.
+
+    What is neither that nor the beginning of a zip or a pickle is told by its suffix, so that the
+    message about it speaks of the format that was meant.
+    """
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return True
+    return path.suffix.lower() == ".safetensors" and not start.startswith((b"PK", b"\x80"))
 
 
 def state_fingerprint(tensors: dict[str, Tensor]) -> str:

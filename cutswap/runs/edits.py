@@ -28,6 +28,7 @@ from cutswap.utils.folder_names import (
     HEARTBEAT,
     LOCK,
     LOG,
+    PHOTOS,
     RESULT,
     RUN_FILES,
     SEEN,
@@ -37,7 +38,7 @@ from cutswap.utils.folder_names import (
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
 # `.Trash-1000` is a desktop's own bin: ours must not be taken for it on a disk without case.
 _TRASH = re.compile(r"\.trash-run-[0-9a-f]{16}")
-_WRITTEN = (*RUN_FILES, RESULT, ENVIRONMENT, HEARTBEAT, LOCK, *SEEN)
+_WRITTEN = (*RUN_FILES, RESULT, ENVIRONMENT, HEARTBEAT, LOCK, PHOTOS, *SEEN)
 _HALF = re.compile(r"\.(.+)\.\w+\.tmp")  # how `files.replacing` names what is not finished
 
 IsBusy = Callable[[Path], bool]

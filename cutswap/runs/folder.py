@@ -2,6 +2,7 @@
 
 settings.json           everything that decides the result, seed included
 environment.json        versions, device, where each network's weights came from, their hashes
+photos.json             hashes of the training photos (see `photos`)
 heartbeat.json          who is at work on it, or how that ended (see `heartbeat`)
 metrics.jsonl           one line an update
 seen.png, seen.json     the last batch as the network saw it (see `seen`)
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from cutswap.config import TrainingSettings
 from cutswap.errors import CutSwapError
+from cutswap.runs.photos import refuse_other_photos, write_photos
 from cutswap.runs.states import need_update
 from cutswap.utils.files import append_json_line, read_json, read_json_lines, write_json, write_text
 from cutswap.utils.folder_names import (
@@ -31,6 +33,7 @@ from cutswap.utils.folder_names import (
     HEARTBEAT,
     LOCK,
     METRICS,
+    PHOTOS,
     RESULT,
     SETTINGS,
     WEIGHTS,
@@ -38,7 +41,7 @@ from cutswap.utils.folder_names import (
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 # What may lie in a folder before its settings: left by a process that was killed early.
-BEFORE = (HEARTBEAT, LOCK, ENVIRONMENT)
+BEFORE = (HEARTBEAT, LOCK, ENVIRONMENT, PHOTOS)
 START_AGAIN = "delete the run folder and start the run again"
 
 
@@ -114,17 +117,26 @@ class RunFolder:
                 fix="choose another --out",
             )
 
-    def begin(self, settings: dict[str, Any], environment: dict[str, Any]) -> bool:
-        """Start the folder, or find it started with the very same settings.
+    def begin(
+        self, settings: dict[str, Any], environment: dict[str, Any], photos: dict[str, str]
+    ) -> bool:
+        """Start the folder, or find it started with the very same settings and photos.
+
+        Args:
+            settings: everything that decides the result.
+            environment: versions, device and weights.
+            photos: hashes of the training photos, see `photos.hashes_of`.
 
         Returns:
             Whether there is something to resume.
 
         Raises:
-            CutSwapError: see `refuse_other`.
+            CutSwapError: see `refuse_other` and `photos.refuse_other_photos`.
         """
         self.refuse_other(settings)
+        refuse_other_photos(self.path, photos)
         if not self.settings_file.exists():
+            write_photos(self.path, photos)  # before: settings say that all is there
             write_json(self.path / ENVIRONMENT, environment)
             write_json(self.settings_file, settings)
         return self.checkpoint_file.exists()

@@ -14,7 +14,7 @@ from typing import Any
 
 from cutswap.config import FineTuningSettings
 from cutswap.data.datasets import open_dataset
-from cutswap.data.loading import CheckedCategory, check_category
+from cutswap.data.loading import CheckedCategory, check_category, need_all_test_images
 from cutswap.errors import CutSwapError
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
 from cutswap.studies.cells import (
@@ -114,19 +114,21 @@ def prepare(
         notify: called with (stage, done, total).
 
     Raises:
-        CutSwapError: no such data, category, weights or number of seeds, or a study.json that is
-            damaged.
+        CutSwapError: no such data, category, weights or number of seeds, categories that cannot be
+            scored, or a study.json that is damaged.
     """
     dataset = open_dataset(data)
     names = tuple(categories) or dataset.categories
     cells = plan(tables, names, seeds, detectors)
     _need_detectors(detectors)
     weights = weights_of(settings.training, settings.saliency)
+    found = {name: dataset.category(name) for name in names}
+    need_all_test_images(list(found.values()))
     known: dict[str, Any] = {}
     for done, name in enumerate(names):
         if notify:
             notify("hashing the data", done, len(names))
-        known[name] = data_identity(dataset.category(name))
+        known[name] = data_identity(found[name])
     planned = []
     for cell in cells:
         identity, run = identities(cell, settings, weights, known[cell.category])

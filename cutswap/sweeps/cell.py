@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from cutswap.config import FineTuningSettings, PatchCoreSettings
-from cutswap.data.loading import CheckedCategory, check_category
+from cutswap.data.loading import CheckedCategory, check_category, need_test_images
 from cutswap.evaluation.detector_settings import DetectorSettings
 from cutswap.evaluation.evaluate import evaluate
 from cutswap.networks.backbone import load_backbone
@@ -111,6 +111,7 @@ def compute_cell(
     Raises:
         CutSwapError: anything the stages refuse.
     """
+    need_test_images(checked.category)  # what --skip-bad left; hours of training come before scores
     training = spec.tuning.training
     device = str(choose_device(training.device))
     if spec.detector is not None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.data.datasets import open_dataset
+from cutswap.data.loading import need_all_test_images
 from cutswap.errors import CutSwapError
 from cutswap.sweeps.cell import CellSpec
 from cutswap.sweeps.engines import Engine, is_done, settle, tasks_of
@@ -75,7 +76,7 @@ def plan_sweep(
 
     Raises:
         CutSwapError: no such data; unknown categories or combinations that do not go together,
-            all of them listed.
+            all of them listed; categories that cannot be scored.
     """
     dataset = open_dataset(data)
     names = tuple(categories) or dataset.categories
@@ -97,11 +98,13 @@ def plan_sweep(
             found="\n  ".join([f"{len(problems)} problems:", *problems]) + "\n",
             fix="correct them all; nothing was started",
         )
+    found = {name: dataset.category(name) for name in names}
+    need_all_test_images(list(found.values()))
     known = {}
     for done, name in enumerate(names):
         if notify:
             notify("hashing the data", done, len(names))
-        known[name] = data_identity(dataset.category(name))
+        known[name] = data_identity(found[name])
     specs: dict[str, CellSpec] = {}
     rows = []
     for seed in range(seeds):

@@ -9,12 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cutswap.config import FineTuningSettings
+from cutswap.data.images import is_constant
 from cutswap.data.loading import CheckedCategory, load_photos
+from cutswap.errors import CutSwapError
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
+from cutswap.runs.photos import hashes_of, refuse_other_photos
 from cutswap.runs.seen import EVERY, write_seen
 from cutswap.saliency.cache import saliency_of
 from cutswap.training.distributed import Team, join_team
@@ -39,6 +44,7 @@ def build_samples(
     """What the trainer will see, and the network whose saliency guided it (None for CutPaste)."""
     size = settings.training.image_size
     photos = load_photos(checked.category.train, size, tick(notify, "reading images"))
+    _need_content(checked, photos)
     saliency, watcher = None, None
     if settings.training.augment == "cutswap":
         looking = settings.saliency
@@ -63,8 +69,24 @@ def build_samples(
         seed=seed,
         count=0,
         levels=settings.training.levels,
+        names=tuple(str(record.image) for record in checked.category.train),
     )
     return samples, watcher
+
+
+def _need_content(checked: CheckedCategory, photos: np.ndarray) -> None:
+    """Refuse photos that the working size has made uniform, a fine pattern for example."""
+    size = photos.shape[1]
+    pairs = zip(checked.category.train, photos, strict=True)
+    blank = [record.name for record, photo in pairs if is_constant(photo)]
+    if blank:
+        more = f" and {len(blank) - 3} more" if len(blank) > 3 else ""
+        raise CutSwapError(
+            checked.category.root,
+            expected=f"training photos that show something at {size} x {size}",
+            found=f"(nearly) all pixels alike in {', '.join(blank[:3])}{more}",
+            fix="take them out of the training photos, or raise --image-size",
+        )
 
 
 def finetune(
@@ -129,8 +151,11 @@ def _train(
 
     base = load_backbone(settings.training.backbone, settings.training.weights, seed=seed)
     record = run_record(checked, settings, seed)
+    photos: dict[str, str] = {}
     if heart:
         run.refuse_other(record)
+        photos = hashes_of(checked.category.train)
+        refuse_other_photos(run.path, photos)
     with team.rank_zero_first():
         # Named by the settings, asked for by the team: each of several processes has its own.
         device = str(team.device(settings.training.device))
@@ -157,7 +182,7 @@ def _train(
                 "saliency": watcher.report.to_dict() if watcher else None,
             },
         )
-        run.begin(record, about)
+        run.begin(record, about, photos)
         run.rewind_metrics(tuner.step)
     saved, looked = tuner.step, -math.inf
     writers = Writers(int(is_accelerator(tuner.device)))

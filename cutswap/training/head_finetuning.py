@@ -29,6 +29,7 @@ from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.patchcore.embeddings import embed
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
+from cutswap.runs.photos import hashes_of, refuse_other_photos
 from cutswap.training.finetuning import WINDOW, build_samples, run_record
 from cutswap.utils.devices import choose_device, describe_device
 from cutswap.utils.environment import environment
@@ -93,6 +94,8 @@ def _train(
     head, training = settings.head, settings.training
     record = run_record(checked, settings, seed)
     run.refuse_other(record)
+    photos = hashes_of(checked.category.train)
+    refuse_other_photos(run.path, photos)
     held_out = held_out_positions(len(checked.category.train), head.held_out)
     device = choose_device(training.device)
     backbone = load_backbone(training.backbone, training.weights, device=str(device), seed=seed)
@@ -117,7 +120,7 @@ def _train(
         "phi": backbone.report.to_dict(),
         "saliency": watcher.report.to_dict() if watcher else None,
     }
-    run.begin(record, environment(device=describe_device(device), weights=weights))
+    run.begin(record, environment(device=describe_device(device), weights=weights), photos)
     origin = HeadOrigin(
         backbone=backbone.name,
         fingerprint=backbone.fingerprint,

@@ -10,6 +10,7 @@ SETTINGS, METRICS, RESULT = "settings.json", "metrics.jsonl", "result.json"
 ENVIRONMENT = "environment.json"
 CHECKPOINT, WEIGHTS, HEAD = "checkpoint.safetensors", "backbone.safetensors", "head.safetensors"
 HEARTBEAT, LOCK = "heartbeat.json", ".lock"
+PHOTOS = "photos.json"
 SEEN = ("seen.png", "seen.json")
 LOG = ".log"  # beside the folder, with its name
 RUN_FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS)

@@ -16,6 +16,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
+import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -346,12 +347,127 @@ def test_tensors_the_network_does_not_know_are_listed(tmp_path: Path, resnet):
 
 
 def test_another_shape_is_refused_with_both(tmp_path: Path, resnet):
-    state = {**resnet.module.state_dict(), "fc.weight": torch.ones(10, 512)}
+    state = {**resnet.module.state_dict(), "bn1.weight": torch.ones(32)}
     save_file(state, tmp_path / "a.safetensors")
     with pytest.raises(CutSwapError) as caught:
         load_backbone("resnet18", str(tmp_path / "a.safetensors"))
-    assert "fc.weight of shape (1000, 512)" in caught.value.expected
-    assert caught.value.found == "fc.weight of shape (10, 512)"
+    assert "bn1.weight of shape (64,)" in caught.value.expected
+    assert caught.value.found == "bn1.weight of shape (32,)"
+
+
+@pytest.mark.parametrize(
+    ("network", "other", "shows"),
+    [
+        # every tensor of ResNet18 and more blocks; the blocks besides, differently built; no gaps
+        ("resnet18", "resnet34", "layer1.2"),
+        ("vgg16", "vgg13", "features."),
+        ("vgg16", "vgg11", "features."),
+        ("wide_resnet50_2", "wide_resnet101_2", "layer3.10"),
+        ("squeezenet1_0", "squeezenet1_1", "features."),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused(
+    tmp_path: Path, network: str, other: str, shows: str
+):
+    with torch.device("meta"):
+        state = torchvision.models.get_model_builder(other)(weights=None).state_dict()
+    zeros = {n: torch.zeros(v.shape, dtype=v.dtype) for n, v in state.items()}
+    torch.save({"model": zeros}, tmp_path / "a.pth")
+    with pytest.raises(CutSwapError, match=f"a state dict of {network}") as caught:
+        load_backbone(network, str(tmp_path / "a.pth"))
+    assert shows in caught.value.found
+    assert "backbone these weights belong to" in caught.value.fix
+
+
+@pytest.mark.parametrize("gap", ["layer2.0.conv1.weight", "layer1.1.", "conv1.", "layer3."])
+def test_blocks_missing_between_others_are_another_network(tmp_path: Path, resnet, gap: str):
+    state = {n: v for n, v in resnet.module.state_dict().items() if not n.startswith(gap)}
+    save_file(state, tmp_path / "a.safetensors")
+    with pytest.raises(CutSwapError, match="an incomplete one") as caught:
+        load_backbone("resnet18", str(tmp_path / "a.safetensors"))
+    assert gap in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("prefix", "around"),
+    [
+        ("", ()),
+        ("model.", ()),
+        ("model.", ("state_dict",)),  # Lightning
+        ("module.", ("net",)),  # DataParallel
+        ("model.module.", ("state_dict",)),
+        ("_orig_mod.", ()),  # torch.compile
+        ("module._orig_mod.backbone.", ("model_state_dict",)),
+        ("net.encoder.", ("params", "state_dict")),
+    ],
+)
+@pytest.mark.parametrize("network", ["resnet18", "vgg16"])
+def test_wrappers_people_save_with_are_recognised(
+    tmp_path: Path, resnet, slim, network: str, prefix: str, around: tuple[str, ...]
+):
+    whole = {"resnet18": resnet, "vgg16": slim}[network]
+    content: Any = {f"{prefix}{n}": v for n, v in whole.module.state_dict().items()}
+    content["loss.weight"] = torch.ones(3)
+    for key in around:
+        content = {"epoch": 3, key: content, "optimizer": {"state": {0: torch.ones(1)}}}
+    torch.save(content, tmp_path / "a.pth")
+    loaded = load_backbone(network, str(tmp_path / "a.pth"))
+    assert loaded.fingerprint == whole.fingerprint
+    assert loaded.report.unused == ("loss.weight",)
+    assert "NOT used of the file: loss.weight (1 tensors)" in loaded.report.sentence()
+    assert loaded.report.not_loaded == ()
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"fc.weight": torch.ones(10, 512), "fc.bias": torch.ones(10)},
+        {"fc.1.weight": torch.ones(2, 512), "fc.1.bias": torch.ones(2)},
+        {"fc.weight": torch.ones(1000, 1024)},
+    ],
+    ids=["10 classes", "a sequence", "other features"],
+)
+def test_another_head_is_ignored_and_said(tmp_path: Path, resnet, prefix: str, head):
+    state = {n: v for n, v in resnet.module.state_dict().items() if not n.startswith("fc.")}
+    save_file({f"{prefix}{n}": v for n, v in {**state, **head}.items()}, tmp_path / "a.safetensors")
+    loaded = load_backbone("resnet18", str(tmp_path / "a.safetensors"))
+    assert torch.equal(loaded.module.layer4[1].bn2.weight, resnet.module.layer4[1].bn2.weight)
+    report = loaded.report
+    assert (report.other_head, report.unused) == (tuple(sorted(head)), ())
+    assert report.not_loaded == ("fc.bias", "fc.weight")
+    said = report.sentence()
+    assert f"the file's own head is ignored: {', '.join(sorted(head))}, so the network's" in said
+    assert "NOT" not in said
+    assert json.loads(json.dumps(report.to_dict()))["other_head"] == sorted(head)
+
+
+def test_two_networks_in_one_file_are_asked_about(tmp_path: Path, resnet):
+    state = resnet.module.state_dict()
+    twice = {f"{p}.{n}": v.clone() for p in ("student", "teacher") for n, v in state.items()}
+    torch.save(twice, tmp_path / "same.pth")
+    assert load_backbone("resnet18", str(tmp_path / "same.pth")).fingerprint == resnet.fingerprint
+    twice["teacher.conv1.weight"] += 1
+    torch.save(twice, tmp_path / "two.pth")
+    with pytest.raises(CutSwapError, match=r"below student\. and teacher\."):
+        load_backbone("resnet18", str(tmp_path / "two.pth"))
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("a.SAFETENSORS", save_file),
+        ("a.pth", save_file),
+        ("a.bin", save_file),
+        ("noend", save_file),
+        ("a.safetensors", torch.save),
+        ("a.PTH", torch.save),
+        ("b.safetensors", lambda v, p: torch.save(v, p, _use_new_zipfile_serialization=False)),
+    ],
+)
+def test_the_content_decides_the_format_not_the_suffix(tmp_path: Path, name: str, save):
+    save(small_state(), tmp_path / name)
+    assert same(read_state(tmp_path / name).tensors, small_state())
 
 
 @pytest.mark.parametrize(
