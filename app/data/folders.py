@@ -206,7 +206,7 @@ def _around(root: Path) -> None:
     """What is beside the categories, as `check-data` says it."""
     for problem in around(root)[:_BESIDE]:
         name = problem.path.relative_to(root).as_posix() if problem.path != root else root.name
-        text = f"{_plain(name)}: {_plain(problem.message)}"
+        text = f"{plain_text(name)}: {plain_text(problem.message)}"
         if problem.fatal:
             st.warning(text, icon=":material/warning:")
         else:
