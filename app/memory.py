@@ -38,7 +38,7 @@ def freeze_modules() -> None:
 
 
 def steady_allocator() -> bool:
-    """Set glibc's limits for this process, and give back what is free; elsewhere nothing happens.
+    """Set glibc's limits for this process and return free pages; a no-op on other systems.
 
     To be called in every rerun: the limits are set once, and free pages are given back when
     that was not done for ten seconds.

@@ -461,7 +461,7 @@ class PatchCoreSettings(Settings):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from `to_dict` output; what an older record lacks is as it was then.
+        """Rebuild from `to_dict` output; settings an older record lacks get their values of then.
 
         Raises:
             CutSwapError: a key that is not a setting, or a value out of range.

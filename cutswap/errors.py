@@ -1,4 +1,4 @@
-"""The one error a user sees: what it is about, what was wanted, what came, what to do."""
+"""The one error a user sees: its subject, what was expected, what was found, how to fix it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CutSwapError(ValueError):
 
 
 class DeviceLostError(CutSwapError):
-    """A device went away in the middle of the work; what was saved can be gone on with."""
+    """A device was lost during a computation; the run resumes from its checkpoint."""
 
 
 def _rebuild(

@@ -151,28 +151,28 @@ def split_names(flag: str, text: str, known: Collection[str]) -> list[str]:
         else:
             parts[-1] += piece[-1]
     plain = [part.strip() for part in parts if part.strip()]
-    found = [] if all(name in known for name in plain) else _readings(parts, known)
-    if len(found) > 1:
+    readings = [] if all(name in known for name in plain) else _readings(parts, known)
+    if len(readings) > 1:
         raise CutSwapError(
             flag,
             expected="names that can be told apart",
-            found=f"{text}, which may be " + " or ".join(" and ".join(names) for names in found),
-            fix=f"write a comma inside a name as \\, : '{join_names(found[0])}' or"
-            f" '{join_names(found[1])}'",
+            found=f"{text}, which may be " + " or ".join(" and ".join(names) for names in readings),
+            fix=f"write a comma inside a name as \\, : '{join_names(readings[0])}' or"
+            f" '{join_names(readings[1])}'",
         )
-    return found[0] if found else plain
+    return readings[0] if readings else plain
 
 
 def _readings(parts: Sequence[str], known: Collection[str]) -> list[list[str]]:
     """At most two ways to read parts as known names, neighbours being joined by a comma."""
     ways: list[list[list[str]]] = [[[]]]  # of the first 0, 1, ... parts
     for end in range(1, len(parts) + 1):
-        found = list(ways[end - 1]) if not parts[end - 1].strip() else []
+        ways_here = list(ways[end - 1]) if not parts[end - 1].strip() else []
         for start in range(end):
             name = ",".join(parts[start:end]).strip()
             if name in known:
-                found += [[*before, name] for before in ways[start]]
-        ways.append(found[:2])
+                ways_here += [[*before, name] for before in ways[start]]
+        ways.append(ways_here[:2])
     return ways[-1]
 
 

@@ -48,17 +48,17 @@ def sizes(folder: Path) -> dict[str, tuple[int, int]]:
     Args:
         folder: the cache folder; an argument so that another one is another entry.
     """
-    found = {}
+    by_kind = {}
     for kind in KINDS:
         parts = [_size(path) for path in places(folder, kind)]
-        found[kind.name] = sum(size for size, _ in parts), sum(files for _, files in parts)
-    return found
+        by_kind[kind.name] = sum(size for size, _ in parts), sum(files for _, files in parts)
+    return by_kind
 
 
 def places(folder: Path, kind: CacheKind) -> list[Path]:
     """The kind's folders that are there; links are not among them."""
-    found = [path for pattern in kind.patterns for path in sorted(folder.glob(pattern))]
-    return [path for path in found if path.is_dir() and not path.is_symlink()]
+    paths = [path for pattern in kind.patterns for path in sorted(folder.glob(pattern))]
+    return [path for path in paths if path.is_dir() and not path.is_symlink()]
 
 
 def clear(kind: CacheKind) -> None:
@@ -120,9 +120,9 @@ def cache() -> None:
     folder = cache_folder()
     st.subheader("Kept on disk", anchor=False)
     st.caption(f"In {plain_text(str(folder))}; the variable CUTSWAP_CACHE names another place.")
-    found = sizes(folder)
+    by_kind = sizes(folder)
     for kind in KINDS:
-        size, files = found[kind.name]
+        size, files = by_kind[kind.name]
         name, about, button = st.columns([3, 4, 2], vertical_alignment="center")
         noun = "file" if files == 1 else "files"
         name.markdown(f"**{kind.name}**  \n{megabytes(size)} in {files:,} {noun}")

@@ -71,17 +71,17 @@ def counts(root: Path) -> list[Count]:
         CutSwapError: it is no data set.
     """
     dataset = open_dataset(root)
-    found = []
+    rows = []
     for name in dataset.categories:
         try:
             category = dataset.category(name)
         except CutSwapError as error:
-            found.append(Count(name, noticed=f"{error.found} instead of {error.expected}"))
+            rows.append(Count(name, noticed=f"{error.found} instead of {error.expected}"))
             continue
         good = sum(r.is_good for r in category.test)
         bare = sum(r.mask is None and not r.is_good for r in category.test)
         kinds = sorted({p.kind for p in category.noticed})
-        found.append(
+        rows.append(
             Count(
                 category=name,
                 train=len(category.train),
@@ -92,7 +92,7 @@ def counts(root: Path) -> list[Count]:
                 noticed=", ".join(kinds),
             )
         )
-    return found
+    return rows
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
@@ -135,17 +135,18 @@ def _checked(path: Path) -> None:
     """What the typed folder holds, with the button that adds it."""
     try:
         dataset = open_dataset(need_allowed(path))
-        found = counts(dataset.root)
+        categories = counts(dataset.root)
     except CutSwapError as error:
         show_error(error)
         return
-    noun = "category" if len(found) == 1 else "categories"
-    train = sum(c.train for c in found)
+    noun = "category" if len(categories) == 1 else "categories"
+    train = sum(c.train for c in categories)
     st.success(
-        f"{LAYOUTS[dataset.layout]}: {len(found)} {noun}, {train:,} good photos to learn from.",
+        f"{LAYOUTS[dataset.layout]}: {len(categories)} {noun},"
+        f" {train:,} good photos to learn from.",
         icon=":material/check:",
     )
-    _table(found)
+    _table(categories)
     _around(dataset.root)
     if dataset.root in workspace.folders():
         st.caption("This folder is known already.")
@@ -179,26 +180,26 @@ def _known(folder: Path) -> None:
             else:
                 st.caption("from CUTSWAP_DATA")
         try:
-            found = counts(folder)
+            categories = counts(folder)
         except CutSwapError as error:
             st.warning(
                 f"It cannot be read: expected {error.expected}, found {plain_text(error.found)}.",
                 icon=":material/warning:",
             )
             return
-        noun = "category" if len(found) == 1 else "categories"
-        with st.expander(f"{len(found)} {noun}", expanded=len(found) <= 3):
-            _table(found)
+        noun = "category" if len(categories) == 1 else "categories"
+        with st.expander(f"{len(categories)} {noun}", expanded=len(categories) <= 3):
+            _table(categories)
             _around(folder)
-        _licences([folder, *(folder / count.category for count in found)])
+        _licences([folder, *(folder / count.category for count in categories)])
 
 
-def _table(found: list[Count]) -> None:
+def _table(categories: list[Count]) -> None:
     st.dataframe(
-        [c.line() for c in found],
+        [c.line() for c in categories],
         hide_index=True,
         width="stretch",
-        alt=f"{len(found)} categories with their numbers of photos",
+        alt=f"{len(categories)} categories with their numbers of photos",
     )
 
 

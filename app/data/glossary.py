@@ -1,4 +1,4 @@
-"""The words and symbols of the method, and whose work all this is."""
+"""Glossary of the method, and credits."""
 
 from __future__ import annotations
 

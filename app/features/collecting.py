@@ -37,7 +37,7 @@ _one_at_a_time = threading.Lock()
 
 @dataclass(frozen=True)
 class WantedFeatures:
-    """A set of features somebody asks for.
+    """A requested set of features.
 
     Attributes:
         run: the run folder.
@@ -77,7 +77,7 @@ class FeatureWorkshop:
         return self._works.get(key)
 
     def start(self, wanted: WantedFeatures) -> None:
-        """Collect unless somebody is at it."""
+        """Start collecting unless a thread is doing so."""
         key, folder = wanted.key, wanted.folder
         with self._lock:
             work = self._works.get(key)

@@ -16,7 +16,7 @@ _HEAD_ROWS = {"positive": "positives", "patch": "patch negatives", "scar": "scar
 
 
 def explanation() -> None:
-    """What the picture is of and what it cannot show."""
+    """Explain the plot and its limits."""
     how_it_works(
         r"""
 Fine-tuning teaches $\phi$ and a small head $\psi$ to tell positives $x^+$ from negatives $x^-$:
@@ -52,16 +52,16 @@ def command(selected: Selection, wanted: WantedFeatures, seed: int) -> None:
     )
 
 
-def numbers(found: SeparationMetrics, features: FeatureSet) -> None:
+def numbers(metrics: SeparationMetrics, features: FeatureSet) -> None:
     """Figures with their intervals, and the head's own decisions by type of defect."""
     st.subheader("The numbers behind the picture", anchor=False)
     rows = [
         "| All 512 dimensions; chance is 0.50 | before tuning | after tuning |",
         "|---|---|---|",
-        _row("Fakes told apart by a straight line", found.fakes_before, found.fakes_after),
-        _row("Real defects by that same line", found.real_before, found.real_after),
-        _row("... and how tuning changed it", None, found.real_change, "+"),
-        _row("Real defects by the run's own head", None, found.head),
+        _row("Fakes told apart by a straight line", metrics.fakes_before, metrics.fakes_after),
+        _row("Real defects by that same line", metrics.real_before, metrics.real_after),
+        _row("... and how tuning changed it", None, metrics.real_change, "+"),
+        _row("Real defects by the run's own head", None, metrics.head),
     ]
     st.markdown("\n".join(rows))
     st.caption(
@@ -84,14 +84,14 @@ def numbers(found: SeparationMetrics, features: FeatureSet) -> None:
             "type",
             {
                 f"{name} (false alarms)" if name == GOOD else name: share
-                for name, share in found.called.items()
+                for name, share in metrics.called.items()
             },
             "called defective",
         )
     with right:
         st.markdown("**Unseen draws the head knows**")
         _shares(
-            "draw", {_HEAD_ROWS[n]: s for n, s in found.head_fakes.items()}, "given its own class"
+            "draw", {_HEAD_ROWS[n]: s for n, s in metrics.head_fakes.items()}, "given its own class"
         )
     st.caption("The head's decision is its largest class; any but positive means defective.")
 

@@ -1,4 +1,4 @@
-"""What is said about one point of the Features page, and who lies near it."""
+"""Details and nearest neighbours of one point of the Features page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def hover_texts(features: FeatureSet) -> list[str]:
 
 
 def facts(features: FeatureSet, index: int) -> str:
-    """What is known of a point beyond its name, as Markdown."""
+    """Details of a point, as Markdown."""
     point = features.points[index]
     p_positive = features.p_positive()
     parts = []

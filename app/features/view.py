@@ -179,12 +179,12 @@ class _Screen:
         with below, plain_errors("the chosen point"):
             self._point(shown)
         with figures, plain_errors("the numbers"):
-            found = figures_of(self.folder, self.wanted.settings, self.seed)
+            metrics = figures_of(self.folder, self.wanted.settings, self.seed)
             with top:
-                st.markdown(f"**{found.answer()}**")
-                for note in filter(None, [*self.features.about["notes"], found.doubt]):
+                st.markdown(f"**{metrics.answer()}**")
+                for note in filter(None, [*self.features.about["notes"], metrics.doubt]):
                     st.warning(note, icon=":material/warning:")
-            features_words.numbers(found, self.features)
+            features_words.numbers(metrics, self.features)
 
     def _charts(self, shown: int) -> None:
         flat = projection_of(self.folder, self.wanted.settings, self.seed)

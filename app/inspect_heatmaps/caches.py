@@ -63,7 +63,7 @@ class BankKey:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How one image is scored by a bank whose own settings may be others.
+    """Settings that score one image, which may differ from its bank's own.
 
     Attributes:
         neighbours: bank items averaged.
@@ -92,8 +92,8 @@ def _scored(
     folder: Path, modified: int, count: int, score: str | None, _category: Category
 ) -> ScoredSet:
     del modified, count
-    found = read_scored(folder, _category, score)
-    if found.records and not all(is_inside(r.image, _category.root) for r in found.records):
+    scored = read_scored(folder, _category, score)
+    if scored.records and not all(is_inside(r.image, _category.root) for r in scored.records):
         # The folder says where its photos are; only those of the category on screen are shown.
         lost = CutSwapError(
             folder.name,
@@ -101,10 +101,10 @@ def _scored(
             found="photos elsewhere",
             fix="choose the category it was made from",
         )
-        found = replace(found, records=None, lost=lost)
-    if found.heatmaps.nbytes <= IN_MEMORY:
-        found = replace(found, heatmaps=np.array(found.heatmaps))
-    return found
+        scored = replace(scored, records=None, lost=lost)
+    if scored.heatmaps.nbytes <= IN_MEMORY:
+        scored = replace(scored, heatmaps=np.array(scored.heatmaps))
+    return scored
 
 
 def unlabelled(folder: Path) -> UnlabelledSet:
@@ -122,10 +122,10 @@ def _unlabelled(folder: Path, modified: int) -> UnlabelledSet:
     return read_unlabelled(folder)
 
 
-def image_tally(found: ScoredSet) -> ThresholdCounts:
+def image_tally(scored: ScoredSet) -> ThresholdCounts:
     """Counts of image verdicts."""
-    modified = changed(found.folder / RESULT)
-    return _image_tally(found.folder, modified, found.summary.get("score"), found)
+    modified = changed(scored.folder / RESULT)
+    return _image_tally(scored.folder, modified, scored.summary.get("score"), scored)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
@@ -136,14 +136,14 @@ def _image_tally(
     return ThresholdCounts.of_images(_found.scores, _found.labels)
 
 
-def truth(found: ScoredSet) -> Truth:
+def truth(scored: ScoredSet) -> Truth:
     """Masks and pixel counts.
 
     Raises:
         CutSwapError: a mask that cannot be read.
     """
-    modified = changed(found.folder / RESULT)
-    return _truth(found.folder, modified, found.summary.get("score"), found)
+    modified = changed(scored.folder / RESULT)
+    return _truth(scored.folder, modified, scored.summary.get("score"), scored)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the masks")
@@ -167,7 +167,7 @@ def bank(key: BankKey, _backbone: Backbone | None = None) -> MemoryBank:
 
 @kept()
 def prediction(key: BankKey, photo: PhotoKey, scoring: Scoring | None = None) -> Prediction:
-    """What a bank says about one photo.
+    """A bank's prediction for one photo.
 
     Raises:
         CutSwapError: a missing or damaged bank, or an unreadable photo.
@@ -194,7 +194,7 @@ def _detector(key: BankKey) -> HeadDetector:
 
 @kept()
 def predictions(key: BankKey, photo: PhotoKey) -> Predictions:
-    """What a bank, a head and both say about one photo.
+    """Predictions of bank, head and both for one photo.
 
     Args:
         key: of detector.safetensors.

@@ -88,7 +88,7 @@ def number_line(
 def curve(
     points: Sequence[CurvePoint], here: CurvePoint | None, x_title: str, y_title: str
 ) -> go.Figure:
-    """A curve whose points carry their thresholds, and the present point.
+    """A curve with a threshold at each point, and the current point.
 
     Args:
         points: at most 200.

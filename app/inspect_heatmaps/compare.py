@@ -37,13 +37,13 @@ FIGURES = (
 
 
 def beside(
-    asked: InspectRequest, found: ScoredSet, index: int | None, heat: Heat, drawn: Picture
+    asked: InspectRequest, scored: ScoredSet, index: int | None, heat: Heat, drawn: Picture
 ) -> tuple[float, float] | None:
     """Draw the picture, and the other evaluation's next to it where one is asked for.
 
     Args:
         asked: what to put beside.
-        found: the evaluation on the left.
+        scored: the evaluation on the left.
         index: of the image in it.
         heat: the image's heatmap.
         drawn: its picture.
@@ -55,15 +55,15 @@ def beside(
     if asked.versus != NOTHING:
         with plain_errors("the comparison"):
             other = _other(asked)
-    if other is None or index is None or found.names[index] not in other.names:
+    if other is None or index is None or scored.names[index] not in other.names:
         if other is not None:
             st.caption("The other evaluation has not scored this image.")
         return viewer(drawn, key="heat", memory="heat", group="heat", clickable=True)
-    return _pair(asked, found, other, heat, drawn)
+    return _pair(asked, scored, other, heat, drawn)
 
 
 def wait(asked: InspectRequest, slot: Any) -> None:
-    """Show the progress of the second evaluation where it is on its way; called last."""
+    """Show the progress of the second evaluation while it runs; called last."""
     if asked.versus == NOTHING or asked.versus.startswith("saved:"):
         return
     with plain_errors("the comparison"):
@@ -74,7 +74,7 @@ def wait(asked: InspectRequest, slot: Any) -> None:
 
 
 def _pair(
-    asked: InspectRequest, found: ScoredSet, other: ScoredSet, heat: Heat, drawn: Picture
+    asked: InspectRequest, scored: ScoredSet, other: ScoredSet, heat: Heat, drawn: Picture
 ) -> tuple[float, float] | None:
     at = other.names.index(heat.record.name)
     values = other.heatmaps[at]
@@ -96,7 +96,7 @@ def _pair(
     first = replace(
         drawn,
         heat=colourise(heat.values, *span),
-        left=_name(asked, found),
+        left=_name(asked, scored),
         opacity=55,
         legend=picture(replace(heat, span=span, span_says=says)).legend,
     )
@@ -111,7 +111,7 @@ def _pair(
             group="heat",
         )
     st.caption(SAME_SCALE)
-    st.markdown(_table(asked, found, other, heat, second))
+    st.markdown(_table(asked, scored, other, heat, second))
     return place
 
 
@@ -167,27 +167,27 @@ def wanted_of(asked: InspectRequest) -> Wanted:
 
 
 def _table(
-    asked: InspectRequest, found: ScoredSet, other: ScoredSet, heat: Heat, second: Heat
+    asked: InspectRequest, scored: ScoredSet, other: ScoredSet, heat: Heat, second: Heat
 ) -> str:
     """Figures of both as a Markdown table."""
-    lines = [f"| | {_name(asked, found)} | {_short(asked.versus)} |", "|---|---|---|"]
+    lines = [f"| | {_name(asked, scored)} | {_short(asked.versus)} |", "|---|---|---|"]
     lines.append(f"| score of this image | {heat.score:.3f} | {second.score:.3f} |")
     ranks = [
         f"{int((s.scores[~s.labels] < h.score).sum())} of {int((~s.labels).sum())}"
-        for s, h in ((found, heat), (other, second))
+        for s, h in ((scored, heat), (other, second))
     ]
     lines.append(f"| higher than good test images | {ranks[0]} | {ranks[1]} |")
     for key, title in FIGURES:
         shown = [
             f"{v:.3f}" if isinstance(v := s.summary.get(key), (int, float)) else "–"
-            for s in (found, other)
+            for s in (scored, other)
         ]
         lines.append(f"| {title} | {shown[0]} | {shown[1]} |")
     return "\n".join(lines)
 
 
-def _name(asked: InspectRequest, found: ScoredSet) -> str:
-    return asked.selected.run if asked.saved is None else Path(found.folder).name
+def _name(asked: InspectRequest, scored: ScoredSet) -> str:
+    return asked.selected.run if asked.saved is None else Path(scored.folder).name
 
 
 def _short(versus: str) -> str:

@@ -1,4 +1,4 @@
-"""What the Inspect page is asked to show: whose numbers, which settings, which colours."""
+"""Controls of the Inspect page: evaluation, settings, colours."""
 
 from __future__ import annotations
 
@@ -105,13 +105,13 @@ def controls(selected: Selection) -> InspectRequest:
 
 
 def saved_evaluations(selected: Selection) -> dict[str, FoundEvaluation]:
-    """Evaluations of the runs folder that are about this category, and those nobody can tell."""
+    """Evaluations of this category in the runs folder, and those of unknown category."""
     try:
-        found = found_runs(workspace.runs_folder()).evaluations
+        evaluations = found_runs(workspace.runs_folder()).evaluations
     except CutSwapError:  # the Results and Data pages say why
         return {}
     root = str(selected.category.root)
-    return {e.name: e for e in found if e.root == root or not e.root}
+    return {e.name: e for e in evaluations if e.root == root or not e.root}
 
 
 def _source(saved: dict[str, FoundEvaluation]) -> str:

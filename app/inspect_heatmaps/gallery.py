@@ -24,7 +24,7 @@ VERDICTS = {  # (is defective, called defective): text
 
 
 def verdict(is_defective: bool, called: bool) -> str:
-    """In words and with a mark, so that nobody needs to see colours."""
+    """In words and with a mark, readable without colour."""
     return VERDICTS[is_defective, called]
 
 

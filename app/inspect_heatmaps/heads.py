@@ -1,4 +1,4 @@
-"""Bank, head, or both: whose scores the page shows, how they were joined, and what each misses."""
+"""Scores of bank, head or both: the switch, the joining rule, and what each misses."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def score_control(scores: Sequence[str]) -> str | None:
     )
 
 
-def join_words(found: ScoredSet) -> str:
+def join_words(scored: ScoredSet) -> str:
     """One sentence on how much the head counts, and how that was decided; empty without a head."""
-    about = found.summary.get("head")
+    about = scored.summary.get("head")
     if not isinstance(about, dict) or not isinstance(about.get("join"), dict):
         return ""
     weight = about["join"].get("weight")
@@ -91,13 +91,13 @@ def join_words(found: ScoredSet) -> str:
     )
 
 
-def each_misses(found: ScoredSet, category: Category) -> None:
+def each_misses(scored: ScoredSet, category: Category) -> None:
     """A table of the three: mistakes at each one's own threshold, and what no threshold parts."""
-    scores = scores_in(found.summary)
+    scores = scores_in(scored.summary)
     if not scores:
         return
     every = {
-        name: inspect_caches.scored(found.folder, category, name)
+        name: inspect_caches.scored(scored.folder, category, name)
         for name in SCORES
         if name in scores
     }

@@ -11,11 +11,11 @@ from cutswap.evaluation.missed import Recall, missed_defects
 from cutswap.evaluation.scored_set import ScoredSet
 
 
-def section(found: ScoredSet, masks: np.ndarray | None, threshold: float) -> None:
+def section(scored: ScoredSet, masks: np.ndarray | None, threshold: float) -> None:
     """Two tables that follow the threshold.
 
     Args:
-        found: the scored set.
+        scored: the scored set.
         masks: (N, S, S) bool; None where the data marks no defects.
         threshold: scores at or above it are called defective.
     """
@@ -24,7 +24,7 @@ def section(found: ScoredSet, masks: np.ndarray | None, threshold: float) -> Non
         "Of each kind, how many the image threshold finds. The intervals (95%, Wilson) are wide"
         " where images are few: two kinds whose intervals overlap may well be found equally often."
     )
-    missed = missed_defects(found.defects, found.scores, threshold, masks)
+    missed = missed_defects(scored.defects, scored.scores, threshold, masks)
     left, right = st.columns(2)
     with left:
         _table("type of defect", missed.by_type)

@@ -61,11 +61,11 @@ def remember_place(record: Record, place: tuple[float, float]) -> None:
     st.session_state[_PLACE] = (record.name, place)
 
 
-def section(found: NearestNormal, record: Record, *, is_heat: bool = True) -> None:
-    """Both crops and what they mean.
+def section(nearest: NearestNormal, record: Record, *, is_heat: bool = True) -> None:
+    """Both crops and their caption.
 
     Args:
-        found: the two.
+        nearest: the two.
         record: the photo.
         is_heat: whether their distance is the heat on the screen, and not a part of it at most.
     """
@@ -75,18 +75,18 @@ def section(found: NearestNormal, record: Record, *, is_heat: bool = True) -> No
     left, right, words = st.columns([1, 1, 2])
     with left:
         _crop(
-            found.test,
+            nearest.test,
             f"{'The place you clicked' if is_clicked else 'Hottest patch'} of {record.name}",
         )
     with right:
-        _crop(found.normal, f"Nearest normal patch, of {found.record.name}")
+        _crop(nearest.normal, f"Nearest normal patch, of {nearest.record.name}")
     heat = "heat" if is_heat else "bank's heat, and not the head's,"
     with words:
         st.markdown(
-            f"They are **{found.distance:.3g}** apart; that is the {heat} at this place"
-            f" before it is smoothed. The normal patch is number {found.item + 1} of the bank: row"
-            f" {found.normal.cell[0] + 1}, column {found.normal.cell[1] + 1} of"
-            f" {plain_text(found.record.name)}."
+            f"They are **{nearest.distance:.3g}** apart; that is the {heat} at this place"
+            f" before it is smoothed. The normal patch is number {nearest.item + 1} of the bank:"
+            f" row {nearest.normal.cell[0] + 1}, column {nearest.normal.cell[1] + 1} of"
+            f" {plain_text(nearest.record.name)}."
         )
         st.caption(
             "The frame is the patch, the rest its surroundings; the network sees about that much."

@@ -20,7 +20,7 @@ CONTOUR = (0, 255, 255)  # no colour of the heat
 
 @dataclass(frozen=True)
 class Heat:
-    """One photo and what was found on it.
+    """One photo with its heatmap and outlines.
 
     Attributes:
         record: the photo.
@@ -123,7 +123,7 @@ def boxed(photo: np.ndarray, inner: tuple[float, float, float, float], scale: in
 
 
 def _outlined(coloured: np.ndarray, called: np.ndarray, factor: int) -> np.ndarray:
-    """Heat enlarged to the photo's size with the border of what is called defective."""
+    """Heat enlarged to the photo's size, with the outline of the area above the threshold."""
     size = (coloured.shape[1] * factor, coloured.shape[0] * factor)
     large = cv2.resize(coloured, size, interpolation=cv2.INTER_LINEAR)
     wide = np.kron(called, np.ones((factor, factor), bool)).astype(np.uint8)

@@ -31,12 +31,12 @@ class Resolved:
     """What the page can show now.
 
     Attributes:
-        found: the evaluation; None where there is none yet, and the page has said why.
+        scored: the evaluation; None where there is none yet, and the page has said why.
         outdated: what of the wanted settings it has otherwise; empty where nothing.
         is_waiting: whether the evaluation that was asked for is on its way.
     """
 
-    found: ScoredSet | None
+    scored: ScoredSet | None
     outdated: str = ""
     is_waiting: bool = False
 
@@ -66,7 +66,7 @@ def resolve(asked: InspectRequest) -> Resolved:
         show_error(work.error)
         _start_button(wanted, "Try again")
         return shown
-    if shown.found is not None:
+    if shown.scored is not None:
         warning, button = st.columns([3, 2], vertical_alignment="center")
         with warning:
             st.warning(
@@ -89,7 +89,7 @@ def resolve(asked: InspectRequest) -> Resolved:
 
 
 def wait_for(wanted: Wanted, slot: Any, what: str = "Evaluating") -> None:
-    """Show the progress of an evaluation on its way, then rerun.
+    """Show the progress of a running evaluation, then rerun.
 
     Called last, so that everything else on the page is there meanwhile.
     """

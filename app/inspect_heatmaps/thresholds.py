@@ -30,7 +30,9 @@ class Verdicts:
     pixel: float | None
 
 
-def controls(found: ScoredSet, images: ThresholdCounts, pixels: ThresholdCounts | None) -> Verdicts:
+def controls(
+    scored: ScoredSet, images: ThresholdCounts, pixels: ThresholdCounts | None
+) -> Verdicts:
     """Prices, both sliders and their buttons; both columns end where the figures go on."""
     first, second, _ = st.columns([1, 1, 2], vertical_alignment="bottom")
     with first:
@@ -63,8 +65,8 @@ def controls(found: ScoredSet, images: ThresholdCounts, pixels: ThresholdCounts 
             IMAGE,
             "Image threshold",
             images,
-            float(found.summary["threshold"]),
-            found,
+            float(scored.summary["threshold"]),
+            scored,
             miss,
             alarm,
             "Parts whose score reaches it are sorted out. Lower it and fewer defects slip through,"
@@ -74,16 +76,16 @@ def controls(found: ScoredSet, images: ThresholdCounts, pixels: ThresholdCounts 
     pixel = None
     with right:
         if pixels is None:
-            st.info(_why_no_pixels(found), icon=":material/info:")
+            st.info(_why_no_pixels(scored), icon=":material/info:")
         else:
-            run = found.summary.get("pixel_threshold")
+            run = scored.summary.get("pixel_threshold")
             default = float(run) if isinstance(run, (int, float)) else pixels.best_f1()
             pixel = _one(
                 PIXEL,
                 "Pixel threshold",
                 pixels,
                 default,
-                found,
+                scored,
                 miss,
                 alarm,
                 "Pixels whose heat reaches it are called defective: it decides how large a defect"
@@ -132,14 +134,14 @@ def _one(
     label: str,
     tally: ThresholdCounts,
     run: float,
-    found: ScoredSet,
+    scored: ScoredSet,
     miss: int,
     alarm: int,
     help: str,
 ) -> float:
     low, high = tally.low, tally.beyond
     run = min(max(run, low), high)
-    keep_in_range(name, low, high, run, f"{found.folder} {found.summary.get('score', '')}")
+    keep_in_range(name, low, high, run, f"{scored.folder} {scored.summary.get('score', '')}")
     value = float(knobs.slider(name, label, low, high, run, step=(high - low) / STEPS, help=help))
     row = st.container(horizontal=True)
     buttons: tuple[tuple[str, float, str], ...] = (
@@ -240,8 +242,8 @@ def _rate(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _why_no_pixels(found: ScoredSet) -> str:
-    if found.records is None:
+def _why_no_pixels(scored: ScoredSet) -> str:
+    if scored.records is None:
         return "No pixel figures: the data set is no longer there, and the masks with it."
     return (
         "No pixel figures: this data set does not mark its defects, or marks nothing. Add masks"

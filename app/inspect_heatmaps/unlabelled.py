@@ -1,4 +1,4 @@
-"""Inspect for photos nobody has sorted: heatmap and score, and why there is no threshold."""
+"""Inspect for unlabelled photos: heatmap and score, and why there is no threshold."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def show(asked: InspectRequest) -> None:
         else:
             _start(asked, "Learn what is normal")
         return
-    found = inspect_caches.unlabelled(wanted.folder)
+    unlabelled = inspect_caches.unlabelled(wanted.folder)
     st.info(NO_THRESHOLD, icon=":material/info:")
-    if found.learnt:
+    if unlabelled.learnt:
         st.caption(LEARNT)
-    heat = _heat(asked, found)
+    heat = _heat(asked, unlabelled)
     st.markdown(
         f"{plain_text(heat.record.name)} · score **{heat.score:.3f}** · higher than"
-        f" {int((found.scores < heat.score).sum())} of {len(found.scores)} photos."
+        f" {int((unlabelled.scores < heat.score).sum())} of {len(unlabelled.scores)} photos."
     )
     left, right = st.columns([3, 2])
-    bank = BankKey.of(found.bank_file)
+    bank = BankKey.of(unlabelled.bank_file)
     with left:
         compared = None
         with plain_errors("the nearest normal patch"):
@@ -74,26 +74,30 @@ def show(asked: InspectRequest) -> None:
             inspect_nearest.remember_place(heat.record, place)
             st.rerun()
     with right, plain_errors("the list of photos"):
-        _list(asked, found)
+        _list(asked, unlabelled)
     with plain_errors("the scores"):
         st.plotly_chart(
-            inspect_charts.number_line(found.names, found.scores, None, heat.score, None),
+            inspect_charts.number_line(unlabelled.names, unlabelled.scores, None, heat.score, None),
             width="stretch",
             key="line",
             config={"displayModeBar": False},
-            alt=f"Scores of {len(found.names)} photos; this one at {heat.score:.3f}",
+            alt=f"Scores of {len(unlabelled.names)} photos; this one at {heat.score:.3f}",
         )
     if compared is not None:
         inspect_nearest.section(compared, heat.record)
 
 
-def _heat(asked: InspectRequest, found: UnlabelledSet) -> Heat:
+def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
     record, settings = asked.selected.record, asked.wanted.settings
     live = inspect_caches.prediction(
-        BankKey.of(found.bank_file), PhotoKey.of(record.image, settings.image_size, record.bits)
+        BankKey.of(unlabelled.bank_file),
+        PhotoKey.of(record.image, settings.image_size, record.bits),
     )
     values = live.heatmaps[0]
-    span, says = found.range, f"distance to normal; one range for all {len(found.names)} photos"
+    span, says = (
+        unlabelled.range,
+        f"distance to normal; one range for all {len(unlabelled.names)} photos",
+    )
     if asked.stretch:
         span = (float(values.min()), float(values.max()))
         says = "distance to normal, stretched to this image alone: do not compare pictures"
@@ -107,11 +111,13 @@ def _heat(asked: InspectRequest, found: UnlabelledSet) -> Heat:
     )
 
 
-def _list(asked: InspectRequest, found: UnlabelledSet) -> None:
+def _list(asked: InspectRequest, unlabelled: UnlabelledSet) -> None:
     category = asked.selected.category
     by_name = {r.name: r for r in (*category.test, *category.train)}
-    names = [name for name in found.names if name in by_name]
-    scores = np.array([s for n, s in zip(found.names, found.scores, strict=True) if n in by_name])
+    names = [name for name in unlabelled.names if name in by_name]
+    scores = np.array(
+        [s for n, s in zip(unlabelled.names, unlabelled.scores, strict=True) if n in by_name]
+    )
     order = [int(i) for i in np.argsort(-scores, kind="stable")]
     records = [by_name[name] for name in names]
     shown = asked.selected.record.name

@@ -1,4 +1,4 @@
-"""What the Inspect page shows: one image large, all images as a list, and what a threshold does.
+"""The Inspect page: one image large, all images as a list, and the effect of a threshold.
 
 Order matters for speed: sliders and the picture come before tables and charts.
 """
@@ -58,10 +58,10 @@ def show(selected: Selection) -> None:
             inspect_unlabelled.show(asked)
             return
         resolved = resolve(asked)
-        if resolved.found is None:
+        if resolved.scored is None:
             _photo_alone(selected)
         else:
-            _Screen.of(asked, resolved.found).draw()
+            _Screen.of(asked, resolved.scored).draw()
     if resolved.is_waiting:
         wait_for(asked.wanted, slot)
     inspect_compare.wait(asked, slot)
@@ -85,25 +85,25 @@ class _Screen:
     """Everything that one rerun draws."""
 
     asked: InspectRequest
-    found: ScoredSet
+    scored: ScoredSet
     images: ThresholdCounts
     truth: Truth | None
     index: int | None  # of the selected image in the test set; None for a training photo
 
     @classmethod
-    def of(cls, asked: InspectRequest, found: ScoredSet) -> _Screen:
+    def of(cls, asked: InspectRequest, scored: ScoredSet) -> _Screen:
         truth = None
-        if found.records is None and found.lost is not None:
+        if scored.records is None and scored.lost is not None:
             st.warning(
-                f"The photos of these numbers are gone or changed: {plain_text(found.lost.found)}"
-                f" ({plain_text(found.lost.subject)}). To fix it: {plain_text(found.lost.fix)}.",
+                f"The photos of these numbers are gone or changed: {plain_text(scored.lost.found)}"
+                f" ({plain_text(scored.lost.subject)}). To fix it: {plain_text(scored.lost.fix)}.",
                 icon=":material/folder_off:",
             )
         with plain_errors("the masks"):
-            truth = inspect_caches.truth(found)
+            truth = inspect_caches.truth(scored)
         name = asked.selected.record.name
-        index = found.names.index(name) if name in found.names else None
-        return cls(asked, found, inspect_caches.image_tally(found), truth, index)
+        index = scored.names.index(name) if name in scored.names else None
+        return cls(asked, scored, inspect_caches.image_tally(scored), truth, index)
 
     @property
     def record(self) -> Record:
@@ -111,11 +111,11 @@ class _Screen:
 
     @property
     def bank(self) -> BankKey:
-        return BankKey.of(self.found.bank_file)
+        return BankKey.of(self.scored.bank_file)
 
     @property
     def score(self) -> str:
-        """Whose scores these are: the bank's, the head's, or both."""
+        """Kind of the scores shown: bank, head or both."""
         return self.asked.score or "bank"
 
     @property
@@ -126,7 +126,7 @@ class _Screen:
     @property
     def train(self) -> Sequence[Record]:
         """Photos the bank was fitted on: without those that were left out."""
-        out = {entry.get("path") for entry in self.found.summary["data"].get("left_out", [])}
+        out = {entry.get("path") for entry in self.scored.summary["data"].get("left_out", [])}
         return [r for r in self.asked.selected.category.train if str(r.image) not in out]
 
     def draw(self) -> None:
@@ -134,7 +134,7 @@ class _Screen:
         pixels = inspect_thresholds.tally_of(self.truth)
         with thresholds:
             st.subheader("Threshold, mistakes and their price", anchor=False)
-            verdicts = inspect_thresholds.controls(self.found, self.images, pixels)
+            verdicts = inspect_thresholds.controls(self.scored, self.images, pixels)
         heat = compared = None
         with middle:
             if self.asked.versus == NOTHING:
@@ -148,28 +148,28 @@ class _Screen:
                 self._gallery(verdicts)
         with top, plain_errors("the verdict"):
             if self.asked.score is not None:
-                st.caption(join_words(self.found))
+                st.caption(join_words(self.scored))
             self._headline(heat, verdicts)
         with line, plain_errors("the scores"):
             self._number_line(heat, verdicts)
         with missed, plain_errors("which defects are missed"):
             masks = None if self.truth is None else self.truth.masks
             acting = self.images.acting(verdicts.image)
-            inspect_missed.section(self.found, masks, acting)
-            each_misses(self.found, self.asked.selected.category)
+            inspect_missed.section(self.scored, masks, acting)
+            each_misses(self.scored, self.asked.selected.category)
         with near, plain_errors("the nearest normal patch"):
             if heat is not None and compared is not None:
                 inspect_nearest.section(compared, self.record, is_heat=not self.is_by_head)
         with curves, plain_errors("the curves"):
             inspect_thresholds.curves(verdicts, self.images, pixels)
-        inspect_words.figures(self.found)
+        inspect_words.figures(self.scored)
 
     def heat(self) -> Heat:
         """The selected image's heatmap: as evaluated, or anew where settings allow it at once."""
-        found, wanted = self.found, self.asked.wanted.settings
-        size = found.size
+        scored, wanted = self.scored, self.asked.wanted.settings
+        size = scored.size
         live = None
-        own = found.settings
+        own = scored.settings
         asked = Scoring(wanted.neighbours, own.reweight, wanted.image_patches, wanted.sigma)
         evaluated = Scoring(own.neighbours, own.reweight, own.image_patches, own.sigma)
         # The join was weighed for the bank as it is: with a head other settings must be computed.
@@ -185,7 +185,7 @@ class _Screen:
             values, score = live.heatmaps[0], float(live.scores[0])
         else:
             assert self.index is not None  # noqa: S101 - else it is scored above
-            values, score = found.heatmaps[self.index], float(found.scores[self.index])
+            values, score = scored.heatmaps[self.index], float(scored.scores[self.index])
         mask = None
         if self.index is not None and self.truth is not None and self.truth.masks is not None:
             mask = self.truth.masks[self.index]
@@ -193,8 +193,8 @@ class _Screen:
 
     def _by_head(self) -> Prediction:
         """What head or both say about this image's patches."""
-        detector = BankKey.of(self.found.folder / DETECTOR)
-        photo = PhotoKey.of(self.record.image, self.found.size, self.record.bits)
+        detector = BankKey.of(self.scored.folder / DETECTOR)
+        photo = PhotoKey.of(self.record.image, self.scored.size, self.record.bits)
         return inspect_caches.predictions(detector, photo).by(self.score)
 
     def _span(self, values: Any) -> tuple[tuple[float, float], str]:
@@ -204,8 +204,8 @@ class _Screen:
                 f"{MEANINGS[self.score]}, stretched to this image alone: do not compare pictures",
             )
         return (
-            self.found.range,
-            f"{MEANINGS[self.score]}; one range for all {len(self.found.names)} test images",
+            self.scored.range,
+            f"{MEANINGS[self.score]}; one range for all {len(self.scored.names)} test images",
         )
 
     def _picture(self, heat: Heat, verdicts: Verdicts) -> NearestNormal | None:
@@ -222,7 +222,7 @@ class _Screen:
             cell_box=None if compared is None else compared.test.box,
             verdict=self._verdict(heat.score, verdicts),
         )
-        place = inspect_compare.beside(self.asked, self.found, self.index, heat, drawn)
+        place = inspect_compare.beside(self.asked, self.scored, self.index, heat, drawn)
         if place is not None:
             inspect_nearest.remember_place(self.record, place)
             st.rerun()
@@ -232,12 +232,12 @@ class _Screen:
         called = score >= self.images.acting(verdicts.image)
         if self.index is None:
             return "called defective" if called else "called good"
-        return verdict(bool(self.found.labels[self.index]), called)
+        return verdict(bool(self.scored.labels[self.index]), called)
 
     def _headline(self, heat: Heat | None, verdicts: Verdicts) -> None:
         if heat is None:
             return
-        good = self.found.scores[~self.found.labels]
+        good = self.scored.scores[~self.scored.labels]
         higher = int((good < heat.score).sum())
         name = plain_text(self.record.name)
         what = "" if self.index is not None else " A training photo: the bank has seen it."
@@ -248,36 +248,36 @@ class _Screen:
         )
 
     def _gallery(self, verdicts: Verdicts) -> None:
-        found = self.found
+        scored = self.scored
         acting = self.images.acting(verdicts.image)
         texts = [
             verdict(bool(d), bool(s >= acting))
-            for d, s in zip(found.labels, found.scores, strict=True)
+            for d, s in zip(scored.labels, scored.scores, strict=True)
         ]
-        order = worst_first(found.scores, found.labels, acting)
-        gallery(found.names, found.records, found.scores, texts, order, self.record.name)
+        order = worst_first(scored.scores, scored.labels, acting)
+        gallery(scored.names, scored.records, scored.scores, texts, order, self.record.name)
 
     def _number_line(self, heat: Heat | None, verdicts: Verdicts) -> None:
-        found = self.found
+        scored = self.scored
         turn = st.session_state.get("inspect.turn.line", 0)
         key = f"line.{turn}"
 
         def choose() -> None:
             number = inspect_thresholds.first_value(st.session_state.get(key))
             if number is not None:
-                select(image=found.names[int(number)])
+                select(image=scored.names[int(number)])
                 st.session_state["inspect.turn.line"] = turn + 1
 
         here = None if heat is None else heat.score
         st.plotly_chart(
             inspect_charts.number_line(
-                found.names, found.scores, found.labels, here, verdicts.image
+                scored.names, scored.scores, scored.labels, here, verdicts.image
             ),
             width="stretch",
             key=key,
             on_select=choose,
             selection_mode="points",
             config={"displayModeBar": False},
-            alt=f"Scores of {len(found.names)} test images on a line; this image at"
+            alt=f"Scores of {len(scored.names)} test images on a line; this image at"
             f" {here if here is None else round(here, 3)}, threshold {verdicts.image:.3f}",
         )

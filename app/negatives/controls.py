@@ -17,7 +17,7 @@ SIZES = (128, 192, 256, 384, 512)
 
 
 def controls(selected: Selection) -> tuple[Drawing, int]:
-    """What is to be drawn, and which epoch is shown."""
+    """Settings of the negatives drawn, and the epoch shown."""
     method = knobs.choice(
         "method",
         "Method",

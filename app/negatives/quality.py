@@ -78,9 +78,9 @@ def _section(selected: Selection, looking: SaliencyKey) -> None:
         def tell(stage: str, done: int, total: int) -> None:
             bar.progress(done / max(1, total), f"{stage}: {done} of {total}")
 
-        found = _measured(key, category, tell)
+        quality = _measured(key, category, tell)
         place.empty()
-        _table(found)
+        _table(quality)
         flags: list[object] = ["--guide", settings.guide, "--guide-weights", settings.guide_weights]
         flags += ["--image-size", settings.image_size, "--seeds", "0,1,2", "--out", "quality"]
         words = ["python", "-m", "cutswap", "quality"]
@@ -91,24 +91,24 @@ def _section(selected: Selection, looking: SaliencyKey) -> None:
 
 @st.cache_resource
 def _found() -> OrderedDict[Key, Quality]:
-    """What was measured in this process, by all sessions; the last few."""
+    """Measurements of this process, of all sessions; the last few."""
     return OrderedDict()
 
 
 def _measured(key: Key, category: Category, tell: Callable[[str, int, int], None]) -> Quality:
     """From memory, or measured now; a cached function could not move the bar."""
-    found = _found()
-    if key not in found:
-        found[key] = measure_quality(CheckedCategory(category, ()), key[-1], tell)
-        while len(found) > KEPT:
-            found.popitem(last=False)
-    return found[key]
+    measured = _found()
+    if key not in measured:
+        measured[key] = measure_quality(CheckedCategory(category, ()), key[-1], tell)
+        while len(measured) > KEPT:
+            measured.popitem(last=False)
+    return measured[key]
 
 
-def _table(found: Quality) -> None:
+def _table(quality: Quality) -> None:
     rows = [
         {"": _NAMES[name], **{head: _cell(row[figure]) for head, (figure, _) in _COLUMNS.items()}}
-        for name, row in found.rows.items()
+        for name, row in quality.rows.items()
     ]
     columns = {
         head: st.column_config.TextColumn(head, help=text) for head, (_, text) in _COLUMNS.items()
@@ -120,10 +120,11 @@ def _table(found: Quality) -> None:
         height=35 * (len(rows) + 1) + 3,
         column_config=columns,
     )
-    share = found.foreground_share
+    share = quality.foreground_share
     chance = "" if share is None else f" Foreground is {share:.0%} of the area."
     st.caption(
-        f"Mean and 95% interval over {found.photos} photos, {found.draws} fakes a method.{chance}"
+        f"Mean and 95% interval over {quality.photos} photos,"
+        f" {quality.draws} fakes a method.{chance}"
         " The first three say where patches come from and go to; foreground is what another"
         " network than the guide's finds salient: a guess, and without meaning on a texture."
         " Distances are between ResNet18 features, of the changed area alone: a good fake is as far"

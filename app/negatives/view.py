@@ -134,12 +134,12 @@ def _region(drawing: Drawing, drawn: Drawn) -> np.ndarray | None:
     levels = drawing.levels_of(clusters)
     level = drawing.key.levels.index(record.layer)
     try:
-        found = anchor_region(
+        region = anchor_region(
             levels.map(level), clusters, np.random.default_rng(0), levels.clusters(level)
         )
     except CutSwapError:
         return None
-    return None if found.all() else found
+    return None if region.all() else region
 
 
 def _facts(drawn: Drawn) -> None:

@@ -1,4 +1,4 @@
-"""Evaluate the selected category into the runs folder, in a process of its own."""
+"""Evaluate the selected category into the runs folder, as a job."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def add_evaluation(selected: Selection) -> None:
         st.info(
             f"{plain_text(category.name)} cannot be evaluated: that takes good and defective"
             f" test photos, and it has {good} good and {len(category.test) - good} others."
-            " Choose another category in the sidebar, or add photos to test/good and test/<defect>.",
+            " Choose another category in the sidebar, or add photos to test/good and"
+            " test/<defect>.",
             icon=":material/rule:",
         )
         return
@@ -100,7 +101,7 @@ def add_evaluation(selected: Selection) -> None:
 
 
 def _watch() -> None:
-    """The job's last word while it is at work; then the whole page once more."""
+    """The running job's last line; at its end the whole page is drawn again."""
     started = st.session_state.get(_STARTED)
     if started is None:
         return

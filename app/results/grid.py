@@ -104,11 +104,11 @@ def _frames(
     for row in table.rows:
         text, shade = {_FIRST: row.label}, {_FIRST: ""}
         for column in table.columns:
-            found = None
+            difference = None
             if baseline is not None and column != baseline:
-                found = table.difference(row, column, baseline)
-            text[names[column]] = table.text(row, column) + _arrow(found)
-            shade[names[column]] = _shade(found)
+                difference = table.difference(row, column, baseline)
+            text[names[column]] = table.text(row, column) + _arrow(difference)
+            shade[names[column]] = _shade(difference)
         texts.append(text)
         shades.append(shade)
     mean, shade = {_FIRST: "mean (categories)"}, {_FIRST: ""}

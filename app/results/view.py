@@ -43,14 +43,14 @@ def show() -> None:
     Raises:
         CutSwapError: the runs folder cannot be listed.
     """
-    found = found_runs(workspace.runs_folder())
+    runs = found_runs(workspace.runs_folder())
     metric, with_cached = _controls()
-    evaluations = found.evaluations
+    evaluations = runs.evaluations
     if with_cached:
         evaluations += results_open.cached_evaluations()
-    table = build_table(evaluations, found.runs, metric)
+    table = build_table(evaluations, runs.runs, metric)
     if table.rows:
-        _table(table, evaluations, found)
+        _table(table, evaluations, runs)
     else:
         st.info(
             "No evaluations here. The paper's own numbers can be read below."
@@ -61,7 +61,7 @@ def show() -> None:
         )
     with plain_errors("the evaluation"):
         _new()
-    _left_out(evaluations, found)
+    _left_out(evaluations, runs)
     st.subheader("What the paper prints", anchor=False)
     with plain_errors("the paper's tables"):
         results_paper.tables()
@@ -91,7 +91,7 @@ def _controls() -> tuple[str, bool]:
     return metric, cached
 
 
-def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], found: FoundRuns) -> None:
+def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], runs: FoundRuns) -> None:
     names = results_grid.headings(table)
     baseline = _baseline(names)
     cell = results_grid.grid(table, names, baseline)
@@ -102,7 +102,7 @@ def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], found:
     if all(f.std is None for f in table.figures.values()):
         notes.append("One seed a cell: no spread is known, so small differences mean nothing yet.")
     st.caption(" ".join(notes))
-    _cell(cell, table, evaluations, found)
+    _cell(cell, table, evaluations, runs)
     with plain_errors("the chart"):
         st.plotly_chart(
             results_chart.dots(table, names),
@@ -116,7 +116,7 @@ def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], found:
             "Why these columns are not the paper's experiment", icon=":material/rule:"
         ):
             st.markdown("\n".join(f"- {plain_text(text)}" for text in protocol_differences(table)))
-    _exports(table, baseline, evaluations, found)
+    _exports(table, baseline, evaluations, runs)
 
 
 def _baseline(names: dict[Column, str]) -> Column | None:
@@ -136,7 +136,7 @@ def _cell(
     cell: tuple[Row, Column] | None,
     table: ResultsTable,
     evaluations: tuple[FoundEvaluation, ...],
-    found: FoundRuns,
+    runs: FoundRuns,
 ) -> None:
     """One cell in full, and the way to its pictures."""
     if cell is None:
@@ -175,7 +175,7 @@ def _cell(
             type="primary",
             icon=":material/frame_inspect:",
             on_click=results_open.inspect,
-            args=(newest, key, found.runs),
+            args=(newest, key, runs.runs),
             help=f"Shows {newest.name}.",
         ):
             go_to("inspect_heatmaps")
@@ -185,12 +185,12 @@ def _exports(
     table: ResultsTable,
     baseline: Column | None,
     evaluations: tuple[FoundEvaluation, ...],
-    found: FoundRuns,
+    runs: FoundRuns,
 ) -> None:
     first, second = st.columns(2)
     first.download_button(
         "All figures as CSV",
-        lambda: to_csv([build_table(evaluations, found.runs, m) for m in METRICS]),
+        lambda: to_csv([build_table(evaluations, runs.runs, m) for m in METRICS]),
         "cutswap-results.csv",
         "text/csv",
         icon=":material/download:",
@@ -216,18 +216,18 @@ def _new() -> None:
     results_evaluate.add_evaluation(selected)
 
 
-def _left_out(evaluations: tuple[FoundEvaluation, ...], found: FoundRuns) -> None:
+def _left_out(evaluations: tuple[FoundEvaluation, ...], runs: FoundRuns) -> None:
     broken = [e for e in evaluations if e.state == BROKEN]
     if broken:
         with st.expander(f"Left out: {len(broken)} broken", icon=":material/warning:"):
             for evaluation in broken:
                 st.text(f"{evaluation.name}: {evaluation.reason}")
-    if found.not_followed:
+    if runs.not_followed:
         st.caption(
             "Links in the runs folder are not followed:"
-            f" {plain_text(', '.join(found.not_followed))}."
+            f" {plain_text(', '.join(runs.not_followed))}."
         )
-    if not found.is_complete:
+    if not runs.is_complete:
         st.caption("The runs folder is very large: not all of it was looked at.")
 
 

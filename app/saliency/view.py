@@ -57,19 +57,19 @@ def show(selected: Selection) -> None:
         target_class=target,
         fusion=fusion,
     )
-    found = caches.explained(key)
+    explained = caches.explained(key)
     with right:
         k = knobs.of_field(ClusterSettings, "k", "k")
-    groups = _pair(key, found, level, k, selected.record)
+    groups = _pair(key, explained, level, k, selected.record)
     if compare != "nothing":
         with plain_errors("the comparison"):
             _comparison(compare, key, level, k, selected)
-    _strip(key, found, level)
+    _strip(key, explained, level)
     if groups is not None:
-        _histogram(found, level, groups)
+        _histogram(explained, level, groups)
     st.caption(
-        f"Explained: class {class_label(found.target_class)} (score {found.score:.2f})."
-        f" {plain_text(looking.name)}, {found.weights}."
+        f"Explained: class {class_label(explained.target_class)} (score {explained.score:.2f})."
+        f" {plain_text(looking.name)}, {explained.weights}."
     )
     _explanation()
     _commands(selected, key, size, target, k, level)
@@ -122,18 +122,18 @@ def _level(looking: Looking, name: str = "layer", at: int | None = None) -> int:
 
 
 def _pair(
-    key: SaliencyKey, found: Explained, level: int, k: int, record: Record, tag: str = ""
+    key: SaliencyKey, explained: Explained, level: int, k: int, record: Record, tag: str = ""
 ) -> Clusters | None:
     """Saliency and clusters beside each other, zooming together."""
     photo = caches.photo(key.photo)
-    values = found.maps[level]
+    values = explained.maps[level]
     layer = key.levels[level]
     left, right = st.columns(2)
     place_key = f"place{tag}"
     place = st.session_state.get(place_key)
     points = () if place is None else (_point(place, values.shape),)
     with left:
-        grid = found.grids[level]
+        grid = explained.grids[level]
         clicked = viewer(
             Picture(
                 photo,
@@ -219,13 +219,13 @@ def _tell(place: tuple[float, float], values: np.ndarray, groups: Clusters) -> N
     )
 
 
-def _strip(key: SaliencyKey, found: Explained, chosen: int) -> None:
+def _strip(key: SaliencyKey, explained: Explained, chosen: int) -> None:
     """All levels small, shallow to deep."""
     photo = caches.photo(key.photo)
     st.markdown("**All levels, shallow to deep**")
     row = st.container(horizontal=True)
     for level, layer in enumerate(key.levels):
-        grid = found.grids[level]
+        grid = explained.grids[level]
         row.image(
             blend(photo, caches.heat(key, level), 0.6),
             caption=f"{'▶ ' if level == chosen else ''}{layer} · {grid[0]}x{grid[1]}",
@@ -235,9 +235,9 @@ def _strip(key: SaliencyKey, found: Explained, chosen: int) -> None:
         )
 
 
-def _histogram(found: Explained, level: int, groups: Clusters) -> None:
+def _histogram(explained: Explained, level: int, groups: Clusters) -> None:
     st.plotly_chart(
-        charts.saliency_histogram(found.maps[level], groups),
+        charts.saliency_histogram(explained.maps[level], groups),
         width="stretch",
         key="histogram",
         config={"displayModeBar": False},
@@ -282,11 +282,11 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
             help="The same network with other numbers; random weights show what training adds.",
         )
         key = replace(key, weights=weights)
-    found = caches.explained(key)
-    _pair(key, found, level, k, record, tag=".second")
+    explained = caches.explained(key)
+    _pair(key, explained, level, k, record, tag=".second")
     st.caption(
-        f"Below: {plain_text(record.name)}, {plain_text(found.weights)},"
-        f" class {class_label(found.target_class)}."
+        f"Below: {plain_text(record.name)}, {plain_text(explained.weights)},"
+        f" class {class_label(explained.target_class)}."
     )
 
 

@@ -10,7 +10,7 @@ from cutswap.errors import CutSwapError
 
 @dataclass
 class Work:
-    """An evaluation on its way.
+    """A running evaluation.
 
     Attributes:
         stage: what it is doing.
@@ -27,7 +27,7 @@ class Work:
 
     @property
     def is_running(self) -> bool:
-        """Whether its thread is at work."""
+        """Whether its thread is running."""
         return self.thread is not None and self.thread.is_alive()
 
     def notify(self, stage: str, done: int, total: int) -> None:

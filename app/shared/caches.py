@@ -51,7 +51,7 @@ class PhotoKey:
 
 @dataclass(frozen=True)
 class SaliencyKey:
-    """What a set of maps depends on.
+    """Everything that determines a set of maps.
 
     Attributes:
         photo: the photo.
@@ -139,10 +139,12 @@ def explained(key: SaliencyKey) -> Explained:
 
 @kept()
 def _fused(key: SaliencyKey) -> Explained:
-    found = _explained(replace(key, fusion=None))
-    fused = fuse(found.maps, key.fusion)
+    explained = _explained(replace(key, fusion=None))
+    fused = fuse(explained.maps, key.fusion)
     return replace(
-        found, maps=np.concatenate([found.maps, fused[None]]), grids=(*found.grids, fused.shape)
+        explained,
+        maps=np.concatenate([explained.maps, fused[None]]),
+        grids=(*explained.grids, fused.shape),
     )
 
 
@@ -153,12 +155,12 @@ def _explained(key: SaliencyKey) -> Explained:
 
     looking = network(key.backbone, key.weights)
     picture = photo(key.photo)
-    found = explain(looking, to_image(picture[None]), key.layers, target_class=key.target_class)
+    saliency = explain(looking, to_image(picture[None]), key.layers, target_class=key.target_class)
     return Explained(
-        maps=found.upsampled(picture.shape[:2])[0].numpy(),
-        grids=tuple((int(m.shape[1]), int(m.shape[2])) for m in found.maps),
-        target_class=int(found.classes[0]),
-        score=float(found.scores[0]),
+        maps=saliency.upsampled(picture.shape[:2])[0].numpy(),
+        grids=tuple((int(m.shape[1]), int(m.shape[2])) for m in saliency.maps),
+        target_class=int(saliency.classes[0]),
+        score=float(saliency.scores[0]),
         weights=looking.report.sentence(),
     )
 

@@ -45,7 +45,7 @@ _one_at_a_time = threading.Lock()
 
 @dataclass(frozen=True)
 class Wanted:
-    """An evaluation somebody asks for.
+    """A requested evaluation.
 
     Attributes:
         category: what is scored.
@@ -126,7 +126,7 @@ class Workshop:
         return self._works.get(key)
 
     def start(self, wanted: Wanted) -> None:
-        """Compute unless it is there or somebody is at it.
+        """Start computing unless the result exists or a thread is at it.
 
         Raises:
             CutSwapError: the weights cannot be loaded, or in public mode it is not the demo.
@@ -223,14 +223,14 @@ def _compute(
         )
         write_head_evaluation(joined, out, notify)
     elif is_labelled(wanted.category):
-        found = evaluate(
+        evaluation = evaluate(
             CheckedCategory(kept, left_out),
             backbone,
             wanted.settings,
             seed=wanted.seed,
             notify=notify,
         )
-        write_evaluation(found, out, notify)
+        write_evaluation(evaluation, out, notify)
     else:
         score_unlabelled(kept, backbone, wanted.settings, out, seed=wanted.seed, notify=notify)
 

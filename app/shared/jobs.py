@@ -1,4 +1,4 @@
-"""The queue as the pages use it: put something in, see how it stands, take it out.
+"""The job queue for pages: add, look up, stop.
 
 Nothing is kept here. Jobs are processes of their own (`cutswap.runs.queue`, `cutswap.runs.worker`);
 another tab, a restarted app and the command line see the same.
@@ -33,7 +33,7 @@ def queue() -> JobQueue:
 
 
 def enqueue(run: Path, command: Sequence[str], device: str) -> Job:
-    """Put a command at the end of its device's line, and see to it that somebody works there.
+    """Add a command to its device's queue, and start a worker if there is none.
 
     Waits up to `LEAVING` seconds for the run's last process, where that has said its last word.
 
@@ -57,7 +57,7 @@ def enqueue(run: Path, command: Sequence[str], device: str) -> Job:
 
 
 def everything() -> list[tuple[FoundRun, RunStatus]]:
-    """All runs, those at work and waiting first; a queue without a worker gets one.
+    """All runs, running and waiting ones first; a queue without a worker gets one.
 
     Raises:
         CutSwapError: the runs folder or its queue cannot be read.
@@ -75,7 +75,7 @@ def look(path: Path, name: str) -> tuple[FoundRun, RunStatus]:
 
 
 def is_busy(path: Path) -> bool:
-    """Whether a run waits, or somebody is at work on it."""
+    """Whether a run is waiting or running."""
     return look(path, path.name)[1].is_active
 
 

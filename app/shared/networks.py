@@ -99,7 +99,7 @@ def fusion_controls(looking: Looking) -> tuple[float, ...]:
 
 
 def fusion_flags(looking: Looking, fusion: tuple[float, ...] | None) -> list[object]:
-    """What a command needs to fuse the same levels by the same weights."""
+    """Arguments of a command that fuses the same levels by the same weights."""
     flags: list[object] = [] if looking.is_default else ["--layers", ",".join(looking.layers)]
     if fusion is not None and len(set(fusion)) > 1:
         flags += ["--fusion", ",".join(f"{w:g}" for w in fusion)]

@@ -31,8 +31,8 @@ def cached_evaluations() -> tuple[FoundEvaluation, ...]:
     """
     if public.is_public():  # they may be other visitors'
         return ()
-    found = find_runs(cache_folder() / "evaluations").evaluations
-    return tuple(replace(e, name=f"{CACHED}{e.name[:8]}") for e in found)
+    evaluations = find_runs(cache_folder() / "evaluations").evaluations
+    return tuple(replace(e, name=f"{CACHED}{e.name[:8]}") for e in evaluations)
 
 
 def category_key(root: str) -> str | None:

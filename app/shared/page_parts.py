@@ -43,7 +43,7 @@ def plain_errors(what: str = "this part") -> Iterator[None]:
 
 @contextlib.contextmanager
 def missing_packages() -> Iterator[None]:
-    """Say of a page whose imports fail what to install; everything else is left alone."""
+    """Say which package to install where a page's imports fail; other errors pass."""
     try:
         yield
     except ImportError as error:
@@ -59,7 +59,7 @@ def show_missing(error: ImportError) -> None:
 
 
 def show_error(error: CutSwapError) -> None:
-    """One refusal: what is wrong, and the way out."""
+    """Show a `CutSwapError`: the problem and the fix."""
     st.error(
         f"**{plain_text(error.subject)}**: expected {plain_text(error.expected)}, found"
         f" {plain_text(error.found)}.\n\nTo fix it: {plain_text(error.fix)}."

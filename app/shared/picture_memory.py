@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def size_of(value: Any) -> int:
-    """Bytes a value holds: arrays counted exactly, what is inside dataclasses and tuples added."""
+    """Bytes a value holds: arrays exactly, with those inside dataclasses and tuples."""
     if isinstance(value, np.ndarray):
         whole = value if value.base is None else value.base  # a view keeps all of it alive
         return int(getattr(whole, "nbytes", value.nbytes))
@@ -62,15 +62,15 @@ class PictureMemory:
             key: equal for equal values only.
             make: called by one thread at a time for one key.
         """
-        found, value = self._find(key)
-        if found:
+        is_kept, value = self._find(key)
+        if is_kept:
             return value
         with self._lock:
             own = self._making.setdefault(key, threading.Lock())
         with own:
-            found, value = self._find(key)  # by whoever was first
+            is_kept, value = self._find(key)  # by whoever was first
             try:
-                if not found:
+                if not is_kept:
                     value = make()
                     self._keep(key, value)
             finally:

@@ -41,7 +41,7 @@ def offered(weights: Iterable[str]) -> tuple[str, ...]:
 
 
 def notice(page: str) -> None:
-    """One line on what is off on this page; nothing otherwise.
+    """One line on features that public mode turns off on this page.
 
     Args:
         page: its name, a key of `NOTES`.

@@ -88,7 +88,7 @@ def select(
 
 
 def sidebar() -> None:
-    """Draw the selectors and keep what they say for `current`."""
+    """Draw the selectors and keep their values for `current`."""
     st.session_state["selection"] = None
     st.session_state["selection_error"] = None
     try:
@@ -220,5 +220,5 @@ def _run() -> tuple[str, str]:
 
 def _finished() -> dict[str, Path]:
     """Names and folders of the runs whose weights can score."""
-    found = found_runs(workspace.runs_folder()).runs
-    return {run.name: run.path for run in found if run.state == DONE}
+    runs = found_runs(workspace.runs_folder()).runs
+    return {run.name: run.path for run in runs if run.state == DONE}

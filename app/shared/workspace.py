@@ -47,7 +47,7 @@ class Source:
 
 @dataclass
 class DemoRendering:
-    """The demo set on its way; made once a process by a thread, so that no page waits for it.
+    """Rendering of the demo set by a thread, once a process, so that no page waits for it.
 
     Attributes:
         done: pictures made.
@@ -63,7 +63,7 @@ class DemoRendering:
     thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Render in a thread of its own; a second call while it runs does nothing."""
+        """Render in a new thread; a second call while it runs does nothing."""
         if self.thread is not None and self.thread.is_alive():
             return
         self.error = None
@@ -138,21 +138,21 @@ def is_removable(path: Path) -> bool:
 
 def sources() -> tuple[Source, ...]:
     """Every data set of this session: uploads first, then folders, then the demo."""
-    found: list[Source] = []
+    known: list[Source] = []
     upload = st.session_state.get("upload_root")
     if upload and Path(upload).is_dir():
-        found.append(Source(UPLOAD, Path(upload), "My uploads"))
+        known.append(Source(UPLOAD, Path(upload), "My uploads"))
     taken = {UPLOAD, DEMO}
     for folder in folders():
         key, number = _safe(folder.name), 2
         while key in taken:
             key, number = f"{_safe(folder.name)}-{number}", number + 1
         taken.add(key)
-        found.append(Source(key, folder, folder.name))
+        known.append(Source(key, folder, folder.name))
     root = demo_rendering().root
     if root is not None:
-        found.append(Source(DEMO, root, "Demo"))
-    return tuple(found)
+        known.append(Source(DEMO, root, "Demo"))
+    return tuple(known)
 
 
 @st.cache_resource(ttl=20, max_entries=64, show_spinner=False)
@@ -171,15 +171,15 @@ def category_keys() -> dict[str, tuple[Source, str]]:
     The demo's four are listed even while they are being rendered.
     """
     keys: dict[str, tuple[Source, str]] = {}
-    found = sources()
-    for source in found:
+    known = sources()
+    for source in known:
         try:
             names = dataset_of(source.root).categories
         except CutSwapError:  # the Data page says why
             continue
         keys |= {f"{source.key}/{name}": (source, name) for name in names}
     # What `sources` has seen counts: the rendering may end at any moment.
-    if not any(source.key == DEMO for source in found) and demo_rendering().error is None:
+    if not any(source.key == DEMO for source in known) and demo_rendering().error is None:
         waiting = Source(DEMO, Path(), "Demo")
         keys |= {f"{DEMO}/{name}": (waiting, name) for name in DEMO_CATEGORIES}
     return keys
@@ -206,7 +206,7 @@ def allowed_roots() -> tuple[Path, ...] | None:
 
 
 def is_allowed(path: Path) -> bool:
-    """Whether a path lies in one of them, wherever its links lead."""
+    """Whether a path, with its links resolved, lies in one of them."""
     roots = allowed_roots()
     return roots is None or any(is_inside(path, root) for root in roots)
 

@@ -1,4 +1,4 @@
-"""The Start page's list of what is ready: data, weights, device, runs, each without torch."""
+"""The Start page's checklist: data, weights, device, runs, each without torch."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ def make_story() -> None:
 
     path = demo_root() / CATEGORY / "train" / "good" / f"{INDEX:03d}.png"
     photo = resize_photo(read_photo(path), (SIZE, SIZE))
-    found = explain(load_backbone("vgg16"), to_image(photo[None]), (LAYER,))
-    level = found.upsampled((SIZE, SIZE))[0, 0].numpy()
+    saliency = explain(load_backbone("vgg16"), to_image(photo[None]), (LAYER,))
+    level = saliency.upsampled((SIZE, SIZE))[0, 0].numpy()
     regions = cluster_saliency(level, K).regions(level)
     ((_, negative, _),) = draw_many(
         photo,

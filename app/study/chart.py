@@ -12,19 +12,19 @@ from cutswap.studies.tables import Entry
 _SEEDS = 0.45  # opacity of single seeds
 
 
-def ablation(found: Sequence[Entry], figure_name: str) -> go.Figure:
+def ablation(entries: Sequence[Entry], figure_name: str) -> go.Figure:
     """Settings from left to right, one pair of series a coreset.
 
     Args:
-        found: entries of one category or the average.
+        entries: entries of one category or the average.
         figure_name: title of the vertical axis.
     """
     figure = go.Figure()
-    ratios = tuple(dict.fromkeys(e.coreset for e in found))
+    ratios = tuple(dict.fromkeys(e.coreset for e in entries))
     for index, ratio in enumerate(ratios):
         colour = COLOURS[2 * index]
         name = f", coreset {ratio:g}" if len(ratios) > 1 else ""
-        ours = [(e, e.ours) for e in found if e.coreset == ratio and e.ours is not None]
+        ours = [(e, e.ours) for e in entries if e.coreset == ratio and e.ours is not None]
         points = [
             (_label(e.row), v, s) for e, f in ours for v, s in zip(f.values, f.seeds, strict=True)
         ]
@@ -47,7 +47,7 @@ def ablation(found: Sequence[Entry], figure_name: str) -> go.Figure:
             customdata=[f.text() for _, f in ours],
             hovertemplate="%{x}: %{customdata}<extra>ours</extra>",
         )
-        printed = [e for e in found if e.coreset == ratio and e.paper is not None]
+        printed = [e for e in entries if e.coreset == ratio and e.paper is not None]
         if printed:
             figure.add_scatter(
                 x=[_label(e.row) for e in printed],
@@ -62,7 +62,7 @@ def ablation(found: Sequence[Entry], figure_name: str) -> go.Figure:
                 },
                 hovertemplate="%{x}: %{y:.3f}, printed<extra>the paper</extra>",
             )
-    order = list(dict.fromkeys(_label(e.row) for e in found))
+    order = list(dict.fromkeys(_label(e.row) for e in entries))
     figure.update_layout(
         height=340,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},

@@ -15,8 +15,8 @@ def section(study: Study, number: str) -> None:
         study: with its results.
         number: roman, the table chosen above.
     """
-    found = [table for table in missed_tables(study) if table.table == number]
-    if not found:
+    tables = [table for table in missed_tables(study) if table.table == number]
+    if not tables:
         return
     with st.expander("Which defects are missed", icon=":material/troubleshoot:"):
         st.caption(
@@ -26,7 +26,7 @@ def section(study: Study, number: str) -> None:
             " threshold is each evaluation's own best F1 on these very images, so all of it is on"
             " the kind side."
         )
-        for table in found:
+        for table in tables:
             _grid(table)
 
 

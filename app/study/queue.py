@@ -23,7 +23,7 @@ _LAST = 8  # lines of its log
 
 
 def controls(study: Study, refresh: Callable[[], object]) -> None:
-    """The button that fits: compute the rest, or stop; and the progress of one at work.
+    """The study's button, compute or stop, and the progress of a running one.
 
     Args:
         study: a sound one.
@@ -71,14 +71,14 @@ def _job(study: Study) -> Job | None:
 
 
 def _is_active(study: Study) -> bool:
-    """Whether it waits, or somebody is at work on it, here or in a terminal."""
+    """Whether it is waiting or running, here or in a terminal."""
     job, beat = _job(study), read_beat(study.path)
     at_work = (heartbeat.AT_WORK, heartbeat.QUIET, heartbeat.ELSEWHERE)
     return (job is not None and job.is_active) or (beat is not None and beat.state() in at_work)
 
 
 def _watch(study: Study, refresh: Callable[[], object], was_active: bool) -> None:
-    """What it is at; when it ends, or a cell is finished, the whole page once more.
+    """Progress of the study; after each cell and at its end the whole page is drawn again.
 
     Args:
         study: the one that is shown.

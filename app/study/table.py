@@ -15,18 +15,18 @@ from cutswap.studies.tables import Entry
 GAP = "ours − paper"
 
 
-def table(number: str, metric: str, found: Sequence[Entry]) -> None:
+def table(number: str, metric: str, entries: Sequence[Entry]) -> None:
     """Draw it; a click on a heading sorts.
 
     Args:
         number: roman.
         metric: key of `METRICS`.
-        found: entries of this table and metric.
+        entries: entries of this table and metric.
     """
     has_categories = PAPER_TABLES[number].has_categories
     if not has_categories:  # the paper prints nothing but averages there
-        found = sorted(found, key=lambda e: not e.is_average)
-    frame = frame_of(found)
+        entries = sorted(entries, key=lambda e: not e.is_average)
+    frame = frame_of(entries)
     styler = frame.style.apply(_shades, axis=None).format(
         {"ours": _number, "±": _number, "paper": _number, GAP: _signed}
     )
@@ -36,12 +36,12 @@ def table(number: str, metric: str, found: Sequence[Entry]) -> None:
         hide_index=True,
         placeholder="–",
         width="stretch",
-        height="content" if len(found) <= 30 else 700,
+        height="content" if len(entries) <= 30 else 700,
         key=f"study.table.{number}.{metric}",
         column_config={
             "category": st.column_config.TextColumn(pinned=True, width=110),
             "row": st.column_config.TextColumn(heading, width=130 if has_categories else 100),
-            "coreset": None if len({e.coreset for e in found}) == 1 else "coreset",
+            "coreset": None if len({e.coreset for e in entries}) == 1 else "coreset",
             "ours": st.column_config.NumberColumn(
                 help=f"{METRICS[metric]}, mean over the seeds that are done"
             ),
@@ -54,11 +54,11 @@ def table(number: str, metric: str, found: Sequence[Entry]) -> None:
                 " not the paper's photos, so nothing is concluded",
             ),
         },
-        alt=f"Table {number}, {METRICS[metric]}: {len(found)} figures, ours and the paper's",
+        alt=f"Table {number}, {METRICS[metric]}: {len(entries)} figures, ours and the paper's",
     )
 
 
-def frame_of(found: Sequence[Entry]) -> pd.DataFrame:
+def frame_of(entries: Sequence[Entry]) -> pd.DataFrame:
     """One line an entry; figures stay numbers, so that they sort as such."""
     return pd.DataFrame(
         [
@@ -73,7 +73,7 @@ def frame_of(found: Sequence[Entry]) -> pd.DataFrame:
                 GAP: e.difference,
                 "verdict": e.verdict if e.wanted else "paper only",
             }
-            for e in found
+            for e in entries
         ]
     )
 

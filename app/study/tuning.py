@@ -20,7 +20,7 @@ _STATES = ("complete", "pruned", "failed")
 @st.cache_resource(ttl=5, max_entries=4, show_spinner=False)
 def searches(folder: Path) -> dict[str, dict[str, Any]]:
     """Sound searches directly below a runs folder or a study of it, by name."""
-    found = {}
+    by_name = {}
     for path in sorted([*folder.glob("*/tune.json"), *folder.glob("*/*/tune.json")]):
         try:
             values = read_json(path)
@@ -39,24 +39,24 @@ def searches(folder: Path) -> dict[str, dict[str, Any]]:
         except (CutSwapError, LookupError, TypeError, ValueError, AttributeError):
             continue  # half a search is no search; the next look may find it whole
         name = path.parent.relative_to(folder).as_posix()
-        found[name] = {"trials": trials, "importance": importance, "kinds": kinds}
-    return found
+        by_name[name] = {"trials": trials, "importance": importance, "kinds": kinds}
+    return by_name
 
 
 def show() -> None:
     """A section of the Study page; nothing where no search was made."""
-    found = searches(workspace.runs_folder())
-    if not found:
+    by_name = searches(workspace.runs_folder())
+    if not by_name:
         return
     with st.expander("Searches for settings", icon=":material/tune:"):
         name = knobs.choice(
             "tuning",
             "Search",
-            tuple(found),
-            next(iter(found)),
+            tuple(by_name),
+            next(iter(by_name)),
             help="Every folder with a tune.json below the runs folder.",
         )
-        search = found[name]
+        search = by_name[name]
         st.caption(
             "A trial's score is the AUROC on negatives of good photos held out from training"
             f" ({plain_text(', '.join(search['kinds']))}), never of the test set: settings chosen"

@@ -38,15 +38,15 @@ def show() -> None:
     if public.is_public():
         _explanation()
         return
-    found = studies(workspace.runs_folder())
-    by_name = {study.name: study for study in found}
+    known = studies(workspace.runs_folder())
+    by_name = {study.name: study for study in known}
     chosen: Study | None = None
-    if found:
+    if known:
         name = knobs.choice(
             "study",
             "Study",
             tuple(by_name),
-            found[0].name,
+            known[0].name,
             show=lambda n: _label(by_name[n]),
             help="Every folder with a study.json below the runs folder.",
         )
@@ -129,9 +129,9 @@ def _tables(study: Study) -> None:
             show=lambda m: NAMES[m],
             help=". ".join(f"{NAMES[m]}: {METRIC_HELP[m]}" for m in METRICS) + ".",
         )
-    found = entries(study, number, metric)
+    rows = entries(study, number, metric)
     st.markdown(f"**Table {number}**: {PAPER_TABLES[number].about}")
-    notes = reservations_of(found)
+    notes = reservations_of(rows)
     if notes:
         st.warning(
             "The paper's numbers here are about other data than ours: "
@@ -140,8 +140,8 @@ def _tables(study: Study) -> None:
             icon=":material/rule:",
         )
     if not PAPER_TABLES[number].has_categories:
-        _charts(number, metric, found)
-    study_table.table(number, metric, found)
+        _charts(number, metric, rows)
+    study_table.table(number, metric, rows)
     for mismatch in average_mismatches():
         if (mismatch.printed.table, mismatch.printed.metric) == (number, metric):
             st.caption(f":material/report: {mismatch.sentence()}.")
@@ -149,8 +149,8 @@ def _tables(study: Study) -> None:
         study_missed_view.section(study, number)
 
 
-def _charts(number: str, metric: str, found: tuple[Entry, ...]) -> None:
-    places = tuple(dict.fromkeys(e.category for e in found))
+def _charts(number: str, metric: str, rows: tuple[Entry, ...]) -> None:
+    places = tuple(dict.fromkeys(e.category for e in rows))
     place = knobs.choice(
         "studyplace",
         "Chart of",
@@ -158,7 +158,7 @@ def _charts(number: str, metric: str, found: tuple[Entry, ...]) -> None:
         places[-1],
         help="The average over the categories, or one category; the paper prints averages only.",
     )
-    shown = [e for e in found if e.category == place]
+    shown = [e for e in rows if e.category == place]
     if all(e.ours is None for e in shown):
         st.caption("Nothing of ours is done here yet: the chart shows the paper alone.")
     st.plotly_chart(

@@ -1,4 +1,4 @@
-"""Several runs side by side: their curves, what they were asked to do differently, what came out.
+"""Compare runs: curves, differing settings, results.
 
 Nothing here is about a process: runs are read from their folders, finished or not.
 """
@@ -47,8 +47,8 @@ def section() -> None:
         CutSwapError: the runs folder cannot be listed.
     """
     st.subheader("Compare runs", anchor=False)
-    found = found_runs(workspace.runs_folder())
-    offered, left_out = _offered(found)
+    runs = found_runs(workspace.runs_folder())
+    offered, left_out = _offered(runs)
     if len(offered) < 2:
         first = "There is one run to compare" if offered else "There is no run to compare yet"
         st.info(
@@ -61,10 +61,10 @@ def section() -> None:
     st.fragment(_comparison, run_every=EVERY if _grows(offered) else None)()
 
 
-def _offered(found: FoundRuns) -> tuple[dict[str, FoundRun], dict[str, str]]:
+def _offered(runs: FoundRuns) -> tuple[dict[str, FoundRun], dict[str, str]]:
     """(runs with a curve, the last changed first; why others are left out)."""
     offered, left_out = {}, {}
-    for run in sorted(found.runs, key=lambda r: -r.changed):
+    for run in sorted(runs.runs, key=lambda r: -r.changed):
         if run.state == BROKEN:
             left_out[run.name] = run.reason
         elif not run.step:
@@ -83,14 +83,14 @@ def _grows(offered: Mapping[str, FoundRun]) -> bool:
 
 def _comparison() -> None:
     with plain_errors("the comparison"):
-        found = found_runs(workspace.runs_folder())
-        offered, left_out = _offered(found)
+        runs = found_runs(workspace.runs_folder())
+        offered, left_out = _offered(runs)
         chosen = [offered[name] for name in _choose(list(offered))]
         curves, records = _read(chosen, left_out)
         if len(curves) < 2:
             st.info("Choose two runs or more.", icon=":material/compare_arrows:")
         else:
-            _draw([run for run in chosen if run.name in curves], curves, records, found)
+            _draw([run for run in chosen if run.name in curves], curves, records, runs)
         _say_left_out(left_out)
 
 
@@ -137,7 +137,7 @@ def _draw(
     runs: Sequence[FoundRun],
     curves: dict[str, RunSeries],
     records: dict[str, dict[str, Any]],
-    found: FoundRuns,
+    known_runs: FoundRuns,
 ) -> None:
     width, by_seconds = _controls(curves)
     every = {name: _ways(record) for name, record in records.items()}
@@ -153,7 +153,7 @@ def _draw(
         )
     _say(width, ways, by_seconds, [name for name in curves if name not in timed])
     with plain_errors("the table"):
-        table(runs, curves, records, found)
+        table(runs, curves, records, known_runs)
 
 
 def _controls(curves: Mapping[str, RunSeries]) -> tuple[int, bool]:
@@ -232,21 +232,21 @@ def table(
     runs: Sequence[FoundRun],
     curves: Mapping[str, RunSeries],
     records: Mapping[str, dict[str, Any]],
-    found: FoundRuns,
+    known_runs: FoundRuns,
 ) -> None:
-    """Runs as columns; above what differs, below what came out.
+    """Runs as columns: differing settings above, results below.
 
     Args:
         runs: at least one; the first is what the others are held against.
         curves: by the run's name, at least one update each.
         records: their settings.json.
-        found: everything in the runs folder, for the evaluations.
+        known_runs: everything in the runs folder, for the evaluations.
     """
     names = [run.name for run in runs]
     differences = settings_differences([records[name] for name in names])
     texts = [[d.label, *d.texts] for d in differences]
     shades = [["", *(SHADE if t != d.texts[0] else "" for t in d.texts)] for d in differences]
-    scores = scores_of_runs(runs, (*found.evaluations, *kept_by_inspect()), found.runs)
+    scores = scores_of_runs(runs, (*known_runs.evaluations, *kept_by_inspect()), known_runs.runs)
     results = _results(runs, curves, scores)
     texts += results
     shades += [[""] * (len(names) + 1) for _ in results]

@@ -105,8 +105,8 @@ def thinned(lines: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
 
 def _ways(lines: Sequence[dict[str, Any]]) -> int:
     """Classes that every line tells the accuracy of; 0 where one does not."""
-    found = [line.get("class_accuracy") for line in lines]
-    lengths = {len(f) if isinstance(f, list) and _are_numbers(f) else 0 for f in found}
+    accuracies = [line.get("class_accuracy") for line in lines]
+    lengths = {len(f) if isinstance(f, list) and _are_numbers(f) else 0 for f in accuracies}
     return min(lengths.pop(), len(CLASSES)) if len(lengths) == 1 else 0
 
 

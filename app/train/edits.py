@@ -133,8 +133,8 @@ def _losses(run: FoundRun) -> list[str]:
 
 
 def _evaluations(run: FoundRun) -> Sequence[FoundEvaluation]:
-    found = found_runs(workspace.runs_folder())
-    return evaluations_of(run, (*found.evaluations, *kept_by_inspect()), found.runs)
+    runs = found_runs(workspace.runs_folder())
+    return evaluations_of(run, (*runs.evaluations, *kept_by_inspect()), runs.runs)
 
 
 def _rename(run: FoundRun, key: str, is_busy: IsBusy) -> None:

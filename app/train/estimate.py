@@ -20,7 +20,7 @@ SECONDS_A_SALIENCY = 0.1  # an image of 256 pixels, the first time; then it is c
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will cost.
+    """Estimated cost of a run.
 
     Attributes:
         updates: optimiser steps in all.

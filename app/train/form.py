@@ -399,7 +399,7 @@ def _refusal(run: Path) -> str:
 
 @st.cache_data(show_spinner="Looking for devices", ttl=15)
 def devices() -> dict[str, str]:
-    """Auto and every device, with what it is and its free memory a moment ago."""
+    """Auto and every device, with its name and free memory."""
     return {"auto": "auto", **{d.name: d.label for d in device_choices()}}
 
 

@@ -1,4 +1,4 @@
-"""What the form asks where a head is trained: which, how many updates, and what it will cost."""
+"""The form's fields for a head: kind, number of updates, estimated cost."""
 
 from __future__ import annotations
 

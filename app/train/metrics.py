@@ -1,4 +1,4 @@
-"""Curves of runs for the pages: each file is read once, then only what was added to it."""
+"""Curves of runs for the pages: each file is read once, then only new lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One fine-tuning run on the screen: state, figures, curve, what it saw, log."""
+"""One fine-tuning run on the screen: status, metrics, curve, sample sheet, log."""
 
 from __future__ import annotations
 

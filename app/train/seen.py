@@ -21,19 +21,19 @@ def seen(path: Path) -> None:
         return
     from cutswap.runs.seen import SIDE, read_seen  # brings torch, which takes two seconds
 
-    found = read_seen(path)
-    if found is None:
+    shown = read_seen(path)
+    if shown is None:
         return
-    rows, ways, _ = found.probabilities.shape
-    st.markdown(f"**What it saw at update {found.step}**, and how sure it was of the right class")
+    rows, ways, _ = shown.probabilities.shape
+    st.markdown(f"**What it saw at update {shown.step}**, and how sure it was of the right class")
     with st.container(horizontal=True, gap="small"):
         for row, way in itertools.product(range(rows), range(ways)):
-            own = found.probabilities[row, way]
+            own = shown.probabilities[row, way]
             sure, said = float(own[way]), CLASSES[int(own.argmax())]
             mark = "" if own.argmax() == way else f", said {said}"
             square = (slice(row * SIDE, (row + 1) * SIDE), slice(way * SIDE, (way + 1) * SIDE))
             st.image(
-                jpeg(found.sheet[square]),
+                jpeg(shown.sheet[square]),
                 width=WIDTH,
                 caption=f"{CLASSES[way]} {sure:.0%}{mark}",
                 alt=f"{CLASSES[way]} of photo {row + 1}, right class at {sure:.0%}",

@@ -1,4 +1,4 @@
-"""What the Train page shows: the form, the runs, what is going on in them, and how they compare."""
+"""The Train page: the form, the runs with their progress, and their comparison."""
 
 from __future__ import annotations
 

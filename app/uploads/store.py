@@ -180,7 +180,7 @@ def remove_uploads(session: str, *, cache: Path | None = None) -> None:
 def sweep_uploads(
     *, cache: Path | None = None, now: float | None = None, max_age: float = MAX_AGE
 ) -> int:
-    """Delete the folders of sessions that stored nothing for a day, or whose app has ended.
+    """Delete the folders of sessions without an upload for a day, or whose app has ended.
 
     A restarted app knows no session of the one before, so nobody could reach them any more.
 

@@ -1,4 +1,4 @@
-"""Arrays to what a browser shows: JPEG data URLs, outlines as vector paths, the colour ramp."""
+"""Convert arrays for the browser: JPEG data URLs, outlines as vector paths, the colour ramp."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a network has learnt, and how good the negatives are."""
+"""Measure what fine-tuning changed in the features, and how good negatives are."""

@@ -109,7 +109,7 @@ def collect_features(
     settings: FeatureSettings,
     notify: Notify | None = None,
 ) -> FeatureSet:
-    """Draw, look at everything with both networks, keep what they say.
+    """Draw the negatives, compute the features of both networks, and save them.
 
     Args:
         run: a finished fine-tuning run.
@@ -280,7 +280,7 @@ def _load_head(model: Phi, run: RunFolder, updates: int) -> str:
 
 
 def _notes(run: RunFolder, checked: CheckedCategory, base: Backbone, count: int) -> list[str]:
-    """What a reader must know about these features, one sentence each."""
+    """Caveats about these features, one sentence each."""
     notes = []
     data = run.settings().get("data", {})
     if data.get("n_train") != count:

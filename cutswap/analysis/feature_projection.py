@@ -50,7 +50,7 @@ class Projection:
 
     @property
     def fitted_on(self) -> str:
-        """A sentence on what it has seen."""
+        """A sentence on the photos it was fitted on."""
         return FITTED_ON[self.method]
 
 
@@ -78,7 +78,7 @@ def project(features: FeatureSet, settings: FeatureSettings, seed: int = 0) -> P
 
 
 def points_csv(features: FeatureSet, projection: Projection) -> str:
-    """One line a point: what it is, where it lies, and the head's word on it."""
+    """CSV, one line a point: its group and image, its position, the head's score."""
     p_positive = features.p_positive()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -126,10 +126,10 @@ def _discriminants(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, 
     # Shrinkage: with more dimensions than samples the plain covariance has no inverse.
     lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
     lda.fit(values[drawn], labels[drawn])
-    found = lda.transform(values)
-    if found.shape[1] > 1:
-        return found[:, :2], ("discriminant 1", "discriminant 2")
+    projected = lda.transform(values)
+    if projected.shape[1] > 1:
+        return projected[:, :2], ("discriminant 1", "discriminant 2")
     direction = lda.scalings_[:, 0] / np.linalg.norm(lda.scalings_[:, 0])
     rest = values - np.outer(values @ direction, direction)
     other = PCA(1, svd_solver="full").fit(rest[drawn]).transform(rest)
-    return np.hstack([found, other]), ("discriminant", "PC 1 of what is left")
+    return np.hstack([projected, other]), ("discriminant", "PC 1 of what is left")

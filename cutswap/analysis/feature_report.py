@@ -51,7 +51,7 @@ def write_feature_report(
         checked = check_category(data, name, skip_bad=False)
     features = collect_features(run, checked, settings, notify)
     projection = project(features, settings, seed)
-    found = figures(features, settings, seed)
+    metrics = figures(features, settings, seed)
     result = {
         "settings": settings.to_dict(),
         "seed": seed,
@@ -59,24 +59,24 @@ def write_feature_report(
         "points": {kind: int(features.where(kind).sum()) for kind in _kinds(features.points)},
         "fitted_on": projection.fitted_on,
         "axes": {"before": projection.axes_before, "after": projection.axes_after},
-        "figures": found.to_dict(),
-        "answer": found.answer(),
-        "doubt": found.doubt,
+        "figures": metrics.to_dict(),
+        "answer": metrics.answer(),
+        "doubt": metrics.doubt,
     }
     write_features(features, out)
     write_text(out / POINTS, points_csv(features, projection))
     write_json(out / FIGURES, result)
-    return {**result, "summary": summary(found)}
+    return {**result, "summary": summary(metrics)}
 
 
-def summary(found: SeparationMetrics) -> str:
-    """One line of figures for the screen; `-` for what cannot be told."""
+def summary(metrics: SeparationMetrics) -> str:
+    """One line of metrics for the screen; `-` where a metric is undefined."""
 
     def shown(name: str) -> str:
-        value = getattr(found, name)
+        value = getattr(metrics, name)
         return "-" if value is None else value.text()
 
-    called = ", ".join(f"{name} {share.text()}" for name, share in found.called.items()) or "-"
+    called = ", ".join(f"{name} {share.text()}" for name, share in metrics.called.items()) or "-"
     return (
         f"fakes told apart {shown('fakes_before')} before, {shown('fakes_after')} after;"
         f" real defects by that line, AUROC {shown('real_before')} before,"

@@ -1,4 +1,4 @@
-"""Numbers beside the picture: are the fakes told apart, and the real defects by the same line?
+"""Separation metrics: does one straight line separate negatives, and real defects too?
 
 A line is a logistic regression from positives to negatives on standardised features. It has never
 seen a test photo, and its accuracy on the fakes is cross-validated with every photo in one fold:
@@ -56,7 +56,7 @@ class Share:
 
 @dataclass(frozen=True)
 class SeparationMetrics:
-    """What was measured; None where the data or the head are not there.
+    """Measured separations; None where the data or the head are missing.
 
     Attributes:
         fakes_before: balanced accuracy of the line on unseen draws, cross-validated by photo: the
@@ -106,14 +106,14 @@ class SeparationMetrics:
 
     def answer(self) -> str:
         """Whether the learned boundary separates real defects, and what tuning has changed."""
-        found, whose = (
+        interval, whose = (
             (self.head, "the head") if self.head else (self.real_after, "a straight line")
         )
-        if found is None or self.real_change is None:
+        if interval is None or self.real_change is None:
             return "There are no good and defective test photos, so nobody can tell."
-        if found.low > 0.5:
+        if interval.low > 0.5:
             start = "Yes, better than chance."
-        elif found.high < 0.5:
+        elif interval.high < 0.5:
             start = "No, it is turned round: defects look more like positives than good parts do."
         else:
             start = "Not shown: the interval holds chance, 0.5."
@@ -127,8 +127,8 @@ class SeparationMetrics:
         )
         return (
             f"{start} AUROC of {whose} on {self.good} good and {self.defective} defective test"
-            f" photos: {found.text()}. Tuning has {owed} what a straight line from the same fakes"
-            f" does for them: {change.text('+')}."
+            f" photos: {interval.text()}. Tuning has {owed} what a straight line from the same"
+            f" fakes does for them: {change.text('+')}."
         )
 
 
@@ -173,7 +173,7 @@ def photo_folds(photos: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Line:
-    """Features of one network, and what a straight cut between positives and negatives does."""
+    """Features of one network and a linear classifier of positives against negatives."""
 
     drawn: np.ndarray  # (n, D) float64
     is_fake: np.ndarray  # (n,) bool
@@ -295,7 +295,7 @@ def _shares(
     is_counted: Callable[[str, np.ndarray], np.ndarray],
     groups: dict[str, np.ndarray],
 ) -> dict[str, Share]:
-    """How many of each group count, by the head's own decision; groups of nobody are left out."""
+    """Share of each group for which `is_counted` holds; empty groups are left out."""
     if features.scores is None:
         return {}
     chosen = features.scores.argmax(axis=1)

@@ -208,7 +208,7 @@ def read_features(folder: Path) -> FeatureSet:
             raise ValueError(f"{ARRAYS} is not the file that {ABOUT} describes")
         points = tuple(FeaturePoint.from_dict(p) for p in written["points"])
         arrays = read_arrays(io.BytesIO(data))
-        found = FeatureSet(
+        features = FeatureSet(
             points=points,
             before=arrays["before"],
             after=arrays["after"],
@@ -216,7 +216,7 @@ def read_features(folder: Path) -> FeatureSet:
             thumbnails=arrays["thumbnails"],
             about=dict(written["about"]),
         )
-        _need_whole(found)
+        _need_whole(features)
     except (
         OSError,
         LookupError,
@@ -230,17 +230,21 @@ def read_features(folder: Path) -> FeatureSet:
             found=getattr(error, "strerror", None) or error,
             fix=MAKE_AGAIN,
         ) from error
-    return found
+    return features
 
 
-def _need_whole(found: FeatureSet) -> None:
-    count = len(found.points)
-    tables = [found.before, found.after, *([] if found.scores is None else [found.scores])]
+def _need_whole(features: FeatureSet) -> None:
+    count = len(features.points)
+    tables = [
+        features.before,
+        features.after,
+        *([] if features.scores is None else [features.scores]),
+    ]
     if any(t.ndim != 2 or len(t) != count or not np.isfinite(t).all() for t in tables):
         raise ValueError(f"tables of {count} finite rows wanted")
-    if found.thumbnails.dtype != np.uint8 or found.thumbnails.shape[::3] != (count, 3):
+    if features.thumbnails.dtype != np.uint8 or features.thumbnails.shape[::3] != (count, 3):
         raise ValueError(f"{count} thumbnails wanted")
-    side = found.about["image_size"]
+    side = features.about["image_size"]
     if type(side) is not int or not MIN_SIDE <= side <= MAX_IMAGE:
         raise ValueError(
             f"an image_size of {MIN_SIDE} to {MAX_IMAGE} pixels wanted, {side!r} found"

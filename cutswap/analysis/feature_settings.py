@@ -11,7 +11,7 @@ PROJECTIONS = ("pca", "tsne", "lda")
 
 @dataclass(frozen=True)
 class FeatureSettings(Settings):
-    """What is drawn, how it is flattened to two dimensions, and how sure the numbers are."""
+    """Settings of the feature plot: samples, projection to two dimensions, bootstrap."""
 
     samples: int = setting(
         60,

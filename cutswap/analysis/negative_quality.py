@@ -34,7 +34,7 @@ from cutswap.utils.progress import Notify, tick
 
 @dataclass(frozen=True)
 class Quality:
-    """What was measured of a category.
+    """Quality metrics of a category's negatives.
 
     Attributes:
         rows: by method, then real defects and good test photos; a figure that does not apply is

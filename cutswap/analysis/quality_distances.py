@@ -44,13 +44,13 @@ class Patches:
         Returns:
             (N, h, w, D) float32.
         """
-        found = []
+        patches = []
         for first in range(0, len(photos), BATCH):
             batch = to_image(photos[first : first + BATCH])
-            found.append(embed(self.backbone, batch, [self.layer]).cpu().numpy())
+            patches.append(embed(self.backbone, batch, [self.layer]).cpu().numpy())
             if progress:
                 progress(min(first + BATCH, len(photos)), len(photos))
-        return np.concatenate(found)
+        return np.concatenate(patches)
 
 
 @dataclass(frozen=True)
@@ -135,20 +135,20 @@ class Distances:
 
         Defects are each left out of what they are compared with; good test photos count whole.
         """
-        found: dict[str, list[tuple[float, float]]] = {}
+        pairs: dict[str, list[tuple[float, float]]] = {}
         if self.real.defects is not None and self.real.masks is not None:
-            found[DEFECTS] = []
+            pairs[DEFECTS] = []
             for i in range(len(self._cells)):
                 features, mask = self.real.defects[i], self.real.masks[i]
                 others = [c for j, c in enumerate(self._cells) if j != i]
                 rest = _index(np.concatenate(others)) if others else None
-                found[DEFECTS].append(
+                pairs[DEFECTS].append(
                     (self._to(self._normal, features, mask), self._to(rest, features, mask))
                 )
         if self.real.good is not None:
             whole = np.ones(self.grid, dtype=bool)
-            found[GOOD] = [self.of(features, whole) for features in self.real.good]
-        return found
+            pairs[GOOD] = [self.of(features, whole) for features in self.real.good]
+        return pairs
 
 
 def _evenly(records: list[Record], most: int) -> list[Record]:
@@ -169,5 +169,5 @@ def _defective(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """(h, w) bool: cells a defect fills to a quarter; of a small defect the fullest one."""
     shares = cell_shares(mask, grid)
     filled = shares * mask.sum() * grid[0] * grid[1] / mask.size  # share of each cell
-    found = np.asarray(filled >= ENOUGH)
-    return found if found.any() else np.asarray(shares == shares.max())
+    defective = np.asarray(filled >= ENOUGH)
+    return defective if defective.any() else np.asarray(shares == shares.max())

@@ -40,13 +40,13 @@ def library_maps(backbone: Backbone, image: Tensor) -> list[np.ndarray]:
     Returns:
         For each level (N, H, W) float32 in [0, 1].
     """
-    found = []
+    maps = []
     for name in backbone.resolve(backbone.levels):
         with LayerCAM(
             model=backbone.module, target_layers=[backbone.module.get_submodule(name)]
         ) as c:
-            found.append(c(image.clone().requires_grad_(True), None))
-    return found
+            maps.append(c(image.clone().requires_grad_(True), None))
+    return maps
 
 
 def need_equal_maps(ours: Saliency, library: list[np.ndarray], size: tuple[int, int]) -> float:
@@ -75,10 +75,10 @@ def measure_layercam(sizes: Sizes) -> list[Measurement]:
     if sizes.full_network:
         networks.insert(0, ("VGG16", load_backbone("vgg16", "random")))
     image = to_image(demo_photos(sizes.batch, sizes.side))
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     for title, backbone in networks:
-        found += _measure(title, backbone, image, sizes)
-    return found
+        measurements += _measure(title, backbone, image, sizes)
+    return measurements
 
 
 def _measure(title: str, backbone: Backbone, image: Tensor, sizes: Sizes) -> list[Measurement]:

@@ -68,18 +68,18 @@ def run_device_benchmark(
         lambda: [_pixels(sizes, device)],
         lambda: [_run(sizes, device, began + limit)],
     ]
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     for done, step in enumerate(steps):
         if notify:
             notify(f"benchmark {device}", done, len(steps))
-        found += step()
+        measurements += step()
     return {
         "kind": "benchmark",
         "machine": {**describe_machine(), "device": describe_device(device)},
         "sizes": sizes.to_dict(),
         "seconds": round(time.perf_counter() - began, 1),
-        "measurements": [m.to_dict() for m in found],
-    }, found
+        "measurements": [m.to_dict() for m in measurements],
+    }, measurements
 
 
 def _training(photos: np.ndarray, sizes: Sizes, device: torch.device) -> list[Measurement]:
@@ -90,7 +90,7 @@ def _training(photos: np.ndarray, sizes: Sizes, device: torch.device) -> list[Me
     )
     images = base.batch_size * base.ways
     what = f"{base.batch_size} x {base.ways} images of {sizes.side}"
-    found = []
+    measurements = []
     alone: dict[str, float] = {}
     for precision in ("float32", "bfloat16"):
         settings = base.replace(precision=precision)
@@ -98,7 +98,7 @@ def _training(photos: np.ndarray, sizes: Sizes, device: torch.device) -> list[Me
         batch = torch.from_numpy(np.stack([tuner.samples[i] for i in range(base.batch_size)]))
         took = tuner.time_steps(batch, _WARM_UP, count - _WARM_UP)
         alone[precision] = images / took
-        found.append(
+        measurements.append(
             _rate(
                 f"step alone, {precision}",
                 f"the network's step alone, {what}, {precision}",
@@ -124,7 +124,7 @@ def _training(photos: np.ndarray, sizes: Sizes, device: torch.device) -> list[Me
         "memory_mb": step.memory / 1e6,
     }
     return [
-        *found,
+        *measurements,
         _rate(
             "finetune, defaults",
             f"fine-tuning with the defaults, {what}; {tuner.feeding.sentence()}",

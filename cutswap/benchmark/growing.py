@@ -38,7 +38,7 @@ def measure_growth(sizes: Sizes) -> list[Measurement]:
     a_photo = len(real) // len(photos)
     queries = real[: QUERIES * a_photo].numpy()
     greedy_k_center(real, 2, projection=128, seed=0)  # the first call of all is slow
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     for ratio in sizes.ratios:
         fit, search, memory, rows = [], [], [], []
         for images in sizes.growth:
@@ -68,8 +68,8 @@ def measure_growth(sizes: Sizes) -> list[Measurement]:
                 }
             )
             del patches
-        found += _exponents(sizes, ratio, fit, search, memory, rows)
-    return found
+        measurements += _exponents(sizes, ratio, fit, search, memory, rows)
+    return measurements
 
 
 def _exponents(
@@ -123,7 +123,7 @@ def measure_search(sizes: Sizes) -> list[Measurement]:
     exact = BankIndex(bank)
     truth = exact.search(queries, 1)[:, 0]
     right = _auroc(queries, bank, truth, labels)
-    found = []
+    measurements = []
     for kind in ("ivf", "hnsw"):
         began = time.perf_counter()
         index = BankIndex(bank, kind)
@@ -134,7 +134,7 @@ def measure_search(sizes: Sizes) -> list[Measurement]:
             for side in (0, 1) if turn % 2 else (1, 0):
                 asked = exact if side else index
                 times[side].append(seconds(lambda: asked.search(queries, 1), sizes.clock))  # noqa: B023
-        found.append(
+        measurements.append(
             times_faster(
                 f"search, {kind}",
                 f"{len(queries)} patches in a bank of {len(bank)}, {kind} beside exact",
@@ -146,9 +146,11 @@ def measure_search(sizes: Sizes) -> list[Measurement]:
                 seconds_to_build=built,
             )
         )
-    return found
+    return measurements
 
 
-def _auroc(queries: np.ndarray, bank: np.ndarray, found: np.ndarray, labels: np.ndarray) -> float:
-    scores = np.linalg.norm(queries - bank[found], axis=1)
+def _auroc(
+    queries: np.ndarray, bank: np.ndarray, neighbours: np.ndarray, labels: np.ndarray
+) -> float:
+    scores = np.linalg.norm(queries - bank[neighbours], axis=1)
     return auroc(scores, labels) or 0.0

@@ -142,7 +142,7 @@ def our_updates(
 
 
 def samples_for(photos: np.ndarray, settings: TrainingSettings) -> TrainingSamples:
-    """What the trainer would see of photos whose saliency is made up."""
+    """Training samples of photos with synthetic saliency."""
     return TrainingSamples(
         photos,
         made_up_saliency(photos),
@@ -187,10 +187,10 @@ def measure_finetuning(sizes: Sizes) -> list[Measurement]:
             side.run(1)
         for turn in range(sizes.turns):
             for number in (0, 1, 2) if turn % 2 else (2, 1, 0):
-                took, found = sides[number].run(sizes.updates)
+                took, steps = sides[number].run(sizes.updates)
                 times[number].append(took / sizes.updates)
                 if number == 0:
-                    waits += [step.waiting for step in found]
+                    waits += [step.waiting for step in steps]
     images = sizes.training_batch * settings.ways
     default, everything, plain = times
     what = f"an update of {sizes.training_batch} x {settings.ways} images of {sizes.side}"
@@ -227,5 +227,5 @@ def _plain(photos: np.ndarray, settings: TrainingSettings, count: int) -> Iterat
 
 
 def _share(what: str, waits: list[float]) -> Measurement:
-    found = within("fine-tuning, waiting", what, waits, target=0.1)
-    return dataclasses.replace(found, ours=None, unit="of an update")
+    share = within("fine-tuning, waiting", what, waits, target=0.1)
+    return dataclasses.replace(share, ours=None, unit="of an update")

@@ -1,4 +1,4 @@
-"""A loop in a process of its own, run a few steps at a time.
+"""A benchmark loop in its own process, run a few steps at a time.
 
 In one process the sides of a comparison would share an allocator: what one keeps or gives back
 changes the page faults of the other. People run them in processes of their own too.
@@ -83,6 +83,6 @@ def _serve(
         except (EOFError, OSError):
             return
         began = read()
-        found = [next(side) for _ in range(steps)]
+        replies = [next(side) for _ in range(steps)]
         took = read() - began
-        pipe.send((took, found))
+        pipe.send((took, replies))

@@ -82,17 +82,17 @@ def measure_coreset(sizes: Sizes) -> list[Measurement]:
     patches = demo_patches(load_backbone("resnet18"), demo_photos(sizes.images, sizes.side), LAYERS)
     count = max(2, int(sizes.coreset * len(patches)))
     projection = PatchCoreSettings().projection
-    found: dict[str, Tensor] = {}
+    chosen: dict[str, Tensor] = {}
 
     def ours() -> None:
-        found["ours"] = greedy_k_center(patches, count, projection=projection, seed=SEED)
+        chosen["ours"] = greedy_k_center(patches, count, projection=projection, seed=SEED)
 
     def plain() -> None:
-        found["plain"] = plain_picks(patches, count, int(found["ours"][0]), projection)
+        chosen["plain"] = plain_picks(patches, count, int(chosen["ours"][0]), projection)
 
     extra = extra_memory(ours)  # a warm-up as well
     times = in_turns(ours, plain, sizes.coreset_turns, warm_up=False, clock=sizes.clock)
-    need_equal_picks(patches, found["ours"], found["plain"], projection)
+    need_equal_picks(patches, chosen["ours"], chosen["plain"], projection)
     dimensions = projection or patches.shape[1]
     what = f"greedy k-centre, {count} of {len(patches)} x {patches.shape[1]} in {dimensions} dims"
     found_out = [
@@ -102,7 +102,7 @@ def measure_coreset(sizes: Sizes) -> list[Measurement]:
             *times,
             target=20.0,
             picks=count,
-            same_picks=int((found["ours"] == found["plain"]).sum()),
+            same_picks=int((chosen["ours"] == chosen["plain"]).sum()),
         )
     ]
     if extra is not None:

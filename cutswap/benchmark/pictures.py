@@ -36,11 +36,11 @@ def demo_photos(count: int, side: int) -> np.ndarray:
 
 def demo_patches(backbone: Backbone, photos: np.ndarray, layers: tuple[str, ...]) -> Tensor:
     """(P, D) float32 patch embeddings of (N, H, W, 3) uint8 photos, image by image."""
-    found = [
+    patches = [
         embed(backbone, to_image(photos[i : i + 8]), layers).flatten(0, 2)
         for i in range(0, len(photos), 8)
     ]
-    return torch.cat(found)
+    return torch.cat(patches)
 
 
 def more_patches(patches: Tensor, count: int, seed: int = 0) -> Tensor:

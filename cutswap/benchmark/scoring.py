@@ -119,7 +119,7 @@ def measure_patchcore(sizes: Sizes) -> list[Measurement]:
     times = in_turns(ours, plain, sizes.turns, clock=sizes.clock)
     memory = extra_memory(ours), extra_memory(plain)
     what = f"score {sizes.scored} images of {sizes.side} against a bank of {len(items)}"
-    found = [
+    measurements = [
         times_faster(
             "patchcore",
             what,
@@ -133,7 +133,7 @@ def measure_patchcore(sizes: Sizes) -> list[Measurement]:
     if memory[0] is not None and memory[1]:
         share = memory[0] / memory[1]
         more = {"ours_mb": memory[0] / 1e6, "plain_mb": memory[1] / 1e6}
-        found.append(
+        measurements.append(
             Measurement(
                 "patchcore, memory",
                 f"{what}: memory beyond what was held",
@@ -144,4 +144,4 @@ def measure_patchcore(sizes: Sizes) -> list[Measurement]:
                 more=more,
             )
         )
-    return found
+    return measurements

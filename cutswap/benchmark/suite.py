@@ -1,4 +1,4 @@
-"""All comparisons in order, each by name, and what they found as one JSON-ready dict."""
+"""All comparisons in order, each by name, with their results as one JSON-ready dict."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run_benchmark(
     began = time.perf_counter()
     try:
         machine = describe_machine()
-        found: list[Measurement] = []
+        measurements: list[Measurement] = []
         spent: dict[str, float] = {}
         for done, part in enumerate(parts):
             if notify:
@@ -71,7 +71,7 @@ def run_benchmark(
             module, _, function = PARTS[part].partition(".")
             measure = getattr(importlib.import_module(f"cutswap.benchmark.{module}"), function)
             started = time.perf_counter()
-            found += measure(sizes)
+            measurements += measure(sizes)
             spent[part] = round(time.perf_counter() - started, 1)
     finally:
         torch.set_num_threads(before)
@@ -81,5 +81,5 @@ def run_benchmark(
         "sizes": sizes.to_dict(),
         "seconds": round(time.perf_counter() - began, 1),
         "seconds_by_part": spent,
-        "measurements": [m.to_dict() for m in found],
-    }, found
+        "measurements": [m.to_dict() for m in measurements],
+    }, measurements

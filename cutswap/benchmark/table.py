@@ -22,7 +22,7 @@ def table(measurements: Sequence[Measurement]) -> str:
 
 
 def markdown(measurements: Sequence[Measurement]) -> str:
-    """The same for a page, with what was done instead of the short name."""
+    """The same for a page, with the measured action instead of the short name."""
     rows = [HEADS, ("---",) * len(HEADS)]
     rows += [(m.what, *_row(m)[1:]) for m in measurements if m.skipped is None]
     lines = [f"| {' | '.join(row)} |" for row in rows]

@@ -1,4 +1,4 @@
-"""What a person waits for: the start, the first saliency of an image, a slider's new picture.
+"""Page latency: the start, the first saliency of an image, a slider's new picture.
 
 The core's work for a change is timed here: clusters, a new negative, colours, JPEG. The whole page
 around it, rerun on the server, is timed by `benchmarks/bench_pages.py` in a process of its own,
@@ -66,13 +66,13 @@ def measure_pages(sizes: Sizes) -> list[Measurement]:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             return [skipped("pages", what, f"bench_pages.py ended with {done.returncode}: {last}")]
-        found = json.loads(out.read_text(encoding="utf-8"))
-    return page_measurements(found)
+        times = json.loads(out.read_text(encoding="utf-8"))
+    return page_measurements(times)
 
 
-def page_measurements(found: dict[str, object]) -> list[Measurement]:
+def page_measurements(times: dict[str, object]) -> list[Measurement]:
     """Lines of the table from what `bench_pages.py` wrote."""
-    first, switches, changes = (found[k] for k in ("first_page_s", "switches_s", "changes"))
+    first, switches, changes = (times[k] for k in ("first_page_s", "switches_s", "changes"))
     if not (isinstance(first, float) and isinstance(switches, dict) and isinstance(changes, list)):
         raise TypeError("bench_pages.py wrote another kind of file")
     slowest = max(changes, key=lambda c: c["p95_s"])
@@ -174,14 +174,14 @@ def _changes(sizes: Sizes) -> list[Measurement]:
         "anchors": [partial(negative, 0, anchors) for anchors in strategies],
         "opacity": [partial(opacity, percent) for percent in range(0, 101, 10)],
     }
-    found, nearly_all = [], {}
+    measurements, nearly_all = [], {}
     for name, changes in steps.items():
         changes[0]()
         cycled = itertools.islice(itertools.cycle(changes), sizes.changes)
         times = sorted(seconds(change, sizes.clock) for change in cycled)
         nearly_all[name] = times[int(0.95 * (len(times) - 1))]
         what = f"the core's work for a change of {name} at {sizes.side}, to the JPEG, median"
-        found.append(within(f"change, {name}", what, times, MEDIAN, p95_s=nearly_all[name]))
+        measurements.append(within(f"change, {name}", what, times, MEDIAN, p95_s=nearly_all[name]))
     slowest = max(nearly_all, key=lambda name: nearly_all[name])
     last = within(
         "change, slowest 95%",
@@ -189,7 +189,7 @@ def _changes(sizes: Sizes) -> list[Measurement]:
         [nearly_all[slowest]],
         NEARLY_ALL,
     )
-    return [*found, dataclasses.replace(last, repetitions=sizes.changes, spread=None)]
+    return [*measurements, dataclasses.replace(last, repetitions=sizes.changes, spread=None)]
 
 
 def _jpeg(picture: np.ndarray) -> bytes:

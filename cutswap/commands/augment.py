@@ -71,13 +71,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         layer = one_layer(options.layer, backbone)
         if layer != FUSED:
             looking = looking.replace(layers=(layer,), fusion=None)
-        found = image_saliency(options.image, backbone, looking, bits)
-        photo, level = found.photo, found.fused if layer == FUSED else found.maps[0]
+        saliency = image_saliency(options.image, backbone, looking, bits)
+        photo, level = saliency.photo, saliency.fused if layer == FUSED else saliency.maps[0]
         settings |= {
             "cluster_settings": clusters.to_dict(),
             "saliency_settings": looking.to_dict(),
             "weights": backbone.report.to_dict(),
-            "target_class": found.target_class,
+            "target_class": saliency.target_class,
         }
     else:
         photo = resize_photo(read_photo(options.image, bits), size)

@@ -35,17 +35,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         if options.device:
             from cutswap.benchmark.device import run_device_benchmark
 
-            result, found = run_device_benchmark(options.device, sizes, notify=bars)
+            result, measurements = run_device_benchmark(options.device, sizes, notify=bars)
             print(result["machine"]["device"])
         else:
-            result, found = run_benchmark(sizes, parts, threads=options.threads, notify=bars)
+            result, measurements = run_benchmark(sizes, parts, threads=options.threads, notify=bars)
     machine = result["machine"]
     print(
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads,"
         f" torch {machine['torch']},"
         f" load {machine['load_before']} before; {result['seconds']:.0f} s"
     )
-    print(markdown(found) if options.markdown else table(found))
+    print(markdown(measurements) if options.markdown else table(measurements))
     if options.quick:
         print("targets are set for the full sizes; small ones cannot reach all of them")
     return result

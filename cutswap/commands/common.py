@@ -1,4 +1,4 @@
-"""What several commands share: flags, the numbers they take, and what is printed.
+"""Parts shared by commands: flags, number parsers, printing.
 
 Figures go to standard output, remarks to standard error. No package is needed to read this module.
 """
@@ -23,7 +23,7 @@ STOPPED = 130  # exit status of work that was asked to stop, as shells count Ctr
 
 
 def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
-    """Flags of every command; an action's default is suppressed, to keep what stands before it."""
+    """Flags of every command; an action's default is suppressed: a flag before it counts."""
     switch = default or False
     parser.add_argument(
         "--json", type=Path, default=default, metavar="FILE", help="write the results as JSON"
@@ -76,7 +76,7 @@ def add_skip_bad(parser: argparse.ArgumentParser) -> None:
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
-    """Fine-tuning settings of `reproduce`, `sweep` and `tune`; what they vary has no flag."""
+    """Fine-tuning settings of `reproduce`, `sweep` and `tune`; settings they vary have no flag."""
     from cutswap.studies.flags import STUDY_FLAGS
 
     for settings, naming in STUDY_FLAGS.values():

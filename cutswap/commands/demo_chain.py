@@ -138,10 +138,10 @@ def _saliency_pictures(
     regions = []
     for level in levels:
         try:
-            found = cluster_saliency(level, settings.clusters.k).regions(level)
+            clustered = cluster_saliency(level, settings.clusters.k).regions(level)
         except CutSwapError:  # a blank level has no clusters: shown as one
-            found = np.zeros(level.shape, dtype=np.int64)
-        regions.append(colour_regions(found))
+            clustered = np.zeros(level.shape, dtype=np.int64)
+        regions.append(colour_regions(clustered))
     return {
         "saliency": sheet([photo, *(blend(photo, colourise(m), 0.6) for m in levels)], SHOWN),
         "clusters": sheet([photo, *(blend(photo, r, 0.6) for r in regions)], SHOWN),

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Do what was asked; exit status 1 where counts are not the published ones."""
+    """Run the action; exit status 1 where counts are not the published ones."""
     if options.sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", options.sha256):
         raise CutSwapError(
             "--sha256", expected="64 hex digits", found=options.sha256[:80], fix="see sha256sum"
@@ -74,12 +74,12 @@ def _visa(options: argparse.Namespace) -> dict[str, Any]:
         return _told(count_folder(data_root(out), "VisA"), data_root(out), {})
     with Bars(options.quiet) as bars:
         if options.archive is not None:
-            found = _given(options.archive, options.sha256)
+            archive = _given(options.archive, options.sha256)
         else:
             url = options.url or VISA_URL
             pin = VISA_SHA256 if url == VISA_URL else None  # it says nothing of another's file
             target = out.parent / (url.rsplit("/", 1)[-1] or "visa.tar")
-            found = fetch(
+            archive = fetch(
                 url,
                 target,
                 options.sha256 or pin,
@@ -87,29 +87,29 @@ def _visa(options: argparse.Namespace) -> dict[str, Any]:
                 progress=lambda done, total: bars("downloading, MB", done >> 20, total >> 20),
             )
         bars.close()
-        if found.is_pinned:
-            print(f"SHA-256 {found.sha256}, as expected")
+        if archive.is_pinned:
+            print(f"SHA-256 {archive.sha256}, as expected")
         else:
             print(
-                f"SHA-256 {found.sha256}, ETag {found.etag or 'none'}: UNPINNED, nothing was there"
-                " to compare with; note it and pass it as --sha256 next time"
+                f"SHA-256 {archive.sha256}, ETag {archive.etag or 'none'}: UNPINNED, nothing was"
+                " there to compare with; note it and pass it as --sha256 next time"
             )
         if out.is_dir():
             out.rmdir()  # empty, as looked at above
         unpack(
-            found.path,
+            archive.path,
             out,
             lambda done, total: bars("unpacking, MB", done >> 20, total >> 20),
         )
     if options.archive is None and not options.keep_archive:
-        found.path.unlink()
+        archive.path.unlink()
     root = data_root(out)
-    about = {"sha256": found.sha256, "is_pinned": found.is_pinned}
+    about = {"sha256": archive.sha256, "is_pinned": archive.is_pinned}
     return _told(count_folder(root, "VisA"), root, about)
 
 
 def _given(archive: Path, sha256: str | None) -> Fetched:
-    """An archive somebody fetched by hand, checked against the pin where there is one."""
+    """An archive downloaded by hand, checked against the pinned hash if there is one."""
     if not archive.is_file():
         raise CutSwapError(
             archive, expected="VisA's archive", found="no such file", fix="check the path"

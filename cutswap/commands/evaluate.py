@@ -89,12 +89,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             return _evaluate_head(options, checked, backbone, head, settings, bars)
         names = evaluation_files(checked.category.test)
         own = claim(options.out, options.command, names, options.json)
-        found = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
+        evaluation = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
         with own.writing():
-            write_evaluation(found, options.out, notify=bars)
-    print(describe(found.summary))
-    say_missed(found.summary["missed"])
-    return {**found.summary, "out": str(options.out)}
+            write_evaluation(evaluation, options.out, notify=bars)
+    print(describe(evaluation.summary))
+    say_missed(evaluation.summary["missed"])
+    return {**evaluation.summary, "out": str(options.out)}
 
 
 def _head_of(options: argparse.Namespace) -> PatchHead | None:
@@ -144,7 +144,7 @@ def _evaluate_head(
 
     names = head_evaluation_files(checked.category.test)
     own = claim(options.out, options.command, names, options.json)
-    found = evaluate_head(
+    evaluation = evaluate_head(
         checked,
         backbone,
         head,
@@ -154,11 +154,11 @@ def _evaluate_head(
         notify=bars,
     )
     with own.writing():
-        write_head_evaluation(found, options.out, notify=bars)
+        write_head_evaluation(evaluation, options.out, notify=bars)
     bars.close()
-    for name, one in found.by_score.items():
-        print(f"{name + ('*' if name == found.counts else ''):>5} {describe(one.summary)}")
-    join = found.detector.join
+    for name, one in evaluation.by_score.items():
+        print(f"{name + ('*' if name == evaluation.counts else ''):>5} {describe(one.summary)}")
+    join = evaluation.detector.join
     print(f"the head's share in both is {join.weight:.2f}, chosen without test images")
-    say_missed(found.result.summary["missed"])
-    return {**found.result.summary, "out": str(options.out)}
+    say_missed(evaluation.result.summary["missed"])
+    return {**evaluation.result.summary, "out": str(options.out)}

@@ -58,11 +58,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         checked = checked_category(options, bars)
         names = detector_files(checked.category.name, checked.category.test)
         own = claim(options.out, options.command, names, options.json)
-        found = evaluate_detector(
+        evaluation = evaluate_detector(
             checked, options.detector, backbone, settings, seed=options.seed, notify=bars
         )
         with own.writing():
-            write_detector(found, options.out)
-    print(describe(found.summary))
-    say_missed(found.summary["missed"])
-    return {**found.summary, "out": str(options.out)}
+            write_detector(evaluation, options.out)
+    print(describe(evaluation.summary))
+    say_missed(evaluation.summary["missed"])
+    return {**evaluation.summary, "out": str(options.out)}

@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Do what was asked."""
+    """Run the action."""
     need_out(options.out)
     return {"maps": _maps, "negatives": _negatives, "model": _model}[options.what](options)
 

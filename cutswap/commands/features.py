@@ -1,4 +1,4 @@
-"""`python -m cutswap features`: what a finished run has learnt, before and after."""
+"""`python -m cutswap features`: features of a finished run, before and after fine-tuning."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Do what was asked of the queue."""
+    """Run the action on the queue."""
     folder = runs_folder(options.runs)
     queue = JobQueue(folder)
     result: dict[str, Any]
@@ -90,8 +90,8 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
         print(f"{run.name} is of {mark_of(run)}, which goes on as a whole")
         run = owner
     job = queue.of(run)
-    found = _read(run, run.name, job)
-    stands = status_of(found, job)
+    interrupted = _read(run, run.name, job)
+    stands = status_of(interrupted, job)
     if stands.word not in RESUMABLE:
         raise CutSwapError(
             run.name,
@@ -99,11 +99,11 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
             found=f"{stands.word} {stands.why}".strip(),
             fix="start a new run" if stands.word == DONE else "see the list",
         )
-    if is_study(run) and found.state != BROKEN:
+    if is_study(run) and interrupted.state != BROKEN:
         command, device = resume_command(run)
-    elif found.settings:
-        command = repeat_arguments(found.settings, run)
-        device = str((found.settings.get("training") or {}).get("device", "auto"))
+    elif interrupted.settings:
+        command = repeat_arguments(interrupted.settings, run)
+        device = str((interrupted.settings.get("training") or {}).get("device", "auto"))
     elif job is not None:
         command, device = list(job.command), job.device
     else:

@@ -142,16 +142,16 @@ def claim(folder: Path, command: str, names: Iterable[str], result: Path | None 
             own that was changed since, a folder that belongs to another command or cannot be
             written, or names too long.
     """
-    found = Claim(folder, command, tuple(names))
-    found.check()
-    if result and os.path.realpath(result) in {os.path.realpath(folder / n) for n in found.names}:
+    own = Claim(folder, command, tuple(names))
+    own.check()
+    if result and os.path.realpath(result) in {os.path.realpath(folder / n) for n in own.names}:
         raise CutSwapError(
             "--json",
             expected=f"another file than those that {command} writes into {folder}",
             found=result,
             fix="choose another name; the folder holds the same figures",
         )
-    return found
+    return own
 
 
 def need_free(folder: Path, names: Iterable[str], mark: str) -> None:

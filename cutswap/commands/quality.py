@@ -33,15 +33,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     own = claim(options.out, options.command, ("quality.json", "quality.csv"), options.json)
     with Bars(options.quiet) as bars:
         checked = checked_category(options, bars)
-        found = measure_quality(checked, settings, bars)
-    result = {"data": checked.to_dict(), "settings": settings.to_dict(), **found.to_dict()}
+        quality = measure_quality(checked, settings, bars)
+    result = {"data": checked.to_dict(), "settings": settings.to_dict(), **quality.to_dict()}
     with own.writing():
         write_json(options.out / "quality.json", result)
-        write_text(options.out / "quality.csv", to_csv(found.rows))
-    print(to_text(found.rows))
-    share = "-" if found.foreground_share is None else f"{found.foreground_share:.2f}"
+        write_text(options.out / "quality.csv", to_csv(quality.rows))
+    print(to_text(quality.rows))
+    share = "-" if quality.foreground_share is None else f"{quality.foreground_share:.2f}"
     print(
-        f"{found.draws} negatives a method of {found.photos} photos; {share} of the area is"
+        f"{quality.draws} negatives a method of {quality.photos} photos; {share} of the area is"
         f" foreground; brackets: 95%, bootstrap over photos; files in {options.out}"
     )
     return {**result, "out": str(options.out)}

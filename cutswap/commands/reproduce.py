@@ -1,4 +1,4 @@
-"""`python -m cutswap reproduce`: the plan first, then the cells, then what they say."""
+"""`python -m cutswap reproduce`: print the plan, compute its cells, print the tables."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Compute what is missing; exit status 1 where a cell failed, 130 where it was stopped."""
+    """Compute missing cells; exit status 1 where a cell failed, 130 where it was stopped."""
     from cutswap.evaluation.detector_settings import detector_names
     from cutswap.studies.flags import study_settings
     from cutswap.studies.plan import table_numbers
@@ -121,14 +121,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def _line(prepared: Any, cell: PlannedCell, state: str) -> str:
     study = read_study(prepared.study.path)
-    found = study.result(cell)
+    result = study.result(cell)
     if state == FAILED:
-        return f"{cell.label}: FAILED, {found.error}"
-    pixel = found.metrics.get("pixel_auroc")
+        return f"{cell.label}: FAILED, {result.error}"
+    pixel = result.metrics.get("pixel_auroc")
     left = time_left(study, prepared.left())
-    spent = found.seconds + (found.training_seconds or 0.0)
+    spent = result.seconds + (result.training_seconds or 0.0)
     return (
-        f"{cell.label}: image AUROC {found.metrics['image_auroc']:.3f}, pixel AUROC"
+        f"{cell.label}: image AUROC {result.metrics['image_auroc']:.3f}, pixel AUROC"
         f" {'-' if pixel is None else f'{pixel:.3f}'} ({spent:.0f} s); {left.text()} left"
     )
 

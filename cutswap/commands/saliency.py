@@ -34,16 +34,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     names = saliency_files(settings.layers or backbone.levels)
     own = claim(options.out, options.command, names, options.json)
     reading = settings_from(options, ReadingSettings)
-    found = image_saliency(options.image, backbone, settings, reading.bits)
+    saliency = image_saliency(options.image, backbone, settings, reading.bits)
     with own.writing():
-        write_saliency(found, options.out)
+        write_saliency(saliency, options.out)
     print(
-        f"{len(found.layers)} maps and their fusion, of class {found.target_class} in {options.out}"
+        f"{len(saliency.layers)} maps and their fusion, of class {saliency.target_class}"
+        f" in {options.out}"
     )
     return {
-        "layers": list(found.layers),
-        "target_class": found.target_class,
-        "score": found.score,
+        "layers": list(saliency.layers),
+        "target_class": saliency.target_class,
+        "score": saliency.score,
         "settings": settings.to_dict(),
         "bits": reading.bits,
         "weights": backbone.report.to_dict(),

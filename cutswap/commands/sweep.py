@@ -1,4 +1,4 @@
-"""`python -m cutswap sweep`: refuse what is wrong, say the plan, compute, say what came out.
+"""`python -m cutswap sweep`: check the grid, print the plan, compute it, print the results.
 
 The sweep's modules load torch, which takes two seconds; they are imported once the flags are read,
 while the workers load it too.
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Compute what is missing; exit status 1 where a cell failed, 130 where it was stopped."""
+    """Compute missing cells; exit status 1 where a cell failed, 130 where it was stopped."""
     from cutswap.studies.flags import study_settings
     from cutswap.studies.plan import MAX_SEEDS
     from cutswap.sweeps.grid import read_grid

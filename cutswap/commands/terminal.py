@@ -64,13 +64,13 @@ class Output:
 @contextlib.contextmanager
 def any_terminal() -> Iterator[tuple[Output, ...]]:
     """Standard output and error for the time of a command; both are left as they were found."""
-    found = {"stdout": sys.stdout, "stderr": sys.stderr}
-    outputs = {name: Output(stream) for name, stream in found.items() if stream is not None}
+    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+    outputs = {name: Output(stream) for name, stream in streams.items() if stream is not None}
     with contextlib.ExitStack() as undo:
         for name, output in outputs.items():
-            undo.enter_context(_escaping(found[name]))
+            undo.enter_context(_escaping(streams[name]))
             setattr(sys, name, output)
-            undo.callback(setattr, sys, name, found[name])
+            undo.callback(setattr, sys, name, streams[name])
             undo.callback(_finish, output)
         yield tuple(outputs.values())
 

@@ -108,17 +108,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             )
             said = record["error"] if record["state"] == FAILED else f"{record['value']:.3f}"
             print(f"trial {record['number']}: {values}: {record['state']}, {said}", flush=True)
-    found = store.read(TUNE)
+    search = store.read(TUNE)
     result = {
         "out": store.url,
         "ended": ended,
-        "best": found["best"],
-        "importance": found["importance"],
+        "best": search["best"],
+        "importance": search["importance"],
     }
-    if found["best"]:
-        v = found["best"]["values"]
+    if search["best"]:
+        v = search["best"]["values"]
         print(
-            f"best, {found['best']['value']:.3f} on held-out synthetic negatives: --k {v['k']}"
+            f"best, {search['best']['value']:.3f} on held-out synthetic negatives: --k {v['k']}"
             f" --levels {str(v['layers']).replace('+', ',')} --area"
             f" {base.negatives.area[0]:g},{v['patch']:.3f} --learning-rate"
             f" {v['learning_rate']:.4f}"
@@ -138,7 +138,7 @@ def read_space(
     area: str | None = None,
     rate: str | None = None,
 ) -> SearchSpace:
-    """The default space, with what was typed in its place.
+    """The default search space, with the given ranges in their places.
 
     Args:
         base: common settings, which tell what is in range.

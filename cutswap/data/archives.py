@@ -1,4 +1,4 @@
-"""Tar archives of strangers: what they hold, and unpacked so that nothing lands elsewhere."""
+"""Untrusted tar archives: list members, and unpack only below the target folder."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class _Part:
-    """What a part is a part of."""
+    """The remote file that a partial download belongs to."""
 
     url: str
     etag: str
@@ -146,10 +146,10 @@ def _ask(url: str, part: Path, progress: Progress | None) -> str:
         if known and start and size != known.size:
             part.unlink(missing_ok=True)  # another file by now
             raise _Broken("the file has changed at the server")
-        found = _Part(url, response.headers.get("ETag", ""), size)
+        remote = _Part(url, response.headers.get("ETag", ""), size)
         _need_room(part, size - start)
         # A weak ETag promises a like file, not the same bytes: no range may be asked by it.
-        kept = asdict(found) | {"etag": "" if found.etag.startswith("W/") else found.etag}
+        kept = asdict(remote) | {"etag": "" if remote.etag.startswith("W/") else remote.etag}
         write_json(_about(part), kept)
         with part.open("r+b" if start else "wb") as file:
             file.seek(start)
@@ -162,19 +162,19 @@ def _ask(url: str, part: Path, progress: Progress | None) -> str:
             file.truncate()
     if done != size:
         raise _Broken(f"the connection ended after {done:,} of {size:,} bytes")
-    return found.etag
+    return remote.etag
 
 
 def _place(response: Any, have: int) -> tuple[int, int]:
     """Where the answer begins, and the size of the whole file."""
     length = response.headers.get("Content-Length", "")
     if response.status == 206:
-        found = re.fullmatch(
+        match = re.fullmatch(
             r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", "").strip()
         )
-        if found is None or int(found[1]) != have:
+        if match is None or int(match[1]) != have:
             raise _Broken("the server sent another part than the one asked for")
-        return have, int(found[3])
+        return have, int(match[3])
     if not length.isdigit() or int(length) == 0:
         raise CutSwapError(
             response.geturl(),
@@ -202,21 +202,21 @@ def _checked(url: str, target: Path, part: Path, sha256: str | None, etag: str) 
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             digest.update(piece)
-    found = digest.hexdigest()
-    if sha256 is not None and found != sha256.lower():
+    checksum = digest.hexdigest()
+    if sha256 is not None and checksum != sha256.lower():
         wrong = target.with_name(f"{target.name}.wrong")
         path.replace(wrong)  # never gone on with, never taken for the archive
         _about(part).unlink(missing_ok=True)
         raise CutSwapError(
             url,
             expected=f"SHA-256 {sha256.lower()}",
-            found=f"{found} (kept as {wrong})",
+            found=f"{checksum} (kept as {wrong})",
             fix="run the command again; if it stays so, the publisher has replaced the file:"
             " pass --sha256 only if you trust the new one",
         )
     path.replace(target)
     _about(part).unlink(missing_ok=True)
-    return Fetched(target, found, sha256 is not None, etag)
+    return Fetched(target, checksum, sha256 is not None, etag)
 
 
 def _about(part: Path) -> Path:

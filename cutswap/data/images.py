@@ -125,8 +125,8 @@ def mask_files(mask: Path) -> tuple[Path, ...]:
     try:
         if not mask.is_dir():
             return (mask,)
-        with os.scandir(mask) as found:
-            names = sorted(e.name for e in found if e.is_file(follow_symlinks=False))
+        with os.scandir(mask) as entries:
+            names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
     except OSError:  # a name too long, or it may not be listed; whoever opens it says so
         return (mask,)
     return tuple(mask / name for name in names if is_image_name(Path(name)))

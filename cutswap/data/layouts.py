@@ -25,7 +25,7 @@ VISA_DEFECT = "bad"
 
 
 class LayoutReader:
-    """Lists one data set and keeps what it notices on the way.
+    """Lists one data set and collects the problems it meets.
 
     Args:
         root: the data set's folder; nothing outside is read.
@@ -223,8 +223,8 @@ class LayoutReader:
 
     def _look(self, folder: Path) -> list[os.DirEntry[str]]:
         try:
-            with os.scandir(folder) as found:
-                entries = {entry.name: entry for entry in found if not entry.name.startswith(".")}
+            with os.scandir(folder) as listed:
+                entries = {entry.name: entry for entry in listed if not entry.name.startswith(".")}
         except OSError as error:
             self._notice(
                 folder,
@@ -299,13 +299,13 @@ class LayoutReader:
         paired = []
         for record in records:
             stem = record.image.stem
-            found = by_stem.pop(f"{stem}_mask", []) + by_stem.pop(stem, [])
+            candidates = by_stem.pop(f"{stem}_mask", []) + by_stem.pop(stem, [])
             if stem in several and (parts := self._masks_in(several[stem])):
                 # One mask is that file; several are their folder, of which `read_mask` reads all.
-                found.append(parts[0] if len(parts) == 1 else several[stem])
-            paired.append(replace(record, mask=found[0]) if found else record)
-            for mask in found[1:]:
-                self._notice(mask, "loose-mask", f"{found[0].name} is used instead; ignored")
+                candidates.append(parts[0] if len(parts) == 1 else several[stem])
+            paired.append(replace(record, mask=candidates[0]) if candidates else record)
+            for mask in candidates[1:]:
+                self._notice(mask, "loose-mask", f"{candidates[0].name} is used instead; ignored")
         for mask in (mask for left in by_stem.values() for mask in left):
             self._notice(mask, "loose-mask", "a mask without a photo; ignored")
         return tuple(paired)

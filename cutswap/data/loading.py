@@ -20,7 +20,7 @@ Ticker = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class CheckedCategory:
-    """A category whose files have been looked at.
+    """A category whose files have been checked.
 
     Attributes:
         category: what is used.
@@ -33,7 +33,7 @@ class CheckedCategory:
     doubts: tuple[Problem, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """What a run record keeps of it."""
+        """The record of the data in a run's files."""
         return {
             "name": self.category.name,
             "n_train": len(self.category.train),
@@ -107,7 +107,10 @@ def need_all_test_images(categories: Sequence[Category]) -> None:
     if lacking:
         noun = "category" if len(lacking) == 1 else "categories"
         is_one = len(lacking) == 1
-        listed = (f"{found}" if is_one else f"{found} in {name}" for name, found in lacking.items())
+        listed = (
+            f"{kinds_lacking}" if is_one else f"{kinds_lacking} in {name}"
+            for name, kinds_lacking in lacking.items()
+        )
         others = "" if len(lacking) == len(categories) else ", or leave these out of --categories"
         raise CutSwapError(
             f"{noun} {', '.join(lacking)}",

@@ -119,12 +119,12 @@ def count_folder(root: Path, data: str) -> tuple[Count, ...]:
             found=f"the layout {dataset.layout}",
             fix="pass the folder that holds the categories",
         )
-    found = {}
+    counts = {}
     for name in dataset.categories:
         category = dataset.category(name)
         bare = sum(r.mask is None for r in category.test if not r.is_good)
-        found[name] = (len(category.train), len(category.test), bare)
-    return _beside(found, data)
+        counts[name] = (len(category.train), len(category.test), bare)
+    return _beside(counts, data)
 
 
 def count_archive(archive: Path) -> tuple[Count, ...]:
@@ -157,13 +157,13 @@ def _count_names(paths: Iterable[PurePosixPath]) -> dict[str, tuple[int, int, in
     return {n: (train[n], test[n], bare[n]) for n in {*train, *test}}
 
 
-def _beside(found: dict[str, tuple[int, int, int]], data: str) -> tuple[Count, ...]:
+def _beside(own: dict[str, tuple[int, int, int]], data: str) -> tuple[Count, ...]:
     published = PUBLISHED_COUNTS[data]
     counts = [
-        Count(name, *found[name][:2], pair, found[name][2])
-        if name in found
+        Count(name, *own[name][:2], pair, own[name][2])
+        if name in own
         else Count(name, None, None, pair)
         for name, pair in published.items()
     ]
-    others = [Count(n, v[0], v[1], None, v[2]) for n, v in found.items() if n not in published]
+    others = [Count(n, v[0], v[1], None, v[2]) for n, v in own.items() if n not in published]
     return (*counts, *sorted(others, key=lambda c: c.name))

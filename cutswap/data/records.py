@@ -1,4 +1,4 @@
-"""What a data set is made of: records in categories, and problems noticed on the way."""
+"""Records, categories and the problems of a data set."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """Readable, unique in its category, the same wherever that lies: `test/crack/003`."""
+        """Readable, unique in its category, independent of the data's folder: `test/crack/003`."""
         return f"{self.split}/{self.defect}/{self.image.stem}"
 
 

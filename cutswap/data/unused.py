@@ -62,7 +62,7 @@ def unused_in(category: Category) -> list[Problem]:
         linked = {_real(path) for path in used if path.is_symlink()}
         parts = _parts(category, known | linked) if linked - known else parts
     tested = {r.image.parent.parent.name for r in category.test} or {TEST_FOLDERS[0]}
-    found = [
+    problems = [
         Problem(
             category.root.joinpath(*part),
             "unused",
@@ -77,8 +77,8 @@ def unused_in(category: Category) -> list[Problem]:
     for left in parts.values():
         whole.others += left.others
         whole.names |= left.names
-        found += [_unreadable(path, reason) for path, reason in left.unreadable]
-    return found + _other_files(category.root, whole, is_flat=category.layout == "images")
+        problems += [_unreadable(path, reason) for path, reason in left.unreadable]
+    return problems + _other_files(category.root, whole, is_flat=category.layout == "images")
 
 
 def unused_beside(dataset: Dataset) -> list[Problem]:
@@ -96,7 +96,7 @@ def unused_beside(dataset: Dataset) -> list[Problem]:
     apart |= {dataset.root / VISA_SPLIT.parent} if is_visa else set()
     known = {_real(path) for path in apart}
     lacks = f"{VISA_SPLIT.as_posix()} has no row for it" if is_visa else "it has no train/good"
-    found: list[Problem] = []
+    problems: list[Problem] = []
     beside = _Left()
     top = _real(dataset.root)
     parts: dict[str, int] = {}
@@ -105,19 +105,19 @@ def unused_beside(dataset: Dataset) -> list[Problem]:
         parts[name] = parts.get(name, 0) + seen.photos
         if not name:
             beside = seen
-        found += [_unreadable(path, reason) for path, reason in seen.unreadable]
-    unread = {problem.path for problem in found}
+        problems += [_unreadable(path, reason) for path, reason in seen.unreadable]
+    unread = {problem.path for problem in problems}
     for name, photos in sorted(parts.items(), key=lambda item: natural_key(item[0])):
         path = dataset.root / name
         if not name and photos:
             message = f"{_photos(photos)} not used: only photos in a category's folders are read"
-            found.append(Problem(path, "unused", message, fatal=False))
+            problems.append(Problem(path, "unused", message, fatal=False))
         elif name and path not in unread:
             is_meant = any(is_folder(path / part) for part in ("train", *TEST_FOLDERS))
             inside = _photos(photos) if photos else "no photos"
             message = f"no category, for {lacks}; {inside} in it"
-            found.append(Problem(path, "no-category", message, fatal=is_meant))
-    return found + _other_files(dataset.root, beside, is_flat=False)
+            problems.append(Problem(path, "no-category", message, fatal=is_meant))
+    return problems + _other_files(dataset.root, beside, is_flat=False)
 
 
 def _parts(category: Category, known: set[str]) -> dict[tuple[str, ...], _Left]:
@@ -179,13 +179,13 @@ def _count(name: str, left: _Left) -> None:
 def _real_files(paths: list[Path]) -> set[str]:
     """Paths in their real folders, which are resolved once, as thousands share them."""
     parents: dict[str, str] = {}
-    found = set()
+    names = set()
     for path in paths:
         folder, _, name = str(path).rpartition(os.sep)
         if folder not in parents:
             parents[folder] = os.path.realpath(folder)
-        found.add(f"{parents[folder]}{os.sep}{name}")
-    return found
+        names.add(f"{parents[folder]}{os.sep}{name}")
+    return names
 
 
 def _advice(category: Category, part: tuple[str, ...], tested: set[str]) -> str:

@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 
 class Stopped(Exception):  # noqa: N818 - somebody asked for it
-    """The training was asked to end; what it learnt is not kept."""
+    """The training was asked to end; its weights are not kept."""
 
 
 class Detector:
@@ -62,7 +62,7 @@ class Detector:
         self._model.to(device)
 
     def fit(self, photos: np.ndarray, progress: Progress, stop: Callable[[], bool]) -> None:
-        """Learn what is normal.
+        """Fit the detector on good photos.
 
         Args:
             photos: (N, S, S, 3) uint8, good ones.
@@ -102,10 +102,10 @@ class Detector:
         """
         self._model.eval()
         with torch.no_grad():
-            found = self._model(self._image(photos))
+            output = self._model(self._image(photos))
         size = photos.shape[1]
-        maps = found.anomaly_map.reshape(len(photos), size, size)
-        scores = found.pred_score.reshape(len(photos))
+        maps = output.anomaly_map.reshape(len(photos), size, size)
+        scores = output.pred_score.reshape(len(photos))
         return scores.float().cpu().numpy(), maps.float().cpu().numpy()
 
     def _image(self, photos: np.ndarray) -> Tensor:

@@ -125,7 +125,7 @@ def detector_files(category: str, records: Sequence[Record]) -> tuple[str, ...]:
     return (*maps, "detector_scores.csv", "detector.json")
 
 
-def write_detector(found: DetectorEvaluation, out: Path) -> None:
+def write_detector(evaluation: DetectorEvaluation, out: Path) -> None:
     """Write everything listed at the top of this module into `out`.
 
     Raises:
@@ -134,14 +134,16 @@ def write_detector(found: DetectorEvaluation, out: Path) -> None:
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["image", "defect", "is_defective", "score", "called_defective"])
-    *places, table_file, about_file = detector_files(found.summary["category"], found.records)
+    *places, table_file, about_file = detector_files(
+        evaluation.summary["category"], evaluation.records
+    )
     (out / about_file).unlink(missing_ok=True)  # never old figures beside new maps
-    rows = zip(places, found.records, found.scores, found.maps, strict=True)
+    rows = zip(places, evaluation.records, evaluation.scores, evaluation.maps, strict=True)
     for place, record, score, values in rows:
-        called = int(score >= found.summary["threshold"])
+        called = int(score >= evaluation.summary["threshold"])
         is_bad = int(not record.is_good)
         names = guarded(record.name), guarded(record.defect)
         table.writerow([*names, is_bad, f"{score:.9g}", called])
         write_map(out / place, enlarged(values, photo_size(record.image)))
     write_text(out / table_file, text.getvalue())
-    write_json(out / about_file, found.summary)
+    write_json(out / about_file, evaluation.summary)

@@ -45,21 +45,21 @@ def pixel_figures(
     ranked, order = values.sort(descending=True)
     hits = truth[order]
     ends = _ends(ranked)
-    found = hits.cumsum(0)[ends]
-    missed = ends + 1 - found
-    positives = int(found[-1])
+    true_positives = hits.cumsum(0)[ends]
+    missed = ends + 1 - true_positives
+    positives = int(true_positives[-1])
     negatives = len(values) - positives
     zero = torch.zeros(1, dtype=torch.float64, device=device)
-    tpr = torch.cat([zero, found.double() / positives])
+    tpr = torch.cat([zero, true_positives.double() / positives])
     fpr = torch.cat([zero, missed.double() / negatives])
     gained = torch.diff(tpr)
-    precision = found.double() / (found + missed)
-    f1 = 2 * found.double() / (found + missed + positives)
+    precision = true_positives.double() / (true_positives + missed)
+    f1 = 2 * true_positives.double() / (true_positives + missed + positives)
     best = int(_first_of_largest(f1))
     where = hits.nonzero()[:, 0]
     shares = torch.from_numpy(weights.reshape(-1)).to(device)[order[where]]
     covered = torch.cat([zero, shares.cumsum(0)])
-    pro = torch.cat([zero, covered[found]])
+    pro = torch.cat([zero, covered[true_positives]])
     return PixelFigures(
         auroc=float(torch.trapezoid(tpr, fpr)),
         average_precision=float((precision * gained).sum()),

@@ -102,9 +102,9 @@ def evaluate(
     heatmaps = np.empty((len(test), size, size), dtype=np.float32)
     done = 0
     for image in batches(test, settings):
-        found = bank.score(image)
-        stop = done + len(found.scores)
-        scores[done:stop], heatmaps[done:stop] = found.scores, found.heatmaps
+        prediction = bank.score(image)
+        stop = done + len(prediction.scores)
+        scores[done:stop], heatmaps[done:stop] = prediction.scores, prediction.heatmaps
         done = stop
         tick(notify, "scoring")(done, len(test))
     masks = load_masks(test, size)

@@ -120,10 +120,10 @@ def evaluate_head(
     heatmaps = {name: np.empty((len(test), size, size), dtype=np.float32) for name in SCORES}
     done = 0
     for image in batches(test, settings):
-        found = detector.score(image)
+        prediction = detector.score(image)
         stop = done + len(image)
         for name in SCORES:
-            one = found.by(name)
+            one = prediction.by(name)
             scores[name][done:stop], heatmaps[name][done:stop] = one.scores, one.heatmaps
         done = stop
         tick(notify, "scoring")(done, len(test))

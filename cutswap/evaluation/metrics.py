@@ -78,10 +78,10 @@ def summarise(
             from cutswap.evaluation.device_curves import pixel_figures
 
             _need_finite(heatmaps)
-            found = pixel_figures(heatmaps, masks, _region_weights(masks), FPR_LIMIT, device)
-            pixel_auroc, pixel_precision = found.auroc, found.average_precision
-            pixel_f1, pixel_threshold = found.f1_max, found.threshold
-            region_overlap = found.aupro
+            pixels = pixel_figures(heatmaps, masks, _region_weights(masks), FPR_LIMIT, device)
+            pixel_auroc, pixel_precision = pixels.auroc, pixels.average_precision
+            pixel_f1, pixel_threshold = pixels.f1_max, pixels.threshold
+            region_overlap = pixels.aupro
         else:
             values, truth = heatmaps.reshape(-1), masks.reshape(-1)
             order = _falling(values)  # ten million pixels: sorted once for all figures
@@ -224,9 +224,15 @@ class _Curve:
         order = _falling(scores) if order is None else order
         ranked, hits = scores[order], labels[order]
         ends = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
-        found = np.cumsum(hits)[ends]
+        true_positives = np.cumsum(hits)[ends]
         positives = int(hits.sum())
-        return cls(ranked[ends], found, ends + 1 - found, positives, len(hits) - positives)
+        return cls(
+            ranked[ends],
+            true_positives,
+            ends + 1 - true_positives,
+            positives,
+            len(hits) - positives,
+        )
 
     def auroc(self) -> float:
         tpr = np.concatenate([[0.0], self.true_positives / self.positives])

@@ -64,8 +64,8 @@ class Recall:
     def text(self) -> str:
         """`3 of 10: 0.30 (0.11 to 0.60)`."""
         low, high = self.interval
-        found = f"{self.found:.1f}".removesuffix(".0")
-        return f"{found} of {self.count}: {self.recall:.2f} ({low:.2f} to {high:.2f})"
+        shown = f"{self.found:.1f}".removesuffix(".0")
+        return f"{shown} of {self.count}: {self.recall:.2f} ({low:.2f} to {high:.2f})"
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ class Missed:
         }
 
 
-def wilson(found: float, count: int) -> tuple[float, float]:
+def wilson(successes: float, count: int) -> tuple[float, float]:
     """95% interval of a share.
 
     Args:
-        found: successes, 0 to `count`.
+        successes: successes, 0 to `count`.
         count: tries, at least 1.
 
     Returns:
@@ -107,14 +107,14 @@ def wilson(found: float, count: int) -> tuple[float, float]:
     Raises:
         CutSwapError: no try, or more successes than tries.
     """
-    if count < 1 or not 0 <= found <= count:
+    if count < 1 or not 0 <= successes <= count:
         raise CutSwapError(
             "a share",
             expected="0 to n successes of n >= 1 tries",
-            found=f"{found} of {count}",
+            found=f"{successes} of {count}",
             fix="count again",
         )
-    share, z2 = found / count, Z * Z
+    share, z2 = successes / count, Z * Z
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = Z / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
     return max(0.0, middle - half), min(1.0, middle + half)
@@ -123,7 +123,7 @@ def wilson(found: float, count: int) -> tuple[float, float]:
 def missed_defects(
     defects: Sequence[str], scores: np.ndarray, threshold: float, masks: np.ndarray | None
 ) -> Missed:
-    """Count what is found.
+    """Count found and missed defects.
 
     Args:
         defects: type of each test image, `good` for none.
@@ -171,17 +171,17 @@ def over_seeds(results: Sequence[dict[str, Any]], kind: str) -> tuple[Recall, ..
         results: what `Missed.to_dict` gave, one a seed; others count as not there.
         kind: `by_type`, `by_area` or `alarms`.
     """
-    found: dict[str, list[tuple[float, int]]] = {}
+    by_name: dict[str, list[tuple[float, int]]] = {}
     for result in results:
         rows = result.get(kind) if isinstance(result, dict) else None
         for row in rows if isinstance(rows, list) else ():
             if _is_row(row):
-                found.setdefault(row["name"], []).append((float(row["found"]), row["count"]))
-    names = [*_AREA_NAMES] if kind == "by_area" else sorted(found, key=natural_key)
+                by_name.setdefault(row["name"], []).append((float(row["found"]), row["count"]))
+    names = [*_AREA_NAMES] if kind == "by_area" else sorted(by_name, key=natural_key)
     return tuple(
-        Recall(name, sum(f for f, _ in found[name]) / len(found[name]), found[name][0][1])
+        Recall(name, sum(f for f, _ in by_name[name]) / len(by_name[name]), by_name[name][0][1])
         for name in names
-        if name in found and len({count for _, count in found[name]}) == 1
+        if name in by_name and len({count for _, count in by_name[name]}) == 1
     )
 
 

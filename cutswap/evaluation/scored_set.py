@@ -143,7 +143,7 @@ def read_scored(
 
 
 def scores_in(summary: dict[str, Any]) -> tuple[str, ...]:
-    """Whose scores an evaluation holds, by its result.json: bank, head, both; none without a head.
+    """Kinds of scores in an evaluation, by its result.json: bank, head, both; none without a head.
 
     Args:
         summary: what result.json holds.
@@ -329,7 +329,7 @@ def _reopen(root: Path) -> Category:
 
 
 def _need_own(path: Path, expected: str) -> None:
-    """Refuse links and pipes: what is read must lie in the folder, and end."""
+    """Refuse links and pipes: a file must lie in the folder, and end."""
     if not is_own_file(path):
         found = "a link or a pipe" if os.path.lexists(path) else "no such file"
         raise _bad(path, expected, found)

@@ -1,4 +1,4 @@
-"""What a threshold means: counts, rates and cost at any place, in far less than a millisecond.
+"""Counts, rates and cost at any threshold, in far less than a millisecond.
 
 All values are looked at once and kept as two running counts, so that moving a threshold is one
 search in a sorted list. Images are few and kept exactly. Pixels are millions and kept in `BINS`

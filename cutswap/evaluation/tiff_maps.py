@@ -25,7 +25,7 @@ MAPS, EXPORT = "anomaly_maps", "export.json"
 
 
 def export_maps(
-    found: ScoredSet,
+    scored: ScoredSet,
     out: Path,
     *,
     photo_sized: bool = True,
@@ -34,7 +34,7 @@ def export_maps(
     """Write a scored set's maps.
 
     Args:
-        found: the evaluation.
+        scored: the evaluation.
         out: folder to write; `anomaly_maps/` is made in it.
         photo_sized: enlarge each map to its photo; else they stay S x S and no photo is needed.
         progress: called with (done, total).
@@ -45,24 +45,24 @@ def export_maps(
     Raises:
         CutSwapError: the photos are gone (their sizes are needed), or nothing can be written.
     """
-    records = found.need_records() if photo_sized else None
-    category = str(found.summary["category"])
-    places = map_files(category, found.names)
+    records = scored.need_records() if photo_sized else None
+    category = str(scored.summary["category"])
+    places = map_files(category, scored.names)
     for index, place in enumerate(places):
-        values = np.array(found.heatmaps[index], dtype=np.float32)
+        values = np.array(scored.heatmaps[index], dtype=np.float32)
         if records is not None:
             values = enlarged(values, photo_size(records[index].image))
         write_map(out / place, values)
         if progress:
-            progress(index + 1, len(found.names))
-    root = Path(str(found.summary["data"].get("root", "")))
+            progress(index + 1, len(scored.names))
+    root = Path(str(scored.summary["data"].get("root", "")))
     result = {
-        "maps": len(found.names),
+        "maps": len(scored.names),
         "folder": str(out / MAPS),
         "category": category,
         "photo_sized": photo_sized,
-        "range": list(found.range),
-        "evaluation": str(found.folder),
+        "range": list(scored.range),
+        "evaluation": str(scored.folder),
         "script": [
             "python",
             "evaluate_experiment.py",
@@ -114,7 +114,7 @@ def write_map(path: Path, values: np.ndarray) -> None:
 
 
 def _inside(name: str) -> str:
-    """`test/crack/003` as a path below the category, wherever it claims to lead."""
+    """`test/crack/003` as a path below the category, whatever it contains."""
     parts = Path(name).parts
     if not parts or ".." in parts or Path(name).is_absolute():
         raise CutSwapError(

@@ -1,4 +1,4 @@
-"""Photos of which nobody knows whether they are good: scored against normals, without figures.
+"""Unlabelled photos: scored against normal ones, without metrics.
 
 AUROC and thresholds need test photos of both kinds. Without them a heatmap still shows where a
 photo is unlike the normal ones, and scores can be put in order. Where there are no test photos at
@@ -98,11 +98,14 @@ def score_unlabelled(
     low, high = math.inf, -math.inf
     done = 0
     for image in batches(photos, settings):
-        found = bank.score(image)
-        for record, score in zip(photos[done:], found.scores, strict=False):
+        prediction = bank.score(image)
+        for record, score in zip(photos[done:], prediction.scores, strict=False):
             scores[record.name] = float(score)
-        low, high = min(low, float(found.heatmaps.min())), max(high, float(found.heatmaps.max()))
-        done += len(found.scores)
+        low, high = (
+            min(low, float(prediction.heatmaps.min())),
+            max(high, float(prediction.heatmaps.max())),
+        )
+        done += len(prediction.scores)
         tick(notify, "scoring")(done, len(photos))
     bank.save(out / BANK)
     seconds = round(time.perf_counter() - began, 2)
@@ -128,7 +131,7 @@ def read_unlabelled(folder: Path) -> UnlabelledSet:
     try:
         scores = {str(name): float(score) for name, score in values["scores"].items()}
         span = float(values["low"]), float(values["high"])
-        found = UnlabelledSet(
+        unlabelled = UnlabelledSet(
             folder=folder,
             names=tuple(scores),
             scores=np.array(list(scores.values())),
@@ -138,9 +141,9 @@ def read_unlabelled(folder: Path) -> UnlabelledSet:
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(folder, error) from error
-    if not (scores and np.isfinite([*found.scores, *span]).all()):
+    if not (scores and np.isfinite([*unlabelled.scores, *span]).all()):
         raise _damaged(folder, "no score, or one that is not finite")
-    return found
+    return unlabelled
 
 
 def _scored_photos(category: Category) -> tuple[Record, ...]:

@@ -112,12 +112,12 @@ class HeadDetector:
                 fix="train it to the end with finetune",
             )
         asked = without_photos(bank, head.origin.held_out)
-        found = [asked.score_patches(part, (1, 1)) for part in good]
+        scores = [asked.score_patches(part, (1, 1)) for part in good]
         bad = [asked.score_patches(part, (1, 1)).scores for part in made_up]
         of_bank = ValidationScores(
-            np.concatenate([f.scores for f in found]),
+            np.concatenate([f.scores for f in scores]),
             np.concatenate(bad),
-            float(np.mean([f.distances.mean() for f in found])),
+            float(np.mean([f.distances.mean() for f in scores])),
         )
         detector.join, told = fit_join(of_bank, head.validation)
         return detector, told

@@ -30,7 +30,7 @@ AT_ONCE = 8  # photos embedded together
 
 @dataclass(frozen=True)
 class HeadFeatures:
-    """What a head learns from.
+    """The cached features that a head learns from.
 
     Attributes:
         clean: (N, h, w, D) float16, of the N training photos.
@@ -52,8 +52,8 @@ def embed_places(
     backbone: Backbone, photos: np.ndarray, layers: tuple[str, ...], grid: int
 ) -> Tensor:
     """Patch embeddings of (N, H, W, 3) uint8 at the head's places: (N, h, w, D) float32."""
-    found = embed(backbone, to_image(photos).to(backbone.device), layers)
-    return to_places(found, grid).cpu()
+    features = embed(backbone, to_image(photos).to(backbone.device), layers)
+    return to_places(features, grid).cpu()
 
 
 def to_places(embedded: Tensor, grid: int) -> Tensor:
@@ -117,9 +117,9 @@ def cache_features(
     if clean is None:
         parts = []
         for start in range(0, count, AT_ONCE):
-            found = embed_places(backbone, photos[start : start + AT_ONCE], layers, grid)
-            parts.append(found.half().numpy())
-            tick(len(found))
+            features = embed_places(backbone, photos[start : start + AT_ONCE], layers, grid)
+            parts.append(features.half().numpy())
+            tick(len(features))
         clean = np.concatenate(parts)
     places = (int(clean.shape[1]), int(clean.shape[2]))
     drawn = _room((count, draws * per_draw, *clean.shape[1:]), file, in_memory)
@@ -131,9 +131,9 @@ def cache_features(
             for epoch, _ in ((number // count, s) for number, s in samples)
             for kind in range(per_draw)
         ]
-        found = embed_places(backbone, np.stack([n.photo for _, n in negatives]), layers, grid)
+        features = embed_places(backbone, np.stack([n.photo for _, n in negatives]), layers, grid)
         cells = changed_cells(np.stack([n.mask for _, n in negatives]), places)
-        for (index, _), slot, one, share in zip(negatives, slots, found, cells, strict=True):
+        for (index, _), slot, one, share in zip(negatives, slots, features, cells, strict=True):
             drawn[index, slot], changed[index, slot] = one.numpy(), share
         tick(len(negatives))
     if not (changed > CHANGED).any():

@@ -35,7 +35,7 @@ _VALIDATION = ("head_validation_good", "head_validation_made_up", "head_validati
 
 @dataclass(frozen=True)
 class HeadOrigin:
-    """What a head was trained on; a detector must be built on the same.
+    """Identity of a head's features; a detector must be built on the same.
 
     Attributes:
         backbone: name of the network.
@@ -192,7 +192,7 @@ class PatchHead:
         return {**state, **own}
 
     def about(self) -> dict[str, Any]:
-        """What a file's header says of it."""
+        """The header of a head's file."""
         return {
             "settings": self.settings.to_dict(),
             "origin": self.origin.to_dict(),

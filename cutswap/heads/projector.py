@@ -66,7 +66,7 @@ class Projector(nn.Module):
         return self.leave(self.norm(self.mix(self.enter(x) + self.position)))
 
     def residual(self, x: Tensor) -> Tensor:
-        """(N, h, w, D) normalised features to what is there less what a good photo would show."""
+        """(N, h, w, D) normalised features to their difference from the predicted clean ones."""
         return x - self(x)
 
     def loss(self, x: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,6 +79,6 @@ class Projector(nn.Module):
         Returns:
             A scalar, and the patch scores (N, h, w) without gradient.
         """
-        found = self(x)
-        scores = (found.detach() - x).square().mean(dim=-1).sqrt()
-        return (found - clean).square().mean(), scores
+        predicted = self(x)
+        scores = (predicted.detach() - x).square().mean(dim=-1).sqrt()
+        return (predicted - clean).square().mean(), scores

@@ -22,7 +22,7 @@ _LEAST = 1e-6  # of a variance: a residual that never varies is not divided by n
 
 @dataclass(frozen=True)
 class ResidualStatistics:
-    """What a good photo's residual is like.
+    """Statistics of the residuals of good photos.
 
     Attributes:
         mean: (h, w, D) float32.

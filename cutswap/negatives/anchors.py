@@ -22,7 +22,7 @@ SHRINK = 0.8  # sides; five steps divide the area by ten
 
 @dataclass
 class DrawLog:
-    """What a draw had to give up on the way, for the record.
+    """Fallbacks of a draw, for the record.
 
     Attributes:
         rejected: pairs thrown away, by reason.
@@ -130,7 +130,7 @@ def _try_pairs(
     avoid_overlap: bool,
 ) -> tuple[Point, Point] | None:
     draws = corners[rng.integers(len(corners), size=(max_tries, 2))]  # (tries, 2 anchors)
-    found, same, overlapping = None, 0, 0
+    pair, same, overlapping = None, 0, 0
     for first, second in draws.tolist():  # the first pair mostly does
         (y1, x1), (y2, x2) = divmod(first, width), divmod(second, width)
         if first == second:
@@ -138,9 +138,9 @@ def _try_pairs(
         elif avoid_overlap and abs(y1 - y2) < size[0] and abs(x1 - x2) < size[1]:
             overlapping += 1
         else:
-            found = (y1, x1), (y2, x2)
+            pair = (y1, x1), (y2, x2)
             break
     tally.rejected["same anchor"] += same
     if avoid_overlap:
         tally.rejected["overlap"] += overlapping
-    return found
+    return pair

@@ -133,9 +133,9 @@ def _mean(plane: np.ndarray) -> int:
 
 def _blended(base: np.ndarray, plane: np.ndarray, factor: float) -> np.ndarray:
     """uint8, `Image.blend(base, plane, factor)`: base + factor * (plane - base), cut off."""
-    found = np.subtract(plane, base, dtype=np.float32)
-    found *= np.float32(factor)
-    found += base
+    blended = np.subtract(plane, base, dtype=np.float32)
+    blended *= np.float32(factor)
+    blended += base
     if factor > 1:  # only then it leaves the range
-        np.clip(found, 0, 255, out=found)
-    return found.astype(np.uint8)
+        np.clip(blended, 0, 255, out=blended)
+    return blended.astype(np.uint8)

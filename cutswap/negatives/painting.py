@@ -102,7 +102,7 @@ def _fade(height: int, width: int, softness: float) -> np.ndarray:
 
 
 def _with_frame(positive: np.ndarray, move: Move, placed: Size) -> np.ndarray:
-    """The patch with one more pixel of its own surroundings a side; beyond the photo it mirrors.
+    """The patch with one more pixel of its surroundings a side; mirrored beyond the photo.
 
     Gradients at the patch's edge need the pixels beyond it; a turned strip needs its corners too.
     """

@@ -99,12 +99,12 @@ def draw_sample(
     """
     rng = np.random.default_rng((seed, _POSITIVE, number))
     positive, jitter = weakly_augment(photo, weak, rng, positive)
-    saliency = layer = found = region = None
+    saliency = layer = level_clusters = region = None
     if levels is not None:
         level = _draw_level(levels.chosen, rng)
         layer, region = levels.name(level), region_of(level)
         if region is None:
-            saliency, found = levels.map(level), levels.clusters(level)
+            saliency, level_clusters = levels.map(level), levels.clusters(level)
     negatives = tuple(
         draw_negative(
             positive,
@@ -113,7 +113,7 @@ def draw_sample(
             clusters,
             seed=(seed, _NEGATIVE, number, 2 if settings.method.endswith("-scar") else 1),
             layer=layer,
-            clusters=found,
+            clusters=level_clusters,
             region=region,
         )
         for settings in methods
@@ -226,7 +226,7 @@ class TrainingSamples(Dataset[np.ndarray]):
     def find_regions(
         self, first: int = 0, progress: Callable[[int, int], None] | None = None
     ) -> None:
-        """Find the regions that the samples from `first` on will ask for, and share what is large.
+        """Compute the regions that samples from `first` on need, and share them between processes.
 
         Nothing that is drawn changes. Processes started afterwards, to draw, share photos and
         regions with this one.
@@ -252,13 +252,13 @@ class TrainingSamples(Dataset[np.ndarray]):
         every = len(self.photos) * len(self.levels)
         if self.count - first >= _MANY * every:
             return {(i, level) for i in range(len(self.photos)) for level in self.levels}
-        found: set[Pair] = set()
+        pairs: set[Pair] = set()
         for number in range(first, self.count):
             rng = np.random.default_rng((self.seed, _POSITIVE, number))
             draw_jitter(self.weak.jitter, rng)
             epoch, place = divmod(number, len(self.photos))
-            found.add((int(self._permutation(epoch)[place]), _draw_level(self.levels, rng)))
-        return found
+            pairs.add((int(self._permutation(epoch)[place]), _draw_level(self.levels, rng)))
+        return pairs
 
     def __getstate__(self) -> dict[str, Any]:
         """For processes that draw: shared memory is handed over instead of copied."""
@@ -298,10 +298,10 @@ class TrainingSamples(Dataset[np.ndarray]):
             return None
         if key not in self._clusters:
             try:
-                found = cluster_saliency(self.saliency.at(*key), self.cluster_settings.k)
+                clusters = cluster_saliency(self.saliency.at(*key), self.cluster_settings.k)
             except CutSwapError:
-                found = None  # draw_negative meets it again and records the fallback
-            self._clusters[key] = found
+                clusters = None  # draw_negative meets it again and records the fallback
+            self._clusters[key] = clusters
         return self._clusters[key]
 
 

@@ -44,12 +44,12 @@ VGG16_WIDTHS = (64, 128, 256, 512, 512)  # torchvision's; other widths are a sli
 
 @dataclass
 class _Capture:
-    """What one call wants from the network, and what it has got so far."""
+    """Outputs one call wants from the network, and those captured so far."""
 
     wanted: frozenset[str]
     make_leaf: bool
     stop_when_complete: bool
-    found: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
 
 
 _seeding = threading.Lock()  # torch initialises from one global generator
@@ -175,8 +175,8 @@ class Backbone:
             by_name = self._quick.features(image, names)
             return {given: by_name[name] for given, name in zip(layers, names, strict=True)}
         with torch.no_grad():
-            found, _ = self._run(image, layers, make_leaf=False, stop=True)
-        return found
+            maps, _ = self._run(image, layers, make_leaf=False, stop=True)
+        return maps
 
     def differentiable(
         self, image: Tensor, layers: Sequence[str]
@@ -210,7 +210,7 @@ class Backbone:
             pass
         finally:
             _capture.reset(token)
-        return {given: capture.found[n] for given, n in zip(layers, names, strict=True)}, scores
+        return {given: capture.outputs[n] for given, n in zip(layers, names, strict=True)}, scores
 
 
 def load_backbone(
@@ -248,10 +248,10 @@ def _need_known(name: str) -> None:
 def _build(name: str, state: StateDict | None, *, seed: int) -> Backbone:
     tensors = {} if state is None else state.tensors
     module = _empty(name, tensors)
-    found = None
+    unwrapped = None
     if module is None and state is not None:  # other names, or not all of them
-        found = unwrap(tensors, names_of(name), state.source)
-        tensors = found.tensors
+        unwrapped = unwrap(tensors, names_of(name), state.source)
+        tensors = unwrapped.tensors
         module = _empty(name, tensors)
     if module is None:  # something keeps its random values
         with _seeding, torch.random.fork_rng(devices=[]):
@@ -274,8 +274,8 @@ def _build(name: str, state: StateDict | None, *, seed: int) -> Backbone:
         sha256=None if state is None else state.sha256,
         loaded=len(fits),
         not_loaded=tuple(sorted(set(own) - set(fits) - counters)) if state is not None else (),
-        unused=tuple(sorted(left - other_head)) + (found.besides if found else ()),
-        prefix=found.prefix if found else "",
+        unused=tuple(sorted(left - other_head)) + (unwrapped.besides if unwrapped else ()),
+        prefix=unwrapped.prefix if unwrapped else "",
         other_head=tuple(sorted(other_head)),
     )
     return Backbone(name, module, report)
@@ -332,8 +332,8 @@ def _hook(name: str) -> Any:
             return None
         if capture.make_leaf and not output.requires_grad:
             output = output.detach().requires_grad_(True)
-        capture.found[name] = output
-        if capture.stop_when_complete and len(capture.found) == len(capture.wanted):
+        capture.outputs[name] = output
+        if capture.stop_when_complete and len(capture.outputs) == len(capture.wanted):
             raise _Complete
         # The rest works on a copy: a residual block adds to its last batch norm's output in place.
         return output.clone()

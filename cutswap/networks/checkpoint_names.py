@@ -55,14 +55,14 @@ def unwrap(tensors: dict[str, Tensor], own: Collection[str], source: str) -> Unw
     Raises:
         CutSwapError: the file holds two such networks that differ, so nobody knows which is meant.
     """
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for name in tensors:
         parts = name.split(".")
         for start in range(len(parts)):
             if ".".join(parts[start:]) in own:
-                found["".join(f"{part}." for part in parts[:start])] += 1
-    most = max(found.values(), default=0)
-    best = sorted(prefix for prefix, count in found.items() if count == most)
+                counts["".join(f"{part}." for part in parts[:start])] += 1
+    most = max(counts.values(), default=0)
+    best = sorted(prefix for prefix, count in counts.items() if count == most)
     # Names like `weight` alone are met by chance in any network.
     if not best or "" in best or 2 * most < min(len(own), len(tensors)):
         return Unwrapped(tensors, "", ())

@@ -70,7 +70,7 @@ class Progress:
 
 
 class Distiller:
-    """One student on its way; `run` yields progress and may be stopped at any step.
+    """Training of one student; `run` yields progress and may be stopped at any step.
 
     Args:
         student: network to train, any state; its rectifiers must not work in place.
@@ -238,20 +238,20 @@ class Distiller:
             (g.clamp_min(0).float() * pool.float()).sum(dim=1, keepdim=True)
             for g, pool in zip(gradients, pools[2:], strict=True)
         ]
-        off = torch.stack([off_the_figure(found, shares) for found in maps]).mean()
+        off = torch.stack([off_the_figure(saliency, shares) for saliency in maps]).mean()
         return (matched * known).mean() + s.saliency_weight * off
 
     def _prepare_figures(self) -> None:
         """Cut-outs, grounds for them, and the class teacher's probabilities of their photos."""
         teacher = self._need(self.class_teacher)
         self._grounds = [np.ascontiguousarray(p.permute(1, 2, 0)) for p in self.photos.photos]
-        found = [cut_out(photo, index) for index, photo in enumerate(self._grounds)]
-        self._figures = [figure for figure in found if figure is not None]
+        cutouts = [cut_out(photo, index) for index, photo in enumerate(self._grounds)]
+        self._figures = [figure for figure in cutouts if figure is not None]
         if not self._figures:
             raise CutSwapError(
                 "photographs",
                 expected="some with an object that stands out in the middle",
-                found=f"none among {len(found)}",
+                found=f"none among {len(cutouts)}",
                 fix="pass --figure-steps 0, or other photographs",
             )
         probabilities = []

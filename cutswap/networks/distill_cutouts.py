@@ -36,7 +36,7 @@ class Cutout:
 
 
 def cut_out(photo: np.ndarray, index: int) -> Cutout | None:
-    """The object in the middle of a photograph, by GrabCut; None where none stands out.
+    """Cut the object in the middle of a photograph out by GrabCut; None where there is none.
 
     Args:
         photo: (H, W, 3) uint8.
@@ -57,13 +57,13 @@ def cut_out(photo: np.ndarray, index: int) -> Cutout | None:
     cv2.setRNGSeed(0)
     cv2.grabCut(small, labels, inside, *colours, 3, cv2.GC_INIT_WITH_RECT)
     marked = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    found = cv2.morphologyEx(marked, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(found)
+    opened = cv2.morphologyEx(marked, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(opened)
     if len(stats) < 2:
         return None
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     x, y, w, h, area = (int(v) for v in stats[largest])
-    if not _AREA[0] <= area / found.size <= _AREA[1]:
+    if not _AREA[0] <= area / opened.size <= _AREA[1]:
         return None
     mask = (parts == largest).astype(np.float32)
     alpha = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -61,8 +61,8 @@ class FeatureExtractor(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, S, S) in [0, 1] to one (N, C, h, w) a layer."""
-        found = self.features((image - self.mean) / self.std)
-        return tuple(found[name] for name in self.names)
+        features = self.features((image - self.mean) / self.std)
+        return tuple(features[name] for name in self.names)
 
 
 def export_model(
@@ -159,8 +159,8 @@ def _need_onnx() -> None:
 
 def _reference(backbone: Backbone, names: Sequence[str], image: Tensor) -> list[Tensor]:
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
-    found = backbone.features((image - mean) / std, names)
-    return [found[name].cpu() for name in names]
+    features = backbone.features((image - mean) / std, names)
+    return [features[name].cpu() for name in names]
 
 
 def _compare(

@@ -52,15 +52,15 @@ class QuickResNet:
             For each stage (N, C, h, w) float32.
         """
         last = max(STAGES.index(stage) for stage in stages)
-        found: dict[str, list[Tensor]] = {stage: [] for stage in stages}
+        by_stage: dict[str, list[Tensor]] = {stage: [] for stage in stages}
         with torch.no_grad():
             for part in cache_sized(image):
                 output = part.contiguous(memory_format=torch.channels_last)
                 for name, stage in zip(STAGES[: last + 1], (self.stem, *self.stages), strict=False):
                     output = stage(output)
-                    if name in found:
-                        found[name].append(output)
-        return {name: torch.cat(parts) for name, parts in found.items()}
+                    if name in by_stage:
+                        by_stage[name].append(output)
+        return {name: torch.cat(parts) for name, parts in by_stage.items()}
 
 
 def _fold(part: nn.Module) -> None:

@@ -99,8 +99,8 @@ def widths_of(tensors: dict[str, Tensor]) -> tuple[int, int, int, int, int] | No
     None where one of the five is missing: another network's `features` (SqueezeNet has some too).
     """
     last = ("features.2", "features.7", "features.14", "features.21", "features.28")
-    found = [tensors.get(f"{name}.weight") for name in last]
-    if any(v is None or v.ndim != 4 for v in found):
+    kernels = [tensors.get(f"{name}.weight") for name in last]
+    if any(v is None or v.ndim != 4 for v in kernels):
         return None
-    a, b, c, d, e = (int(v.shape[0]) for v in found if v is not None)
+    a, b, c, d, e = (int(v.shape[0]) for v in kernels if v is not None)
     return a, b, c, d, e

@@ -49,7 +49,7 @@ class StateDict:
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What a network's numbers are, for the run record and for the eye.
+    """Source and coverage of a network's weights, for the run record and the screen.
 
     Attributes:
         source: `embedded`, `imagenet`, `random`, or the file's path.
@@ -213,7 +213,7 @@ def state_fingerprint(tensors: dict[str, Tensor]) -> str:
 
 
 def _is_plain(value: Tensor) -> bool:
-    """Whether the tensor holds real numbers of its own, one for each place."""
+    """Whether the tensor is dense, of real numbers."""
     is_dense = value.layout == torch.strided and not value.is_meta
     if not is_dense or value.is_quantized or value.is_complex():
         return False
@@ -248,12 +248,12 @@ def _embedded(backbone: str) -> StateDict:
         )
     card = read_json(path.with_suffix(".json"))
     expected = card.get("sha256") if isinstance(card, dict) else None
-    found = sha256_of(path)
-    if found != expected:
+    checksum = sha256_of(path)
+    if checksum != expected:
         raise CutSwapError(
             path,
             expected=f"SHA-256 {expected} as its card says",
-            found=f"{found}: damaged or swapped",
+            found=f"{checksum}: damaged or swapped",
             fix="restore it with: git checkout -- assets/weights",
         )
     try:
@@ -262,7 +262,7 @@ def _embedded(backbone: str) -> StateDict:
         raise _not_a_state(path, str(error)) from error
     # Stored as float16 to halve the download; computed in float32.
     tensors = {n: v.float() if v.dtype == torch.float16 else v for n, v in tensors.items()}
-    return StateDict(tensors, "embedded", found)
+    return StateDict(tensors, "embedded", checksum)
 
 
 def _imagenet(backbone: str) -> StateDict:

@@ -80,9 +80,9 @@ def greedy_k_center(
             matrix = torch.randn(points.shape[1], projection, generator=generator)
             matrix /= projection**0.5
         if points.device.type == "cuda":
-            found = _on_device(points, matrix, count, first, largest, progress)
-            if found is not None:
-                return found
+            chosen = _on_device(points, matrix, count, first, largest, progress)
+            if chosen is not None:
+                return chosen
         quick = _full_single_precision(points.device)
         search = _Search(
             ProjectedPoints(_with_double(points), matrix, largest=largest, quick=quick), count
@@ -222,7 +222,7 @@ class _Search:
         self.bound[first] = PICKED
 
     def add(self, index: Tensor) -> None:
-        """Append centres; nobody is compared with them yet."""
+        """Append centres; distances to them are computed later."""
         low, high = self.done, self.done + len(index)
         self.picks[low:high] = index
         rows = self.space.rows(index, torch.float64)
@@ -331,8 +331,8 @@ def _nearest(rows: Tensor, own: Tensor, centres: Tensor, squares: Tensor) -> Ten
     Returns:
         (m,) float32.
     """
-    found = torch.addmm(squares, rows, centres.T, alpha=-2).amin(dim=1) + own
-    return torch.where(found > EQUAL * own, found, 0.0).float()
+    distances = torch.addmm(squares, rows, centres.T, alpha=-2).amin(dim=1) + own
+    return torch.where(distances > EQUAL * own, distances, 0.0).float()
 
 
 def _largest(values: Tensor, width: int) -> tuple[Tensor, Rival]:

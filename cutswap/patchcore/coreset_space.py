@@ -74,11 +74,11 @@ class ProjectedPoints:
             return self._copy.index_select(0, index).float().mul_(1 / self._scale)
         if self._matrix is None:
             return self._centred(self._points.index_select(0, index), kind)
-        found = torch.empty(len(index), self.dimensions, dtype=kind, device=self.device)
+        projected = torch.empty(len(index), self.dimensions, dtype=kind, device=self.device)
         matrix = self._matrix.to(kind)
-        for part, target in zip(index.split(PROJECTED), found.split(PROJECTED), strict=True):
+        for part, target in zip(index.split(PROJECTED), projected.split(PROJECTED), strict=True):
             torch.mm(self._centred(self._points.index_select(0, part), kind), matrix, out=target)
-        return found
+        return projected
 
     def _centred(self, rows: Tensor, kind: torch.dtype) -> Tensor:
         """`rows` is changed where it has this kind already."""
@@ -99,9 +99,9 @@ class ProjectedPoints:
         for low in range(0, len(self._points), PROJECTED):
             part = slice(low, low + PROJECTED)
             rows = self._points[part].float() - self._mean
-            found = rows @ matrix
-            self.off[part] = ROUNDED * _length(found) + product * _length(rows) + finest
-            self._copy[part] = found.mul_(self._scale)
+            projected = rows @ matrix
+            self.off[part] = ROUNDED * _length(projected) + product * _length(rows) + finest
+            self._copy[part] = projected.mul_(self._scale)
 
 
 def _length(rows: Tensor) -> Tensor:

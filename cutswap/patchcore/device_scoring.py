@@ -65,15 +65,15 @@ class DeviceScorer:
 
         def nearest(rows: Tensor) -> Tensor:
             # ||x - c||^2 without ||x||^2, which is the same for all items of a patch
-            found = torch.addmm(self._squares, rows, self.items.T, alpha=-2)
+            distances = torch.addmm(self._squares, rows, self.items.T, alpha=-2)
             if k == 1:
-                return found.argmin(dim=1, keepdim=True)
-            return found.topk(k, dim=1, largest=False, sorted=True).indices
+                return distances.argmin(dim=1, keepdim=True)
+            return distances.topk(k, dim=1, largest=False, sorted=True).indices
 
         if self._fitting.size is None:
             rows = max(1, _PRODUCTS // len(self.items))
             parts = [self._fitting.run(part, nearest) for part in patches.split(rows)]
-            return torch.cat([found for part in parts for found in part])
+            return torch.cat([nearest_rows for part in parts for nearest_rows in part])
         return torch.cat(self._fitting.run(patches, nearest))
 
     def _distance(self, rows: Tensor, items: Tensor) -> Tensor:

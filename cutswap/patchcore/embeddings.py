@@ -24,12 +24,12 @@ def embed(backbone: Backbone, image: Tensor, layers: Sequence[str]) -> Tensor:
 
     h and w are those of the first layer; D is the sum of the layers' channels.
     """
-    found = backbone.features(image, layers)
-    grid = found[layers[0]].shape[-2:]
+    features = backbone.features(image, layers)
+    grid = features[layers[0]].shape[-2:]
     maps = []
     for layer in layers:
         # Zero padding counts as zeros, as unfolding with padding would.
-        averaged = F.avg_pool2d(found[layer].float(), 3, stride=1, padding=1)
+        averaged = F.avg_pool2d(features[layer].float(), 3, stride=1, padding=1)
         if averaged.shape[-2:] != grid:
             averaged = F.interpolate(averaged, size=grid, mode="bilinear", align_corners=False)
         maps.append(averaged)
@@ -66,11 +66,11 @@ def collect_patches(
     fitting = FittingBatches("memory bank")
     for image in images:
         parts = fitting.run(image, lambda part: embed(backbone, part, layers))
-        found = torch.cat(parts) if len(parts) > 1 else parts[0]
-        n, h, w, dimensions = found.shape
+        patches = torch.cat(parts) if len(parts) > 1 else parts[0]
+        n, h, w, dimensions = patches.shape
         if store is None:
             grid = (h, w)
-            store = _room(((count or n) * h * w, dimensions), found.device if stay else None)
+            store = _room(((count or n) * h * w, dimensions), patches.device if stay else None)
         if (h, w) != grid:
             raise CutSwapError(
                 "training images",
@@ -83,7 +83,7 @@ def collect_patches(
             larger = _room((max(end, 2 * len(store)), dimensions), store.device)
             larger[:filled] = store[:filled]
             store = larger
-        store[filled:end] = rearrange(found, "n h w d -> (n h w) d")
+        store[filled:end] = rearrange(patches, "n h w d -> (n h w) d")
         filled, done = end, done + n
         if progress:
             progress(done, max(count or 0, done))

@@ -50,12 +50,12 @@ def reweighted_mean(
     """
     worst = highest_patches(distances, count)
     centres = items[nearest[worst]]
-    found = []
+    weighted = []
     for patch, centre, near in zip(worst, centres, around(centres), strict=True):
         far = np.linalg.norm(items[near] - patches[patch], axis=1)
         own = float(np.linalg.norm(centre - patches[patch]))
         # exp(own) / sum(exp(far)), shifted by the largest so that nothing overflows
         top = far.max()
         share = float(np.exp(own - top) / np.exp(far - top).sum())
-        found.append((1.0 - share) * float(distances[patch]))
-    return float(np.mean(found))
+        weighted.append((1.0 - share) * float(distances[patch]))
+    return float(np.mean(weighted))

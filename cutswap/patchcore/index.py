@@ -40,12 +40,12 @@ class BankIndex:
 
     def search(self, patches: np.ndarray, count: int) -> np.ndarray:
         """(P, D) float32 to the (P, count) int64 nearest items, nearest first."""
-        _, found = self._index.search(patches, count)
+        _, neighbours = self._index.search(patches, count)
         # Groups looked into may hold fewer than `count` items: then the whole bank is asked.
-        lacking = (found < 0).any(axis=1)
+        lacking = (neighbours < 0).any(axis=1)
         if lacking.any():
-            _, found[lacking] = self._exact.search(patches[lacking], count)
-        return np.asarray(found)
+            _, neighbours[lacking] = self._exact.search(patches[lacking], count)
+        return np.asarray(neighbours)
 
 
 def write_index(path: Path, items: np.ndarray) -> None:
@@ -102,13 +102,13 @@ class MappedIndex:
 
         Groups that hold fewer than `count` are made up for by looking into all of them.
         """
-        _, found = self._index.search(patches, count)
-        lacking = (found < 0).any(axis=1)
+        _, neighbours = self._index.search(patches, count)
+        lacking = (neighbours < 0).any(axis=1)
         if lacking.any():
             every: Any = faiss.SearchParametersIVF()
             every.nprobe = self._index.nlist
-            _, found[lacking] = self._index.search(patches[lacking], count, params=every)
-        return np.asarray(found)
+            _, neighbours[lacking] = self._index.search(patches[lacking], count, params=every)
+        return np.asarray(neighbours)
 
 
 def _same(exact: Any, _items: np.ndarray) -> Any:

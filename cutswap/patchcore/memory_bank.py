@@ -139,8 +139,8 @@ class MemoryBank:
                         progress(before + done, count or 0)
 
                 with tf32(settings.tf32):
-                    found, grid = collect_patches(backbone, part, settings.layers, size, tick)
-                return (whitening.apply_in_place(found) if whitening else found), grid
+                    patches, grid = collect_patches(backbone, part, settings.layers, size, tick)
+                return (whitening.apply_in_place(patches) if whitening else patches), grid
 
             items, picks, grid = choose_by_shards(images, collect, settings, count, seed)
             origin = _origin(picks.numpy(), grid)
@@ -209,15 +209,17 @@ class MemoryBank:
             return self.score_patches(embed(self.backbone, part, self.settings.layers), size)
 
         with tf32(self.settings.tf32):
-            found = [
+            predictions = [
                 one
                 for part in cache_sized(image.to(self.backbone.device))
                 for one in self._fitting.run(part, score)
             ]
-        if len(found) == 1:
-            return found[0]
+        if len(predictions) == 1:
+            return predictions[0]
         fields = (f.name for f in dataclasses.fields(Prediction))
-        return Prediction(*(np.concatenate([getattr(p, name) for p in found]) for name in fields))
+        return Prediction(
+            *(np.concatenate([getattr(p, name) for p in predictions]) for name in fields)
+        )
 
     def score_patches(self, embedded: Tensor, size: tuple[int, int]) -> Prediction:
         """Score images that are embedded already: (N, h, w, D) float32, maps at `size` (H, W).
@@ -236,8 +238,8 @@ class MemoryBank:
             )
         if is_accelerator(embedded.device) and self.settings.search == "exact":
             compared = embedded if self.whitening is None else self.whitening.apply(embedded)
-            found = self._scorer(embedded.device).score(compared, size)
-            return Prediction(*(values.cpu().numpy() for values in found))
+            prediction = self._scorer(embedded.device).score(compared, size)
+            return Prediction(*(values.cpu().numpy() for values in prediction))
         patches = self.comparable(embedded)
         flat = np.ascontiguousarray(rearrange(patches, "n h w d -> (n h w) d"))
         distances, neighbours = self._search(flat, self.settings.neighbours)
@@ -261,7 +263,7 @@ class MemoryBank:
         return self.whitening.apply(embedded).cpu().numpy()
 
     def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What a file holds: tensors by name, the network's weights among them, and a header."""
+        """Contents of a bank file: tensors by name, with the network's weights, and a header."""
         state = self.backbone.module.state_dict()
         tensors = {f"backbone.{name}": value for name, value in state.items()}
         tensors["bank"] = torch.from_numpy(self.items)
@@ -389,11 +391,11 @@ class MemoryBank:
         of up to 1e-2 after the root; who is near is right, how near is computed again.
         """
         k = min(count, self.size)
-        found = self._index.search(patches, k)
-        exact = np.empty(found.shape, dtype=np.float32)
+        neighbours = self._index.search(patches, k)
+        exact = np.empty(neighbours.shape, dtype=np.float32)
         for column in range(k):
-            exact[:, column] = np.linalg.norm(patches - self.items[found[:, column]], axis=1)
-        return exact, found
+            exact[:, column] = np.linalg.norm(patches - self.items[neighbours[:, column]], axis=1)
+        return exact, neighbours
 
     def _image_score(
         self, patches: np.ndarray, distances: np.ndarray, nearest: np.ndarray

@@ -149,9 +149,9 @@ def nearest_normal(
         raise _another(f"{len(train)} training photos", f"a patch of number {image + 1}")
     record = train[image]
     normal = load_photos([record], photo.shape[0])[0]
-    found = embed(bank.backbone, to_image(normal[None]), bank.settings.layers)[0, row, column]
+    patch = embed(bank.backbone, to_image(normal[None]), bank.settings.layers)[0, row, column]
     stored = bank.items[item]
-    gap = float(np.linalg.norm(bank.comparable(found) - stored))
+    gap = float(np.linalg.norm(bank.comparable(patch) - stored))
     if gap > SAME * max(float(np.linalg.norm(stored)), 1e-6):
         raise _another(f"{record.name} as the bank was fitted on it", "a photo that differs")
     return NearestNormal(

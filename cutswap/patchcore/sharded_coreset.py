@@ -179,14 +179,15 @@ def choose_by_shards(
     keep = max(1, int(settings.coreset * sum(sizes) * grid[0] * grid[1]))
     coreset = ShardedCoreset(keep, projection=settings.projection, seed=seed)
     for number, size in enumerate(sizes):
-        found = grid
+        part_grid = grid
         if number:
-            patches, found = collect(_taken(stream, rest, size), size, sum(sizes[:number]))
-        if found != grid or len(patches) != size * grid[0] * grid[1]:
+            patches, part_grid = collect(_taken(stream, rest, size), size, sum(sizes[:number]))
+        if part_grid != grid or len(patches) != size * grid[0] * grid[1]:
             raise CutSwapError(
                 "training images",
                 expected=f"{count} images of one size",
-                found=f"patch grids {grid} and {found}, {len(patches)} patches of {size} images",
+                found=f"patch grids {grid} and {part_grid},"
+                f" {len(patches)} patches of {size} images",
                 fix="resize them first, and tell their number",
             )
         coreset.add(patches)
@@ -203,7 +204,7 @@ def choose_by_shards(
 
 
 def _taken(stream: Iterator[Tensor], rest: list[Tensor], size: int) -> Iterator[Tensor]:
-    """Batches of the next `size` photos; what a batch has beyond them waits in `rest`."""
+    """Batches of the next `size` photos; the remainder of a batch waits in `rest`."""
     while size:
         batch = rest.pop() if rest else next(stream, None)
         if batch is None:

@@ -111,17 +111,17 @@ class Whitening:
     def apply(self, patches: Tensor) -> Tensor:
         """(..., D) to (..., K) float32 where they are; a single (D,) too."""
         rows = patches.detach().float().reshape(-1, patches.shape[-1])
-        found = rows.new_empty(len(rows), self.matrix.shape[1])
-        self._apply(rows, found)
-        return found.view(*patches.shape[:-1], -1)
+        whitened = rows.new_empty(len(rows), self.matrix.shape[1])
+        self._apply(rows, whitened)
+        return whitened.view(*patches.shape[:-1], -1)
 
     def apply_in_place(self, patches: Tensor) -> Tensor:
         """The same for contiguous (P, D), into their own memory, which then holds nothing else."""
         width = self.matrix.shape[1]
         # K <= D: row i is written no later than where row i was read.
-        found = patches.view(-1)[: len(patches) * width].view(-1, width)
-        self._apply(patches, found)
-        return found
+        whitened = patches.view(-1)[: len(patches) * width].view(-1, width)
+        self._apply(patches, whitened)
+        return whitened
 
     def _apply(self, rows: Tensor, out: Tensor) -> None:
         mean = torch.from_numpy(self.mean).to(rows.device)

@@ -104,11 +104,11 @@ def to_markdown(table: ResultsTable, baseline: Column | None = None) -> str:
 
 def protocol_differences(table: ResultsTable) -> tuple[str, ...]:
     """What keeps our numbers and the paper's from being one experiment, most telling first."""
-    found = []
+    differences = []
     for row in table.rows:
         counts = published_counts(row.category) if row.paper_name else None
         if counts and counts != (row.n_train, row.n_test):
-            found.append(
+            differences.append(
                 f"{row.label}: {row.n_train} training and {row.n_test} test images here, the"
                 f" published set has {counts[0]} and {counts[1]}"
             )
@@ -116,17 +116,17 @@ def protocol_differences(table: ResultsTable) -> tuple[str, ...]:
     layers = sorted({"+".join(s.layers) for s in table.setups})
     networks = sorted({s.network for s in table.setups if not s.is_tuned})
     if sizes:
-        found += [
+        differences += [
             f"images of {' and '.join(map(str, sizes))} pixels, squashed to a square; the paper"
             " names no size",
             f"PatchCore on {' and '.join(layers)}; the paper names no layers",
         ]
-    found += [
+    differences += [
         f"{network}; the paper's ResNet18 is ImageNet's"
         for network in networks
         if "imagenet" not in network
     ]
-    return (*found, "the paper prints one number a cell, without seeds or spread")
+    return (*differences, "the paper prints one number a cell, without seeds or spread")
 
 
 def signed(value: float) -> str:

@@ -48,7 +48,7 @@ class PaperTable:
 
     @property
     def label(self) -> str:
-        """How screens and files call it, so that nobody takes it for ours."""
+        """Its name on screens and in files, which says that it is the paper's."""
         return f"paper Table {self.number}"
 
 
@@ -91,7 +91,7 @@ class PaperValue:
 
     @property
     def label(self) -> str:
-        """Where it stands, for example `paper Table II, CutSwap + PC`."""
+        """Its place in the paper, for example `paper Table II, CutSwap + PC`."""
         return f"{PAPER_TABLES[self.table].label}, {self.method}"
 
 
@@ -175,11 +175,11 @@ def paper_category(name: str) -> tuple[str, str] | None:
 
 def published_counts(name: str) -> tuple[int, int] | None:
     """(training, test) images of the category in its published data set."""
-    found = paper_category(name)
-    if found is None:
+    printed_name = paper_category(name)
+    if printed_name is None:
         return None
     folder = "_".join(name.replace("-", " ").replace("_", " ").lower().split())
-    return PUBLISHED_COUNTS[found[0]][folder]
+    return PUBLISHED_COUNTS[printed_name[0]][folder]
 
 
 def paper_value(category: str, method: str, coreset: float, metric: str) -> PaperValue | None:
@@ -194,10 +194,10 @@ def paper_value(category: str, method: str, coreset: float, metric: str) -> Pape
     Returns:
         The number, or None where the paper has no such cell or prints a dash.
     """
-    found = paper_category(category)
-    if found is None:
+    printed_name = paper_category(category)
+    if printed_name is None:
         return None
-    data, printed = found
+    data, printed = printed_name
     for value in paper_values():
         table = PAPER_TABLES[value.table]
         if (

@@ -90,7 +90,7 @@ def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
 
 
 def scoring_in_words(evaluation: FoundEvaluation) -> str:
-    """How a sound evaluation was scored: `coreset 0.01, layer2+layer3`, and what is unusual."""
+    """Settings of an evaluation in short: `coreset 0.01, layer2+layer3`, and all not default."""
     scoring = PatchCoreSettings.from_dict(evaluation.summary["patchcore"])
     skip = (*_OF_SCORING, "batch_size")
     rest = _changes(scoring.to_dict(), PatchCoreSettings().to_dict(), skip)
@@ -99,7 +99,7 @@ def scoring_in_words(evaluation: FoundEvaluation) -> str:
 
 
 def run_in_words(run: FoundRun) -> str:
-    """What a run was tuned with, as far as it is not the recipe: `fine-tuned gentle, epochs 1`.
+    """Settings of a run that differ from its recipe: `fine-tuned gentle, epochs 1`.
 
     A run that trained a head begins with its name: `projector, updates 100`.
     """
@@ -126,7 +126,7 @@ def run_in_words(run: FoundRun) -> str:
 
 
 def _score_in_words(summary: dict[str, Any]) -> str:
-    """`score of both`: whose scores count, of an evaluation of bank and head; else nothing."""
+    """`score of both`: the kind of score, of an evaluation of bank and head; else nothing."""
     return f"score of {summary['score']}" if isinstance(summary.get("score"), str) else ""
 
 

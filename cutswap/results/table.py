@@ -112,7 +112,7 @@ class PaperColumn:
 
     @property
     def label(self) -> str:
-        """The column's heading, which says whose numbers these are."""
+        """The column's heading, with the source of its numbers."""
         noun = "Table" if len(self.tables) == 1 else "Tables"
         return f"paper {noun} {' and '.join(self.tables)}: {self.method}, coreset {self.coreset:g}"
 
@@ -160,7 +160,7 @@ class ResultsTable:
         return paper_value(row.category, column.method, column.coreset, self.metric)
 
     def text(self, row: Row, column: Column) -> str:
-        """A cell as it is shown; `not run` and `no masks` are told apart."""
+        """A cell's text; `not run` and `no masks` differ."""
         if isinstance(column, PaperColumn):
             printed = self.printed(row, column)
             return f"{printed.value:.3f}" if printed else "–"
@@ -188,10 +188,10 @@ class ResultsTable:
 
     def mean_text(self, column: Column) -> str:
         """The mean row's cell, which says over how many categories it goes."""
-        found = self.mean(column)
-        if found is None:
+        mean = self.mean(column)
+        if mean is None:
             return "–"
-        return f"{found[0]:.3f} ({found[1]} of {len(self.rows)})"
+        return f"{mean[0]:.3f} ({mean[1]} of {len(self.rows)})"
 
 
 def build_table(
@@ -248,7 +248,7 @@ def _row(evaluation: FoundEvaluation) -> Row:
 
 
 def is_demo(root: str) -> bool:
-    """Whether a category's folder is of the rendered demo set, whose `leather` is not MVTec's."""
+    """Whether a category is of the rendered demo set (its `leather` is not MVTec's)."""
     parts = root.replace("\\", "/").rstrip("/").split("/")
     return len(parts) > 1 and parts[-2].startswith("demo-v")
 

@@ -1,4 +1,4 @@
-"""Which device a job waits for, told without torch where there is nothing but the processor."""
+"""The device a job waits for, without importing torch where there is only the processor."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _names() -> tuple[str, ...]:
 
 
 def device_for(asked: str, queue: JobQueue) -> str:
-    """The device whose line a job joins.
+    """The device whose queue a job joins.
 
     Args:
         asked: a device, `cuda`, or `auto`: of the fastest kind the one with the shortest line.

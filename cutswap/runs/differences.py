@@ -56,12 +56,12 @@ def settings_differences(records: Sequence[Mapping[str, Any]]) -> tuple[Differen
     flat = [flat_settings(record) for record in records]
     names = list(flat_settings({}))
     unknown = sorted({name for values in flat for name in values} - set(names))
-    found = []
+    differences = []
     for name in (*names, *unknown):
         values = tuple(each.get(name) for each in flat)
         if any(not _same(value, values[0]) for value in values[1:]):
-            found.append(Difference(name, values))
-    return tuple(found)
+            differences.append(Difference(name, values))
+    return tuple(differences)
 
 
 def flat_settings(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def rename_run(
 def delete_run(
     folder: Path, run: Path, is_busy: IsBusy, elsewhere: Sequence[FoundEvaluation] = ()
 ) -> None:
-    """Remove a run folder and its log, and what an interrupted deletion left.
+    """Remove a run folder and its log, and the rest of an interrupted deletion.
 
     Args:
         folder: the runs folder.
@@ -232,12 +232,12 @@ def _is_written(entry: os.DirEntry[str]) -> bool:
 
 def _evaluations(folder: Path, run: Path, elsewhere: Iterable[FoundEvaluation]) -> list[Path]:
     """Folders of the evaluations that are of this run."""
-    found = find_runs(folder)
-    this = next((r for r in found.runs if r.path == run), None)
+    runs = find_runs(folder)
+    this = next((r for r in runs.runs if r.path == run), None)
     if this is None:  # broken beyond being found
         return []
-    every = (*found.evaluations, *elsewhere)
-    return [e.path for e in evaluations_of(this, every, found.runs)]
+    every = (*runs.evaluations, *elsewhere)
+    return [e.path for e in evaluations_of(this, every, runs.runs)]
 
 
 def _remove(trash: Path) -> None:

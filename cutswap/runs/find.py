@@ -1,4 +1,4 @@
-"""What lies in a runs folder: fine-tuning runs and evaluations, wherever they are nested.
+"""Find fine-tuning runs and evaluations in a runs folder, at any depth.
 
 One broken folder never hides the others: each is judged for itself by `states`.
 """
@@ -78,15 +78,15 @@ def find_runs(folder: Path) -> FoundRuns:
     evaluations: list[FoundEvaluation] = []
     links: list[str] = []
     is_complete = True
-    for seen, found in enumerate(_folders(folder, 0, links)):
+    for seen, place in enumerate(_folders(folder, 0, links)):
         if seen == MAX_FOLDERS:
             is_complete = False
             break
-        name = "." if found == folder else found.relative_to(folder).as_posix()
-        if _is_run(found):
-            runs.append(read_run(found, name))
-        elif _is_evaluation(found):
-            evaluations.append(read_evaluation(found, name))
+        name = "." if place == folder else place.relative_to(folder).as_posix()
+        if _is_run(place):
+            runs.append(read_run(place, name))
+        elif _is_evaluation(place):
+            evaluations.append(read_evaluation(place, name))
     return FoundRuns(
         tuple(sorted(runs, key=lambda r: natural_key(r.name))),
         tuple(sorted(evaluations, key=lambda e: natural_key(e.name))),
@@ -140,12 +140,12 @@ def is_study(path: Path) -> bool:
 
 
 def study_of(run: Path) -> Path | None:
-    """The study that a run folder belongs to; None for a run of its own."""
+    """The study that a run folder belongs to; None for an independent run."""
     owner = run.parent.parent
     return owner if run.parent.name == RUNS and is_study(owner) else None
 
 
 def mark_of(run: Path) -> str:
-    """`study NAME` for a study's run; empty for a run of its own."""
+    """`study NAME` for a study's run; empty for an independent run."""
     owner = study_of(run)
     return f"study {owner.name}" if owner is not None else ""

@@ -219,7 +219,7 @@ class RunFolder:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Neither left by a process that was killed early, nor half of what it was just writing."""
+    """Whether the file is not ours: neither left by a killed process nor half-written."""
     is_half = path.name.startswith(".") and path.name.endswith(".tmp")
     return path.name not in BEFORE and not is_half
 

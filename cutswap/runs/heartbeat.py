@@ -78,7 +78,7 @@ class Heart:
     _last: float = field(default=0.0, init=False)
 
     def beat(self, doing: str, done: int = 0, total: int = 0) -> None:
-        """Say what is going on, `EVERY` seconds at most; a beat that cannot be written is lost."""
+        """Write a heartbeat, every `EVERY` seconds at most; one that cannot be written is lost."""
         now = time.monotonic()
         if self._last and now - self._last < EVERY and done != total:
             return
@@ -137,7 +137,7 @@ def read_beat(folder: Path) -> Beat | None:
 
 @contextlib.contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Nobody else writes this run folder, in any process, however it was started.
+    """Hold the run folder's lock: no other process writes into it.
 
     The lock is the operating system's: it is gone with the process, also after `kill -9`.
 

@@ -1,4 +1,4 @@
-"""The updates of a run at work, read as they are written: each look parses what is new.
+"""Metrics of a running run: each read parses only the new lines.
 
 metrics.jsonl only grows, but a resumed run replaces it by a shorter one (`rewind_metrics`). So a
 reader keeps how far it has read, and begins anew when the file is another one, has shrunk, has

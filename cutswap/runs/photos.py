@@ -19,10 +19,10 @@ def hashes_of(records: Sequence[Record]) -> dict[str, str]:
     Raises:
         CutSwapError: one that cannot be read.
     """
-    found = {}
+    hashes = {}
     for record in records:
         try:
-            found[record.name] = sha256_of(record.image)
+            hashes[record.name] = sha256_of(record.image)
         except OSError as error:
             raise CutSwapError(
                 record.image,
@@ -30,7 +30,7 @@ def hashes_of(records: Sequence[Record]) -> dict[str, str]:
                 found=error.strerror or error,
                 fix="restore it, or run check-data to see all problems",
             ) from error
-    return found
+    return hashes
 
 
 def write_photos(run: Path, hashes: dict[str, str]) -> None:
@@ -64,12 +64,12 @@ def refuse_other_photos(run: Path, hashes: dict[str, str]) -> None:
         ("new", sorted(hashes.keys() - noted.keys())),
         ("gone", sorted(noted.keys() - hashes.keys())),
     )
-    found = [f"{len(names)} {what} ({_some(names)})" for what, names in parts if names]
-    if found:
+    changes = [f"{len(names)} {what} ({_some(names)})" for what, names in parts if names]
+    if changes:
         raise CutSwapError(
             run,
             expected=f"the {len(noted)} training photos with which the run began",
-            found=f"others: {', '.join(found)}",
+            found=f"others: {', '.join(changes)}",
             fix="restore them to go on, or begin anew with another --out",
         )
 

@@ -1,4 +1,4 @@
-"""The queue of a runs folder: what waits, what is at work, in which order and on which device.
+"""The job queue of a runs folder: waiting and running jobs, their order and device.
 
 Kept in `<runs>/.queue.sqlite3` (SQLite in WAL mode), so that several pages, apps and terminals see
 the same and no two of them start the same job. The database holds order and processes only; how
@@ -91,7 +91,7 @@ class Job:
 
     @property
     def is_active(self) -> bool:
-        """Waiting or at work."""
+        """Waiting or running."""
         return self.state != ENDED
 
 
@@ -135,7 +135,7 @@ class JobQueue:
             return self._job(db, "id = ?", cursor.lastrowid)  # type: ignore[return-value]
 
     def active(self) -> list[Job]:
-        """Jobs at work and waiting, in their order."""
+        """Running and waiting jobs, in their order."""
         if not (self.folder / DATABASE).exists():
             return []
         with self._transaction() as db:
@@ -151,7 +151,7 @@ class JobQueue:
             return self._jobs(db, "id IN (SELECT MAX(id) FROM jobs GROUP BY run) ORDER BY id")
 
     def of(self, run: Path) -> Job | None:
-        """The last job on a run, at work or not; None for what is not inside the runs folder."""
+        """The last job of a run, ended or not; None outside the runs folder."""
         if not (self.folder / DATABASE).exists() or not run.is_relative_to(self.folder):
             return None
         with self._transaction() as db:
@@ -160,7 +160,7 @@ class JobQueue:
             return self._job(db, "run = ? ORDER BY id DESC LIMIT 1", inside)
 
     def stop(self, run: Path, *, by_force: bool = False) -> bool:
-        """Take a waiting job out of the queue, or ask the one at work to end after its update.
+        """Remove a waiting job, or ask a running one to end after its update.
 
         Args:
             run: the run folder.
@@ -312,7 +312,7 @@ class JobQueue:
         return [self._read(row) for row in rows]
 
     def _read(self, row: sqlite3.Row) -> Job:
-        """One row; a file that came with somebody's runs may say anything, and it will be run.
+        """Parse one row; a queue file from elsewhere may hold anything, and its commands are run.
 
         Raises:
             sqlite3.DatabaseError: a folder outside, or a command that is none of ours.
@@ -392,7 +392,7 @@ def slots() -> int:
 
 
 def _reap(db: sqlite3.Connection) -> None:
-    """End the jobs whose process is gone, and give back those whose worker died before a start."""
+    """Mark jobs whose process is gone as ended; requeue jobs whose worker died before the start."""
     for row in db.execute("SELECT * FROM jobs WHERE state IN ('claimed', 'running')").fetchall():
         there = _process(row)
         if there is not None and there.is_alive():

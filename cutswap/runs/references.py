@@ -1,4 +1,4 @@
-"""Evaluations name the run whose network they scored by its folder; here that name follows it.
+"""Keep the run's name in its evaluations true when the run is renamed or deleted.
 
 When a run is renamed they say its new name, and when it is deleted that it is: otherwise the next
 run of the old name would be credited with their numbers, which stay as they are.
@@ -74,7 +74,7 @@ def _renamed(source: str, name: str) -> str:
 
 
 def run_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> FoundRun | None:
-    """The run whose network was evaluated; None where it is not in this runs folder.
+    """The run that was evaluated; None where it is not in this runs folder.
 
     The path was recorded as it was typed, perhaps relative to another folder: if it is not the
     very folder, its last parts must be one run's name.
@@ -110,5 +110,5 @@ def _source(summary: dict[str, Any]) -> str:
 
 
 def _part(values: dict[str, Any], name: str) -> dict[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, dict) else {}
+    part = values.get(name)
+    return part if isinstance(part, dict) else {}

@@ -64,11 +64,11 @@ def read_seen(folder: Path) -> Seen | None:
         return None
     try:
         words: dict[str, Any] = read_json(folder / WORDS)
-        found = np.asarray(words["probabilities"], dtype=np.float32)
+        probabilities = np.asarray(words["probabilities"], dtype=np.float32)
         sheet = read_photo(folder / PICTURE)
-        rows, ways, classes = found.shape
+        rows, ways, classes = probabilities.shape
         if ways != classes or sheet.shape != (rows * SIDE, ways * SIDE, 3):
             return None
-        return Seen(int(words["step"]), sheet, found)
+        return Seen(int(words["step"]), sheet, probabilities)
     except (CutSwapError, LookupError, TypeError, ValueError):
         return None

@@ -132,7 +132,7 @@ def read_run(path: Path, name: str | None = None) -> FoundRun:
             settings=settings,
             changed=changed,
         )
-    found = FoundRun(
+    run = FoundRun(
         path=path,
         name=name,
         state=UNFINISHED,
@@ -143,14 +143,14 @@ def read_run(path: Path, name: str | None = None) -> FoundRun:
         changed=changed,
     )
     if not is_own_file(path / RESULT):
-        return found
+        return run
     try:
         result = _object(path / RESULT, RESUME)
     except CutSwapError as error:
-        return replace(found, state=BROKEN, reason=f"{_reason(error)}; {AGAIN}")
+        return replace(run, state=BROKEN, reason=f"{_reason(error)}; {AGAIN}")
     if not is_own_file(path / WEIGHTS):
-        return replace(found, state=BROKEN, reason=f"its weights {WEIGHTS} are gone; {AGAIN}")
-    return replace(found, state=DONE, reason="", result=result)
+        return replace(run, state=BROKEN, reason=f"its weights {WEIGHTS} are gone; {AGAIN}")
+    return replace(run, state=DONE, reason="", result=result)
 
 
 def read_evaluation(path: Path, name: str | None = None) -> FoundEvaluation:
@@ -247,7 +247,7 @@ def _progress(path: Path) -> tuple[int, int | None]:
 
 
 def need_update(path: Path, number: int | None, line: object) -> None:
-    """Refuse what is no update of a run.
+    """Refuse a line that is no update of a run.
 
     Args:
         path: of metrics.jsonl, for the message.
@@ -302,8 +302,8 @@ def _is_number(value: object) -> bool:
 
 
 def _dig(values: dict[str, Any], outer: str, inner: str) -> Any:
-    found = values.get(outer)
-    return found.get(inner) if isinstance(found, dict) else None
+    section = values.get(outer)
+    return section.get(inner) if isinstance(section, dict) else None
 
 
 def _changed(path: Path) -> float:
@@ -322,7 +322,7 @@ def _reason(error: CutSwapError) -> str:
 
 
 def log_file(run: Path) -> Path:
-    """Where a run's process writes what it has to say."""
+    """Path of the log of a run's process."""
     return run.with_name(run.name + LOG)
 
 

@@ -1,4 +1,4 @@
-"""How a run stands: its folder, its heartbeat and its place in the queue, put into one word.
+"""Status of a run in one word, from its folder, its heartbeat and the queue.
 
 Nothing is remembered: the folder says how far it came, the heartbeat who works on it, the operating
 system whether that process lives, the queue whether it waits.
@@ -26,7 +26,7 @@ RESUMABLE = (STOPPED, INTERRUPTED, FAILED)
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How a run stands.
+    """Status of a run.
 
     Attributes:
         word: one of the states of this module, `done` or `broken`.
@@ -42,7 +42,7 @@ class RunStatus:
 
     @property
     def is_active(self) -> bool:
-        """Waiting or at work, here or elsewhere."""
+        """Waiting or running, here or elsewhere."""
         return self.word in ACTIVE
 
 
@@ -60,7 +60,7 @@ def status_of(run: FoundRun, job: Job | None, ahead: int = 0) -> RunStatus:
 
 
 def jobs_ahead(job: Job, active: Iterable[Job]) -> int:
-    """Jobs at work or waiting on the same device that come before this one."""
+    """Running and waiting jobs of the same device before this one."""
     return sum(
         one.device == job.device and (one.state != QUEUED or one.number < job.number)
         for one in active
@@ -71,7 +71,7 @@ def jobs_ahead(job: Job, active: Iterable[Job]) -> int:
 def statuses(
     folder: Path, runs: Iterable[FoundRun] | None = None
 ) -> list[tuple[FoundRun, RunStatus]]:
-    """Every run of a folder and of its queue: those at work, those waiting, then the last changed.
+    """All runs of a folder and its queue: running, waiting, then the last changed.
 
     Args:
         folder: the runs folder.
@@ -83,12 +83,12 @@ def statuses(
     queue = JobQueue(folder)
     last = {job.run: job for job in queue.last_of_all()}
     active = [job for job in last.values() if job.is_active]
-    found = {run.path: run for run in (find_runs(folder).runs if runs is None else runs)}
+    by_path = {run.path: run for run in (find_runs(folder).runs if runs is None else runs)}
     for path, job in last.items():  # also those that ended before their first word
         if job.command and job.command[0] == "finetune":
-            found.setdefault(path, read_run(path, path.relative_to(folder).as_posix()))
+            by_path.setdefault(path, read_run(path, path.relative_to(folder).as_posix()))
     pairs = []
-    for path, run in found.items():
+    for path, run in by_path.items():
         job_of = last.get(path)
         ahead = jobs_ahead(job_of, active) if job_of else 0
         pairs.append((run, status_of(run, job_of, ahead)))

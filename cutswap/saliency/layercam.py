@@ -108,7 +108,7 @@ def explain(
     """
     asked = tuple(str(layer) for layer in (layers or backbone.levels))
     with half_backward() if is_half(backbone.device, precision) else nullcontext():
-        found, scores = backbone.differentiable(image, asked)
+        captured, scores = backbone.differentiable(image, asked)
     if target_class is not None and not 0 <= target_class < scores.shape[1]:
         raise CutSwapError(
             "target class",
@@ -116,12 +116,12 @@ def explain(
             found=target_class,
             fix="leave it out to explain the predicted class",
         )
-    flat = [name for name in asked if found[name].ndim != 4]
+    flat = [name for name in asked if captured[name].ndim != 4]
     if flat:
         raise CutSwapError(
             f"saliency layer {flat[0]}",
             expected="a layer whose output has height and width",
-            found=f"output of shape {tuple(found[flat[0]].shape)}",
+            found=f"output of shape {tuple(captured[flat[0]].shape)}",
             fix=f"use for example {','.join(backbone.levels)}",
         )
     classes = (
@@ -131,7 +131,7 @@ def explain(
     )
     chosen = scores.gather(1, classes[:, None])[:, 0]
     # Images of a batch do not meet inside the network, so one sum serves them all.
-    activations = [found[name] for name in asked]
+    activations = [captured[name] for name in asked]
     gradients = torch.autograd.grad(chosen.sum(), activations)
     maps = tuple(layercam(a.detach(), g).cpu() for a, g in zip(activations, gradients, strict=True))
     return Saliency(maps, asked, classes.cpu(), chosen.detach().float().cpu())

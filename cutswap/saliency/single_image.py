@@ -55,17 +55,17 @@ def image_saliency(
             that do not fit the layers.
     """
     photo = resize_photo(read_photo(path, bits), (settings.image_size, settings.image_size))
-    found = explain(
+    saliency = explain(
         backbone, to_image(photo[None]), settings.layers, target_class=settings.target_class
     )
-    maps = found.upsampled(photo.shape[:2])[0].numpy()
+    maps = saliency.upsampled(photo.shape[:2])[0].numpy()
     return ImageSaliency(
         photo=photo,
         maps=maps,
         fused=fuse(maps, settings.fusion),
-        layers=found.layers,
-        target_class=int(found.classes[0]),
-        score=float(found.scores[0]),
+        layers=saliency.layers,
+        target_class=int(saliency.classes[0]),
+        score=float(saliency.scores[0]),
     )
 
 
@@ -81,27 +81,27 @@ def saliency_files(layers: Sequence[str]) -> tuple[str, ...]:
     return (MAPS, PHOTO, *(f"overlay_{name}.png" for name in (*layers, FUSED)))
 
 
-def write_saliency(found: ImageSaliency, out: Path) -> None:
+def write_saliency(saliency: ImageSaliency, out: Path) -> None:
     """Write `saliency.npz` (maps, layers, fused), the resized input and one overlay a level.
 
     Raises:
         CutSwapError: the folder cannot be written.
     """
-    layers = np.array(found.layers)
+    layers = np.array(saliency.layers)
     write_with(
         out / MAPS,
         lambda f: np.savez_compressed(
-            f, allow_pickle=False, maps=found.maps, layers=layers, fused=found.fused
+            f, allow_pickle=False, maps=saliency.maps, layers=layers, fused=saliency.fused
         ),
     )
-    save_png(out / PHOTO, found.photo)
-    _, _, *overlays = saliency_files(found.layers)
-    for name, level in zip(overlays, (*found.maps, found.fused), strict=True):
-        save_png(out / name, blend(found.photo, colourise(level)))
+    save_png(out / PHOTO, saliency.photo)
+    _, _, *overlays = saliency_files(saliency.layers)
+    for name, level in zip(overlays, (*saliency.maps, saliency.fused), strict=True):
+        save_png(out / name, blend(saliency.photo, colourise(level)))
 
 
 def middle_level(backbone: Backbone) -> str:
-    """The level that guides patches when nobody chooses: the third of five (vgg16: 16)."""
+    """The default level that guides patches: the third of five (vgg16: 16)."""
     return backbone.levels[len(backbone.levels) // 2]
 
 

@@ -20,7 +20,7 @@ NETWORK_MB = 46  # of one tuned network on disk
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """What is still to be done.
+    """The remaining work.
 
     Attributes:
         cells: distinct cells to compute.

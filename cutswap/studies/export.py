@@ -133,6 +133,6 @@ def escape(text: str) -> str:
     return "".join(_SPECIAL.get(c, c) for c in text)
 
 
-def reservations_of(found: Sequence[Entry]) -> tuple[str, ...]:
+def reservations_of(entries: Sequence[Entry]) -> tuple[str, ...]:
     """What keeps some entries from being about the paper's data, each said once."""
-    return tuple(dict.fromkeys(text for e in found for text in e.reservations))
+    return tuple(dict.fromkeys(text for e in entries for text in e.reservations))

@@ -1,4 +1,4 @@
-"""What a study says in plain sentences: what does not reproduce, and what the paper's sums give."""
+"""Findings of a study in plain sentences: differences to the paper, and its recomputed sums."""
 
 from __future__ import annotations
 

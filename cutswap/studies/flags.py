@@ -46,8 +46,12 @@ def study_settings(options: argparse.Namespace) -> StudySettings:
 
 
 def _detector(options: argparse.Namespace) -> DetectorSettings:
-    found = settings_from(options, DetectorSettings)
-    return found.replace(textures=str(Path(found.textures).absolute())) if found.textures else found
+    settings = settings_from(options, DetectorSettings)
+    return (
+        settings.replace(textures=str(Path(settings.textures).absolute()))
+        if settings.textures
+        else settings
+    )
 
 
 def _anywhere(weights: str) -> str:

@@ -1,4 +1,4 @@
-"""A study on disk, read without torch: what it asks for, what is there, what is missing.
+"""A study on disk, read without torch: its plan, its finished cells, its missing ones.
 
 study.json        settings, weights, data and the list of cells, each with its identity
 cells/<id>.json   one finished or failed cell, written whole
@@ -254,7 +254,7 @@ def read_study(folder: Path, name: str | None = None) -> Study:
             skip_bad=bool(values.get("skip_bad")),
             cells=cells,
             results={
-                i: found for i in identities if (found := read_cell(folder, i)).state != MISSING
+                i: stored for i in identities if (stored := read_cell(folder, i)).state != MISSING
             },
         )
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -305,11 +305,11 @@ def find_studies(folder: Path) -> tuple[Study, ...]:
     Args:
         folder: need not exist.
     """
-    found = []
+    studies = []
     for path in _folders(folder, 0):
         name = "." if path == folder else path.relative_to(folder).as_posix()
-        found.append(read_study(path, name))
-    return tuple(sorted(found, key=lambda study: natural_key(study.name)))
+        studies.append(read_study(path, name))
+    return tuple(sorted(studies, key=lambda study: natural_key(study.name)))
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:

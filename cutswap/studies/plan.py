@@ -70,7 +70,7 @@ class Cell:
 
 
 def variants(table: str, detectors: Iterable[str] = ()) -> tuple[Variant, ...]:
-    """What a table compares, in the paper's order.
+    """The methods a table compares, in the paper's order.
 
     Args:
         table: roman number.

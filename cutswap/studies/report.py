@@ -82,9 +82,9 @@ def _table(study: Study, number: str) -> dict[str, Any]:
         groups.setdefault(image.category, []).append((image, pixel))
     charts = []
     if not PAPER_TABLES[number].has_categories:
-        for metric, found in zip(METRICS, both, strict=True):
-            for coreset in dict.fromkeys(e.coreset for e in found):
-                averages = [e for e in found if e.is_average and e.coreset == coreset]
+        for metric, of_metric in zip(METRICS, both, strict=True):
+            for coreset in dict.fromkeys(e.coreset for e in of_metric):
+                averages = [e for e in of_metric if e.is_average and e.coreset == coreset]
                 drawn = chart(averages)
                 if drawn is not None:
                     charts.append((f"{_WORDS[metric]}, coreset {coreset:g}", drawn))
@@ -121,8 +121,8 @@ def _name(entry: Entry) -> str:
 
 def _accuracies(study: Study) -> tuple[float, float] | None:
     """Lowest and highest training accuracy of the networks."""
-    found = [a for c in study.distinct if (a := study.result(c).accuracy) is not None]
-    return (min(found), max(found)) if found else None
+    accuracies = [a for c in study.distinct if (a := study.result(c).accuracy) is not None]
+    return (min(accuracies), max(accuracies)) if accuracies else None
 
 
 @dataclass(frozen=True)
@@ -173,13 +173,13 @@ class Chart:
     height: int = HEIGHT
 
 
-def chart(found: Sequence[Entry]) -> Chart | None:
+def chart(entries: Sequence[Entry]) -> Chart | None:
     """Draw entries of one category or the average, one coreset.
 
     Args:
-        found: in order; without any number there is no chart.
+        entries: in order; without any number there is no chart.
     """
-    values = [v for e in found for v in _values(e)]
+    values = [v for e in entries for v in _values(e)]
     if not values:
         return None
     low, high = min(values), max(values)
@@ -192,7 +192,7 @@ def chart(found: Sequence[Entry]) -> Chart | None:
         share = (min(max(value, bottom), top) - bottom) / (top - bottom)
         return round(HEIGHT - _BOTTOM - share * (HEIGHT - _BOTTOM - _TOP), 1)
 
-    wide = (WIDTH - _LEFT - _RIGHT) / len(found)
+    wide = (WIDTH - _LEFT - _RIGHT) / len(entries)
     columns = tuple(
         Column(
             x=round(_LEFT + wide * (i + 0.5), 1),
@@ -205,7 +205,7 @@ def chart(found: Sequence[Entry]) -> Chart | None:
             text=f"{e.row}: ours {e.text()}"
             + ("" if e.paper is None else f", paper {e.paper:.3f}"),
         )
-        for i, e in enumerate(found)
+        for i, e in enumerate(entries)
     )
     ticks = tuple((y(n * step), f"{n * step:.2f}") for n in range(first, last + 1))
     return Chart(columns, ticks)

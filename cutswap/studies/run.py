@@ -1,4 +1,4 @@
-"""A study of the paper's tables: what it asks for, and its cells one after another.
+"""Run a study of the paper's tables, cell by cell.
 
 A finished cell is a file written whole, so the study may be killed at any moment: started again,
 it computes what is missing and nothing else. A cell that fails is written down with its error, the
@@ -65,7 +65,7 @@ class Prepared:
         return [i for i in self.asked if read_cell(self.study.path, i).state != DONE]
 
     def spec(self, identity: str) -> CellSpec:
-        """An asked cell with everything that whoever computes it needs."""
+        """A cell with all settings its computation needs."""
         cell, place = self.asked[identity]
         if place.run:
             tuning = finetuning_of(cell, self.settings, self.weights)
@@ -122,13 +122,13 @@ def prepare(
     cells = plan(tables, names, seeds, detectors)
     _need_detectors(detectors)
     weights = weights_of(settings.training, settings.saliency)
-    found = {name: dataset.category(name) for name in names}
-    need_all_test_images(list(found.values()))
+    by_name = {name: dataset.category(name) for name in names}
+    need_all_test_images(list(by_name.values()))
     known: dict[str, Any] = {}
     for done, name in enumerate(names):
         if notify:
             notify("hashing the data", done, len(names))
-        known[name] = data_identity(found[name])
+        known[name] = data_identity(by_name[name])
     planned = []
     for cell in cells:
         identity, run = identities(cell, settings, weights, known[cell.category])
@@ -185,8 +185,8 @@ def _merged(study: Study) -> Study:
             cells = {cell.key: cell for cell in (*old.cells, *study.cells)}
             data = {**old.data, **study.data}
             study = replace(study, cells=tuple(cells.values()), data=data)
-    found = {cell.id: read_cell(study.path, cell.id) for cell in study.distinct}
-    return replace(study, results={i: r for i, r in found.items() if r.state in (DONE, FAILED)})
+    stored = {cell.id: read_cell(study.path, cell.id) for cell in study.distinct}
+    return replace(study, results={i: r for i, r in stored.items() if r.state in (DONE, FAILED)})
 
 
 def run_study(
@@ -196,7 +196,7 @@ def run_study(
     say: Callable[[str], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[PlannedCell, str]]:
-    """Compute what is missing, cell by cell.
+    """Compute missing cells, one by one.
 
     Args:
         prepared: of `prepare`.
@@ -294,13 +294,13 @@ class _Worker:
         out = self._prepared.study.path
         record: dict[str, Any] = {"id": place.id, "label": place.label}
         try:
-            found = self._figures(cell, place)
+            metrics = self._figures(cell, place)
         except Exception as error:  # whatever it is, the other cells are not to wait for a person
             write_cell(out, place.id, {**record, "state": FAILED, "error": words_of(error)})
             return True
-        if found is None:
+        if metrics is None:
             return False
-        write_cell(out, place.id, {**record, "state": DONE, **found})
+        write_cell(out, place.id, {**record, "state": DONE, **metrics})
         return True
 
     def _figures(self, cell: Cell, place: PlannedCell) -> dict[str, Any] | None:
@@ -325,10 +325,10 @@ class _Worker:
                 )
             except CutSwapError as error:  # every cell of it would read all photos to say the same
                 self._checked[name] = error
-        found = self._checked[name]
-        if isinstance(found, CutSwapError):
-            raise found
-        return found
+        category = self._checked[name]
+        if isinstance(category, CutSwapError):
+            raise category
+        return category
 
     def _tick(self, stage: str, done: int, total: int) -> None:
         self._heart.beat(f"{self.doing}; {stage}", done, total)

@@ -115,22 +115,22 @@ def entries(study: Study, number: str, metric: str) -> tuple[Entry, ...]:
         if cell.table == number:
             cells.setdefault((cell.category, cell.row, cell.coreset), []).append(cell)
     names = sorted({category for category, _, _ in cells}, key=str.casefold)
-    found = []
+    rows = []
     for category in names:
         for row, coreset in _places(study, number):
             value = _printed_rows(printed, category).get(row)
             paper = value.value if value is not None else None
             about = _data_reservations(study, category) if paper is not None else ()
             own = cells.get((category, row, coreset), [])
-            found.append(_entry(study, number, category, row, coreset, metric, own, paper, about))
+            rows.append(_entry(study, number, category, row, coreset, metric, own, paper, about))
         if table.has_categories:
-            found += _paper_only(study, printed, number, metric, category)
+            rows += _paper_only(study, printed, number, metric, category)
     if names:
-        found += [
+        rows += [
             _average(study, number, metric, names, row, coreset, cells, printed)
             for row, coreset in _places(study, number)
         ]
-    return tuple(found)
+    return tuple(rows)
 
 
 def pairs(study: Study, number: str) -> tuple[tuple[Entry, Entry], ...]:
@@ -234,8 +234,8 @@ def _average(
 
 
 def _value(study: Study, cell: PlannedCell, metric: str) -> float | None:
-    found = study.result(cell)
-    return found.metrics.get(metric) if found.state == DONE else None
+    result = study.result(cell)
+    return result.metrics.get(metric) if result.state == DONE else None
 
 
 def _figure(values: Mapping[int, float]) -> SeedStatistics | None:
@@ -342,7 +342,7 @@ def missed_tables(study: Study) -> tuple[MissedTable, ...]:
     Args:
         study: with its results; cells of earlier versions have no counts and are left out.
     """
-    found = []
+    tables = []
     for number in study.tables:
         for coreset in coresets(number):
             for category in study.categories:
@@ -353,8 +353,8 @@ def missed_tables(study: Study) -> tuple[MissedTable, ...]:
                 ]
                 title = f"Table {number}, {category}, coreset {coreset:g}"
                 if table := _table(study, number, title, cells):
-                    found.append(table)
-    return tuple(found)
+                    tables.append(table)
+    return tuple(tables)
 
 
 def _table(study: Study, number: str, title: str, cells: list[PlannedCell]) -> MissedTable | None:

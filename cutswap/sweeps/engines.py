@@ -1,4 +1,4 @@
-"""Who computes cells: the task that every engine runs, and what an engine is.
+"""The task that every engine runs, and the interface of an engine.
 
 A task is the cells that share a tuned network. It reads the store first and writes each cell as it
 is done, so it may be killed, retried or started twice: at worst a cell is computed again and
@@ -75,7 +75,7 @@ class Engine(Protocol):
 def tasks_of(
     specs: Iterable[CellSpec], store: str, *, runs: str = "", threads: int = 1
 ) -> list[Task]:
-    """Cells grouped by their network; an untuned cell is a task of its own.
+    """Group cells by their network; each untuned cell is its own task.
 
     Args:
         specs: cells to compute.
@@ -114,10 +114,10 @@ def run_task(text: str, stop: Callable[[], bool] = lambda: False) -> bool:
         for spec in task.specs():
             if is_done(store, spec.id):
                 continue
-            found = compute_cell(spec, spec.check(), Path(task.runs or temporary), stop=stop)
-            if found is None:
+            result = compute_cell(spec, spec.check(), Path(task.runs or temporary), stop=stop)
+            if result is None:
                 return False
-            record = {"id": spec.id, "label": spec.label, "state": DONE, **found}
+            record = {"id": spec.id, "label": spec.label, "state": DONE, **result}
             store.write(f"{CELLS}/{spec.id}", record)
     return True
 
@@ -131,25 +131,25 @@ def load_all() -> None:
 
 def is_done(store: ResultStore, identity: str) -> bool:
     """Whether the store holds the cell's figures."""
-    found = store.read(f"{CELLS}/{identity}")
-    return isinstance(found, dict) and (found.get("id"), found.get("state")) == (identity, DONE)
+    record = store.read(f"{CELLS}/{identity}")
+    return isinstance(record, dict) and (record.get("id"), record.get("state")) == (identity, DONE)
 
 
 def settle(store: ResultStore, outcome: Outcome) -> dict[str, dict[str, Any]]:
     """Records of an ended task's cells; those it did not finish are written down as failed."""
     records = {}
     for spec in outcome.task.specs():
-        found = store.read(f"{CELLS}/{spec.id}")
-        if not isinstance(found, dict) or found.get("state") != DONE:
-            found = {
+        record = store.read(f"{CELLS}/{spec.id}")
+        if not isinstance(record, dict) or record.get("state") != DONE:
+            record = {
                 "id": spec.id,
                 "label": spec.label,
                 "state": FAILED,
                 "error": outcome.error or "its result cannot be read back",
                 "attempts": outcome.attempts,
             }
-            store.write(f"{CELLS}/{spec.id}", found)
-        records[spec.id] = found
+            store.write(f"{CELLS}/{spec.id}", record)
+        records[spec.id] = record
     return records
 
 

@@ -55,13 +55,13 @@ def axes() -> dict[str, tuple[str, str]]:
 
     A name that two sections have belongs to the first; `weak_jitter` names the second's.
     """
-    found = {"layers": ("training", "levels")}
+    options = {"layers": ("training", "levels")}
     for section, cls in _SECTIONS.items():
         for name in cls.__dataclass_fields__:
             if name not in _NOT_SWEPT.get(section, ()):
-                key = name if name not in found else f"{section}_{name}"
-                found[key] = (section, name)
-    return found
+                key = name if name not in options else f"{section}_{name}"
+                options[key] = (section, name)
+    return options
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,11 @@ def read_grid(words: Sequence[str], levels: Sequence[str] = ()) -> tuple[Point, 
 
 def _parts(name: str, text: str, problems: list[str]) -> list[str]:
     """Values of an axis as texts, ranges spelt out."""
-    found: list[str] = []
+    parts: list[str] = []
     for part in filter(None, (p.strip() for p in text.split(","))):
         low, dots, high = part.partition("..")
         if not dots:
-            found.append(part)
+            parts.append(part)
             continue
         try:
             first, last = int(low), int(high)
@@ -142,10 +142,10 @@ def _parts(name: str, text: str, problems: list[str]) -> list[str]:
         if not first <= last < first + 1000:
             problems.append(f"{name}={part}: a range goes up, by less than 1000")
         else:
-            found += map(str, range(first, last + 1))
-    repeated = {p for p in found if found.count(p) > 1}
+            parts += map(str, range(first, last + 1))
+    repeated = {p for p in parts if parts.count(p) > 1}
     problems += [f"{name}={p}: twice" for p in sorted(repeated)]
-    return found
+    return parts
 
 
 def _value(

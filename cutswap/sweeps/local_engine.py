@@ -27,7 +27,7 @@ _PATIENCE = 60.0  # seconds a worker has to leave after a stop: one update and a
 
 @dataclass(eq=False)
 class Worker:
-    """A process, the driver's end of its pipe, and what it is at."""
+    """A worker process, the driver's end of its pipe, and its current task."""
 
     process: multiprocessing.process.BaseProcess
     pipe: Connection
@@ -111,8 +111,8 @@ def _give(worker: Worker, task: Task, attempts: dict[Task, int]) -> None:
 
 def _ready(workers: Sequence[Worker]) -> list[Worker]:
     busy = [w for w in workers if w.task]
-    found = wait([w.pipe for w in busy], _LOOK)
-    return [w for w in busy if w.pipe in found]
+    ready = wait([w.pipe for w in busy], _LOOK)
+    return [w for w in busy if w.pipe in ready]
 
 
 def _result(worker: Worker) -> str | None:
@@ -126,7 +126,7 @@ def _result(worker: Worker) -> str | None:
 
 
 def _end(workers: Sequence[Worker]) -> None:
-    """Ask politely those at work, end the others."""
+    """Ask busy workers to stop, end the idle ones."""
     for worker in workers:
         worker.pipe.close()  # idle ones leave at this
         if worker.task and worker.process.is_alive():

@@ -102,12 +102,12 @@ class RayEngine:
 
 
 def _compute(text: str) -> bool:
-    """What a Ray worker runs."""
+    """Entry of a Ray worker."""
     return run_task(text)
 
 
 def _need_server(address: str) -> None:
-    """Refuse at once what nobody answers: Ray itself would try for a minute.
+    """Refuse an address without an answer at once: Ray itself would try for a minute.
 
     Raises:
         CutSwapError: no cluster is there.

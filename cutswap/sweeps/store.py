@@ -30,7 +30,7 @@ class ResultStore(Protocol):
         """The value; None where there is none, or a damaged one."""
 
     def write(self, name: str, value: Any) -> None:
-        """Write it whole, or leave what was there.
+        """Replace the value whole, or leave the old one.
 
         Raises:
             CutSwapError: it cannot be written.
@@ -65,8 +65,8 @@ class FolderStore:
     def names(self, folder: str) -> list[str]:
         """See `ResultStore`."""
         place = self.folder / folder
-        found = place.glob("*.json") if place.is_dir() else ()
-        return sorted(p.stem for p in found if not p.name.startswith("."))
+        paths = place.glob("*.json") if place.is_dir() else ()
+        return sorted(p.stem for p in paths if not p.name.startswith("."))
 
 
 class RemoteStore:
@@ -132,12 +132,12 @@ class RemoteStore:
         """See `ResultStore`."""
         try:
             self._files.invalidate_cache()  # another machine may have written since
-            found = self._files.ls(f"{self._root}/{folder}", detail=False)
+            paths = self._files.ls(f"{self._root}/{folder}", detail=False)
         except FileNotFoundError:
             return []
         except Exception as error:
             raise self._lost(folder, error) from error
-        stems = (str(path).rpartition("/")[2] for path in found)
+        stems = (str(path).rpartition("/")[2] for path in paths)
         return sorted(n.removesuffix(".json") for n in stems if n.endswith(".json"))
 
     def _lost(self, name: str, error: Exception) -> CutSwapError:
@@ -185,7 +185,7 @@ def need_store(store: ResultStore, seconds: float = REACHED_WITHIN) -> None:
 
 
 def within(seconds: float, ask: Callable[[], T], subject: str) -> T:
-    """What a call returns, if it does so in time; a call that does not is left behind.
+    """Return a call's result, or raise after a time limit; the call then goes on unobserved.
 
     Args:
         seconds: patience.
@@ -195,12 +195,12 @@ def within(seconds: float, ask: Callable[[], T], subject: str) -> T:
     Raises:
         CutSwapError: it took longer, or what it raised.
     """
-    found: list[T] = []
+    results: list[T] = []
     raised: list[BaseException] = []
 
     def run() -> None:
         try:
-            found.append(ask())
+            results.append(ask())
         except BaseException as error:  # handed on to the caller's thread
             raised.append(error)
 
@@ -209,7 +209,7 @@ def within(seconds: float, ask: Callable[[], T], subject: str) -> T:
     thread.join(seconds)
     if raised:
         raise raised[0]
-    if not found:
+    if not results:
         raise CutSwapError(
             subject,
             expected=f"an answer within {seconds:g} s",
@@ -217,4 +217,4 @@ def within(seconds: float, ask: Callable[[], T], subject: str) -> T:
             fix="check its address and whether it runs, or work on this machine: a folder as --out"
             " and --engine local",
         )
-    return found[0]
+    return results[0]

@@ -1,4 +1,4 @@
-"""A sweep: settings x categories x seeds, each cell once in one store, whoever computes it.
+"""A sweep: settings x categories x seeds, each cell computed once into one store.
 
 sweep.json        axes, settings, data and the list of cells, each with its identity
 cells/<id>.json   one finished or failed cell (see `store`)
@@ -31,7 +31,7 @@ SWEEP = "sweep"
 
 @dataclass(frozen=True)
 class PlannedSweep:
-    """What a sweep asks for.
+    """The plan of a sweep.
 
     Attributes:
         specs: distinct cells, by identity, the first seed of all first.
@@ -98,13 +98,13 @@ def plan_sweep(
             found="\n  ".join([f"{len(problems)} problems:", *problems]) + "\n",
             fix="correct them all; nothing was started",
         )
-    found = {name: dataset.category(name) for name in names}
-    need_all_test_images(list(found.values()))
+    by_name = {name: dataset.category(name) for name in names}
+    need_all_test_images(list(by_name.values()))
     known = {}
     for done, name in enumerate(names):
         if notify:
             notify("hashing the data", done, len(names))
-        known[name] = data_identity(found[name])
+        known[name] = data_identity(by_name[name])
     specs: dict[str, CellSpec] = {}
     rows = []
     for seed in range(seeds):
@@ -181,10 +181,10 @@ def table_of(plan: PlannedSweep, store: ResultStore) -> list[dict[str, Any]]:
         setting, category, seeds done, image_auroc and its sample standard deviation (None of one
         seed), pixel_auroc or None.
     """
-    found = {i: store.read(f"{CELLS}/{i}") for i in plan.specs}
+    records = {i: store.read(f"{CELLS}/{i}") for i in plan.specs}
     lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for label, category, _, identity in plan.rows:
-        record = found[identity]
+        record = records[identity]
         done = isinstance(record, dict) and record.get("state") == "done"
         lines.setdefault((label, category), []).extend([record["metrics"]] if done else [])
     return [

@@ -143,12 +143,12 @@ class Validation:
         photos = (self._train[i : i + 16] for i in range(0, len(self._train), 16))
         bank = MemoryBank.fit(backbone, map(to_image, photos), settings, count=len(self._train))
         good = bank.score(to_image(self._good)).scores
-        found = []
+        aurocs = []
         for bad in self._bad.values():
             scores = np.concatenate([good, bank.score(to_image(bad)).scores])
             labels = np.arange(len(scores)) >= len(good)
-            found.append(auroc(scores, labels) or 0.0)
-        return float(np.mean(found))
+            aurocs.append(auroc(scores, labels) or 0.0)
+        return float(np.mean(aurocs))
 
 
 def run_tuning(
@@ -277,7 +277,7 @@ def _summary(optuna: Any, study: Any, records: list[dict[str, Any]]) -> dict[str
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-        importance = {name: float(value) for name, value in found.items()}
+            importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        importance = {name: float(value) for name, value in importances.items()}
     best = max(complete, key=lambda r: r["value"], default=None)
     return {"best": best, "importance": importance, "trials": records}

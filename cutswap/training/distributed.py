@@ -48,7 +48,7 @@ class Team:
         return self.rank == 0
 
     def device(self, name: str) -> torch.device:
-        """Our device: of several members on CUDA each takes the one of its own number."""
+        """This process's device: on CUDA the one of its rank."""
         if self.size > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
             return choose_device(f"cuda:{self.local_rank}")
         return choose_device(name)

@@ -29,7 +29,7 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not ours: where worker process
 
 @dataclass(frozen=True)
 class Feeding:
-    """What a run chose.
+    """The choice of a run.
 
     Attributes:
         workers: processes that draw; 0 draws in the trainer.
@@ -119,7 +119,7 @@ def batches(
 
 
 class DeviceImages:
-    """`data.images.to_image` on the device, from what is already there or on its way.
+    """`data.images.to_image` on the device, from a batch that is there or being copied.
 
     Args:
         device: of the images.

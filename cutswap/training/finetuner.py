@@ -211,7 +211,7 @@ class FineTuner:
     def _told(
         self, update: Unread, took: float, asked: bool, usual: float
     ) -> tuple[TrainingStep, bool]:
-        """What is said of an update that has been read, and whether any process is to stop."""
+        """The record of an update that has been read, and whether any process is to stop."""
         loss, ways = update.mean_loss, self.settings.ways
         self._need_finite(loss, update.step)
         scores, labels = update.scores, update.labels

@@ -41,7 +41,7 @@ def build_samples(
     notify: Notify | None = None,
     device: str = "cpu",
 ) -> tuple[TrainingSamples, Backbone | None]:
-    """What the trainer will see, and the network whose saliency guided it (None for CutPaste)."""
+    """Training samples, and the network whose saliency guides them (None for CutPaste)."""
     size = settings.training.image_size
     photos = load_photos(checked.category.train, size, tick(notify, "reading images"))
     _need_content(checked, photos)

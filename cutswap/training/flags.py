@@ -76,7 +76,7 @@ def finetune_arguments(
 
 
 def trained_in(record: Mapping[str, Any]) -> str:
-    """What a run trains by its settings.json: backbone, or one of `config.HEADS`."""
+    """The part a run trains, by its settings.json: backbone, or one of `config.HEADS`."""
     head = record.get("head")
     return str(head.get("train", "backbone")) if isinstance(head, dict) else "backbone"
 

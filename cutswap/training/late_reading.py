@@ -18,7 +18,7 @@ LAG = 4  # updates given before the first of them is read
 
 @dataclass(frozen=True)
 class Unread:
-    """An update on its way.
+    """An update whose loss has not been read yet.
 
     Attributes:
         step: its number, from 1.

@@ -81,7 +81,7 @@ class MicroBatches:
         self, photos: Tensor, scores_of: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         count, ways = photos.shape[:2]
-        found: list[Tensor] = []
+        outputs: list[Tensor] = []
         losses: list[Tensor] = []
         for piece in photos.tensor_split(math.ceil(count / self.size)):
             scores = scores_of(piece).float()
@@ -89,5 +89,5 @@ class MicroBatches:
             loss = F.cross_entropy(scores, labels) * (len(piece) / count)
             loss.backward()
             losses.append(loss.detach())
-            found.append(scores.detach())
-        return torch.cat(found), torch.arange(ways).repeat(count), torch.stack(losses)
+            outputs.append(scores.detach())
+        return torch.cat(outputs), torch.arange(ways).repeat(count), torch.stack(losses)

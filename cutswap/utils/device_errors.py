@@ -1,4 +1,4 @@
-"""What a device says when it cannot go on: too little memory, or it is gone."""
+"""Recognise a device's errors: out of memory, or lost."""
 
 from __future__ import annotations
 
@@ -102,13 +102,13 @@ class FittingBatches:
         Raises:
             CutSwapError: not even one row fits.
         """
-        found: list[T] = [] if len(rows) else [work(rows)]
+        results: list[T] = [] if len(rows) else [work(rows)]
         done = 0
         while done < len(rows):
             size = min(self.size or len(rows), len(rows) - done)
             shortage = ""
             try:
-                found.append(work(rows[done : done + size]))
+                results.append(work(rows[done : done + size]))
                 done += size
                 continue
             except RuntimeError as error:
@@ -117,7 +117,7 @@ class FittingBatches:
                 shortage = str(error).splitlines()[0][:200]
             # Out of the except block, whose traceback would keep the failed batch alive.
             self._halve(size, shortage)
-        return found
+        return results
 
     def _halve(self, size: int, shortage: str) -> None:
         if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Which device computes, and in which precision: chosen once, by what is there."""
+"""Choose the device and its precision."""
 
 from __future__ import annotations
 

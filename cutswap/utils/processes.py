@@ -1,4 +1,4 @@
-"""Who is at work: a process known by number, start and boot, so that no other is taken for it.
+"""Identify a process by number, start time and boot, so that a reused number is noticed.
 
 Process numbers are given out again, and after a restart of the machine so are start times counted
 from boot; the three together name one process for ever.
@@ -64,10 +64,10 @@ def mark(pid: int) -> str | None:
             return None if words[0] in "ZX" else f"{boot} {words[19]}"
         except (OSError, IndexError):
             return None
-    found = subprocess.run(  # noqa: S603 - macOS has no /proc
+    listing = subprocess.run(  # noqa: S603 - macOS has no /proc
         ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)],
         capture_output=True,
         text=True,
         check=False,
     ).stdout.split()
-    return None if not found or found[0].startswith("Z") else " ".join(found[1:])
+    return None if not listing or listing[0].startswith("Z") else " ".join(listing[1:])

@@ -13,7 +13,7 @@ Notify = Callable[[str, int, int], None]  # called with (stage, done, total)
 
 
 def tick(notify: Notify | None, stage: str) -> Callable[[int, int], None]:
-    """What a stage calls with (done, total); does nothing where nobody listens."""
+    """Progress callback of a stage, called with (done, total); a no-op without a listener."""
     return lambda done, total: notify(stage, done, total) if notify else None
 
 

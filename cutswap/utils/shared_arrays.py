@@ -1,4 +1,4 @@
-"""Arrays whose memory spawned processes share, where pickling would give each a copy of its own.
+"""Arrays in memory shared with spawned processes, where pickling would copy them.
 
 The memory is an anonymous file (Linux's `memfd_create`): it is not bound to the size of /dev/shm,
 which containers keep at 64 MB, and it vanishes with the last process that has it open, however that

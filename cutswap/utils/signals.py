@@ -12,7 +12,7 @@ from types import FrameType
 
 @dataclass
 class Stop:
-    """Whether somebody asked to stop.
+    """Whether a stop was requested.
 
     Attributes:
         asked: yes.

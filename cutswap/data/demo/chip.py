@@ -158,7 +158,7 @@ def _board_light(board: Board, seen: Field, diffuse: Field, gloss: Field, lit: F
 
 
 def _metal_light(board: Board, n: tuple[Field, Field, Field], metal: Field, lit: Field) -> Field:
-    """Tin on pins, pads and terminals: what it mirrors, dulled here and there."""
+    """Tin on pins, pads and terminals: reflections, dulled in places."""
     shiny = metal > 0.004  # a twentieth of the picture: worth picking out
     mirror = board.light.mirror((n[0][shiny], n[1][shiny], n[2][shiny]), 0.5)
     shine = np.zeros_like(metal)
@@ -222,7 +222,7 @@ def _package(board: Board, damage: _Damage | None) -> tuple[Field, Field]:
 
 @dataclass(frozen=True)
 class _Damage:
-    """What a defect does; `None` leaves the board as it is.
+    """Apply a defect; `None` leaves the board as it is.
 
     Attributes:
         support: where it may reach.

@@ -162,7 +162,7 @@ def _hairs(rng: Generator, count: int) -> Field:
 
 @dataclass(frozen=True)
 class _Damage:
-    """What a defect does; `None` leaves the cloth as it is.
+    """Apply a defect; `None` leaves the cloth as it is.
 
     Attributes:
         support: where it may reach.

@@ -170,7 +170,7 @@ def _thread(nut: Nut) -> Field:
 
 @dataclass(frozen=True)
 class _Damage:
-    """What a defect does; `None` leaves the nut as it is.
+    """Apply a defect; `None` leaves the nut as it is.
 
     Attributes:
         support: where it may reach.

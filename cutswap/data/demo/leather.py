@@ -115,7 +115,7 @@ def _pebbles(rng: Generator, cell: float) -> Field:
 
 @dataclass(frozen=True)
 class _Damage:
-    """What a defect does; `None` leaves the hide as it is.
+    """Apply a defect; `None` leaves the hide as it is.
 
     `darker` is the share of the light that it takes, below 0 that it adds.
     """

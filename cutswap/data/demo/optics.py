@@ -154,7 +154,7 @@ def blob(rng: Generator, x: Field, y: Field, center: Any, radius: float, rough: 
 
 @dataclass(frozen=True)
 class Light:
-    """A softbox: where it stands and how bright it is.
+    """A softbox: position and brightness.
 
     Attributes:
         azimuth: where it stands, radians from +x towards +y.

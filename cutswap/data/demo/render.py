@@ -234,7 +234,7 @@ def _is_whole(root: Path, counts: DemoCounts) -> bool:
 
 
 def _put_in_place(temporary: Path, root: Path, counts: DemoCounts) -> None:
-    """Rename a finished set to its name, moving aside what is damaged.
+    """Rename a finished set to its name, moving a damaged one aside.
 
     If another process was first and its set is whole, that one stays.
     """

@@ -1,4 +1,4 @@
-"""What a scene is: the contract between the category modules and the renderer."""
+"""The scene: the contract between the category modules and the renderer."""
 
 from __future__ import annotations
 
