@@ -29,8 +29,8 @@ def add_evaluation(selected: Selection) -> None:
     if good in (0, len(category.test)):
         st.info(
             f"{plain_text(category.name)} cannot be evaluated: that takes good and defective"
-            f" test photos, and it has {good} good and {len(category.test) - good} others."
-            " Choose another category in the sidebar, or add photos to test/good and test/<defect>.",
+            f" test photos, and it has {good} good and {len(category.test) - good} others. Choose"
+            " another category in the sidebar, or add photos to test/good and test/<defect>.",
             icon=":material/rule:",
         )
         return
