@@ -159,6 +159,7 @@ class TestChain:
             "settings.json",
             "environment.json",
             "metrics.jsonl",
+            "photos.json",
             "checkpoint.safetensors",
             "backbone.safetensors",
             "result.json",

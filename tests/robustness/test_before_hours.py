@@ -77,7 +77,9 @@ def test_what_skip_bad_leaves_is_asked_for_before_the_training(tmp_path: Path, m
     monkeypatch.setattr(cell, "finetune", trained)
     words = ["reproduce", "--table", "1", "--seeds", "1", "--data", tmp_path / "data", "--skip-bad"]
     assert run(*words, "--out", tmp_path / "out", *TINY) == 1
-    assert "0 good and 2 defective" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0 good and 2 defective" in said
+    assert "a training has begun" not in said
 
 
 # Blank photos
