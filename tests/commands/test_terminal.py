@@ -46,7 +46,7 @@ def test_names_are_shown_on_any_terminal(data: Path, encoding: str):
     done = subprocess.run(words(data), env=env, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
     said = done.stdout.decode(encoding.split(":")[0])
-    assert "\\u90e8\\u54c1: 2 train" in said or "部品: 2 train" in said
+    assert "\\u90e8\\u54c1: 2 good" in said or "部品: 2 good" in said
     assert "Größe" in said or "Gr\\xf6\\xdfe" in said
 
 
