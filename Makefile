@@ -4,18 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two cores are the smallest machine supported; xdist shares torch's memory poorly beyond four.
 WORKERS ?= 2
-PORT ?= 8501
 
 .PHONY: app audit bench bench-ui crash fuzz sbom soak test-bfloat16 test-float32 test-kills test-lowest \
-  test-newest test-ray story screenshots demo test lint types check clean shared-figures help
+  test-newest test-ray test-wheel story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-# PYTHONPATH: with it and --server.fileWatcherType auto an edited package reloads in the running app;
-# config lies in app/.streamlit.
+# To develop: PYTHONPATH=. streamlit run app/main.py --server.fileWatcherType auto, which reloads an
+# edited package in the running app; config lies in app/.streamlit.
 app: $(VENV)/ready  ## open the app at http://127.0.0.1:8501
-	PYTHONPATH=. $(BIN)/python -m streamlit run app/main.py --server.port $(PORT)
+	$(BIN)/python -m cutswap app $(if $(PORT),--port $(PORT))
 
 story: $(VENV)/ready  ## draw the Start page's four pictures anew
 	$(BIN)/python -m app.start.story
@@ -56,6 +55,9 @@ bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 
 test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, and of a sweep (6 minutes)
 	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_kills.py \
 	  tests/sweeps/test_sweep.py
+
+test-wheel: $(VENV)/ready-dev  ## build, install elsewhere, and use it as README says (2 minutes)
+	CUTSWAP_WHEEL=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_wheel.py
 
 test-ray: $(VENV)/ready-dev  ## sweeps on a Ray cluster of two nodes here, one killed (3 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"

@@ -16,7 +16,7 @@ from typing import Any
 from cutswap.commands.common import add_common
 from cutswap.commands.engine import early_start
 from cutswap.errors import CutSwapError
-from cutswap.utils.missing import missing_package
+from cutswap.installation.missing import missing_package
 
 COMMANDS = {
     "check-data": "list every problem of a data set at once",
@@ -30,6 +30,7 @@ COMMANDS = {
     "reproduce": "repeat the paper's tables, cell by cell",
     "sweep": "settings x categories x seeds, on processes or a cluster",
     "tune": "search K, layers, patch size and learning rate",
+    "app": "the explorer, in a browser",
     "demo": "the whole chain on the built-in data, with a report",
     "distill": "distil a small network on any folder of photographs",
     "jobs": "the queue: list, add, follow, stop, resume",
