@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from cutswap.errors import CutSwapError
 from cutswap.installation.shipped import checkout
 from cutswap.runs.queue import QUEUED, Job, JobQueue
 from cutswap.runs.states import log_file
-from cutswap.utils.processes import this_process
+from cutswap.utils.processes import detached, this_process
 
 _NICENESS = 10  # the pages come first
 _PAUSE = 1.0  # seconds between looks while an orphaned job holds the device
@@ -72,6 +73,9 @@ def become(queue: JobQueue, number: int) -> int:
     job = queue.register(number)
     if job is None:
         return 0
+    if sys.platform == "win32":  # there a process cannot turn into another and keep its number
+        sys.argv = ["cutswap", *job.command]
+        runpy.run_module("cutswap", run_name="__main__", alter_sys=True)
     os.execv(sys.executable, _python("cutswap", *job.command))  # noqa: S606
 
 
@@ -99,7 +103,7 @@ def _start(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
+        **detached(),
         cwd=checkout() or arguments[0],
         env=environment,
     )
@@ -134,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.job is not None:
             return become(queue, options.job)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # Windows has none
             os.nice(_NICENESS)
         work(queue, options.device)
     except CutSwapError as error:
