@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two cores are the smallest machine supported; xdist shares torch's memory poorly beyond four.
 WORKERS ?= 2
 
-.PHONY: app audit bench bench-ui crash fuzz sbom soak test-bfloat16 test-float32 test-kills test-lowest \
+.PHONY: app audit bench bench-ui crash fuzz lock sbom soak test-bfloat16 test-float32 test-kills test-lowest \
   test-newest test-ray test-wheel story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
@@ -56,8 +56,9 @@ test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, and of a s
 	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_kills.py \
 	  tests/sweeps/test_sweep.py
 
-test-wheel: $(VENV)/ready-dev  ## build, install elsewhere, and use it as README says (2 minutes)
-	CUTSWAP_WHEEL=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_wheel.py
+CUTSWAP_WHEEL ?= 1
+test-wheel: $(VENV)/ready-dev  ## build, install elsewhere, and use it as README says (4 minutes)
+	CUTSWAP_WHEEL=$(CUTSWAP_WHEEL) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_wheel.py
 
 test-ray: $(VENV)/ready-dev  ## sweeps on a Ray cluster of two nodes here, one killed (3 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"
@@ -81,6 +82,9 @@ test-lowest:  ## the tests with the lowest versions that requirements.txt allows
 
 test-newest:  ## the tests with the newest versions that it allows
 	PYTHON=$(PYTHON) .ci/bounds highest
+
+lock: $(VENV)/ready-dev  ## pin in constraints.txt what .venv holds, for every platform
+	.ci/lock $(BIN)/python
 
 sbom: $(VENV)/ready  ## bill of materials of .venv, CycloneDX, in out/sbom.json
 	.ci/supply sbom $(BIN)/python
