@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two cores are the smallest machine supported; xdist shares torch's memory poorly beyond four.
 WORKERS ?= 2
 
-.PHONY: app audit bench bench-ui crash fuzz lock sbom soak test-bfloat16 test-float32 test-kills test-lowest \
+.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak test-bfloat16 test-float32 test-kills test-lowest \
   test-newest test-ray test-wheel story screenshots demo test lint types check clean shared-figures help
 
 help:  ## list the targets
@@ -82,6 +82,9 @@ test-lowest:  ## the tests with the lowest versions that requirements.txt allows
 
 test-newest:  ## the tests with the newest versions that it allows
 	PYTHON=$(PYTHON) .ci/bounds highest
+
+docs:  ## the documentation site in out/site, warnings are errors; it needs no network to be read
+	PYTHON=$(PYTHON) .ci/docs
 
 lock: $(VENV)/ready-dev  ## pin in constraints.txt what .venv holds, for every platform
 	.ci/lock $(BIN)/python
