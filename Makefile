@@ -4,18 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two cores are the smallest machine supported; xdist shares torch's memory poorly beyond four.
 WORKERS ?= 2
-PORT ?= 8501
 
-.PHONY: app audit bench bench-ui crash fuzz sbom soak test-bfloat16 test-float32 test-kills test-lowest \
-  test-newest test-ray test-slow story screenshots demo test lint types check clean shared-figures help
+.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak test-bfloat16 test-float32 test-kills \
+  test-lowest test-newest test-ray test-slow test-wheel story screenshots demo test lint types check clean \
+  shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-# PYTHONPATH: with it and --server.fileWatcherType auto an edited package reloads in the running app;
-# config lies in app/.streamlit.
+# To develop: PYTHONPATH=. streamlit run app/main.py --server.fileWatcherType auto, which reloads an
+# edited package in the running app; config lies in app/.streamlit.
 app: $(VENV)/ready  ## open the app at http://127.0.0.1:8501
-	PYTHONPATH=. $(BIN)/python -m streamlit run app/main.py --server.port $(PORT)
+	$(BIN)/python -m cutswap app $(if $(PORT),--port $(PORT))
 
 story: $(VENV)/ready  ## draw the Start page's four pictures anew
 	$(BIN)/python -m app.start.story
@@ -60,6 +60,10 @@ test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, and of a s
 	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_kills.py \
 	  tests/sweeps/test_sweep.py
 
+CUTSWAP_WHEEL ?= 1
+test-wheel: $(VENV)/ready-dev  ## build, install elsewhere, and use it as README says (4 minutes)
+	CUTSWAP_WHEEL=$(CUTSWAP_WHEEL) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_wheel.py
+
 test-ray: $(VENV)/ready-dev  ## sweeps on a Ray cluster of two nodes here, one killed (3 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"
 	CUTSWAP_RAY=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/sweeps/test_ray_engine.py
@@ -82,6 +86,12 @@ test-lowest:  ## the tests with the lowest versions that requirements.txt allows
 
 test-newest:  ## the tests with the newest versions that it allows
 	PYTHON=$(PYTHON) .ci/bounds highest
+
+docs:  ## the documentation site in out/site, warnings are errors; it needs no network to be read
+	PYTHON=$(PYTHON) .ci/docs
+
+lock: $(VENV)/ready-dev  ## pin in constraints.txt what .venv holds, for every platform
+	.ci/lock $(BIN)/python
 
 sbom: $(VENV)/ready  ## bill of materials of .venv, CycloneDX, in out/sbom.json
 	.ci/supply sbom $(BIN)/python

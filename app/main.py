@@ -1,13 +1,16 @@
-"""Entry of the app: `streamlit run app/main.py`. Navigation, the shared sidebar, then the page."""
+"""Entry of the app, which `cutswap app` runs by Streamlit.
+
+Navigation, the shared sidebar, then the page.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:  # `streamlit run` puts only app/ there: a bare clone must run too
-    sys.path.insert(0, str(ROOT))
+HOME = Path(__file__).resolve().parent
+if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself there
+    sys.path.insert(0, str(HOME.parent))
 
 import streamlit as st  # noqa: E402
 
@@ -39,7 +42,7 @@ def main() -> None:
     )
     pages = {
         name: st.Page(
-            ROOT / "pages" / f"{name}.py",
+            HOME.parent / "pages" / f"{name}.py",
             title=title,
             default=name == "start",
             url_path=None if name == "start" else title.lower(),

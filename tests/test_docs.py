@@ -24,7 +24,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 PATH = re.compile(
     r"(?<![\w./~-])(?:cutswap|app|pages|tests|benchmarks|assets|docs|\.ci)/[\w./*-]*[\w*/]"
 )
-COMMAND = re.compile(r"-m cutswap ([a-z].*)")
+COMMAND = re.compile(r"(?:-m |bin/|^)cutswap ([a-z].*)")
 # Files that the worked examples of docs/architecture.md create.
 EXAMPLES = {"app/brightness/", "pages/brightness.py", "cutswap/commands/brightness.py"}
 README_LINES = 170

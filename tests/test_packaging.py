@@ -1,28 +1,103 @@
-"""One list of requirements in two files, and a version that agrees with itself."""
+"""Requirements in three files that agree, a version in one, and a container made of them."""
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 import cutswap
+from cutswap.commands.parser import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_requirements_equal_the_project_file():
+    """pytest is in requirements.txt for whoever works in a clone; users of the wheel need none."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
     assert listed[-1] == "-e ."
-    assert listed[:-1] == project["dependencies"]
+    (tests,) = [line for line in listed if line.startswith("pytest")]
+    assert [line for line in listed[:-1] if line != tests] == project["dependencies"]
+    assert tests in project["optional-dependencies"]["dev"]
 
 
-def test_the_version_has_one_value():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == cutswap.__version__
+def test_the_version_has_one_home():
+    """In the package; the build reads it there."""
+    file = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" in file["project"]["dynamic"]
+    assert file["tool"]["hatch"]["version"]["path"] == "cutswap/__init__.py"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", cutswap.__version__)
 
 
 def test_every_name_of_the_front_door_opens():
     for name in cutswap.__all__:
         assert getattr(cutswap, name) is not None
+
+
+def requirement(line: str) -> Requirement:
+    return Requirement(line.partition("#")[0].strip())
+
+
+def test_every_requirement_is_pinned_inside_its_range():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [requirement(line) for line in lines if line and not line.startswith("#")]
+    assert len(pins) > 100
+    assert all(str(pin.specifier).startswith("==") for pin in pins)
+    for need in map(requirement, asked):
+        if need.name == "cutswap":  # an extra of our own
+            continue
+        found = [pin for pin in pins if canonicalize_name(pin.name) == canonicalize_name(need.name)]
+        assert found, need
+        for pin in found:
+            assert need.specifier.contains(str(pin.specifier)[2:]), (need, pin)
+
+
+# The container
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Every instruction of the Dockerfile with its arguments, continued lines joined."""
+    text = re.sub(r"(?m)^#.*\n", "", (ROOT / "Dockerfile").read_text())
+    lines = text.replace("\\\n", " ").splitlines()
+    return [(line.split()[0], " ".join(line.split()[1:])) for line in lines if line.strip()]
+
+
+def test_the_container_gets_all_that_the_wheel_is_built_from():
+    """What .dockerignore holds back does not reach COPY; what is not copied is not in the wheel."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    wanted = {*build["targets"]["wheel"]["only-include"], "pyproject.toml", "README.md", "LICENSE"}
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = {line[1:] for line in ignored if line.startswith("!")}
+    assert "*" in ignored
+    assert allowed == {*wanted, "constraints.txt"}
+    copied = " ".join(words for name, words in instructions() if name == "COPY").split()
+    assert {path.split("/")[0] for path in wanted} <= set(copied)
+    assert all((ROOT / path).exists() for path in allowed)
+
+
+def test_the_container_is_not_root_and_says_how_it_is():
+    words = dict(instructions())  # of each the last
+    assert words["USER"] == "1000:1000"
+    assert "/_stcore/health" in words["HEALTHCHECK"]
+    assert json.loads(words["ENTRYPOINT"]) == ["cutswap"]
+    parse(json.loads(words["CMD"]))
+    variables = dict(pair.split("=") for pair in words["ENV"].split())
+    volumes = json.loads(words["VOLUME"])
+    ours = {name: value for name, value in variables.items() if name.startswith("CUTSWAP_")}
+    assert set(ours.values()) == set(volumes)
+    said = (ROOT / "docs" / "install.md").read_text()
+    assert all(f"`{name}`" in said for name in ours)
+
+
+def test_the_container_takes_no_image_without_a_version():
+    images = [words.split()[0] for name, words in instructions() if name == "FROM"]
+    assert images
+    assert all(":" in image and not image.endswith(":latest") for image in images)

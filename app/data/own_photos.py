@@ -9,8 +9,7 @@ import streamlit as st
 from app.data import disk as data_cache
 from app.data.check import forget
 from app.data.upload_end import hold
-from app.shared import caches, public, workspace
-from app.shared.caches import PhotoKey
+from app.shared import public, workspace
 from app.shared.page_parts import go_to, plain_text, show_error
 from app.shared.selection import select
 from app.uploads.photos import MAX_FILE_BYTES, MAX_PIXELS, Upload
@@ -155,6 +154,10 @@ def _kept(done: Uploaded) -> None:
     root = done.root
     assert root is not None  # noqa: S101 - for the type checker
     try:
+        # They load torch, and the Start page, which only looks whether there are uploads, waits.
+        from app.shared import caches
+        from app.shared.caches import PhotoKey
+
         pictures = [caches.photo(PhotoKey.of(root / k.file, _THUMBNAIL)) for k in shown]
         st.image(
             pictures,

@@ -12,7 +12,7 @@ import streamlit as st
 
 from app.shared import public
 from cutswap.errors import CutSwapError
-from cutswap.utils.missing import missing_package
+from cutswap.installation.missing import missing_package
 
 _log = logging.getLogger(__name__)
 

@@ -64,5 +64,5 @@ def need_private(what: str) -> None:
             what,
             expected="an app of one's own",
             found="the public demo",
-            fix="run the app yourself: make app",
+            fix="run the app yourself: cutswap app",
         )

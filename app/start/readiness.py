@@ -71,11 +71,12 @@ def _data() -> Item:
 
 
 def _weights() -> Item:
+    from cutswap.installation.shipped import how_to_restore
     from cutswap.networks.weights import EMBEDDED_FOLDER
 
     missing = [n for n in EMBEDDED if not (EMBEDDED_FOLDER / f"{n}.safetensors").is_file()]
     if missing:
-        text = f"embedded {', '.join(missing)} missing: restore assets/weights from the repository"
+        text = f"embedded {', '.join(missing)} missing; {how_to_restore('assets/weights')}"
         return Item(
             name="Weights", is_ready=False, text=text, page="saliency", action="Choose others"
         )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "story"
+from cutswap.installation.shipped import assets
+
+FOLDER = assets() / "story"
 CATEGORY, INDEX, LAYER, K, SEED, SIZE = "hex_nut", 0, "16", 4, 4, 256
 STEPS = (
     ("input", "A good part", "Only photos of good parts are needed."),

@@ -33,7 +33,7 @@ from cutswap.config import (
 from cutswap.data.problems import find_problems
 from cutswap.errors import CutSwapError
 from cutswap.runs.devices import device_choices
-from cutswap.runs.edits import NAME
+from cutswap.runs.edits import NAME, NAME_RULE
 from cutswap.runs.states import log_file
 from cutswap.settings import control_of
 from cutswap.training.flags import finetune_arguments
@@ -241,7 +241,7 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
     if not NAME.fullmatch(name):
         raise CutSwapError(
             "Name",
-            expected="letters, digits, dots, - and _, beginning with a letter or digit",
+            expected=NAME_RULE,
             found=repr(name),
             fix="Choose another",
         )

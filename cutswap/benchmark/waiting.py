@@ -25,6 +25,7 @@ from cutswap.benchmark.pictures import demo_photos
 from cutswap.benchmark.sizes import Sizes
 from cutswap.config import ClusterSettings, NegativeSettings
 from cutswap.data.images import to_image
+from cutswap.installation.shipped import checkout
 from cutswap.negatives.draw import draw_negative
 from cutswap.networks.backbone import load_backbone
 from cutswap.saliency.clusters import Clusters, cluster_saliency
@@ -32,8 +33,7 @@ from cutswap.saliency.layercam import explain
 from cutswap.utils.overlays import blend, colour_regions, colourise
 
 MEDIAN, NEARLY_ALL = 0.1, 0.2  # seconds: half of all changes, and 95% of them
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = ROOT / "benchmarks" / "bench_pages.py"
+PAGES = "benchmarks/bench_pages.py"
 
 
 def measure_waiting(sizes: Sizes) -> list[Measurement]:
@@ -44,14 +44,15 @@ def measure_waiting(sizes: Sizes) -> list[Measurement]:
 def measure_pages(sizes: Sizes) -> list[Measurement]:
     """Whole pages on the server, where the checkout with the app's pages is at hand."""
     what = "whole page rerun on the server"
-    if not PAGES.is_file():
-        return [skipped("pages", what, f"needs the checkout: no {PAGES}")]
+    root = checkout()
+    if root is None or not (root / PAGES).is_file():
+        return [skipped("pages", what, f"needs the repository, with {PAGES}")]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "pages.json"
         done = subprocess.run(  # noqa: S603 - our own interpreter and script
             [
                 sys.executable,
-                str(PAGES),
+                str(root / PAGES),
                 "--count",
                 str(sizes.changes),
                 "--clock",
@@ -61,7 +62,7 @@ def measure_pages(sizes: Sizes) -> list[Measurement]:
             ],
             capture_output=True,
             text=True,
-            cwd=ROOT,
+            cwd=root,
         )
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]

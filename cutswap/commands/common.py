@@ -6,7 +6,9 @@ Figures go to standard output, remarks to standard error. No package is needed t
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,3 +195,15 @@ def say_left_out(count: int) -> None:
     """How many files were not used, where there are any."""
     if count:
         print(f"left out {count} unusable files; the result lists them", file=sys.stderr)
+
+
+def show_in_browser(address: str) -> bool:
+    """Open an address in the user's browser, where there is a screen to show it on.
+
+    Returns:
+        Whether it was tried; without a screen `webbrowser` might start a browser in the terminal.
+    """
+    on_desktop = sys.platform in ("darwin", "win32")
+    if not on_desktop and not any(os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY")):
+        return False
+    return webbrowser.open(address)

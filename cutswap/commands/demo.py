@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import webbrowser
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import describe, seed
+from cutswap.commands.common import describe, seed, show_in_browser
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 
@@ -45,12 +42,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         print(f"{stage:>6} fine-tuning: {describe(result[stage])}")
     report = Path(result["report"]).resolve()
     print(f"report: {report}")
-    if options.open and _has_display():
-        webbrowser.open(report.as_uri())
+    if options.open:
+        show_in_browser(report.as_uri())
     return result
-
-
-def _has_display() -> bool:
-    """Whether a window can open; without one, `webbrowser` may start a terminal browser."""
-    on_desktop = sys.platform in ("darwin", "win32")
-    return on_desktop or any(os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY"))

@@ -116,7 +116,7 @@ class Claim:
         path = self.folder / name
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty, or gone with the file before
-            for above in path.relative_to(self.folder).parents[:-1]:
+            for above in [*path.relative_to(self.folder).parents][:-1]:
                 (self.folder / above).rmdir()
 
     def _refusal(self, name: str, found: str) -> CutSwapError:

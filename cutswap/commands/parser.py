@@ -15,10 +15,9 @@ from typing import Any
 
 from cutswap.commands.common import add_common
 from cutswap.commands.engine import early_start
-from cutswap.commands.own_outputs import need_result_file, write_result
 from cutswap.commands.terminal import Output, any_terminal
 from cutswap.errors import CutSwapError
-from cutswap.utils.missing import missing_package
+from cutswap.installation.missing import missing_package
 
 COMMANDS = {
     "check-data": "list every problem of a data set at once",
@@ -32,6 +31,7 @@ COMMANDS = {
     "reproduce": "repeat the paper's tables, cell by cell",
     "sweep": "settings x categories x seeds, on processes or a cluster",
     "tune": "search K, layers, patch size and learning rate",
+    "app": "the explorer, in a browser",
     "demo": "the whole chain on the built-in data, with a report",
     "distill": "distil a small network on any folder of photographs",
     "jobs": "the queue: list, add, follow, stop, resume",
@@ -52,6 +52,9 @@ def _run(words: Sequence[str], outputs: Sequence[Output]) -> int:
     is_debug = "--debug" in words
     try:
         options = parse(words)
+        # Here, where a package that is missing is told by its name.
+        from cutswap.commands.own_outputs import need_result_file, write_result
+
         for output in outputs:
             output.goes_on = options.json is not None or hasattr(options, "out")
         if options.json is not None:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cutswap.errors import CutSwapError
+from cutswap.installation.shipped import assets, how_to_restore
 from cutswap.utils.files import read_json, sha256_of
 from cutswap.utils.folder_names import WEIGHTS
 
@@ -35,7 +36,7 @@ WRAPPERS = (
     "weights",
     "params",
 )
-EMBEDDED_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "weights"
+EMBEDDED_FOLDER = assets() / "weights"
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def _embedded(backbone: str) -> StateDict:
             f"embedded weights for {backbone}",
             expected=f"one of the embedded networks: {', '.join(available) or 'none found'}",
             found="no such file in assets/weights",
-            fix="pass --weights imagenet or a path, or restore assets/weights with git checkout",
+            fix=f"pass --weights imagenet or a path, or {how_to_restore('assets/weights')}",
         )
     card = read_json(path.with_suffix(".json"))
     expected = card.get("sha256") if isinstance(card, dict) else None
@@ -254,7 +255,7 @@ def _embedded(backbone: str) -> StateDict:
             path,
             expected=f"SHA-256 {expected} as its card says",
             found=f"{checksum}: damaged or swapped",
-            fix="restore it with: git checkout -- assets/weights",
+            fix=how_to_restore("assets/weights"),
         )
     try:
         tensors = load_file(path)

@@ -8,6 +8,7 @@ item, and then a distance comes out too large, never too small. `benchmark` meas
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ class BankIndex:
         return np.asarray(neighbours)
 
 
+def _opens(path: Path) -> bool:
+    """Whether faiss can open it: on Windows it reads names in the system's old encoding."""
+    return sys.platform != "win32" or str(path).isascii()
+
+
 def write_index(path: Path, items: np.ndarray) -> None:
     """Write the `ivf` index of a bank for `MappedIndex`; faiss's format, its items inside.
 
@@ -62,7 +68,10 @@ def write_index(path: Path, items: np.ndarray) -> None:
     index = _groups(items, groups)
     with replacing(path) as temporary:
         try:
-            faiss.write_index(index, str(temporary))
+            if _opens(temporary):
+                faiss.write_index(index, str(temporary))
+            else:
+                temporary.write_bytes(faiss.serialize_index(index).tobytes())
         except RuntimeError as error:  # its input and output errors come as this
             raise OSError(str(error).splitlines()[0]) from error
 
@@ -70,6 +79,7 @@ def write_index(path: Path, items: np.ndarray) -> None:
 class MappedIndex:
     """An index that stays on disk: groups are read when a patch is near them, and may be shared.
 
+    On Windows, below a folder whose name is not ASCII, it is read into memory.
     The file is trusted, as faiss parses it in C++: open what `write_index` wrote on your machines.
 
     Args:
@@ -83,7 +93,11 @@ class MappedIndex:
         try:
             if not path.is_file():
                 raise FileNotFoundError("no such file")
-            self._index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+            self._index: Any = (
+                faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+                if _opens(path)
+                else faiss.deserialize_index(np.fromfile(path, np.uint8))
+            )
         except (OSError, RuntimeError) as error:
             raise CutSwapError(
                 path,

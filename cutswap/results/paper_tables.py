@@ -16,8 +16,9 @@ from pathlib import Path
 
 from cutswap.data.published import PUBLISHED_COUNTS
 from cutswap.errors import CutSwapError
+from cutswap.installation.shipped import assets, how_to_restore
 
-TABLES_FILE = Path(__file__).resolve().parents[2] / "assets" / "paper_tables.csv"
+TABLES_FILE = assets() / "paper_tables.csv"
 SOURCE = (
     "Qin, Gu, Yu, Zhang: Multilevel Saliency-Guided Self-Supervised Learning for Image Anomaly"
     " Detection"
@@ -274,5 +275,5 @@ def _damaged(subject: object, found: object) -> CutSwapError:
         subject,
         expected=f"the paper's numbers with columns {', '.join(_HEADER)}",
         found=found,
-        fix="restore it with: git checkout -- assets/paper_tables.csv",
+        fix=how_to_restore("assets/paper_tables.csv"),
     )

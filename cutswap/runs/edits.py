@@ -35,7 +35,16 @@ from cutswap.utils.folder_names import (
     SETTINGS,
 )
 
-NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
+# Not what Windows keeps for devices (`con`, `nul.txt`), nor what it strips (a last dot): a runs
+# folder may be copied there.
+NAME = re.compile(
+    r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9][\w.-]{0,79}(?<!\.)",
+    re.ASCII | re.IGNORECASE,
+)
+NAME_RULE = (
+    "letters, digits, dots, - and _, beginning with a letter or digit, no dot at the end, and no"
+    " name that Windows keeps for devices"
+)
 # `.Trash-1000` is a desktop's own bin: ours must not be taken for it on a disk without case.
 _TRASH = re.compile(r"\.trash-run-[0-9a-f]{16}")
 _WRITTEN = (*RUN_FILES, RESULT, ENVIRONMENT, HEARTBEAT, LOCK, PHOTOS, *SEEN)
@@ -78,8 +87,7 @@ def rename_run(
     if not NAME.fullmatch(name) or name.endswith(LOG):
         raise CutSwapError(
             "Name",
-            expected="letters, digits, dots, - and _, beginning with a letter or digit, and not"
-            f" ending as the log beside a run does ({LOG})",
+            expected=f"{NAME_RULE}, and not ending as the log beside a run does ({LOG})",
             found=repr(name),
             fix="choose another",
         )

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cutswap.errors import CutSwapError
-from cutswap.utils.processes import Process, this_process
+from cutswap.utils.processes import Process, end, this_process
 
 DATABASE = ".queue.sqlite3"
 QUEUED, CLAIMED, RUNNING, ENDED = "queued", "claimed", "running", "ended"
@@ -182,12 +181,7 @@ class JobQueue:
                 )
                 return True
         if job.by is not None and job.by.is_alive():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                if by_force and os.getpgid(job.by.pid) == job.by.pid:  # never somebody else's
-                    os.killpg(job.by.pid, signal.SIGKILL)
-                else:
-                    # Its main process alone: helpers that draw samples are to finish theirs.
-                    os.kill(job.by.pid, signal.SIGKILL if by_force else signal.SIGTERM)
+            end(job.by.pid, by_force=by_force)
         return True
 
     def forget(self, run: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -20,11 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cutswap.errors import CutSwapError
+from cutswap.installation.shipped import checkout
 from cutswap.runs.queue import QUEUED, Job, JobQueue
 from cutswap.runs.states import log_file
-from cutswap.utils.processes import this_process
+from cutswap.utils.processes import detached, this_process
 
-_ROOT = Path(__file__).resolve().parents[2]  # so that -m finds the package in a bare clone
 _NICENESS = 10  # the pages come first
 _PAUSE = 1.0  # seconds between looks while an orphaned job holds the device
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -72,7 +73,10 @@ def become(queue: JobQueue, number: int) -> int:
     job = queue.register(number)
     if job is None:
         return 0
-    os.execv(sys.executable, [sys.executable, "-m", "cutswap", *job.command])  # noqa: S606
+    if sys.platform == "win32":  # there a process cannot turn into another and keep its number
+        sys.argv = ["cutswap", *job.command]
+        runpy.run_module("cutswap", run_name="__main__", alter_sys=True)
+    os.execv(sys.executable, _python("cutswap", *job.command))  # noqa: S606
 
 
 def _run(queue: JobQueue, job: Job) -> int:
@@ -95,14 +99,23 @@ def _start(
     arguments: list[str], output: int, environment: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own interpreter, a list
-        [sys.executable, "-m", "cutswap.runs.worker", *arguments],
+        _python("cutswap.runs.worker", *arguments),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
-        cwd=_ROOT,
+        **detached(),
+        cwd=checkout() or arguments[0],
         env=environment,
     )
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    """How to run one of our modules in a process of its own.
+
+    In a bare clone -m finds it in the current folder, which is the clone. Installed it is found
+    anyway, and -P keeps Python from looking in the runs folder, where a file may have any name.
+    """
+    return [sys.executable, *([] if checkout() else ["-P"]), "-m", module, *arguments]
 
 
 def _environment(device: str) -> dict[str, str] | None:
@@ -125,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.job is not None:
             return become(queue, options.job)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # Windows has none
             os.nice(_NICENESS)
         work(queue, options.device)
     except CutSwapError as error:

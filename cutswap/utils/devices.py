@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cutswap.errors import CutSwapError
+from cutswap.utils import windows
 
 CACHED_PIXELS = 4 * 256 * 256  # times about 100 bytes a pixel: some 25 MB
 
@@ -125,6 +125,10 @@ def memory_in_use(device: torch.device) -> int:
     """Most that was ever in use, bytes: by torch on a CUDA device, else by this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return windows.peak_memory()
+    import resource  # POSIX alone has it
+
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 

@@ -38,6 +38,7 @@ MARK = "cutswap_"  # in the name: a folder may hold temporary files of other pro
 MAX_AGE = 6 * 3600.0  # seconds
 MAX_NAME = 255  # bytes of a file's name, where the system does not say
 _OURS = re.compile(rf"\..+\.{MARK}\w{{8}}\.tmp", re.DOTALL)
+_PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)  # seconds; a reader of ours holds a file for milliseconds
 _swept: set[Path] = set()
 _sweeping = threading.Lock()
 
@@ -67,15 +68,27 @@ def replacing(path: Path) -> Iterator[Path]:
         if to_stream:
             _pour(temporary, path)
         else:
-            with temporary.open("rb") as written:
+            with temporary.open("r+b") as written:  # Windows flushes only what may be written
                 os.fsync(written.fileno())
             temporary.chmod(0o644)
-            temporary.replace(path)
+            _take_place(temporary, path)
     except (OSError, SafetensorError) as error:  # save_file wraps a full disk in its own
         raise _unwritable(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Rename onto a file that may be there; Windows refuses while somebody reads that."""
+    for pause in _PAUSES if sys.platform == "win32" else ():
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    temporary.replace(path)
 
 
 def is_stream(path: Path) -> bool:

@@ -6,12 +6,17 @@ from boot; the three together name one process for ever.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cutswap.utils import windows
 
 _STAT = "/proc/{}/stat"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -64,6 +69,9 @@ def mark(pid: int) -> str | None:
             return None if words[0] in "ZX" else f"{boot} {words[19]}"
         except (OSError, IndexError):
             return None
+    if sys.platform == "win32":
+        created = windows.created(pid)
+        return None if created is None else str(created)
     listing = subprocess.run(  # noqa: S603 - macOS has no /proc
         ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)],
         capture_output=True,
@@ -71,3 +79,27 @@ def mark(pid: int) -> str | None:
         check=False,
     ).stdout.split()
     return None if not listing or listing[0].startswith("Z") else " ".join(listing[1:])
+
+
+def end(pid: int, *, by_force: bool) -> None:
+    """Ask a process to end, or kill its whole group; one that has gone is no error.
+
+    On Windows nobody can be asked without a console in common: there it ends at once either way.
+
+    Args:
+        pid: of a process that `is_alive` has just said is ours.
+        by_force: do not ask.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if sys.platform == "win32":
+            windows.end_tree(pid)
+        elif by_force and os.getpgid(pid) == pid:  # never somebody else's
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            # Its main process alone: helpers that draw samples are to finish theirs.
+            os.kill(pid, signal.SIGKILL if by_force else signal.SIGTERM)
+
+
+def detached() -> dict[str, Any]:
+    """Arguments of `Popen` for a process that outlives its parent and the terminal."""
+    return windows.detached() if sys.platform == "win32" else {"start_new_session": True}

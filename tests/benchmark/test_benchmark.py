@@ -295,7 +295,7 @@ class TestPages:
     def test_without_a_checkout_it_says_so(self, monkeypatch, tmp_path):
         monkeypatch.setattr(waiting, "PAGES", tmp_path / "bench_pages.py")
         (line,) = waiting.measure_pages(TINY)
-        assert "needs the checkout" in str(line.skipped)
+        assert "needs the repository" in str(line.skipped)
 
     def test_a_script_that_fails_is_told_with_its_last_words(self, monkeypatch, tmp_path):
         script = tmp_path / "bench_pages.py"

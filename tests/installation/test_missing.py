@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import app.saliency
-from cutswap.utils.missing import missing_package
+from cutswap.installation.missing import missing_package
 from tests.helpers.app import open_page, small_app, texts
 from tests.helpers.datasets import build_category
 

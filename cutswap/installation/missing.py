@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cutswap.installation.shipped import checkout
+
 # Import name: what pip calls it, where the two differ.
 _PACKAGES = {
     "PIL": "pillow",
@@ -33,5 +35,5 @@ def missing_package(error: ImportError) -> str | None:
     return (
         f"the package {package} {found}; install it: python -m pip install"
         f" {'' if isinstance(error, ModuleNotFoundError) else '--force-reinstall '}{package}"
-        " (all of them: -r requirements.txt)"
+        f" (all of them: {'-r requirements.txt' if checkout() else 'cutswap'})"
     )

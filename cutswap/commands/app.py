@@ -1,0 +1,188 @@
+"""`python -m cutswap app`: the explorer, in a browser.
+
+Streamlit runs in a process of its own; this one opens the browser once it answers, and waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http
+import http.client
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from cutswap.commands.common import show_in_browser
+from cutswap.errors import CutSwapError
+from cutswap.installation.shipped import explorer
+
+HOST = "127.0.0.1"  # as app/.streamlit/config.toml has it
+PORT = 8501
+_TRIED = 20  # ports from the first on, where none was asked for
+_PAUSE = 0.1  # seconds between looks whether the app answers
+_GRACE = 5.0  # seconds for pages at work, once the app is to stop
+
+
+@dataclass
+class Asked:
+    """Whether somebody asked the app to stop."""
+
+    to_stop: bool = False
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `app`."""
+    parser.add_argument(
+        "--port",
+        type=_port,
+        metavar="N",
+        help=f"port of {HOST}; left out: {PORT}, or the next that is free",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        metavar="ROOT",
+        help="data folders to offer beside the demo [$CUTSWAP_DATA]",
+    )
+    parser.add_argument(
+        "--runs", type=Path, metavar="DIR", help="runs folder [$CUTSWAP_RUNS, or runs]"
+    )
+    parser.add_argument(
+        "--public",
+        action="store_true",
+        help="a demo for strangers: no folders, no training, nothing that is kept",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="open no browser")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """The explorer until it is stopped, by Ctrl-C or SIGTERM.
+
+    Raises:
+        CutSwapError: a data folder is not there, or the port is taken.
+    """
+    if importlib.util.find_spec("streamlit") is None:
+        raise ModuleNotFoundError("No module named 'streamlit'", name="streamlit")
+    variables = _variables(options)
+    port = _free_port(options.port)
+    address = f"http://{HOST}:{port}"
+    # -P: a file in the current folder that is called as a package of ours is not to be run.
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(explorer())]
+    child = subprocess.Popen(  # noqa: S603 - our own interpreter, a list
+        [*command, "--server.port", str(port)], env={**os.environ, **variables}
+    )
+    with _passing_on(child) as asked:
+        if _answers(child, port) and not options.no_browser:
+            show_in_browser(address)
+        status = child.wait()
+    if status < 0:  # by a signal
+        status = 0 if asked.to_stop else 128 - status
+    return {"address": address, "exit_status": status}
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, found {text}")
+    return value
+
+
+def _variables(options: argparse.Namespace) -> dict[str, str]:
+    """What the app reads from its environment, from the flags that were given."""
+    found: dict[str, str] = {}
+    if options.data:
+        folders = [path.expanduser().absolute() for path in options.data]
+        for folder in folders:
+            if not folder.is_dir():
+                raise CutSwapError(
+                    folder,
+                    expected="the folder of a data set",
+                    found="a file" if folder.exists() else "no such folder",
+                    fix="check the path of --data",
+                )
+            if os.pathsep in str(folder):
+                raise CutSwapError(
+                    folder,
+                    expected=f"a path without {os.pathsep!r}, which separates folders",
+                    found="one with it",
+                    fix="rename the folder, or add it on the Data page",
+                )
+        found["CUTSWAP_DATA"] = os.pathsep.join(map(str, folders))
+    if options.runs:
+        found["CUTSWAP_RUNS"] = str(options.runs.expanduser().absolute())
+    if options.public:
+        found["CUTSWAP_PUBLIC"] = "1"
+    return found
+
+
+def _free_port(asked: int | None) -> int:
+    for port in [asked] if asked else range(PORT, PORT + _TRIED):
+        with socket.socket() as probe:
+            # What has just ended leaves its port waiting; who listens still refuses. (On Windows
+            # the option would let two listen at once.)
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind((HOST, port))
+                return port
+    wanted = f"port {asked}" if asked else f"ports {PORT} to {PORT + _TRIED - 1}"
+    raise CutSwapError(
+        wanted,
+        expected="a free port",
+        found="another program that listens there, or one that needs more rights",
+        fix="stop that program, or pass another --port",
+    )
+
+
+def _answers(child: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until the app serves pages; False where it ends before it does."""
+    while child.poll() is None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection(HOST, port, timeout=5)
+            connection.request("GET", "/_stcore/health")
+            if connection.getresponse().status == http.HTTPStatus.OK:
+                return True
+        time.sleep(_PAUSE)
+    return False
+
+
+@contextlib.contextmanager
+def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[Asked]:
+    """Let signals end the app and not this process, which ends when the app has.
+
+    Ctrl-C reaches both, `kill` only one; Streamlit takes being told twice. A page at work would
+    hold it up, so that after a while it is killed: every file is written whole or not at all. On
+    Windows terminating would cut it off at once, and there is no other signal than Ctrl-C.
+    """
+    asked = Asked()
+
+    def pass_on(_number: int, _frame: FrameType | None) -> None:
+        if not asked.to_stop:
+            timer = threading.Timer(_GRACE, child.kill)
+            timer.daemon = True
+            timer.start()
+        asked.to_stop = True
+        if os.name == "posix":
+            child.terminate()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if child.poll() is None:
+            child.kill()
+            child.wait()

@@ -1,0 +1,1 @@
+"""What came with the program, and what has not."""
