@@ -83,10 +83,11 @@ def _run(words: Sequence[str], outputs: Sequence[Output]) -> int:
             f"cutswap: {place}: {error.strerror or error}; what was there is kept", file=sys.stderr
         )
         return 2
-    except RuntimeError as error:  # a device that is full or gone, wherever it strikes
+    except RuntimeError as error:  # a device or a worker that is gone, wherever it strikes
+        from cutswap.training.feeding import worker_trouble
         from cutswap.utils.device_errors import device_trouble
 
-        trouble = device_trouble(error)
+        trouble = device_trouble(error) or worker_trouble(error)
         if is_debug or trouble is None:
             raise
         print(f"cutswap: {trouble}", file=sys.stderr)

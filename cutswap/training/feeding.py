@@ -7,19 +7,24 @@ normalised there: on the processor that took longer than the update itself.
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
+import re
 import shutil
 import signal
-from collections.abc import Iterator
+import traceback
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from cutswap.data.images import MEAN, STD
+from cutswap.errors import CutSwapError
 from cutswap.utils.devices import is_accelerator
 
 MOST = 16  # processes: 6,000 samples a second at 400 each, what the fastest card takes of ResNet18
@@ -102,20 +107,153 @@ def choose_feeding(
 
 def batches(
     samples: Dataset[Any], numbers: list[int], batch_size: int, feeding: Feeding
-) -> Iterator[Tensor]:
-    """(B, ways, H, W, 3) uint8, in order; in pinned memory where the feeding says so."""
+) -> Generator[Tensor]:
+    """(B, ways, H, W, 3) uint8, in order; in pinned memory where the feeding says so.
+
+    Raises:
+        CutSwapError: a process that draws cannot be started, or died, or met an error; one of ours
+            arrives as it was raised.
+    """
     helped = feeding.workers > 0
     loader: Any = DataLoader(
-        Subset(samples, numbers),
+        Subset(_Telling(samples) if helped else samples, numbers),
         batch_size=batch_size,
         num_workers=feeding.workers,
+        collate_fn=_collate if helped else None,
         prefetch_factor=feeding.prefetch if helped else None,
         pin_memory=feeding.pinned,
         persistent_workers=False,
         multiprocessing_context="spawn" if helped else None,
         worker_init_fn=_prepare_worker if helped else None,
     )
-    return iter(loader)
+    with telling_lost_workers():
+        try:
+            if helped:
+                _need_locks(feeding.workers)
+            drawn = iter(loader)
+        except OSError as error:  # no more processes, or no room for what they share
+            raise _trouble(f"none could be started: {error.strerror or error}") from error
+    return _arrived(drawn)
+
+
+def _need_locks(workers: int) -> None:
+    """Make all that PyTorch's iterator makes, and drop it.
+
+    Where the iterator itself finds no room it dies half made, and prints a traceback of its own.
+    """
+    context = multiprocessing.get_context("spawn")
+    _ = [context.Event(), *(context.Queue() for _ in range(workers + 1))]
+
+
+def _arrived(drawn: Any) -> Generator[Tensor]:
+    """What PyTorch's iterator gives; close it to end the processes that draw."""
+    try:
+        with telling_lost_workers():
+            for batch in drawn:
+                if isinstance(batch, _Failure):
+                    raise batch.refusal from RuntimeError(batch.trace)
+                yield batch
+    finally:
+        # An error keeps the iterator alive until the interpreter's end, which would end these
+        # processes by a signal, and PyTorch would print a traceback for each.
+        end = getattr(drawn, "_shutdown_workers", None)
+        if end is not None:
+            end()
+
+
+@contextlib.contextmanager
+def telling_lost_workers() -> Iterator[None]:
+    """Say of processes that draw and have died what to do; other errors pass.
+
+    Raises:
+        CutSwapError: one died, or cannot be read from.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        trouble = worker_trouble(error)
+        if trouble is None:
+            raise
+        raise trouble from error
+
+
+def worker_trouble(error: RuntimeError) -> CutSwapError | None:
+    """What to do about a process that draws and has died; None for any other error.
+
+    PyTorch raises it in whatever the main thread is doing at that moment.
+    """
+    said = _DIED.search(str(error))
+    return _trouble(said[0].strip().rstrip(".")) if said else None
+
+
+_DIED = re.compile(
+    r"DataLoader worker \(pid(?:\(s\))?[^)]*\)[^.\n]*"
+    r"|Pin memory thread exited unexpectedly"
+    r"|Too many open files. Communication with the workers is no longer possible"
+)
+
+
+def _trouble(found: str) -> CutSwapError:
+    cure = "pass --workers 0, with which the trainer draws itself"
+    if any(word in found.lower() for word in ("shared memory", "space left", "bus error")):
+        cure += ", or give the machine more shared memory (of a container: --shm-size 2g)"
+    elif "signal: Killed" in found or "exited" in found:
+        cure += " (systems short of memory end processes; this way one less needs some)"
+    return CutSwapError(
+        "processes that draw (--workers)",
+        expected="that all work until the end",
+        found=found,
+        fix=f"{cure}; the same --out goes on from its last checkpoint",
+    )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a process that draws hands over in place of a batch.
+
+    Attributes:
+        refusal: for the person.
+        trace: where it happened, for --debug.
+    """
+
+    refusal: CutSwapError
+    trace: str
+
+    @classmethod
+    def of(cls, error: Exception) -> _Failure:
+        if isinstance(error, CutSwapError):
+            refusal = error
+        else:
+            said = " ".join(str(error).split())[:200].rstrip(".")
+            refusal = _trouble(f"{type(error).__name__} in one of them: {said or 'no message'}")
+        return cls(refusal, "".join(traceback.format_exception(error)))
+
+
+class _Telling(Dataset[Any]):
+    """Samples whose errors travel as values.
+
+    PyTorch makes an error anew from a text, which ours, with their four parts, do not survive.
+    """
+
+    def __init__(self, samples: Dataset[Any]) -> None:
+        self._samples = samples
+
+    def __getitem__(self, number: int) -> Any:
+        try:
+            return self._samples[number]
+        except Exception as error:  # whatever it is, the trainer tells it
+            return _Failure.of(error)
+
+
+def _collate(samples: list[Any]) -> Any:
+    """A batch in shared memory, or the failure that prevented it."""
+    for sample in samples:
+        if isinstance(sample, _Failure):
+            return sample
+    try:
+        return default_collate(samples)
+    except Exception as error:  # no room in shared memory, for example
+        return _Failure.of(error)
 
 
 class DeviceImages:

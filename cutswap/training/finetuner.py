@@ -10,12 +10,13 @@ screens; files are the run folder's business, except that state goes in and out 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -30,7 +31,13 @@ from cutswap.errors import CutSwapError
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone
 from cutswap.training.distributed import Team
-from cutswap.training.feeding import DeviceImages, Feeding, batches, choose_feeding
+from cutswap.training.feeding import (
+    DeviceImages,
+    Feeding,
+    batches,
+    choose_feeding,
+    telling_lost_workers,
+)
 from cutswap.training.kept_memory import kept_memory
 from cutswap.training.late_reading import LAG, Unread, total_loss
 from cutswap.training.micro_batches import MicroBatches
@@ -179,13 +186,20 @@ class FineTuner:
 
         Args:
             stop: asked after every update; once any process of the team says yes, all end there.
-        """
-        with kept_memory(), tf32(self.settings.tf32):
-            yield from self._run(stop)
 
-    def _run(self, stop: Callable[[], bool]) -> Iterator[TrainingStep]:
+        Raises:
+            CutSwapError: a loss that is no number, or a process that draws failed.
+        """
+        with (
+            kept_memory(),
+            tf32(self.settings.tf32),
+            telling_lost_workers(),
+            contextlib.closing(self._batches()) as batches,
+        ):
+            yield from self._run(batches, stop)
+
+    def _run(self, batches: Iterator[Tensor], stop: Callable[[], bool]) -> Iterator[TrainingStep]:
         seconds: list[float] = []
-        batches = self._batches()
         unread: deque[Unread] = deque()
         first, last_read, asked = self.step, 0.0, False
         while self.step < self.steps and not asked:
@@ -330,7 +344,7 @@ class FineTuner:
                     self.optimizer.state[parameter]["momentum_buffer"] = own
         self.step = int(tensors["step"])
 
-    def _batches(self) -> Iterator[Tensor]:
+    def _batches(self) -> Generator[Tensor]:
         """Batches as (B, ways, H, W, 3) uint8 from the current step on, of each our share."""
         first, end = self._share
         numbers = [

@@ -21,6 +21,7 @@ from tests.helpers.datasets import build_category
 from tests.robustness.test_kills import STEPS, command, losses
 
 LOST = "CUDA error: uncorrectable ECC error encountered\nCompile with TORCH_USE_CUDA_DSA"
+BUS = "is killed by signal: Bus error. It is possible that workers are out of shared memory."
 
 
 def test_a_lost_card_interrupts_and_the_run_goes_on(tmp_path: Path, monkeypatch):
@@ -82,6 +83,7 @@ def test_a_run_of_an_older_version_goes_on(tmp_path: Path, monkeypatch):
     [
         (RuntimeError(LOST), ("uncorrectable ECC error", "nvidia-smi")),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"), ("9 GiB", "cpu")),
+        (RuntimeError(f"DataLoader worker (pid 5) {BUS}"), ("Bus error", "--workers 0", "shm")),
     ],
 )
 def test_wherever_it_strikes_it_is_one_line(error, words, monkeypatch, capsys, tmp_path):
