@@ -22,7 +22,7 @@ from pathlib import Path
 from cutswap.errors import CutSwapError
 from cutswap.runs.queue import QUEUED, Job, JobQueue
 from cutswap.runs.states import log_file
-from cutswap.utils.processes import this_process
+from cutswap.utils.processes import hold_life, this_process
 
 _ROOT = Path(__file__).resolve().parents[2]  # so that -m finds the package in a bare clone
 _NICENESS = 10  # the pages come first
@@ -55,6 +55,7 @@ def wake(queue: JobQueue) -> None:
 def work(queue: JobQueue, device: str) -> None:
     """A worker's life."""
     me = this_process()
+    hold_life(queue.folder)  # so that another container's pages know of it
     if not queue.hire(device, me):
         return
     while True:
