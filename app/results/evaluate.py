@@ -133,7 +133,12 @@ def _watch() -> None:
 
 
 def _stop(out: Path) -> None:
-    jobs.queue().stop(out)
+    try:
+        jobs.queue().stop(out)
+    except CutSwapError as error:  # it works in another container
+        st.toast(
+            plain_text(f"{error.subject}: {error.found}; {error.fix}."), icon=":material/block:"
+        )
 
 
 def _command(selected: Selection, coreset: float, seed: int) -> tuple[Path, list[str]]:

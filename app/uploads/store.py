@@ -3,7 +3,8 @@
     <cache>/uploads/<session>/my_images/001.png ...                       photos only
     <cache>/uploads/<session>/my_parts/train/good/001.png ...             own normals
     <cache>/uploads/<session>/my_parts/test/unlabelled/001.png ...        what is to be looked at
-    <cache>/uploads/<session>/my_*/index.json                             original names
+    <cache>/uploads/<session>/my_*/index.json                             original names, the app
+    <cache>/.alive/                                                       locks of living apps
 
 Names given by a browser are never used as paths: files are numbered, and the names are kept in
 the index. Every picture is decoded under our own limits, turned upright and saved anew, so that
@@ -28,7 +29,7 @@ from app.uploads import photos as upload_photos
 from app.uploads.photos import UnusableError, Upload, decoded, png_of, printable, shrunk
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import read_json, write_json, write_with
-from cutswap.utils.processes import Process, this_process
+from cutswap.utils.processes import Process, hold_life, sweep_lives, this_process
 
 MAX_FILES = 200  # more than any category of MVTec AD needs to work; for all, point at a folder
 MAX_TOTAL_BYTES = 500_000_000  # as uploaded, of one batch: the browser's upload lies in memory
@@ -182,7 +183,8 @@ def sweep_uploads(
 ) -> int:
     """Delete the folders of sessions without an upload for a day, or whose app has ended.
 
-    A restarted app knows no session of the one before, so nobody could reach them any more.
+    A restarted app knows no session of the one before, so nobody could reach them any more. An app
+    is asked for by the lock that it holds, so that several containers can share a cache.
 
     Args:
         cache: as for `uploads_folder`.
@@ -193,23 +195,26 @@ def sweep_uploads(
         Number of folders deleted.
     """
     limit = (time.time() if now is None else now) - max_age
+    home = uploads_folder(cache)
     swept = 0
     try:
-        folders = [Path(e.path) for e in os.scandir(uploads_folder(cache)) if not e.is_symlink()]
+        folders = [Path(e.path) for e in os.scandir(home) if not e.is_symlink()]
     except OSError:
         return 0
     for folder in folders:
         try:
-            if folder.is_dir() and (folder.stat().st_mtime < limit or _is_orphan(folder)):
+            is_old = folder.is_dir() and folder.stat().st_mtime < limit
+            if is_old or (folder.is_dir() and _is_orphan(folder, home.parent)):
                 shutil.rmtree(folder)
                 swept += 1
         except OSError:  # another process was first, or it is not ours to delete
             continue
+    sweep_lives(home.parent)
     return swept
 
 
-def _is_orphan(folder: Path) -> bool:
-    """Whether the app that stored it has ended; another machine's cannot be asked."""
+def _is_orphan(folder: Path, cache: Path) -> bool:
+    """Whether the app that stored it has ended; another machine's may not be asked."""
     makers = []
     for index in folder.glob("*/index.json"):
         try:
@@ -217,8 +222,7 @@ def _is_orphan(folder: Path) -> bool:
             makers.append(Process(int(by["pid"]), str(by["marker"]), str(by["host"])))
         except (CutSwapError, LookupError, TypeError, ValueError):
             continue
-    here = this_process().host
-    return bool(makers) and all(m.host == here and not m.is_alive() for m in makers)
+    return bool(makers) and all(maker.lives(cache) is False for maker in makers)
 
 
 def _store(
@@ -244,6 +248,7 @@ def _store(
         index = [
             {"file": k.file, "name": k.name, "size": k.size, "kept_size": k.kept_size} for k in kept
         ]
+        hold_life(home.parent.parent)  # before anybody can ask who stored it
         write_json(made / "index.json", {"files": index, "by": this_process().to_dict()})
         made.chmod(0o755)  # mkdtemp's is for its owner only
         root = home / name

@@ -1,8 +1,9 @@
 """heartbeat.json of a run folder: who works on it, on what, and when it last said so.
 
-A process that ends by itself writes how it ended; one that is killed leaves its last beat behind.
-So the folder alone tells a run at work from one that was interrupted, also after a restart of the
-machine, and also for runs started in a terminal.
+A process that ends by itself writes how it ended; one that is killed leaves its last beat behind,
+and the lock that it held is gone. So the folder alone tells a run at work from one that was
+interrupted, also after a restart of the machine, also for runs started in a terminal, and also from
+another container, where a process number means nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from filelock import FileLock, Timeout
 from cutswap.errors import CutSwapError, DeviceLostError
 from cutswap.utils.files import read_json, write_json
 from cutswap.utils.folder_names import HEARTBEAT, LOCK
-from cutswap.utils.processes import Process, this_process
+from cutswap.utils.processes import PATIENCE, Process, is_held, this_process
 
 EVERY = 2.0  # seconds between beats: as often as a page looks
 _LARGEST = 2**31  # of process numbers and of units of work
@@ -41,6 +42,8 @@ class Beat:
         doing: the stage, or the reason of a failure.
         done: units of the stage done.
         total: units in all; 0 when unknown.
+        held: whether a process held the run folder's lock when this was read; None where that
+            could not be told, and the process's number has to do.
     """
 
     by: Process
@@ -49,17 +52,20 @@ class Beat:
     doing: str
     done: int = 0
     total: int = 0
+    held: bool | None = None
 
     def state(self, now: float | None = None) -> str:
         """`AT_WORK`, `QUIET`, `ELSEWHERE`, `INTERRUPTED`, or how it ended."""
         if self.how != WORKING:
             return self.how
         fresh = (time.time() if now is None else now) - self.at < SILENT
-        if self.by.is_alive():
+        if self.held or (self.held is None and self.by.is_alive()):
             return AT_WORK if fresh else QUIET
-        # Another machine's processes cannot be asked, only heard.
-        elsewhere = fresh and self.by.host != this_process().host
-        return ELSEWHERE if elsewhere else INTERRUPTED
+        # Another machine's processes cannot be asked, and its locks perhaps not be seen: it can
+        # only be heard. A container's host has a name of its own, but its locks are seen here.
+        here = self.by.host == this_process().host
+        is_known = here if self.held is None else self.by.is_of_this_system()
+        return ELSEWHERE if fresh and not is_known else INTERRUPTED
 
 
 @dataclass
@@ -130,7 +136,9 @@ def read_beat(folder: Path) -> Beat | None:
             return None
         if not 0 < by.pid < _LARGEST or not 0 <= min(done, total) <= max(done, total) < _LARGEST:
             return None
-        return Beat(by=by, at=at, how=how, doing=str(v["doing"])[:500], done=done, total=total)
+        doing = str(v["doing"])[:500]
+        held = is_held(folder / LOCK)
+        return Beat(by=by, at=at, how=how, doing=doing, done=done, total=total, held=held)
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, OverflowError):
         return None
 
@@ -144,7 +152,8 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
     Raises:
         CutSwapError: somebody is at work there, or nothing can be written.
     """
-    lock = FileLock(folder / LOCK, timeout=0)
+    # Who only asks whether somebody is at work holds it for a moment, see `is_held`.
+    lock = FileLock(folder / LOCK, timeout=PATIENCE)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

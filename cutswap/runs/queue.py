@@ -23,7 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cutswap.errors import CutSwapError
-from cutswap.utils.processes import Process, end, this_process
+from cutswap.runs.heartbeat import ELSEWHERE, read_beat
+from cutswap.utils.processes import Process, end, hold_life, sweep_lives, this_process
 
 DATABASE = ".queue.sqlite3"
 QUEUED, CLAIMED, RUNNING, ENDED = "queued", "claimed", "running", "ended"
@@ -118,7 +119,7 @@ class JobQueue:
         """
         inside = self._inside(run)
         with self._transaction() as db:
-            _reap(db)
+            self._reap(db)
             try:
                 cursor = db.execute(
                     "INSERT INTO jobs (run, command, device, state, added) VALUES (?, ?, ?, ?, ?)",
@@ -138,7 +139,7 @@ class JobQueue:
         if not (self.folder / DATABASE).exists():
             return []
         with self._transaction() as db:
-            _reap(db)
+            self._reap(db)
             return self._jobs(db, "state != 'ended' ORDER BY state = 'queued', id")
 
     def last_of_all(self) -> list[Job]:
@@ -146,7 +147,7 @@ class JobQueue:
         if not (self.folder / DATABASE).exists():
             return []
         with self._transaction() as db:
-            _reap(db)
+            self._reap(db)
             return self._jobs(db, "id IN (SELECT MAX(id) FROM jobs GROUP BY run) ORDER BY id")
 
     def of(self, run: Path) -> Job | None:
@@ -154,7 +155,7 @@ class JobQueue:
         if not (self.folder / DATABASE).exists() or not run.is_relative_to(self.folder):
             return None
         with self._transaction() as db:
-            _reap(db)
+            self._reap(db)
             inside = run.relative_to(self.folder).as_posix()
             return self._job(db, "run = ? ORDER BY id DESC LIMIT 1", inside)
 
@@ -167,9 +168,12 @@ class JobQueue:
 
         Returns:
             Whether there was anything to stop.
+
+        Raises:
+            CutSwapError: it works in another container or on another machine.
         """
         with self._transaction() as db:
-            _reap(db)
+            self._reap(db)
             job = self._job(db, "run = ? AND state != 'ended'", self._inside(run))
             if job is None:
                 return False
@@ -180,6 +184,13 @@ class JobQueue:
                     (time.time(), job.number),
                 )
                 return True
+        if job.by is not None and not job.by.is_alive() and job.by.lives(self.folder) is not False:
+            raise CutSwapError(
+                self._inside(run),
+                expected="a job of this machine and container",
+                found=f"one of another, process {job.by.pid} of {job.by.host}",
+                fix="stop it there: signals do not reach it from here",
+            )
         if job.by is not None and job.by.is_alive():
             end(job.by.pid, by_force=by_force)
         return True
@@ -212,7 +223,8 @@ class JobQueue:
     def hire(self, device: str, worker: Process) -> bool:
         """Write a worker down, if the device has a free place and something waits for it."""
         with self._transaction() as db:
-            _reap(db)
+            self._reap(db)
+            sweep_lives(self.folder)  # after the jobs were asked for
             if not self._jobs(db, "device = ? AND state = 'queued' LIMIT 1", device):
                 return False
             taken = {}
@@ -220,7 +232,7 @@ class JobQueue:
                 taken[row["slot"]] = _process(row)
             for slot in range(slots()):
                 there = taken.get(slot)
-                if there is None or not there.is_alive():
+                if there is None or not there.lives(self.folder):
                     db.execute(
                         "INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?, ?)",
                         (device, slot, worker.pid, worker.marker, worker.host),
@@ -231,7 +243,7 @@ class JobQueue:
     def claim(self, device: str, worker: Process) -> Job | None:
         """The next job of a device, if a place is free; it is then this worker's."""
         with self._transaction() as db:
-            _reap(db)
+            self._reap(db)
             at_work = self._jobs(db, "device = ? AND state IN ('claimed', 'running')", device)
             if len(at_work) >= slots():
                 return None
@@ -253,8 +265,12 @@ class JobQueue:
             return True
 
     def register(self, number: int) -> Job | None:
-        """A job's own process writes itself down; None if the job is not to be started (again)."""
+        """A job's own process writes itself down; None if the job is not to be started (again).
+
+        From before that to its end it holds a lock, also as the command that it becomes.
+        """
         me = this_process()
+        hold_life(self.folder, over_exec=True)
         with self._transaction() as db:
             began = db.execute(
                 "UPDATE jobs SET state = 'running', began = ?, pid = ?, marker = ?, host = ?"
@@ -271,6 +287,32 @@ class JobQueue:
                 " WHERE id = ? AND state != 'queued'",
                 (time.time(), code, number),
             )
+
+    def _reap(self, db: sqlite3.Connection) -> None:
+        """Mark jobs whose process is gone as ended; requeue those whose worker died before that."""
+        at_work = "SELECT * FROM jobs WHERE state IN ('claimed', 'running')"
+        for row in db.execute(at_work).fetchall():
+            if self._is_at_work(row):
+                continue
+            if row["state"] == CLAIMED:
+                db.execute(
+                    "UPDATE jobs SET state = 'queued', pid = NULL, marker = NULL, host = NULL"
+                    " WHERE id = ?",
+                    (row["id"],),
+                )
+            else:
+                now = time.time()
+                db.execute(
+                    "UPDATE jobs SET state = 'ended', ended = ? WHERE id = ?", (now, row["id"])
+                )
+
+    def _is_at_work(self, row: sqlite3.Row) -> bool:
+        there = _process(row)
+        lives = there.lives(self.folder) if there is not None else False
+        if lives is None and row["state"] == RUNNING:  # another machine's can only be heard
+            beat = read_beat(self._read(row).run)
+            return beat is not None and beat.by == there and beat.state() == ELSEWHERE
+        return bool(lives)
 
     def _only_idle(self, run: Path) -> bool:
         """Whether there is anything to change."""
@@ -383,24 +425,6 @@ def slots() -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise CutSwapError(SLOTS, expected="1 to 64", found=text, fix="mend or unset the variable")
     return int(text)
-
-
-def _reap(db: sqlite3.Connection) -> None:
-    """Mark jobs whose process is gone as ended; requeue jobs whose worker died before the start."""
-    for row in db.execute("SELECT * FROM jobs WHERE state IN ('claimed', 'running')").fetchall():
-        there = _process(row)
-        if there is not None and there.is_alive():
-            continue
-        if row["state"] == CLAIMED:
-            db.execute(
-                "UPDATE jobs SET state = 'queued', pid = NULL, marker = NULL, host = NULL"
-                " WHERE id = ?",
-                (row["id"],),
-            )
-        else:
-            db.execute(
-                "UPDATE jobs SET state = 'ended', ended = ? WHERE id = ?", (time.time(), row["id"])
-            )
 
 
 def _process(row: sqlite3.Row) -> Process | None:

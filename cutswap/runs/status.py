@@ -1,7 +1,7 @@
 """Status of a run in one word, from its folder, its heartbeat and the queue.
 
-Nothing is remembered: the folder says how far it came, the heartbeat who works on it, the operating
-system whether that process lives, the queue whether it waits.
+Nothing is remembered: the folder says how far it came, the heartbeat who works on it, the folder's
+lock whether that process lives, the queue whether it waits.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from cutswap.runs.find import find_runs
 from cutswap.runs.heartbeat import Beat, read_beat
 from cutswap.runs.queue import ENDED, QUEUED, Job, JobQueue
 from cutswap.runs.states import BROKEN, DONE, FoundRun, read_run
+from cutswap.utils.folder_names import LOCK
+from cutswap.utils.processes import is_held
 
 WAITING, STARTING, AT_WORK, SILENT = "waiting", "starting", "at work", "silent"
 ELSEWHERE, STOPPED, INTERRUPTED, FAILED = "at work elsewhere", "stopped", "interrupted", "failed"
@@ -111,6 +113,8 @@ def _judge(run: FoundRun, job: Job | None, beat: Beat | None, ahead: int) -> tup
         return SILENT, f"process {beat.by.pid} lives, but has said nothing for {quiet:.0f} s"
     if beat and state == heartbeat.AT_WORK:
         return AT_WORK, beat.doing
+    if beat is None and (job is None or job.state == ENDED) and is_held(run.path / LOCK):
+        return SILENT, "a process holds its folder, but has written no heartbeat"
     if job is not None and job.state == QUEUED:
         return WAITING, f"for {job.device}, {ahead} before it" if ahead else f"for {job.device}"
     if job is not None and job.state != ENDED and not has_ended(job, beat):

@@ -24,7 +24,7 @@ from cutswap.errors import CutSwapError
 from cutswap.installation.shipped import checkout
 from cutswap.runs.queue import QUEUED, Job, JobQueue
 from cutswap.runs.states import log_file
-from cutswap.utils.processes import detached, this_process
+from cutswap.utils.processes import detached, hold_life, this_process
 
 _NICENESS = 10  # the pages come first
 _PAUSE = 1.0  # seconds between looks while an orphaned job holds the device
@@ -56,6 +56,7 @@ def wake(queue: JobQueue) -> None:
 def work(queue: JobQueue, device: str) -> None:
     """A worker's life."""
     me = this_process()
+    hold_life(queue.folder)  # so that another container's pages know of it
     if not queue.hire(device, me):
         return
     while True:

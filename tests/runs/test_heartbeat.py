@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from cutswap.runs import status as js
 from cutswap.runs.heartbeat import Beat, Heart, beating, exclusive_lock, read_beat
 from cutswap.runs.queue import JobQueue
 from cutswap.runs.states import read_run
-from cutswap.utils.folder_names import HEARTBEAT
-from cutswap.utils.processes import Process, this_process
+from cutswap.utils.folder_names import HEARTBEAT, LOCK
+from cutswap.utils.processes import Process, is_held, this_process
 from cutswap.utils.signals import stop_on_signals
+from tests.helpers.containers import container
 from tests.helpers.runs import write_run
 
 ME = this_process()
@@ -119,6 +121,89 @@ def test_a_run_folder_is_written_by_one_process(tmp_path: Path):
     with exclusive_lock(run):  # the lock went with the process
         pass
     assert read_beat(run).state() == hb.INTERRUPTED
+
+
+WORKS = """
+import sys, time; from pathlib import Path
+from cutswap.runs.heartbeat import Heart, exclusive_lock
+with exclusive_lock(Path(sys.argv[1])):
+    if sys.argv[2] != "none":
+        Heart(Path(sys.argv[1])).beat("fine-tuning", 4, 10)
+    print("in", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ("fresh", js.AT_WORK),
+        ("old", js.SILENT),
+        ("of tomorrow", js.AT_WORK),  # somebody set the clock
+        ("by another host", js.AT_WORK),  # a container's name is its own
+        ("none", js.SILENT),  # a full disk: the lock alone says that somebody is at work
+        ("damaged", js.SILENT),
+    ],
+)
+def test_a_run_of_a_container_is_at_work_until_it_is_killed(tmp_path: Path, said: str, word: str):
+    run = write_run(tmp_path / "run", 4, finished=False)
+    with container(WORKS, run, said) as (_, first):
+        assert first == "in"
+        if said not in ("fresh", "none"):
+            beat = json.loads((run / HEARTBEAT).read_text())
+            beat["at"] += {"old": -3600, "of tomorrow": 86_400}.get(said, 0)
+            beat["host"] = "b2c3" if said == "by another host" else beat["host"]
+            (run / HEARTBEAT).write_text("{" if said == "damaged" else json.dumps(beat))
+        assert (stands(run).word, stands(run).is_active) == (word, True)
+        with pytest.raises(CutSwapError, match="at work on it"), exclusive_lock(run):
+            pass
+    assert stands(run).word == js.INTERRUPTED
+
+
+@pytest.mark.parametrize("age", [0, 120, -86_400])
+@pytest.mark.parametrize("by", [ME, GONE, dataclasses.replace(ME, pid=1, host="b2c3")])
+def test_who_let_go_of_the_lock_is_not_at_work(tmp_path: Path, by: Process, age: float):
+    with exclusive_lock(tmp_path):
+        pass
+    beat = {**by.to_dict(), "at": time.time() - age, "how": hb.WORKING, "doing": ""}
+    (tmp_path / HEARTBEAT).write_text(json.dumps({**beat, "done": 1, "total": 2}))
+    assert read_beat(tmp_path).held is False
+    assert read_beat(tmp_path).state() == hb.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("by", "state"), [(ME, hb.AT_WORK), (GONE, hb.INTERRUPTED), (AWAY, hb.ELSEWHERE)]
+)
+def test_without_a_lock_file_the_number_has_to_do(tmp_path: Path, by: Process, state: str):
+    Heart(tmp_path, by).beat("fine-tuning", 4, 10)
+    assert read_beat(tmp_path).state() == state
+    assert [path.name for path in tmp_path.iterdir()] == [HEARTBEAT]  # asking makes no lock file
+
+
+def test_another_machines_lock_may_not_be_seen_but_it_is_heard(tmp_path: Path):
+    (tmp_path / LOCK).touch()
+    Heart(tmp_path, AWAY).beat("fine-tuning", 4, 10)
+    assert read_beat(tmp_path).state() == hb.ELSEWHERE
+
+
+def test_who_only_asks_keeps_nobody_out(tmp_path: Path):
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            is_held(tmp_path / LOCK)
+
+    askers = [threading.Thread(target=ask) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    try:
+        for _ in range(50):
+            with exclusive_lock(tmp_path):
+                assert is_held(tmp_path / LOCK)
+    finally:
+        over.set()
+        for asker in askers:
+            asker.join()
 
 
 def test_a_run_folder_that_cannot_be_written(tmp_path: Path):

@@ -9,17 +9,22 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cutswap.commands import jobs as job_commands
 from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError
 from cutswap.runs import worker as job_worker
 from cutswap.runs.queue import CLAIMED, DATABASE, ENDED, QUEUED, RUNNING, SLOTS, JobQueue
-from cutswap.runs.states import log_file, log_tail
+from cutswap.runs.states import log_file, log_tail, read_run
+from cutswap.runs.status import status_of
 from cutswap.utils.processes import Process, mark, process, this_process
+from tests.helpers.containers import container
+from tests.helpers.runs import write_run
 from tests.helpers.small_photos import photo_of
 from tests.helpers.waiting import until
 
@@ -350,6 +355,84 @@ def test_a_job_sees_its_own_cuda_device(monkeypatch):
     assert job_worker._environment("cuda:1")["CUDA_VISIBLE_DEVICES"] == "1"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     assert job_worker._environment("cuda:1")["CUDA_VISIBLE_DEVICES"] == "GPU-b"
+
+
+# Other containers
+
+IN_A_CONTAINER = """
+import sys, time
+from pathlib import Path
+from cutswap.runs import worker
+from cutswap.runs.heartbeat import beating, exclusive_lock
+from cutswap.runs.queue import JobQueue
+from cutswap.utils.processes import hold_life, this_process
+queue, as_far_as = JobQueue(Path(sys.argv[1])), sys.argv[2]
+hold_life(queue.folder)
+assert queue.hire("cpu", this_process())
+job = queue.claim("cpu", this_process())
+if as_far_as != "claimed":
+    assert queue.register(job.number)
+if as_far_as == "becoming":  # what the worker starts, from there on: no run folder, no heartbeat
+    import os
+    print("in", flush=True)
+    os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"])
+if as_far_as == "at work":
+    with exclusive_lock(job.run), beating(job.run):
+        print("in", flush=True)
+        time.sleep(600)
+print("in", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("as_far_as", "word", "after"),
+    [
+        ("claimed", "starting", QUEUED),
+        ("registered", "starting", ENDED),
+        ("becoming", "starting", ENDED),
+        ("at work", "at work", ENDED),
+    ],
+)
+def test_a_job_of_another_container_is_at_work_until_it_is_killed(
+    queue: JobQueue, as_far_as: str, word: str, after: str, capsys
+):
+    run = queue.add(queue.folder / "a", ["finetune"], "cpu").run
+    queue.add(queue.folder / "b", ["finetune"], "cpu")
+    write_run(run, 4, finished=False)
+    with container(IN_A_CONTAINER, queue.folder, as_far_as) as (_, said):
+        assert said == "in"
+        assert state(queue, "a") == (CLAIMED if as_far_as == "claimed" else RUNNING)
+        assert status_of(read_run(run, "a"), queue.of(run)).word == word
+        assert not queue.hire("cpu", this_process())  # its worker has the place
+        assert queue.claim("cpu", this_process()) is None  # and its job the device
+        with pytest.raises(CutSwapError, match="in the queue already"):
+            queue.add(run, ["finetune"], "cpu")
+        if as_far_as != "claimed":
+            with pytest.raises(CutSwapError, match="stop it there"):
+                queue.stop(run)
+        job_commands._list(queue.folder)
+        assert "interrupted" not in capsys.readouterr().out
+    assert state(queue, "a") == after
+    rest = "interrupted" if after == ENDED else "waiting"
+    assert status_of(read_run(run, "a"), queue.of(run)).word == rest
+    assert queue.hire("cpu", this_process())
+
+
+@pytest.mark.parametrize(("age", "after"), [(0, RUNNING), (120, ENDED)])
+def test_a_job_of_another_machine_is_at_work_as_long_as_it_is_heard(
+    queue: JobQueue, age: float, after: str
+):
+    away = Process(7, "another boot 1", "another machine")
+    run = queue.add(queue.folder / "a", ["finetune"], "cpu").run
+    queue.claim("cpu", this_process())
+    with sqlite3.connect(queue.folder / DATABASE) as db:
+        values = (away.pid, away.marker, away.host)
+        db.execute("UPDATE jobs SET state = 'running', pid = ?, marker = ?, host = ?", values)
+    run.mkdir()
+    beat = {**away.to_dict(), "at": time.time() - age, "how": "working", "doing": "x"}
+    (run / "heartbeat.json").write_text(json.dumps({**beat, "done": 1, "total": 2}))
+    assert state(queue, "a") == after
 
 
 # Processes and logs

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ from cutswap.data.datasets import open_dataset
 from cutswap.data.images import read_photo
 from cutswap.data.problems import find_problems
 from cutswap.errors import CutSwapError
+from cutswap.utils.processes import ALIVE, Process, sweep_lives, this_process
+from tests.helpers.containers import container, free_lock
 from tests.helpers.datasets import noise_photo
 
 SESSION = "session-0001"
@@ -208,7 +212,8 @@ def test_a_category_needs_a_normal(tmp_path: Path):
 def test_names_are_never_paths(tmp_path: Path, name: str):
     made = store_parts(SESSION, [Upload(name, png(0))], [Upload(name, png(1))], cache=tmp_path)
     assert made.root is not None
-    files = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    written = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    files = {name for name in written if not name.startswith(f"{ALIVE}/")}  # this process's lock
     home = f"uploads/{SESSION}/my_parts"
     assert files == {
         f"{home}/train/good/001.png",
@@ -259,6 +264,59 @@ def test_old_sessions_are_swept(tmp_path: Path):
     assert {p.name for p in folder.iterdir()} == {"session-new", "link"}
     assert outside.is_dir()
     assert sweep_uploads(cache=tmp_path / "none") == 0
+
+
+AS_AN_APP = """
+import sys, time
+from pathlib import Path
+from app.uploads.photos import Upload
+from app.uploads.store import store_images, sweep_uploads
+from cutswap.utils.processes import this_process
+cache = Path(sys.argv[1])
+store_images("session-one", [Upload("a.png", Path(sys.argv[2]).read_bytes())], cache=cache)
+print(this_process().pid, sweep_uploads(cache=cache), flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_app_of_a_container_keeps_its_uploads_until_it_ends(tmp_path: Path):
+    photo, cache = tmp_path / "photo.png", tmp_path / "cache"
+    photo.write_bytes(png(0))
+    with container(AS_AN_APP, cache, photo) as (_, said):
+        assert said == "1 0"  # process 1, and its own sweep spares its live tab
+        assert sweep_uploads(cache=cache) == 0  # so does the sweep of an app outside
+    assert sweep_uploads(cache=cache) == 1  # killed: nobody can reach them any more
+    assert not list((cache / ALIVE).iterdir())
+
+
+@pytest.mark.parametrize("lock", ["held", "lost", "forbidden"])
+def test_process_1_keeps_its_uploads(tmp_path: Path, monkeypatch, lock: str):
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    if lock == "forbidden":  # its number has to do
+        (tmp_path / ALIVE).write_text("a file in the way")
+    store_images(SESSION, [upload(0)], cache=tmp_path)
+    if lock == "lost":
+        shutil.rmtree(tmp_path / ALIVE)
+    assert sweep_uploads(cache=tmp_path) == 0
+    assert (uploads_folder(tmp_path) / SESSION / "my_images" / "001.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("by", "swept"),
+    [
+        (dataclasses.replace(this_process(), marker="an earlier start"), 1),  # number given again
+        (dataclasses.replace(this_process(), host="a container"), 1),  # of this system, no lock
+        (Process(7, "boot 1", "another machine"), 0),  # cannot be asked: a day
+    ],
+)
+def test_uploads_of_others(tmp_path: Path, by: Process, swept: int):
+    store_images(SESSION, [upload(0)], cache=tmp_path)
+    index = uploads_folder(tmp_path) / SESSION / "my_images" / "index.json"
+    index.write_text(json.dumps({"files": [], "by": by.to_dict()}))
+    free_lock(tmp_path, by)
+    assert sweep_uploads(cache=tmp_path) == swept
+    sweep_lives(tmp_path)
+    assert len(list((tmp_path / ALIVE).iterdir())) == 1  # this process's
 
 
 def test_storing_makes_a_session_young_again(tmp_path: Path):
