@@ -84,6 +84,16 @@ def load_masks(records: Sequence[Record], size: int) -> np.ndarray | None:
     return masks
 
 
+def lacking_test_images(categories: Sequence[Category]) -> dict[str, str]:
+    """Categories that cannot be scored, by name: `3 good and 0 defective`."""
+    lacking = {}
+    for category in categories:
+        good = sum(r.is_good for r in category.test)
+        if good == 0 or good == len(category.test):
+            lacking[category.name] = f"{good} good and {len(category.test) - good} defective"
+    return lacking
+
+
 def need_test_images(category: Category) -> None:
     """Refuse to score a category without good and defective test images.
 
@@ -99,11 +109,7 @@ def need_all_test_images(categories: Sequence[Category]) -> None:
     Raises:
         CutSwapError: one of the two kinds is missing; the message lists all such categories.
     """
-    lacking = {}
-    for category in categories:
-        good = sum(r.is_good for r in category.test)
-        if good == 0 or good == len(category.test):
-            lacking[category.name] = f"{good} good and {len(category.test) - good} defective"
+    lacking = lacking_test_images(categories)
     if lacking:
         noun = "category" if len(lacking) == 1 else "categories"
         is_one = len(lacking) == 1
