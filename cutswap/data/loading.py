@@ -49,15 +49,27 @@ def _told(problems: Sequence[Problem]) -> list[dict[str, str]]:
 
 
 def check_category(
-    root: Path, name: str | None, *, skip_bad: bool, progress: Ticker | None = None
+    root: Path,
+    name: str | None,
+    *,
+    skip_bad: bool,
+    train_size: int | None = None,
+    progress: Ticker | None = None,
 ) -> CheckedCategory:
     """Open a category and refuse, or leave out, what cannot be used.
+
+    Args:
+        root: the data set's folder.
+        name: of the category; None: the only one.
+        skip_bad: leave out what is bad.
+        train_size: working size of the training to come, see `find_problems`.
+        progress: called with (photos done, photos in all).
 
     Raises:
         CutSwapError: no such data or category, or bad files without `skip_bad`.
     """
     category = open_dataset(root).category(name)
-    problems = find_problems(category, progress=progress)
+    problems = find_problems(category, train_size=train_size, progress=progress)
     kept, left_out = usable(category, problems, skip_bad)
     doubts = tuple(p for p in problems if p.kind in DOUBTS)
     return CheckedCategory(kept, left_out, doubts)
