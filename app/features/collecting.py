@@ -17,7 +17,7 @@ import streamlit as st
 
 from app.shared.background import Work
 from app.shared.caches import changed
-from cutswap.analysis.feature_collection import collect_features, features_key
+from cutswap.analysis.feature_collection import collect_features, features_key, recorded_settings
 from cutswap.analysis.feature_projection import Projection, project
 from cutswap.analysis.feature_separation import SeparationMetrics, figures
 from cutswap.analysis.feature_set import ABOUT, FeatureSet, read_features, write_features
@@ -159,11 +159,14 @@ def _figures(
 
 
 def _collect(wanted: WantedFeatures, work: Work) -> FeatureSet:
+    run = RunFolder(wanted.run)
     problems = find_problems(
-        wanted.category, progress=lambda done, total: work.notify("checking photos", done, total)
+        wanted.category,
+        train_size=recorded_settings(run)[0].training.image_size,
+        progress=lambda done, total: work.notify("checking photos", done, total),
     )
     checked = CheckedCategory(*usable(wanted.category, problems, skip_bad=True))
-    return collect_features(RunFolder(wanted.run), checked, wanted.settings, work.notify)
+    return collect_features(run, checked, wanted.settings, work.notify)
 
 
 def _prune(folder: Path) -> None:

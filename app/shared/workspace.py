@@ -19,7 +19,7 @@ from cutswap.data.datasets import Dataset, open_dataset
 from cutswap.data.demo.render import DEMO_CATEGORIES, demo_root
 from cutswap.errors import CutSwapError
 from cutswap.runs.find import runs_folder as runs_folder  # pages ask one module where things are
-from cutswap.utils.files import cache_folder, read_json, write_json
+from cutswap.utils.files import cache_folder, read_json, user_path, write_json
 
 VARIABLE = "CUTSWAP_ROOTS"
 
@@ -105,7 +105,7 @@ def folders() -> tuple[Path, ...]:
     if public.is_public():
         return ()
     named = [Path(p) for p in os.environ.get("CUTSWAP_DATA", "").split(os.pathsep) if p]
-    full = dict.fromkeys(p.expanduser().absolute() for p in [*named, *_remembered()])
+    full = dict.fromkeys(user_path(p).absolute() for p in [*named, *_remembered()])
     return tuple(path for path in full if is_allowed(path))
 
 
@@ -202,7 +202,7 @@ def _safe(name: str) -> str:
 def allowed_roots() -> tuple[Path, ...] | None:
     """The folders, or None where there is no limit."""
     text = os.environ.get(VARIABLE, "")
-    return tuple(Path(p).expanduser().absolute() for p in text.split(os.pathsep) if p) or None
+    return tuple(user_path(p).absolute() for p in text.split(os.pathsep) if p) or None
 
 
 def is_allowed(path: Path) -> bool:

@@ -99,6 +99,7 @@ def recorded_category(run: RunFolder, notify: Notify | None = None) -> CheckedCa
         root,
         name,
         skip_bad=left_out,
+        train_size=recorded_settings(run)[0].training.image_size,
         progress=(lambda done, total: notify("checking images", done, total)) if notify else None,
     )
 

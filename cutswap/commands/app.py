@@ -26,6 +26,7 @@ from typing import Any
 from cutswap.commands.common import show_in_browser
 from cutswap.errors import CutSwapError
 from cutswap.installation.shipped import explorer
+from cutswap.utils.files import user_path
 
 HOST = "127.0.0.1"  # as app/.streamlit/config.toml has it
 PORT = 8501
@@ -103,7 +104,7 @@ def _variables(options: argparse.Namespace) -> dict[str, str]:
     """What the app reads from its environment, from the flags that were given."""
     found: dict[str, str] = {}
     if options.data:
-        folders = [path.expanduser().absolute() for path in options.data]
+        folders = [user_path(path).absolute() for path in options.data]
         for folder in folders:
             if not folder.is_dir():
                 raise CutSwapError(
@@ -121,7 +122,7 @@ def _variables(options: argparse.Namespace) -> dict[str, str]:
                 )
         found["CUTSWAP_DATA"] = os.pathsep.join(map(str, folders))
     if options.runs:
-        found["CUTSWAP_RUNS"] = str(options.runs.expanduser().absolute())
+        found["CUTSWAP_RUNS"] = str(user_path(options.runs).absolute())
     if options.public:
         found["CUTSWAP_PUBLIC"] = "1"
     return found

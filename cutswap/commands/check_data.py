@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cutswap.commands.common import add_data, record_of, say_problem
@@ -21,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """List every problem of every category, or of one; exit status 1 when any is fatal."""
     from cutswap.data.datasets import open_dataset
-    from cutswap.data.problems import find_problems
+    from cutswap.data.loading import lacking_test_images
+    from cutswap.data.problems import find_problems, usable
     from cutswap.data.records import Problem
     from cutswap.data.unused import unused_beside
     from cutswap.errors import CutSwapError
@@ -36,6 +38,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "categories": {},
     }
     fatal = sum(p.fatal for p in around)
+    trainable: list[Category] = []
     for problem in around:
         say_problem(problem)
     with Bars(options.quiet) as bars:
@@ -64,6 +67,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             for problem in problems:
                 say_problem(problem)
             fatal += sum(p.fatal for p in problems)
+            with contextlib.suppress(CutSwapError):  # no sound training photo: told as BAD
+                trainable.append(usable(category, problems, skip_bad=True)[0])
             report["categories"][name] = {
                 "n_train": len(category.train),
                 "n_test": len(category.test),
@@ -72,12 +77,27 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 "problems": [record_of(p) for p in problems],
             }
     report["exit_status"] = 1 if fatal else 0
-    print(
-        f"{fatal} marked BAD must be mended, or left out with --skip-bad"
-        if fatal
-        else "nothing stands in the way"
-    )
+    report["lacking_test_photos"] = lacking = lacking_test_images(trainable)
+    if fatal:
+        print(f"{fatal} marked BAD must be mended, or left out with --skip-bad")
+    if lacking:
+        print(_unscored(lacking))
+    elif not fatal:
+        print("nothing stands in the way")
     return report
+
+
+def _unscored(lacking: Mapping[str, str]) -> str:
+    """What can be done without good, or without defective, test photos, and what cannot."""
+    listed = [f"{name} ({found})" for name, found in lacking.items()]
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return (
+        "training needs no more; evaluate, sweep and reproduce need good and defective test photos"
+        f" too: add them to test/good and test/<defect> of {', '.join(listed[:_SHOWN])}{more}"
+    )
+
+
+_SHOWN = 5  # categories named
 
 
 def _counts(category: Category) -> str:

@@ -106,7 +106,11 @@ def chosen_categories(options: argparse.Namespace) -> list[str]:
 
 
 def checked_category(
-    options: argparse.Namespace, bars: Bars, *, is_told: bool = True
+    options: argparse.Namespace,
+    bars: Bars,
+    *,
+    is_told: bool = True,
+    train_size: int | None = None,
 ) -> CheckedCategory:
     """Open and check it.
 
@@ -114,6 +118,7 @@ def checked_category(
         options: with data, category and skip_bad.
         bars: one of them moves.
         is_told: say how many files were left out; of several processes one does.
+        train_size: working size of the training to come, see `find_problems`.
 
     Raises:
         CutSwapError: no such data, or unusable files.
@@ -125,10 +130,11 @@ def checked_category(
         options.data,
         options.category,
         skip_bad=options.skip_bad,
+        train_size=train_size,
         progress=tick(bars, "checking images"),
     )
     if is_told:
-        say_left_out(len(checked.left_out))
+        say_left_out(checked.left_out)
         say_doubts(checked.doubts)
     return checked
 
@@ -191,10 +197,12 @@ def say_doubts(doubts: Sequence[Problem]) -> None:
         say(f"doubtful, and used all the same: {doubts[0].path}: {doubts[0].message}{more}")
 
 
-def say_left_out(count: int) -> None:
-    """How many files were not used, where there are any."""
-    if count:
-        print(f"left out {count} unusable files; the result lists them", file=sys.stderr)
+def say_left_out(problems: Sequence[Problem]) -> None:
+    """Which files were not used, the first by name."""
+    if problems:
+        noun = "file" if len(problems) == 1 else "files"
+        named = ", ".join(p.path.name for p in problems[:3]) + ", ..." * (len(problems) > 3)
+        say(f"left out {len(problems)} unusable {noun} ({named}); the result lists them")
 
 
 def show_in_browser(address: str) -> bool:

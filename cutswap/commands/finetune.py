@@ -49,7 +49,8 @@ def _backbone(options: argparse.Namespace, settings: FineTuningSettings) -> dict
 
     is_first = os.environ.get("RANK", "0") == "0"  # torchrun's others work silently
     with stop_on_signals() as stop, Bars(options.quiet or not is_first) as bars:
-        checked = checked_category(options, bars, is_told=is_first)
+        size = settings.training.image_size
+        checked = checked_category(options, bars, is_told=is_first, train_size=size)
         steps = finetune(
             checked,
             settings,
@@ -91,7 +92,7 @@ def _head(options: argparse.Namespace, settings: FineTuningSettings) -> dict[str
             fix="start it without torchrun",
         )
     with stop_on_signals() as stop, Bars(options.quiet) as bars:
-        checked = checked_category(options, bars)
+        checked = checked_category(options, bars, train_size=settings.training.image_size)
         steps = finetune_head(
             checked,
             settings,

@@ -19,6 +19,7 @@ from cutswap.runs.worker import wake
 from cutswap.studies.flags import resume_command, study_as_run
 from cutswap.studies.folder import find_studies
 from cutswap.training.flags import repeat_arguments
+from cutswap.utils.files import user_path
 
 QUEUEABLE = ("finetune", "evaluate", "reproduce")  # commands with an --out
 _EVERY = 1.0  # seconds between looks while following
@@ -146,7 +147,7 @@ def _absolute(word: str, before: str) -> str:
     flag, equals, value = word.partition("=")
     if not equals:
         flag, value = before, word
-    path = Path(value).expanduser()
+    path = user_path(value)
     is_path = flag in _PATHS or (flag in _NAMES_OR_PATHS and path.exists())
     if not is_path:
         return word

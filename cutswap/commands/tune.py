@@ -88,7 +88,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     )
     store = open_store(options.out)
     with stop_on_signals() as stop:
-        checked = check_category(options.data, options.category, skip_bad=options.skip_bad)
+        checked = check_category(
+            options.data,
+            options.category,
+            skip_bad=options.skip_bad,
+            train_size=settings.training.image_size,
+        )
         need_store(store)
         stop.gently = True
         ended = 0

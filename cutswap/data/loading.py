@@ -49,15 +49,27 @@ def _told(problems: Sequence[Problem]) -> list[dict[str, str]]:
 
 
 def check_category(
-    root: Path, name: str | None, *, skip_bad: bool, progress: Ticker | None = None
+    root: Path,
+    name: str | None,
+    *,
+    skip_bad: bool,
+    train_size: int | None = None,
+    progress: Ticker | None = None,
 ) -> CheckedCategory:
     """Open a category and refuse, or leave out, what cannot be used.
+
+    Args:
+        root: the data set's folder.
+        name: of the category; None: the only one.
+        skip_bad: leave out what is bad.
+        train_size: working size of the training to come, see `find_problems`.
+        progress: called with (photos done, photos in all).
 
     Raises:
         CutSwapError: no such data or category, or bad files without `skip_bad`.
     """
     category = open_dataset(root).category(name)
-    problems = find_problems(category, progress=progress)
+    problems = find_problems(category, train_size=train_size, progress=progress)
     kept, left_out = usable(category, problems, skip_bad)
     doubts = tuple(p for p in problems if p.kind in DOUBTS)
     return CheckedCategory(kept, left_out, doubts)
@@ -84,6 +96,16 @@ def load_masks(records: Sequence[Record], size: int) -> np.ndarray | None:
     return masks
 
 
+def lacking_test_images(categories: Sequence[Category]) -> dict[str, str]:
+    """Categories that cannot be scored, by name: `3 good and 0 defective`."""
+    lacking = {}
+    for category in categories:
+        good = sum(r.is_good for r in category.test)
+        if good == 0 or good == len(category.test):
+            lacking[category.name] = f"{good} good and {len(category.test) - good} defective"
+    return lacking
+
+
 def need_test_images(category: Category) -> None:
     """Refuse to score a category without good and defective test images.
 
@@ -99,11 +121,7 @@ def need_all_test_images(categories: Sequence[Category]) -> None:
     Raises:
         CutSwapError: one of the two kinds is missing; the message lists all such categories.
     """
-    lacking = {}
-    for category in categories:
-        good = sum(r.is_good for r in category.test)
-        if good == 0 or good == len(category.test):
-            lacking[category.name] = f"{good} good and {len(category.test) - good} defective"
+    lacking = lacking_test_images(categories)
     if lacking:
         noun = "category" if len(lacking) == 1 else "categories"
         is_one = len(lacking) == 1

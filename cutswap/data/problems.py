@@ -8,7 +8,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cutswap.data.images import is_constant, mask_files, photo_size, read_depth, read_mask_levels
+from cutswap.data.images import (
+    is_constant,
+    mask_files,
+    photo_size,
+    read_depth,
+    read_mask_levels,
+    resize_photo,
+)
 from cutswap.data.mask_doubts import doubt_of
 from cutswap.data.reading import CAMERA_BITS, READING_FILE
 from cutswap.data.records import Category, Problem, Record
@@ -77,6 +84,7 @@ def find_problems(
     category: Category,
     *,
     deep: bool = True,
+    train_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Problem, ...]:
     """Look at every file of a category and list all that is wrong or odd.
@@ -85,6 +93,8 @@ def find_problems(
         category: from `Dataset.category`.
         deep: decode every file; otherwise headers only, which misses damaged bodies, constant
             photos, empty and doubtful masks, unused bits and pictures in two sets.
+        train_size: side of the square that training photos are squashed to, pixels, where it is
+            known; photos that are constant only then (a fine pattern) are found too.
         progress: called with (photos done, photos in all) after each photo; what it raises ends
             the search.
 
@@ -94,7 +104,7 @@ def find_problems(
     findings = _Findings(list(category.noticed))
     records = category.train + category.test
     for done, record in enumerate(records, start=1):
-        size = _check_photo(record, findings, deep)
+        size = _check_photo(record, findings, deep, train_size)
         if not record.is_good and category.has_masks:
             _check_mask(record, size, findings, deep)
         if progress is not None:
@@ -143,7 +153,9 @@ def usable(
     return replace(category, train=train, test=test), fatal
 
 
-def _check_photo(record: Record, findings: _Findings, deep: bool) -> tuple[int, int] | None:
+def _check_photo(
+    record: Record, findings: _Findings, deep: bool, train_size: int | None
+) -> tuple[int, int] | None:
     """Size of the photo, None where it cannot be read."""
     try:
         if not deep:
@@ -163,6 +175,9 @@ def _check_photo(record: Record, findings: _Findings, deep: bool) -> tuple[int, 
         # A failed shot. In training there is nothing to swap, so the negative would equal the
         # positive; a test photo can still be scored.
         findings.add(record.image, "constant", "(nearly) all pixels are alike", fatal=is_trained)
+    elif is_trained and train_size and is_constant(resize_photo(photo, (train_size, train_size))):
+        message = f"(nearly) all pixels are alike at {train_size} x {train_size} (--image-size)"
+        findings.add(record.image, "constant", message, fatal=True)
     # Pixels instead of bytes: a photo saved again in another format is still the same.
     pixels = hashlib.sha256(f"{height}x{width}:".encode())
     pixels.update(photo.data)

@@ -27,7 +27,7 @@ from cutswap.networks.slim_vgg import (
     widths_of,
 )
 from cutswap.networks.weights import StateDict, read_state
-from cutswap.utils.files import sha256_of, write_json
+from cutswap.utils.files import sha256_of, user_path, write_json
 from cutswap.utils.tensor_files import write_tensors
 
 # A third of torchvision's widths: with the ResNet18 the two embedded files stay under 30 MB.
@@ -161,7 +161,7 @@ def _student(name: str, seed: int) -> nn.Module:
 
 def _begun(name: str, start: Path, crops: PhotoCrops) -> nn.Module:
     """A student as an earlier distillation left it, a slim VGG16 with its batch norms again."""
-    state = read_state(start.expanduser())
+    state = read_state(user_path(start))
     if name == "vgg16":
         widths = widths_of(state.tensors)
         network: nn.Module | None = slim_vgg16(widths) if widths else None
@@ -192,7 +192,7 @@ def _teacher(name_or_path: str) -> Backbone:
     """A network by torchvision name with ImageNet weights, or from a state dict of any of them."""
     if name_or_path in BACKBONES:
         return load_backbone(name_or_path, "imagenet")
-    state = read_state(Path(name_or_path).expanduser())
+    state = read_state(user_path(name_or_path))
     return load_backbone(_architecture(state), name_or_path)
 
 

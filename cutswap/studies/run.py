@@ -321,6 +321,7 @@ class _Worker:
                     Path(study.root),
                     name,
                     skip_bad=study.skip_bad,
+                    train_size=self._prepared.settings.training.image_size,
                     progress=lambda done, total: self._tick(f"checking {name}", done, total),
                 )
             except CutSwapError as error:  # every cell of it would read all photos to say the same

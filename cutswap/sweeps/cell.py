@@ -85,7 +85,11 @@ class CellSpec:
             CutSwapError: no such data, or unusable files.
         """
         return check_category(
-            Path(self.root), self.category, skip_bad=self.skip_bad, progress=progress
+            Path(self.root),
+            self.category,
+            skip_bad=self.skip_bad,
+            train_size=self.tuning.training.image_size,  # untuned, too: one set for all
+            progress=progress,
         )
 
 

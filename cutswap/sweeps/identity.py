@@ -14,7 +14,7 @@ from cutswap.data.records import Category
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import BACKBONES, load_backbone
 from cutswap.networks.weights import find_state
-from cutswap.utils.files import sha256_of
+from cutswap.utils.files import sha256_of, user_path
 
 VERSION = 1  # raised when the same settings come to compute something else
 _LENGTH = 16  # hex digits: 64 bits, far beyond the number of cells anybody computes
@@ -152,4 +152,4 @@ def name_of_run(category: str, method: str, seed: int, run: str) -> str:
 
 def photos_root(root: Path) -> Path:
     """A data set's folder as it is recorded."""
-    return Path(root).expanduser().absolute()
+    return user_path(root).absolute()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from cutswap.errors import CutSwapError
-from cutswap.utils.files import MAX_JSON, read_json, write_json
+from cutswap.utils.files import MAX_JSON, read_json, user_path, write_json
 
 REACHED_WITHIN = 9.0  # seconds; a person is told within ten
 CELLS = "cells"
@@ -48,7 +48,7 @@ class FolderStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.expanduser().absolute()
+        self.folder = user_path(folder).absolute()
         self.url = str(self.folder)
 
     def read(self, name: str) -> Any:

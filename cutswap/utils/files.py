@@ -11,6 +11,7 @@ import errno
 import hashlib
 import itertools
 import json
+import logging
 import os
 import re
 import shutil
@@ -154,9 +155,12 @@ def need_out(out: Path) -> None:
             found=f"no permission to write into {above}",
             fix="choose another folder, or change the permissions",
         )
-    if out.exists() and not out.is_dir():
+    if not above.is_dir():
         raise CutSwapError(
-            out, expected="a folder to write into", found="a file", fix="choose another folder"
+            out,
+            expected="a folder to write into",
+            found="a file" if above == out.absolute() else f"a file above it, {above}",
+            fix="choose another folder",
         )
 
 
@@ -393,9 +397,82 @@ def _is_left(entry: os.DirEntry[str], limit: float) -> bool:
     return stat.S_ISREG(about.st_mode) and own and about.st_mtime < limit
 
 
+def user_path(path: str | Path) -> Path:
+    """A path as a user types it: `~` and `~name` stand for home folders.
+
+    Raises:
+        CutSwapError: there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise CutSwapError(
+            path,
+            expected="a folder that can be found",
+            found="no home folder for its ~",
+            fix="write the whole path, beginning with /",
+        ) from error
+
+
 def cache_folder() -> Path:
-    """The user's cache folder for this project; the variable CUTSWAP_CACHE overrides it."""
-    return Path(os.environ.get("CUTSWAP_CACHE") or platformdirs.user_cache_dir("cutswap"))
+    """The user's cache folder for this project; the variable CUTSWAP_CACHE overrides it.
+
+    Where the platform's folder cannot be written, or there is no home for it, it is a temporary
+    folder of this user, which is said once a process.
+
+    Raises:
+        CutSwapError: there is no temporary folder either.
+    """
+    named = os.environ.get("CUTSWAP_CACHE")
+    if named:
+        return Path(named)
+    try:
+        usual = Path(platformdirs.user_cache_dir("cutswap"))
+        need_out(usual)
+    except RuntimeError:  # no HOME, and a user whom the system does not know
+        why = "no home folder"
+    except CutSwapError as refused:
+        why = f"{usual}: {refused.found}"
+    else:
+        return usual
+    folder = _temporary_cache(why)
+    if folder not in _said:
+        _said.add(folder)
+        logging.getLogger("cutswap").warning(
+            "no lasting cache folder (%s): %s is used; set CUTSWAP_CACHE to name another",
+            why,
+            folder,
+        )
+    return folder
+
+
+_said: set[Path] = set()  # temporary caches that the user has been told of
+
+
+def _temporary_cache(why: str) -> Path:
+    """One folder a user, the same for all processes; nobody else may write into it."""
+    user = os.getuid() if hasattr(os, "getuid") else None
+    try:
+        folder = Path(tempfile.gettempdir()) / f"cutswap-{'cache' if user is None else user}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        about = folder.lstat()
+    except OSError as error:
+        raise CutSwapError(
+            "cache folder",
+            expected="a folder to write into",
+            found=f"none ({why}), and no temporary one: {error.strerror or error}",
+            fix="set CUTSWAP_CACHE to a folder that you can write",
+        ) from error
+    is_open = user is not None and (about.st_uid != user or about.st_mode & 0o022)
+    if is_open or not stat.S_ISDIR(about.st_mode):  # the name was taken, by whomever
+        raise CutSwapError(
+            folder,
+            expected="a temporary cache folder that you alone can write",
+            found="somebody else's, or a file",
+            fix="set CUTSWAP_CACHE to a folder that you can write",
+        )
+    return folder
 
 
 def is_own_file(path: Path) -> bool:

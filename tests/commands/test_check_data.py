@@ -75,3 +75,36 @@ def test_a_category_that_cannot_be_listed_hides_no_other(gone, tmp_path, capsys)
 def test_a_category_that_is_none_is_refused(data, capsys):
     assert main(["check-data", "--data", str(data), "--category", "gear", "--quiet"]) == 2
     assert "one of bolt, nut, screw" in capsys.readouterr().err
+
+
+ONE_SIDED = {
+    "only good": ({"good": 3}, "3 good and 0 defective"),
+    "only defective": ({"crack": 2, "dent": 1}, "0 good and 3 defective"),
+    "no test photo": ({}, "0 good and 0 defective"),
+    "the only good one is bad": ({"good": 0, "crack": 2}, "0 good and 2 defective"),
+}
+
+
+@pytest.mark.parametrize("case", ONE_SIDED)
+def test_what_cannot_be_scored_is_not_called_free_of_obstacles(case, tmp_path, capsys):
+    test, found = ONE_SIDED[case]
+    build_category(tmp_path / "data/bolt")
+    build_category(tmp_path / "data/nut", test=test)
+    if "bad" in case:
+        (tmp_path / "data/nut/test/good").mkdir()
+        (tmp_path / "data/nut/test/good/000.png").write_bytes(b"nonsense")
+    words = ["check-data", "--data", str(tmp_path / "data"), "--json", f"{tmp_path}/r.json"]
+    assert main([*words, "--quiet"]) == int("bad" in case)
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == (
+        "training needs no more; evaluate, sweep and reproduce need good and defective test photos"
+        f" too: add them to test/good and test/<defect> of nut ({found})"
+    )
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["lacking_test_photos"] == {"nut": found}
+
+
+def test_a_whole_set_has_nothing_in_its_way(tmp_path, capsys):
+    build_category(tmp_path / "bolt")
+    assert main(["check-data", "--data", str(tmp_path / "bolt"), "--quiet"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing stands in the way"

@@ -65,7 +65,8 @@ nothing stands in the way""",
     "flat folder with a CSV": f"""
 set: 4 good to learn from, none to test; 0 bad, 1 to know
   note ROOT: other files, not read: labels.csv; {LABELS}
-nothing stands in the way""",
+training needs no more; evaluate, sweep and reproduce need good and defective test photos too:
+add them to test/good and test/<defect> of set (0 good and 0 defective)""",
 }  # fmt: skip
 
 

@@ -122,10 +122,53 @@ def test_a_blank_photo_is_named_before_training(
     assert run(*words) == 2
     assert "white" in capsys.readouterr().err
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
-    if is_seen_by_check:
-        assert run(*words, "--skip-bad") == 0
-        left_out = RunFolder(tmp_path / "run").settings()["data"]["left_out"]
-        assert [Path(p["path"]).name for p in left_out] == ["white.png"]
+    assert run(*words, "--skip-bad") == 0
+    assert "left out 1 unusable file (white.png)" in capsys.readouterr().err
+    data = RunFolder(tmp_path / "run").settings()["data"]
+    assert [Path(p["path"]).name for p in data["left_out"]] == ["white.png"]
+    assert data["n_train"] == 3
+    assert run(*words, "--skip-bad") == 0  # goes on with the same photos
+
+
+def striped() -> np.ndarray:
+    photo = np.full((128, 128, 3), 90, np.uint8)
+    photo[:, ::2] += 4
+    return photo
+
+
+def speckled() -> np.ndarray:
+    """Two levels that come to the same mean in each square of four."""
+    return np.tile(np.array([[60, 64], [64, 60]], np.uint8), (64, 64))[..., None].repeat(3, 2)
+
+
+HEAD = [
+    *("--train", "projector", "--augment", "nsa", "--area", "0.2,0.4", "--head-updates", "2"),
+    *("--head-draws", "1", "--head-grid", "8", "--head-width", "8"),
+]
+
+
+@pytest.mark.parametrize(
+    ("photo", "command"),
+    [
+        (striped, ["finetune", *HEAD]),
+        (speckled, ["finetune", *HEAD]),
+        (finely_patterned, ["sweep", "--grid", "k=2"]),
+    ],
+    ids=["striped", "speckled", "sweep"],
+)
+def test_what_the_working_size_makes_uniform_is_left_out_of_every_training(
+    photo: Callable[[], np.ndarray], command: list[str], tmp_path: Path, capsys
+):
+    data = build_category(tmp_path / "data/bolt", train=4)
+    write_image(data / "train/good/fine.png", photo())
+    assert not is_constant(photo())
+    words = [*command, "--data", tmp_path / "data", "--out", tmp_path / "out", *TINY]
+    if command[0] == "finetune":
+        assert run(*words) == 2
+        said = capsys.readouterr().err
+        assert "fine.png: (nearly) all pixels are alike at 64 x 64" in said
+        assert "--skip-bad" in said
+    assert run(*words, "--skip-bad") == 0
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -23,12 +23,14 @@ from cutswap.errors import CutSwapError
 from cutswap.utils import files
 from cutswap.utils.files import (
     append_json_line,
+    cache_folder,
     need_out,
     need_short_names,
     read_json,
     read_json_lines,
     replacing,
     sha256_of,
+    user_path,
     write_bytes,
     write_json,
     write_text,
@@ -377,8 +379,9 @@ def test_need_out_refuses_only_files(tmp_path: Path):
     (tmp_path / "file").write_text("")
     need_out(tmp_path)
     need_out(tmp_path / "new")
-    with pytest.raises(CutSwapError, match="a folder to write into"):
-        need_out(tmp_path / "file")
+    for name in ("file", "file/below", "file/below/it"):
+        with pytest.raises(CutSwapError, match=r"a folder to write into, found a file"):
+            need_out(tmp_path / name)
 
 
 def test_sha256_is_of_the_bytes(tmp_path: Path):
@@ -394,3 +397,140 @@ def test_json_is_read_from_plain_files_alone(tmp_path: Path):
     for name in ("zero.json", "pipe.json"):
         with pytest.raises(CutSwapError, match="a device or a pipe"):
             read_json(tmp_path / name)
+
+
+# The cache.
+
+
+def no_home(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container started with --user 54321."""
+
+    def unknown(_: int) -> None:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+
+def closed_root(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/")
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda p, m: str(p) != "/" and allowed(p, m))
+
+
+def closed_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda p, m: Path(p) != folder and allowed(p, m))
+
+
+def file_for_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "home").write_text("")
+    monkeypatch.setenv("HOME", str(folder / "home"))
+
+
+def file_for_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "home").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "home"))
+
+
+def endless_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / ("x" * 300)))
+
+
+HOMELESS = {
+    "no home": (no_home, "no home folder"),
+    "HOME=/": (closed_root, "/.cache/cutswap: no permission to write into /"),
+    "closed home": (closed_home, "no permission"),
+    "a file for home": (file_for_home, "a file above it"),
+    "a file for cache": (file_for_cache, "a file above it"),
+    "endless name": (endless_name, "300 bytes"),
+}
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, of this test alone; nothing of a cache is set."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(files, "_said", set())
+    for name in ("CUTSWAP_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "tmp"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems name other folders")
+@pytest.mark.parametrize("case", HOMELESS)
+def test_without_a_home_the_cache_is_temporary_and_said_once(
+    case: str, temporary: Path, tmp_path: Path, monkeypatch, caplog
+):
+    make, why = HOMELESS[case]
+    make(tmp_path, monkeypatch)
+    folder = cache_folder()
+    assert folder == temporary / f"cutswap-{os.getuid()}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert cache_folder() == folder
+    (told,) = caplog.messages
+    assert why in told
+    assert f"{folder} is used; set CUTSWAP_CACHE" in told
+    assert "\n" not in told
+    monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems name other folders")
+@pytest.mark.parametrize("odd", ["", "relative", None])
+def test_a_home_that_is_there_is_used(odd: str | None, temporary, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if odd is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", odd)
+    assert cache_folder() == tmp_path / ".cache/cutswap"
+    assert caplog.messages == []
+    assert list(temporary.iterdir()) == []
+    assert not (tmp_path / ".cache").exists()  # asking makes nothing
+
+
+def taken_by_a_file(folder: Path) -> None:
+    folder.write_text("")
+
+
+def taken_by_a_link(folder: Path) -> None:
+    folder.symlink_to(folder.parent)
+
+
+def open_to_all(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no users")
+@pytest.mark.parametrize("taken", [taken_by_a_file, taken_by_a_link, open_to_all])
+def test_a_temporary_cache_of_somebody_else_is_not_used(taken, temporary, tmp_path, monkeypatch):
+    no_home(tmp_path, monkeypatch)
+    taken(temporary / f"cutswap-{os.getuid()}")
+    with pytest.raises(CutSwapError, match="set CUTSWAP_CACHE"):
+        cache_folder()
+
+
+def test_no_place_for_temporary_files_is_said(temporary, tmp_path, monkeypatch):
+    no_home(tmp_path, monkeypatch)
+    temporary.rmdir()
+    with pytest.raises(CutSwapError, match="set CUTSWAP_CACHE"):
+        cache_folder()
+
+
+@pytest.mark.parametrize("path", ["~/data", "~", "~nobody-of-this-name/data"])
+def test_a_home_that_is_not_there_is_said(path, monkeypatch):
+    def none(_self: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", none)
+    with pytest.raises(CutSwapError, match="no home folder.*whole path"):
+        user_path(path)
+
+
+def test_a_home_is_filled_in(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert user_path("~/data") == Path("/home/ann/data")
+    assert user_path(Path("data")) == Path("data")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from cutswap.data.demo.categories import CATEGORIES
 from cutswap.errors import CutSwapError
-from cutswap.utils.files import read_json, write_json, write_text
+from cutswap.utils.files import cache_folder, read_json, write_json, write_text
 
 DEMO_CATEGORIES: tuple[str, ...] = CATEGORIES
 
@@ -117,8 +117,7 @@ def demo_root(
     twice, and all get a complete set.
 
     Args:
-        cache: folder to keep it under; default: the variable CUTSWAP_CACHE, then the user's cache
-            folder of the platform.
+        cache: folder to keep it under; default: `cache_folder()`.
         progress: called as (done, total) after every picture, if pictures must be made.
         counts: as for `make_demo`.
 
@@ -128,10 +127,7 @@ def demo_root(
     Raises:
         CutSwapError: the cache cannot be written.
     """
-    import platformdirs
-
-    base = Path(cache or os.environ.get("CUTSWAP_CACHE") or platformdirs.user_cache_dir("cutswap"))
-    root = base / f"demo-v{FORMAT}"
+    root = (cache or cache_folder()) / f"demo-v{FORMAT}"
     wanted = counts or DemoCounts()
     with _making:
         if not _is_whole(root, wanted):
