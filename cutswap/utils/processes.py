@@ -27,9 +27,6 @@ from typing import Any
 
 from cutswap.utils import windows
 
-if sys.platform != "win32":  # there processes are known by number and start alone
-    import fcntl
-
 _STAT = "/proc/{}/stat"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 ALIVE = ".alive"  # folder of the lock files of processes that live
@@ -171,7 +168,7 @@ def hold_life(folder: Path, *, over_exec: bool = False) -> None:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             try:
                 # A sweep may have taken the file away between the two: then a new one is needed.
-                if _locked(handle, fcntl.LOCK_EX) and _is_at(handle, path):
+                if _locked(handle, exclusive=True) and _is_at(handle, path):
                     os.set_inheritable(handle, over_exec)
                     _lives[path] = handle
                     return
@@ -197,7 +194,7 @@ def is_held(lock: Path) -> bool | None:
     try:
         # Shared, so that those who ask do not find each other.
         is_file = stat.S_ISREG(os.fstat(handle).st_mode)
-        return not _locked(handle, fcntl.LOCK_SH) if is_file else None
+        return not _locked(handle, exclusive=False) if is_file else None
     except OSError:
         return None
     finally:
@@ -218,7 +215,7 @@ def sweep_lives(folder: Path) -> None:
             with contextlib.suppress(OSError):  # somebody else's, or another sweep was first
                 handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:
-                    if _locked(handle, fcntl.LOCK_EX) and _is_at(handle, path):
+                    if _locked(handle, exclusive=True) and _is_at(handle, path):
                         path.unlink()
                 finally:
                     os.close(handle)
@@ -230,16 +227,18 @@ def life_file(folder: Path, of: Process) -> Path:
     return folder / ALIVE / f"{hashlib.sha256(words).hexdigest()[:32]}.lock"
 
 
-def _locked(handle: int, kind: int) -> bool:
+def _locked(handle: int, *, exclusive: bool) -> bool:
     """Take a lock, unless somebody else holds one that forbids it.
 
     Raises:
         OSError: there are no locks here.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # there processes are known by number and start alone
         raise OSError(errno.ENOLCK, "no locks of this kind")
+    import fcntl
+
     try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD_BY_OTHERS:
             return False

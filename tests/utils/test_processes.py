@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from cutswap.utils import processes
 from cutswap.utils.processes import (
     ALIVE,
     Process,
@@ -116,10 +115,12 @@ def test_what_is_no_lock_file_is_not_held(tmp_path: Path, kind: str):
 
 
 def test_a_disk_without_locks_leaves_the_number(tmp_path: Path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
     def none(*_: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(processes.fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "flock", none)
     hold_life(tmp_path)
     assert this_process().lives(tmp_path)
     assert dataclasses.replace(ME, marker="gone").lives(tmp_path) is False
