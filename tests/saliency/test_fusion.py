@@ -204,6 +204,7 @@ def test_the_command_fuses_as_the_page_does(part, tmp_path):
     with np.load(out / "saliency.npz", allow_pickle=False) as written:
         np.testing.assert_array_equal(written["fused"], caches.explained(key_of(part)).maps[5])
     assert (out / "overlay_fused.png").is_file()
+    out = tmp_path / "negatives"
     code = main(
         [
             "augment",
