@@ -104,7 +104,9 @@ def guarded_app(folder: Path) -> Path:
     code = (ROOT / "app/main.py").read_text()
     code = code.replace('    """One rerun."""\n', f'    """One rerun."""\n{lines}')
     assert "st.login()" in code
-    code = code.replace("Path(__file__).resolve().parents[1]", f"Path({str(ROOT)!r})")
+    home = "Path(__file__).resolve().parent"
+    assert home in code
+    code = code.replace(home, f"Path({str(ROOT / 'app')!r})")
     (folder / "main.py").write_text(code)
     return folder / "main.py"
 
