@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class CutSwapError(ValueError):
     """A refusal that a person can act on; the command line prints it without a traceback.
@@ -33,6 +35,12 @@ class CutSwapError(ValueError):
 
 class DeviceLostError(CutSwapError):
     """A device was lost during a computation; the run resumes from its checkpoint."""
+
+
+def first_names(names: Sequence[str], shown: int = 3) -> str:
+    """The first of many names for a message: `a, b, c and 7 more`."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def _rebuild(

@@ -69,9 +69,9 @@ def commands(asked: InspectRequest) -> None:
     )
 
 
-def figures(scored_set: ScoredSet) -> None:
+def figures(evaluation: ScoredSet) -> None:
     """One line on what the whole test set came to."""
-    summary = scored_set.summary
+    summary = evaluation.summary
     shown = [
         f"{title} **{summary[key]:.3f}**"
         for key, title in FIGURES
@@ -80,14 +80,14 @@ def figures(scored_set: ScoredSet) -> None:
     left_out = summary["data"].get("left_out") or []
     more = f" {len(left_out)} unusable files were left out." if left_out else ""
     st.markdown(" · ".join(shown))
-    own = scored_set.settings
+    own = evaluation.settings
     layers = "+".join(own.layers)
     scored = f"score of the {own.image_patches} highest patches" if own.image_patches > 1 else ""
     whitened = f"whitened ({own.whiten})" if own.whiten != "none" else ""
     unlike = "".join(f" {part}," for part in (whitened, scored) if part)
     st.caption(
-        f"{summary['n_train']} good photos learnt from, {len(scored_set.names)} test photos"
-        f" ({int(scored_set.labels.sum())} defective),"
+        f"{summary['n_train']} good photos learnt from, {len(evaluation.names)} test photos"
+        f" ({int(evaluation.labels.sum())} defective),"
         f" bank of {summary.get('bank_size', '?')} patches, {layers}, coreset {own.coreset:g},"
         f"{unlike} seed {summary['seed']},"
         f" {summary.get('seconds', '?')} s.{more}"

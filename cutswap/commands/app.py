@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,19 +26,13 @@ from cutswap.commands.common import show_in_browser
 from cutswap.errors import CutSwapError
 from cutswap.installation.shipped import explorer
 from cutswap.utils.files import user_path
+from cutswap.utils.signals import Stop
 
 HOST = "127.0.0.1"  # as app/.streamlit/config.toml has it
 PORT = 8501
 _TRIED = 20  # ports from the first on, where none was asked for
 _PAUSE = 0.1  # seconds between looks whether the app answers
 _GRACE = 5.0  # seconds for pages at work, once the app is to stop
-
-
-@dataclass
-class Asked:
-    """Whether somebody asked the app to stop."""
-
-    to_stop: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,12 +77,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     child = subprocess.Popen(  # noqa: S603 - our own interpreter, a list
         [*command, "--server.port", str(port)], env={**os.environ, **variables}
     )
-    with _passing_on(child) as asked:
+    with _passing_on(child) as stop:
         if _answers(child, port) and not options.no_browser:
             show_in_browser(address)
         status = child.wait()
     if status < 0:  # by a signal
-        status = 0 if asked.to_stop else 128 - status
+        status = 0 if stop.asked else 128 - status
     return {"address": address, "exit_status": status}
 
 
@@ -160,27 +153,27 @@ def _answers(child: subprocess.Popen[bytes], port: int) -> bool:
 
 
 @contextlib.contextmanager
-def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[Asked]:
+def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[Stop]:
     """Let signals end the app and not this process, which ends when the app has.
 
     Ctrl-C reaches both, `kill` only one; Streamlit takes being told twice. A page at work would
     hold it up, so that after a while it is killed: every file is written whole or not at all. On
     Windows terminating would cut it off at once, and there is no other signal than Ctrl-C.
     """
-    asked = Asked()
+    stop = Stop()
 
     def pass_on(_number: int, _frame: FrameType | None) -> None:
-        if not asked.to_stop:
+        if not stop.asked:
             timer = threading.Timer(_GRACE, child.kill)
             timer.daemon = True
             timer.start()
-        asked.to_stop = True
+        stop.asked = True
         if os.name == "posix":
             child.terminate()
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield asked
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

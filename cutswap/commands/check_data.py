@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cutswap.commands.common import add_data, record_of, say_problem
+from cutswap.errors import CutSwapError, first_names
 from cutswap.utils.progress import Bars, tick
 
 if TYPE_CHECKING:  # --help needs no package
@@ -26,7 +27,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.data.problems import find_problems, usable
     from cutswap.data.records import Problem
     from cutswap.data.unused import unused_beside
-    from cutswap.errors import CutSwapError
 
     data = open_dataset(options.data)
     names = [options.category] if options.category else list(data.categories)
@@ -90,14 +90,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def _unscored(lacking: Mapping[str, str]) -> str:
     """What can be done without good, or without defective, test photos, and what cannot."""
     listed = [f"{name} ({found})" for name, found in lacking.items()]
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return (
         "training needs no more; evaluate, sweep and reproduce need good and defective test photos"
-        f" too: add them to test/good and test/<defect> of {', '.join(listed[:_SHOWN])}{more}"
+        f" too: add them to test/good and test/<defect> of {first_names(listed, 5)}"
     )
-
-
-_SHOWN = 5  # categories named
 
 
 def _counts(category: Category) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cutswap.errors import first_names
 from cutswap.flags import FlagNames, add_flags, split_names
 
 if TYPE_CHECKING:  # --help needs no package
@@ -201,7 +202,7 @@ def say_left_out(problems: Sequence[Problem]) -> None:
     """Which files were not used, the first by name."""
     if problems:
         noun = "file" if len(problems) == 1 else "files"
-        named = ", ".join(p.path.name for p in problems[:3]) + ", ..." * (len(problems) > 3)
+        named = first_names([p.path.name for p in problems])
         say(f"left out {len(problems)} unusable {noun} ({named}); the result lists them")
 
 

@@ -91,8 +91,8 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
         print(f"{run.name} is of {mark_of(run)}, which goes on as a whole")
         run = owner
     job = queue.of(run)
-    interrupted = _read(run, run.name, job)
-    stands = status_of(interrupted, job)
+    known = _read(run, run.name, job)
+    stands = status_of(known, job)
     if stands.word not in RESUMABLE:
         raise CutSwapError(
             run.name,
@@ -100,11 +100,11 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
             found=f"{stands.word} {stands.why}".strip(),
             fix="start a new run" if stands.word == DONE else "see the list",
         )
-    if is_study(run) and interrupted.state != BROKEN:
+    if is_study(run) and known.state != BROKEN:
         command, device = resume_command(run)
-    elif interrupted.settings:
-        command = repeat_arguments(interrupted.settings, run)
-        device = str((interrupted.settings.get("training") or {}).get("device", "auto"))
+    elif known.settings:
+        command = repeat_arguments(known.settings, run)
+        device = str((known.settings.get("training") or {}).get("device", "auto"))
     elif job is not None:
         command, device = list(job.command), job.device
     else:

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.studies.plan import MAX_SEEDS
     from cutswap.sweeps.grid import read_grid
     from cutswap.sweeps.identity import weights_of
-    from cutswap.sweeps.store import FolderStore, need_store, open_store
+    from cutswap.sweeps.store import CELLS, FolderStore, need_store, open_store
     from cutswap.sweeps.sweep import plan_sweep, run_sweep, to_csv
 
     settings = study_settings(options)
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         store = open_store(options.out)
         if isinstance(store, FolderStore):
             need_out(store.folder)
-            need_free(store.folder, [RESULTS], "cells")
+            need_free(store.folder, [RESULTS], CELLS)
         if not options.plan:
             need_store(store)
         left = plan.left(store)

@@ -124,11 +124,10 @@ def need_all_test_images(categories: Sequence[Category]) -> None:
     lacking = lacking_test_images(categories)
     if lacking:
         noun = "category" if len(lacking) == 1 else "categories"
-        is_one = len(lacking) == 1
-        listed = (
-            f"{kinds_lacking}" if is_one else f"{kinds_lacking} in {name}"
-            for name, kinds_lacking in lacking.items()
-        )
+        listed = [
+            counts if len(lacking) == 1 else f"{counts} in {name}"
+            for name, counts in lacking.items()
+        ]
         others = "" if len(lacking) == len(categories) else ", or leave these out of --categories"
         raise CutSwapError(
             f"{noun} {', '.join(lacking)}",

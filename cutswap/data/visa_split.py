@@ -80,7 +80,7 @@ def parse_visa_split(path: Path) -> tuple[VisaRow, ...]:
 
 
 def _need_plain(path: Path) -> None:
-    """Refuse links out of the data set, whose target errors would quote, and no lists.
+    """Refuse a link out of the data set, for errors quote what they read, and what is no file.
 
     Raises:
         CutSwapError: a link that leads out, not a file, or over `MAX_BYTES`.

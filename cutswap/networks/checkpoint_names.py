@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cutswap.errors import CutSwapError
+from cutswap.errors import CutSwapError, first_names
 
 COUNTER = "num_batches_tracked"  # of a batch norm; decides nothing in eval mode
 _SHOWN = 3
@@ -112,10 +112,10 @@ def need_this_network(
         found = f"no tensor of that name among {len(tensors)}"
     elif too_many:
         expected += ", nothing else in its parts"
-        found = f"another network's, {_some(too_many)} besides"
+        found = f"another network's, {first_names(too_many)} besides"
     elif gaps:
         expected += ", without gaps"
-        found = f"another network's or an incomplete one, {_some(gaps)} missing"
+        found = f"another network's or an incomplete one, {first_names(gaps)} missing"
     else:
         return
     raise CutSwapError(
@@ -129,11 +129,6 @@ def need_this_network(
 def head_of(own: Collection[str]) -> str:
     """Beginning of the names of the last part, which gives the class scores: `fc.`."""
     return list(own)[-1].split(".")[0] + "."
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

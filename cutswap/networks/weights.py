@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cutswap.errors import CutSwapError
+from cutswap.errors import CutSwapError, first_names
 from cutswap.installation.shipped import assets, how_to_restore
 from cutswap.utils.files import read_json, sha256_of
 from cutswap.utils.folder_names import WEIGHTS
@@ -97,16 +97,13 @@ class WeightsReport:
             text += f"; NOT in the file and left random: {', '.join(parts)}"
             text += f" ({len(absent)} tensors)"
         if self.other_head:
-            text += f"; the file's own head is ignored: {_some(self.other_head)}"
+            text += f"; the file's own head is ignored: {first_names(self.other_head)}"
             if len(absent) < len(self.not_loaded):
                 text += ", so the network's is left random"
         if self.unused:
-            text += f"; NOT used of the file: {_some(self.unused)} ({len(self.unused)} tensors)"
+            named = first_names(self.unused)
+            text += f"; NOT used of the file: {named} ({len(self.unused)} tensors)"
         return text
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def find_state(backbone: str, weights: str) -> StateDict | None:

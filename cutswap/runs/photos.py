@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cutswap.data.records import Record
-from cutswap.errors import CutSwapError
+from cutswap.errors import CutSwapError, first_names
 from cutswap.utils.files import read_json, sha256_of, write_json
 from cutswap.utils.folder_names import PHOTOS, SETTINGS
-
-_SHOWN = 3
 
 
 def hashes_of(records: Sequence[Record]) -> dict[str, str]:
@@ -64,7 +62,7 @@ def refuse_other_photos(run: Path, hashes: dict[str, str]) -> None:
         ("new", sorted(hashes.keys() - noted.keys())),
         ("gone", sorted(noted.keys() - hashes.keys())),
     )
-    changes = [f"{len(names)} {what} ({_some(names)})" for what, names in parts if names]
+    changes = [f"{len(names)} {what} ({first_names(names)})" for what, names in parts if names]
     if changes:
         raise CutSwapError(
             run,
@@ -72,7 +70,3 @@ def refuse_other_photos(run: Path, hashes: dict[str, str]) -> None:
             found=f"others: {', '.join(changes)}",
             fix="restore them to go on, or begin anew with another --out",
         )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

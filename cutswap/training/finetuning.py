@@ -14,7 +14,7 @@ import numpy as np
 from cutswap.config import FineTuningSettings
 from cutswap.data.images import is_constant
 from cutswap.data.loading import CheckedCategory, load_photos
-from cutswap.errors import CutSwapError
+from cutswap.errors import CutSwapError, first_names
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.runs.folder import RunFolder
@@ -80,11 +80,10 @@ def _need_content(checked: CheckedCategory, photos: np.ndarray) -> None:
     pairs = zip(checked.category.train, photos, strict=True)
     blank = [record.name for record, photo in pairs if is_constant(photo)]
     if blank:
-        more = f" and {len(blank) - 3} more" if len(blank) > 3 else ""
         raise CutSwapError(
             checked.category.root,
             expected=f"training photos that show something at {size} x {size}",
-            found=f"(nearly) all pixels alike in {', '.join(blank[:3])}{more}",
+            found=f"(nearly) all pixels alike in {first_names(blank)}",
             fix="take them out of the training photos, or raise --image-size",
         )
 

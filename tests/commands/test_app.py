@@ -143,11 +143,11 @@ def test_an_app_that_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(command, "_GRACE", 0.2)
     line = [sys.executable, "-c", deaf + "; time.sleep(60)"]
     with subprocess.Popen(line, stdout=subprocess.PIPE) as child:
-        with command._passing_on(child) as asked:
+        with command._passing_on(child) as stop:
             child.stdout.readline()
             os.kill(os.getpid(), signal.SIGTERM)
             assert child.wait(30) == -signal.SIGKILL
-        assert asked.to_stop
+        assert stop.asked
 
 
 @pytest.mark.parametrize("variable", ["DISPLAY", "WAYLAND_DISPLAY", None])

@@ -222,7 +222,7 @@ def _package(board: Board, damage: _Damage | None) -> tuple[Field, Field]:
 
 @dataclass(frozen=True)
 class _Damage:
-    """Apply a defect; `None` leaves the board as it is.
+    """The effects of a defect; an effect that is `None` leaves the board as it is.
 
     Attributes:
         support: where it may reach.

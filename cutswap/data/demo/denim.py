@@ -162,7 +162,7 @@ def _hairs(rng: Generator, count: int) -> Field:
 
 @dataclass(frozen=True)
 class _Damage:
-    """Apply a defect; `None` leaves the cloth as it is.
+    """The effects of a defect; an effect that is `None` leaves the cloth as it is.
 
     Attributes:
         support: where it may reach.

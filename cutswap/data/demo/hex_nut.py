@@ -170,7 +170,7 @@ def _thread(nut: Nut) -> Field:
 
 @dataclass(frozen=True)
 class _Damage:
-    """Apply a defect; `None` leaves the nut as it is.
+    """The effects of a defect; an effect that is `None` leaves the nut as it is.
 
     Attributes:
         support: where it may reach.

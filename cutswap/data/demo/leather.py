@@ -115,7 +115,7 @@ def _pebbles(rng: Generator, cell: float) -> Field:
 
 @dataclass(frozen=True)
 class _Damage:
-    """Apply a defect; `None` leaves the hide as it is.
+    """The effects of a defect; an effect that is `None` leaves the hide as it is.
 
     `darker` is the share of the light that it takes, below 0 that it adds.
     """
