@@ -4,8 +4,9 @@ r"""Which head helps PatchCore, and by which negatives: one JSON line a trained 
         --weights imagenet --saliency-weights imagenet
 
 For each category, method of negatives and seed a head is trained as `finetune --train` does it, on
-trial without a fifth of the good photos and then on all, and joined with PatchCore banks (three
-coreset seeds each of 0.001 and 0.01) as `evaluate --run` does. Two kinds of figures are kept apart:
+trial without a fifth of the good photos and then on all, and joined with PatchCore banks (plain and
+whitened, three coreset seeds each of 0.001 and 0.01) as `evaluate --run` does. Two kinds of figures
+are kept apart:
 
     made_up     image AUROC of held-out good photos against made-up defects of families that were
                 not trained on, by weight of the head: what recipes and weights are chosen by
@@ -280,8 +281,17 @@ def told_after(data: Embedded, scores: np.ndarray, maps: np.ndarray) -> list[flo
     return [None if v is None else round(v, 4) for v in (image, pixel)]
 
 
+def rounded(scores: ValidationScores | None) -> dict[str, list[float]]:
+    """The validation set's image scores, to try other rules of joining on."""
+    if scores is None:
+        raise RuntimeError("a head without its scores of the validation set")
+    return {
+        name: [round(float(v), 5) for v in getattr(scores, name)] for name in ("good", "made_up")
+    }
+
+
 def figures(
-    data: Embedded, head: PatchHead, banks: dict[tuple[float, int], BankSide]
+    data: Embedded, head: PatchHead, banks: dict[tuple[str, float, int], BankSide]
 ) -> Iterator[dict[str, Any]]:
     """One dictionary a bank: validation figures, and test figures of bank, head and both."""
     if head.validation is None:
@@ -290,13 +300,15 @@ def figures(
     images = head.image_scores(patches)
     alone = told_after(data, images, to_heatmap(patches, (SIZE, SIZE)))
     key = "cutpaste" if head.origin.family == "cutpaste" else "cutswap"
-    for (ratio, seed), bank in banks.items():
+    for (whiten, ratio, seed), bank in banks.items():
         join, told = fit_join(bank.validation[key], head.validation)
         maps = to_heatmap(join.patches(bank.test.distances, patches), (SIZE, SIZE))
         yield {
+            "whiten": whiten,
             "ratio": ratio,
             "bank_seed": seed,
             "weight": round(join.weight, 3),
+            "validation": rounded(bank.validation[key]),
             "made_up": {f"{w:.3g}": round(v, 4) for w, v in told.items()},
             "test_by_weight": {
                 f"{w:.3g}": round(
@@ -323,16 +335,19 @@ def runs(args: argparse.Namespace, settings: HeadSettings) -> Iterator[dict[str,
         patches = torch.from_numpy(data.train.astype(np.float32))
         grid = (patches.shape[1], patches.shape[2])
         banks = {
-            (ratio, seed): bank_side(
+            (whiten, ratio, seed): bank_side(
                 MemoryBank.choose(
                     backbone,
                     patches.flatten(0, 2),
                     grid,
-                    PatchCoreSettings(layers=settings.layers, image_size=SIZE, coreset=ratio),
+                    PatchCoreSettings(
+                        layers=settings.layers, image_size=SIZE, coreset=ratio, whiten=whiten
+                    ),
                     seed=seed,
                 ),
                 data,
             )
+            for whiten in args.whiten
             for ratio, seeds in zip(args.ratios, args.bank_seeds, strict=True)
             for seed in range(seeds)
         }
@@ -364,6 +379,7 @@ def runs(args: argparse.Namespace, settings: HeadSettings) -> Iterator[dict[str,
                     "settings": settings.to_dict(),
                     "embedding_cpu_seconds": round(embedding, 1),
                     "training_cpu_seconds": round(training, 1),
+                    "validation": rounded(head.validation),
                     "banks": list(figures(data, head, banks)),
                 }
 
@@ -374,15 +390,15 @@ def table(lines: list[dict[str, Any]]) -> str:
     for line in lines:
         kind = line["settings"]["train"]
         for bank in line["banks"]:
-            cells[kind, line["recipe"], line["category"], bank["ratio"], line["method"]].append(
-                {**bank, "seed": line["seed"]}
-            )
+            key = line["recipe"], line["category"], bank["whiten"], bank["ratio"], line["method"]
+            cells[kind, *key].append({**bank, "seed": line["seed"]})
     text = [
-        "| head | recipe | category | coreset | negatives | n | bank | head | both | weight |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| head | recipe | category | whiten | coreset | negatives | n | bank | head | both"
+        " | weight |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key, rows in sorted(cells.items()):
-        kind, recipe, category, ratio, method = key
+        kind, recipe, category, whiten, ratio, method = key
         shown = []
         for name in SCORES:
             image, pixel = ([r[name][i] for r in rows if r[name][i] is not None] for i in (0, 1))
@@ -390,7 +406,7 @@ def table(lines: list[dict[str, Any]]) -> str:
             shown.append(f"{np.mean(image):.3f} ± {np.std(image):.3f}{at_pixels}")
         weight = np.mean([r["weight"] for r in rows])
         text.append(
-            f"| {kind} | {recipe} | {category} | {ratio} | {method} | {len(rows)} |"
+            f"| {kind} | {recipe} | {category} | {whiten} | {ratio} | {method} | {len(rows)} |"
             f" {' | '.join(shown)} | {weight:.2f} |"
         )
     return "\n".join([*text, "", *paired(cells)])
@@ -402,8 +418,8 @@ def paired(cells: dict[tuple[Any, ...], list[dict[str, Any]]]) -> list[str]:
     A training seed and its banks' mean is one pair; the interval is Student's over pairs.
     """
     differences: dict[tuple[Any, ...], list[float]] = defaultdict(list)
-    for (kind, recipe, category, ratio, method), rows in cells.items():
-        own = cells.get((kind, recipe, category, ratio, "cutswap"))
+    for (kind, recipe, category, whiten, ratio, method), rows in cells.items():
+        own = cells.get((kind, recipe, category, whiten, ratio, "cutswap"))
         if method == "cutswap" or own is None:
             continue
         for score in ("head", "both"):
@@ -412,16 +428,17 @@ def paired(cells: dict[tuple[Any, ...], list[dict[str, Any]]]) -> list[str]:
                     np.mean([r[score][0] for r in side if r["seed"] == seed])
                     for side in (own, rows)
                 )
-                differences[kind, recipe, ratio, score, method].append(float(one - other))
+                key = kind, recipe, whiten, ratio, score, method
+                differences[key].append(float(one - other))
     text = [
-        "| head | recipe | coreset | score | CutSwap less | pairs | image AUROC, 95% |",
-        "|---|---|---|---|---|---|---|",
+        "| head | recipe | whiten | coreset | score | CutSwap less | pairs | image AUROC, 95% |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for (kind, recipe, ratio, score, method), values in sorted(differences.items()):
+    for (kind, recipe, whiten, ratio, score, method), values in sorted(differences.items()):
         n = len(values)
         half = stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n) if n > 1 else np.nan
         text.append(
-            f"| {kind} | {recipe} | {ratio} | {score} | {method} | {n} |"
+            f"| {kind} | {recipe} | {whiten} | {ratio} | {score} | {method} | {n} |"
             f" {np.mean(values):+.4f} ± {half:.4f} |"
         )
     return text
@@ -439,6 +456,7 @@ def main() -> None:
     parser.add_argument("--saliency-weights", default="imagenet")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--ratios", nargs="+", type=float, default=list(RATIOS))
+    parser.add_argument("--whiten", nargs="+", default=["none", "pca"], help="of the banks")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--bank-seeds", nargs="+", type=int, default=[3, 3], help="of each ratio")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="of HeadSettings")

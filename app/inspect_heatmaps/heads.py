@@ -86,8 +86,8 @@ def join_words(scored: ScoredSet) -> str:
     alone = " So both are the bank alone here." if weight == 0 else ""
     return (
         f"The head's share in both is **{weight:.0%}**, chosen without any test image: the smallest"
-        " share with four fifths of the best gain in AUROC at telling made-up defects from held-out"
-        f" good photos{gain}.{alone}"
+        " share that is within one standard error of the best at telling made-up defects from"
+        f" held-out good photos{gain}.{alone}"
     )
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from app.shared import knobs, public
 from app.shared.caches import network
 from cutswap.networks.backbone import BACKBONES, SALIENCY_LEVELS, Backbone
+from cutswap.networks.lean_torchvision import import_torchvision
 from cutswap.networks.weights import EMBEDDED_FOLDER
 from cutswap.saliency.fusion import fusion_shares
 
@@ -132,9 +133,8 @@ def load(looking: Looking) -> Backbone:
 @cache
 def class_names() -> tuple[str, ...]:
     """ImageNet's 1,000 class names, as torchvision ships them with the package."""
-    from torchvision.models import VGG16_Weights
-
-    return tuple(VGG16_Weights.IMAGENET1K_V1.meta["categories"])
+    weights = import_torchvision().models.VGG16_Weights
+    return tuple(weights.IMAGENET1K_V1.meta["categories"])
 
 
 def class_label(number: int, count: int = 1000) -> str:

@@ -19,9 +19,9 @@ from cutswap.errors import CutSwapError
 
 SCORES = ("bank", "head", "both")
 WEIGHTS = (0.0, 0.1, 0.2, 1 / 3, 0.5, 2 / 3, 0.8, 1.0)
-# Made-up defects are what heads learn from, real ones need not be: what they say of the last fifth
-# of a gain does not pay for trusting the head twice as much (docs/heads.md).
-ENOUGH = 0.8
+# Standard errors of its AUROC's difference that a weight may be below the best one: the rule of
+# one standard error (Breiman et al., 1984, for pruning trees).
+TIED = 1.0
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,9 @@ class ValidationScores:
 def fit_join(bank: ValidationScores, head: ValidationScores) -> tuple[Join, dict[float, float]]:
     """How much the head counts, by telling made-up defects from held-out good photos.
 
-    The smallest weight that gains `ENOUGH` of what the best one gains over the bank alone: the
-    head must earn its say.
+    The smallest weight that the best one is not ahead of by more than one standard error (DeLong
+    et al., Biometrics 1988, both asked about the same photos): the head must earn its say, and few
+    held-out photos cannot give it much. A weight that says the same as the best is tied with it.
 
     Args:
         bank: the bank's scores, of photos it does not hold.
@@ -116,15 +117,16 @@ def fit_join(bank: ValidationScores, head: ValidationScores) -> tuple[Join, dict
             fix="train the head again with this version",
         )
     image_unit = _ratio(float(np.mean(bank.good)), float(np.mean(head.good)))
-    told = {
-        weight: _auroc(
+    shares = {
+        weight: _shares(
             _sum(bank.good, head.good, weight, image_unit),
             _sum(bank.made_up, head.made_up, weight, image_unit),
         )
         for weight in WEIGHTS
     }
-    wanted = told[0.0] + ENOUGH * (max(told.values()) - told[0.0])
-    weight = min(w for w, value in told.items() if value >= wanted)
+    told = {weight: float(good.mean()) for weight, (good, _) in shares.items()}
+    best = shares[max(told, key=lambda w: (told[w], -w))]
+    weight = min(w for w, own in shares.items() if _behind(own, best) <= TIED)
     return Join(weight, image_unit, _ratio(bank.patch, head.patch)), told
 
 
@@ -138,6 +140,22 @@ def _ratio(bank: float, head: float) -> float:
     return bank / head if head > 0 else 1.0
 
 
-def _auroc(good: np.ndarray, bad: np.ndarray) -> float:
-    ranks = rankdata(np.concatenate([good, bad]))[len(good) :]
-    return float((ranks.sum() - len(bad) * (len(bad) + 1) / 2) / (len(good) * len(bad)))
+def _shares(good: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each good photo the share of defects above it, and for each defect of good ones below.
+
+    A tie counts half; the mean of either is the AUROC.
+    """
+    together = rankdata(np.concatenate([good, bad]))
+    below = together[: len(good)] - rankdata(good)  # defects below, ties half
+    above = together[len(good) :] - rankdata(bad)
+    return 1 - below / len(bad), above / len(good)
+
+
+def _behind(own: tuple[np.ndarray, np.ndarray], best: tuple[np.ndarray, np.ndarray]) -> float:
+    """Standard errors that one AUROC is below another of the same photos."""
+    apart = [b - o for o, b in zip(own, best, strict=True)]
+    gain = float(apart[0].mean())
+    if gain <= 0:
+        return 0.0
+    variance = sum(float(a.var(ddof=1)) / len(a) if len(a) > 1 else np.inf for a in apart)
+    return gain / math.sqrt(variance) if variance > 0 else math.inf

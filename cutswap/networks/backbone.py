@@ -27,6 +27,7 @@ from cutswap.networks.checkpoint_names import (
     unwrap,
 )
 from cutswap.networks.fast_resnet import STAGES, QuickResNet
+from cutswap.networks.lean_torchvision import import_torchvision
 from cutswap.networks.weights import StateDict, WeightsReport, find_state, state_fingerprint
 
 # Levels of attention, shallow to deep. VGG16's are the paper's and all five are pools; the
@@ -123,8 +124,7 @@ class Backbone:
     @cached_property
     def _quick(self) -> QuickResNet | None:
         """A copy that is faster on a CPU, made when first asked for."""
-        from torchvision.models import ResNet
-
+        ResNet = import_torchvision().models.ResNet  # noqa: N806 - a class
         on_cpu = self.device.type == "cpu"
         return QuickResNet(self.module) if on_cpu and isinstance(self.module, ResNet) else None
 
@@ -302,8 +302,7 @@ def _empty(name: str, tensors: dict[str, Tensor]) -> nn.Module | None:
 
 def _module(name: str, tensors: dict[str, Tensor]) -> nn.Module:
     """An untrained network of the shape its tensors have."""
-    import torchvision
-
+    torchvision = import_torchvision()
     if name == "vgg16" and tensors:
         from cutswap.networks.slim_vgg import slim_vgg16, widths_of
 

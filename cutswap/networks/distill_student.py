@@ -19,6 +19,7 @@ from cutswap.networks.distill import Distiller
 from cutswap.networks.distill_crops import PhotoCrops
 from cutswap.networks.distill_settings import DistillSettings
 from cutswap.networks.layer_hints import TEACHERS as HINT_TEACHERS
+from cutswap.networks.lean_torchvision import import_torchvision
 from cutswap.networks.slim_vgg import (
     SlimVGG,
     fold_batch_norm,
@@ -198,8 +199,7 @@ def _teacher(name_or_path: str) -> Backbone:
 
 def _architecture(state: StateDict) -> str:
     """Which known network a state dict is of: the one that shares most tensors with it."""
-    import torchvision
-
+    torchvision = import_torchvision()
     shared: dict[str, int] = {}
     for name in BACKBONES:
         with torch.device("meta"):

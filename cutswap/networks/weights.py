@@ -19,6 +19,7 @@ from torch import Tensor
 
 from cutswap.errors import CutSwapError, first_names
 from cutswap.installation.shipped import assets, how_to_restore
+from cutswap.networks.lean_torchvision import import_torchvision
 from cutswap.utils.files import read_json, sha256_of
 from cutswap.utils.folder_names import WEIGHTS
 
@@ -264,10 +265,8 @@ def _embedded(backbone: str) -> StateDict:
 
 
 def _imagenet(backbone: str) -> StateDict:
-    from torchvision.models import get_model_weights
-
     # V1 is the recipe of the paper's time and the one PatchCore's published figures use.
-    entry = get_model_weights(backbone)["IMAGENET1K_V1"]
+    entry = import_torchvision().models.get_model_weights(backbone)["IMAGENET1K_V1"]
     name = entry.url.rsplit("/", 1)[-1]
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
     try:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from cutswap.config import FAMILIES
 from cutswap.errors import CutSwapError
@@ -52,13 +53,42 @@ def test_whoever_tells_better_counts_more():
     assert max(told.values()) > told[0.0]
 
 
-def test_the_smallest_weight_that_gains_enough_is_taken():
-    # A defect is told once (1 - w) 0.9 + w h > 1: nine at w = 0.1, the tenth not before 0.5.
+def told_at(share: int) -> tuple[ValidationScores, ValidationScores]:
+    """A bank that tells no defect of ten; with the head `share` at weight 0.1, all at 0.5.
+
+    A defect is told once (1 - w) 0.9 + w h > 1.
+    """
     bank = scores_of([1.0, 1.0], [0.9] * 10)
-    head = scores_of([1.0, 1.0], [2.5] * 9 + [1.11])
-    join, told = fit_join(bank, head)
-    assert (told[0.0], told[0.1], told[0.5]) == (0.0, 0.9, 1.0)
-    assert join.weight == 0.1
+    return bank, scores_of([1.0, 1.0], [2.5] * share + [1.11] * (10 - share))
+
+
+@pytest.mark.parametrize(
+    ("share", "weight"),
+    [
+        # One defect of ten more: 0.1, of a standard error of sqrt(0.1 / 10) = 0.1: tied.
+        (9, 0.1),
+        # Two: 0.2 of sqrt(0.1778 / 10) = 0.133: 1.5 standard errors.
+        (8, 0.5),
+    ],
+)
+def test_the_smallest_weight_within_a_standard_error_of_the_best_is_taken(share, weight):
+    join, told = fit_join(*told_at(share))
+    assert (told[0.0], told[0.1], told[0.5]) == (0.0, share / 10, 1.0)
+    assert join.weight == weight
+
+
+def test_one_held_out_photo_gives_the_head_no_say():
+    join, told = fit_join(scores_of([1.0], [0.9, 0.8]), scores_of([1.0], [3.0, 3.0]))
+    assert told[1.0] == 1 > told[0.0]
+    assert join.weight == 0
+
+
+@given(scores, scores)
+def test_the_aurocs_are_those_of_scikit_learn(good, made_up):
+    one = ValidationScores(np.array(good, np.float32), np.array(made_up, np.float32), 1.0)
+    _, told = fit_join(one, one)
+    labels = [0] * len(good) + [1] * len(made_up)
+    assert told[0.0] == pytest.approx(roc_auc_score(labels, good + made_up))
 
 
 def test_of_equals_the_bank_counts_most():
