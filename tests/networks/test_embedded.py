@@ -97,15 +97,16 @@ def share_on_part(weights: str, transistors: tuple[np.ndarray, np.ndarray], seed
 
 @pytest.mark.shared
 def test_saliency_finds_the_part_better_than_random_weights(transistors):
-    every_other = tuple(part[::2] for part in transistors)
-    untrained = np.mean([share_on_part("random", every_other, seed) for seed in range(3)])
-    assert share_on_part("embedded", every_other) > 1.5 * untrained
+    few = tuple(part[::4] for part in transistors)
+    untrained = np.mean([share_on_part("random", few, seed) for seed in range(2)])
+    assert share_on_part("embedded", few) > 1.5 * untrained
 
 
 @pytest.mark.shared
 def test_saliency_finds_the_part_better_than_chance(transistors):
     # Chance is the part's share of the image, 0.18; the saliency's was 0.71 when it was trained.
-    assert share_on_part("embedded", transistors) > 3 * float(transistors[1].mean())
+    few = tuple(part[1::2] for part in transistors)
+    assert share_on_part("embedded", few) > 3 * float(few[1].mean())
 
 
 @pytest.mark.shared
