@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cutswap.commands.demo_chain import run_demo
+from cutswap.commands.demo_chain import SCORED, run_demo
 from cutswap.config import ClusterSettings, NegativeSettings
 from cutswap.data.demo.render import demo_root
 from cutswap.data.images import read_photo, resize_photo, to_image
@@ -226,7 +226,7 @@ def swap(film: Film, photo: np.ndarray, negative: Negative, start: np.ndarray) -
 
 
 def heatmap(film: Film, scored: ScoredSet, start: np.ndarray) -> None:
-    """Step five: a test photo with a defect, and where the fine-tuned network sees it."""
+    """Step five: a test photo with a defect, and where bank and projector see it."""
     index = scored.names.index(TEST)
     record = scored.need_records()[index]
     photo = large(resize_photo(read_photo(record.image), (scored.size, scored.size)))
@@ -246,7 +246,7 @@ def heatmap(film: Film, scored: ScoredSet, start: np.ndarray) -> None:
 
 def make_film(demo: Path) -> Film:
     """All steps."""
-    if not (demo / "after" / "result.json").is_file():
+    if not (demo / SCORED / "result.json").is_file():
         run_demo(demo, category=CATEGORY)
     path = demo_root() / CATEGORY / "train" / "good" / f"{INDEX:03d}.png"
     photo = read_photo(path)
@@ -255,7 +255,7 @@ def make_film(demo: Path) -> Film:
     level = saliency_and_clusters(film, photo)
     negative = draw_negative(photo, level, NegativeSettings(), ClusterSettings(k=K), seed=(SEED,))
     painted = swap(film, photo, negative, film.thumbs[-1])
-    heatmap(film, read_scored(demo / "after"), painted)
+    heatmap(film, read_scored(demo / SCORED), painted)
     return film
 
 

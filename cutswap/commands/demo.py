@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import describe, seed, show_in_browser
+from cutswap.commands.common import seed, show_in_browser
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """The whole chain on the built-in data."""
     from cutswap.commands.demo_chain import run_demo
+    from cutswap.heads.joining import SCORES
 
     need_out(options.out)
     with Bars(options.quiet) as bars:
@@ -38,8 +39,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             notify=bars,
             json=options.json,
         )
-    for stage in ("before", "after"):
-        print(f"{stage:>6} fine-tuning: {describe(result[stage])}")
+    banks = f"mean ± spread over {result['banks']} banks of {result['bank_size']} patches"
+    print(f"image / pixel AUROC on {result['category']}, {banks}:")
+    for name, label in zip(SCORES, ("memory bank", "projector", "both"), strict=True):
+        image, pixel = (result["scores"][name][f] for f in ("image_auroc", "pixel_auroc"))
+        print(
+            f"{label:>13}  {image['mean']:.3f} ± {image['spread']:.3f}"
+            f" / {pixel['mean']:.3f} ± {pixel['spread']:.3f}"
+        )
     report = Path(result["report"]).resolve()
     print(f"report: {report}")
     if options.open:

@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from PIL import Image
 
+from cutswap.heads.joining import SCORES
 from cutswap.utils.files import write_bytes, write_text
 
 REPORT = "report.html"
@@ -29,8 +30,8 @@ def write_report(out: Path, result: Mapping[str, Any], pictures: Mapping[str, np
 
     Args:
         out: folder.
-        result: what the demo measured: `before` and `after` summaries, `training`, `curve`
-            (metric lines), and facts for the text.
+        result: what the demo measured: `scores` (score to figure to `mean` and `spread`),
+            `training`, `curve` (metric lines), and facts for the text.
         pictures: (H, W, 3) uint8 by name, as the template asks for them.
 
     Returns:
@@ -44,13 +45,12 @@ def write_report(out: Path, result: Mapping[str, Any], pictures: Mapping[str, np
             {
                 "name": label,
                 "meaning": meaning,
-                "before": _shown(result["before"][key]),
-                "after": _shown(result["after"][key]),
-                "change": _change(result["before"][key], result["after"][key]),
+                "values": [_shown(result["scores"][score][key]) for score in SCORES],
             }
             for key, label, meaning in FIGURES
         ],
-        verdict=_verdict(result["before"]["image_auroc"], result["after"]["image_auroc"]),
+        verdict=verdict(result["scores"]),
+        shares=", ".join(f"{weight:.0%}" for weight in result["weights"]),
         loss_points=_polyline([line["loss"] for line in result["curve"]]),
         accuracy_points=_polyline([line["accuracy"] for line in result["curve"]], high=1.0),
     )
@@ -84,22 +84,28 @@ def _inline(photo: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(_jpeg(photo)).decode()
 
 
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _shown(figure: Mapping[str, float | None]) -> str:
+    if figure["mean"] is None:
+        return "–"
+    return f"{figure['mean']:.3f} ± {figure['spread']:.3f}"
 
 
-def _change(before: float | None, after: float | None) -> str:
-    return "–" if before is None or after is None else f"{after - before:+.3f}"
+def verdict(scores: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> str:
+    """What bank and projector together gain in image AUROC, whichever way it falls.
 
-
-def _verdict(before: float | None, after: float | None) -> str:
-    """What the change of image AUROC says, whichever way it falls."""
-    if before is None or after is None:
+    Args:
+        scores: score to figure to `mean` and `spread`.
+    """
+    bank, alone, both = (scores[name]["image_auroc"] for name in SCORES)
+    if bank["mean"] is None or alone["mean"] is None or both["mean"] is None:
         return "The image AUROC is not defined on this data."
-    if abs(after - before) < 0.005:
-        return "In this run, tuning left the image AUROC as it was."
-    moved = "raised" if after > before else "lowered"
-    return f"In this run, tuning {moved} the image AUROC by {abs(after - before):.3f}."
+    gain, spread = both["mean"] - bank["mean"], max(bank["spread"] or 0, both["spread"] or 0)
+    moves = "rises" if gain > spread else "falls" if gain < -spread else "goes"
+    return (
+        f"With the projector the image AUROC {moves} from {bank['mean']:.3f} to {both['mean']:.3f}"
+        + (", within the spread over banks" if abs(gain) <= spread else "")
+        + f"; the projector alone has {alone['mean']:.3f}."
+    )
 
 
 def _polyline(values: list[float], high: float | None = None) -> str:

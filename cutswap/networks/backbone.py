@@ -27,7 +27,7 @@ from cutswap.networks.checkpoint_names import (
     unwrap,
 )
 from cutswap.networks.fast_resnet import STAGES, QuickResNet
-from cutswap.networks.lean_torchvision import import_torchvision
+from cutswap.networks.lean_torchvision import import_torchvision, shapes_only
 from cutswap.networks.weights import StateDict, WeightsReport, find_state, state_fingerprint
 
 # Levels of attention, shallow to deep. VGG16's are the paper's and all five are pools; the
@@ -288,7 +288,7 @@ def _empty(name: str, tensors: dict[str, Tensor]) -> nn.Module | None:
     """
     if not tensors:
         return None
-    with torch.device("meta"):
+    with shapes_only():
         module = _module(name, tensors)
     own = {n: v for n, v in module.state_dict().items() if not n.endswith(COUNTER)}
     if any(n not in tensors or tensors[n].shape != v.shape for n, v in own.items()):

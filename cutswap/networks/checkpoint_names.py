@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cutswap.errors import CutSwapError, first_names
-from cutswap.networks.lean_torchvision import import_torchvision
+from cutswap.networks.lean_torchvision import import_torchvision, shapes_only
 
 COUNTER = "num_batches_tracked"  # of a batch norm; decides nothing in eval mode
 _SHOWN = 3
@@ -40,7 +40,7 @@ class Unwrapped:
 def names_of(network: str) -> frozenset[str]:
     """Names of the tensors of torchvision's network, without memory for them."""
     torchvision = import_torchvision()
-    with torch.device("meta"):
+    with shapes_only():
         return frozenset(torchvision.models.get_model_builder(network)(weights=None).state_dict())
 
 

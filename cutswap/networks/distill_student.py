@@ -19,7 +19,7 @@ from cutswap.networks.distill import Distiller
 from cutswap.networks.distill_crops import PhotoCrops
 from cutswap.networks.distill_settings import DistillSettings
 from cutswap.networks.layer_hints import TEACHERS as HINT_TEACHERS
-from cutswap.networks.lean_torchvision import import_torchvision
+from cutswap.networks.lean_torchvision import import_torchvision, shapes_only
 from cutswap.networks.slim_vgg import (
     SlimVGG,
     fold_batch_norm,
@@ -202,7 +202,7 @@ def _architecture(state: StateDict) -> str:
     torchvision = import_torchvision()
     shared: dict[str, int] = {}
     for name in BACKBONES:
-        with torch.device("meta"):
+        with shapes_only():
             own = torchvision.models.get_model_builder(name)(weights=None).state_dict()
         tensors = unwrap(state.tensors, own, state.source).tensors
         same = [n for n, v in tensors.items() if n in own and own[n].shape == v.shape]

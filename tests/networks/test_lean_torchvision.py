@@ -7,6 +7,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from cutswap.networks.backbone import BACKBONES
+from cutswap.networks.lean_torchvision import import_torchvision, shapes_only
 
 SEES = """
 import json, sys
@@ -32,6 +36,9 @@ def told(steps: str, answer: str) -> object:
     [
         "import_torchvision()",
         "from cutswap.networks.backbone import load_backbone; load_backbone('resnet18', 'random')",
+        "import cutswap as cs; cs.load_backbone('resnet18')",
+        "from cutswap.networks.checkpoint_names import names_of;"
+        "[names_of(n) for n in ('resnet18', 'vgg16', 'squeezenet1_0', 'wide_resnet50_2')]",
         "import cutswap as cs, torch;"
         " cs.explain(cs.load_backbone('vgg16'), torch.zeros(1, 3, 64, 64))",
     ],
@@ -74,3 +81,21 @@ def test_one_that_is_there_is_taken_as_it_is():
         "import torchvision",
         "[import_torchvision() is torchvision, 'torch._dynamo' in sys.modules]",
     ) == [True, True]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_network_of_shapes_only_has_every_name_and_shape(name):
+    models = import_torchvision().models
+    with shapes_only():
+        empty = models.get_model_builder(name)(weights=None)
+    assert all(value.is_meta for value in empty.state_dict().values())
+    with torch.device("meta"):
+        whole = models.get_model_builder(name)(weights=None)
+    shapes = [(n, v.shape, v.dtype) for n, v in whole.state_dict().items()]
+    assert [(n, v.shape, v.dtype) for n, v in empty.state_dict().items()] == shapes
+
+
+def test_outside_values_are_drawn_as_ever():
+    with shapes_only():
+        pass
+    assert torch.zeros(3).fill_(2.0).tolist() == [2.0] * 3
