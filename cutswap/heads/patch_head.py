@@ -112,8 +112,14 @@ class PatchHead:
         Raises:
             CutSwapError: another D or other places than the head's.
         """
+        with torch.no_grad():
+            parts = [self.score_tensor(part) for part in embedded.float().cpu().split(AT_ONCE)]
+        return torch.cat(parts).numpy()
+
+    def score_tensor(self, embedded: Tensor) -> Tensor:
+        """`score_patches` of a float32 tensor on the CPU, in what an export can follow."""
         size = (int(embedded.shape[1]), int(embedded.shape[2]))
-        places = to_places(embedded.float().cpu(), self.settings.grid)
+        places = to_places(embedded, self.settings.grid)
         if places.shape[1:] != (*self.grid, len(self.mean)):
             raise CutSwapError(
                 "head",
@@ -122,13 +128,10 @@ class PatchHead:
                 found=f"{places.shape[3]} numbers at {places.shape[1]}x{places.shape[2]}",
                 fix="use the layers and image size of its run",
             )
-        with torch.no_grad():
-            maps = torch.cat(
-                [self._scores(self.normalised(part)) for part in places.split(AT_ONCE)]
-            )[:, None]
+        maps = self._scores(self.normalised(places))[:, None]
         if size != self.grid:
             maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-        return maps[:, 0].numpy()
+        return maps[:, 0]
 
     def _scores(self, x: Tensor) -> Tensor:
         """(N, h, w) float >= 0 of (N, h, w, D) normalised features."""

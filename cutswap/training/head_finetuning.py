@@ -20,9 +20,15 @@ from torch import Tensor
 from cutswap.config import FineTuningSettings
 from cutswap.data.images import to_image
 from cutswap.data.loading import CheckedCategory
+from cutswap.errors import CutSwapError
 from cutswap.heads.feature_cache import AT_ONCE, HeadFeatures, cache_features
 from cutswap.heads.joining import ValidationScores
-from cutswap.heads.patch_head import HeadOrigin, validation_from, validation_tensors
+from cutswap.heads.patch_head import (
+    HeadOrigin,
+    PatchHead,
+    validation_from,
+    validation_tensors,
+)
 from cutswap.heads.training import HeadStep, HeadTrainer
 from cutswap.heads.validation import held_out_positions, make_validation_set, validation_scores
 from cutswap.networks.backbone import Backbone, load_backbone
@@ -31,6 +37,7 @@ from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
 from cutswap.runs.photos import hashes_of, refuse_other_photos
 from cutswap.training.finetuning import WINDOW, build_samples, run_record
+from cutswap.training.flags import trained_in
 from cutswap.utils.devices import choose_device, describe_device
 from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json
@@ -230,6 +237,24 @@ def _embedded(backbone: Backbone, photos: np.ndarray, layers: tuple[str, ...]) -
     for start in range(0, len(photos), AT_ONCE):
         image = to_image(photos[start : start + AT_ONCE]).to(backbone.device)
         yield embed(backbone, image, layers).cpu()
+
+
+def trained_head(run: RunFolder) -> PatchHead | None:
+    """The head of a finished run; None where it trained the backbone.
+
+    Raises:
+        CutSwapError: the run has not finished, or its head is damaged.
+    """
+    if trained_in(run.settings()) == "backbone":
+        return None
+    if not run.head_file.is_file():
+        raise CutSwapError(
+            run.head_file,
+            expected="the head of a finished run",
+            found="no such file: the run has not finished",
+            fix="resume it with the same finetune command",
+        )
+    return PatchHead.load(run.head_file)
 
 
 def summarise_head(
