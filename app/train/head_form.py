@@ -19,6 +19,8 @@ TRAINED = {
     " as they are; about a minute",
     "discriminator": "tells changed patches from unchanged ones; the network's features stay as"
     " they are; about a minute",
+    "gaussian": "learns nothing: measures what good photos have at each place; needs no negatives,"
+    " seconds",
 }
 UPDATES = {"1-minute demo": 60, "Command line's default": HeadSettings().updates}
 # Processor seconds of one thread at 256 pixels, ResNet18, 40 photos of the demo's hex nut and 8 of
@@ -98,6 +100,11 @@ def head_estimate(
         runs: earlier ones; the newest finished head of its kind on the same device setting tells
             the speed of an update.
     """
+    area = (training.image_size / 256) ** 2
+    held_out = math.ceil(images * head.held_out)
+    if not head.learns:
+        before = images * SECONDS_A_PICTURE + held_out * SECONDS_A_HELD_OUT
+        return Estimate(0, 0, SECONDS_TO_BEGIN + area * before, "each photo is looked at once")
     updates = 2 * head.updates
     samples = updates * head.photos
     speed, basis = PHOTOS_A_SECOND, "half of them on trial, by the processor time of one core"
@@ -107,8 +114,6 @@ def head_estimate(
             speed, basis = known, f"half of them on trial, as fast as {run.name}'s were"
             break
     pictures = images * (1 + head.draws * (training.ways - 1))
-    held_out = math.ceil(images * head.held_out)
-    area = (training.image_size / 256) ** 2
     before = (
         images * SECONDS_A_SALIENCY + pictures * SECONDS_A_PICTURE + held_out * SECONDS_A_HELD_OUT
     )

@@ -154,7 +154,8 @@ def _model(options: argparse.Namespace) -> dict[str, Any]:
             fix="leave out --weights to export the run's tuned network",
         )
     head = None
-    layers, size = ("layer2", "layer3"), options.image_size or 256
+    layers: tuple[str, ...] = ("layer2", "layer3")
+    size = options.image_size or 256
     if options.run_folder:
         run = RunFolder(options.run_folder)
         head, backbone = trained_head(run), tuned_backbone(run)

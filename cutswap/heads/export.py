@@ -48,8 +48,8 @@ class HeadRider:
 
     def __init__(self, head: PatchHead) -> None:
         self.layers = head.settings.layers
-        self.names = (PATCH_SCORES, IMAGE_SCORE)
-        self.module = HeadGraph(head)
+        self.names: tuple[str, ...] = (PATCH_SCORES, IMAGE_SCORE)
+        self.module: nn.Module = HeadGraph(head)
         self.about: dict[str, Any] = {
             "head": {
                 **head.about(),
