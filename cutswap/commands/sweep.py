@@ -23,8 +23,7 @@ from cutswap.commands.engine import add_engine_flags, engine_of
 from cutswap.commands.own_outputs import need_free
 from cutswap.config import FineTuningSettings, HeadSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.flags import add_flags, settings_from
-from cutswap.training.flags import FINETUNE_FLAGS
+from cutswap.flags import settings_from
 from cutswap.utils.files import need_out, write_text
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
@@ -55,8 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="print the plan and end")
     add_skip_bad(parser)
     add_sweep_flags(parser)
-    add_recipe(parser)
-    add_flags(parser, *FINETUNE_FLAGS["head"])
+    add_recipe(parser, what=True)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

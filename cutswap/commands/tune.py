@@ -13,13 +13,12 @@ from cutswap.commands.common import STOPPED, add_data, add_recipe, add_skip_bad,
 from cutswap.config import HEAD_JITTER, LEARNT_HEADS, FineTuningSettings, HeadSettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
-from cutswap.flags import add_flags, settings_from
+from cutswap.flags import settings_from
 from cutswap.studies.flags import study_settings
 from cutswap.sweeps.grid import settled
 from cutswap.sweeps.identity import weights_of
 from cutswap.sweeps.store import need_store, open_store
 from cutswap.sweeps.tuning import COMBINATIONS, FAILED, TUNE, SearchSpace, run_tuning
-from cutswap.training.flags import FINETUNE_FLAGS
 from cutswap.utils.signals import stop_on_signals
 
 
@@ -30,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Search K, layers, patch size and learning rate, of a head its updates too, with Optuna."
         " The score of a trial is the AUROC on synthetic negatives of good photos held out from"
-        " training, never the test AUROC: settings chosen by that would be fitted to the test set's own defects, and its"
-        " figure would promise what new defects do not keep."
+        " training, never the test AUROC: settings chosen by that would be fitted to the test set's"
+        " own defects, and its figure would promise what new defects do not keep."
     )
     add_data(parser)
     add_skip_bad(parser)
@@ -67,8 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="learning rate, on a logarithmic scale [0.003,0.1; of a head 0.0005,0.01]",
     )
     group.add_argument("--search-updates", metavar="LOW,HIGH", help="of a head [50,400]")
-    add_recipe(parser)
-    add_flags(parser, *FINETUNE_FLAGS["head"])
+    add_recipe(parser, what=True)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
