@@ -34,6 +34,7 @@ from scipy import stats
 from torch import Tensor
 
 from cutswap.config import (
+    SCORES,
     ClusterSettings,
     HeadSettings,
     NegativeSettings,
@@ -46,7 +47,7 @@ from cutswap.data.loading import check_category, load_masks, load_photos
 from cutswap.evaluation.metrics import auroc, pixel_auroc
 from cutswap.heads.detector import without_photos
 from cutswap.heads.feature_cache import HeadFeatures, cache_features, to_places
-from cutswap.heads.joining import SCORES, WEIGHTS, ValidationScores, fit_join
+from cutswap.heads.joining import WEIGHTS, ValidationScores, fit_join
 from cutswap.heads.patch_head import HeadOrigin, PatchHead
 from cutswap.heads.training import HeadTrainer
 from cutswap.heads.validation import held_out_positions, make_validation_set, validation_scores

@@ -305,6 +305,7 @@ BANKS: dict[str, dict[str, Any]] = {
 # What `finetune` trains: phi itself, or a head on features that stay as they are.
 LEARNT_HEADS = ("projector", "discriminator")
 HEADS = (*LEARNT_HEADS, "gaussian")
+SCORES = ("bank", "head", "both")  # of a photo, where there is a head
 NO_FAMILY = "none"  # of negatives: a head that sees none
 HEAD_JITTER = 0.0  # of a head's positives: their clean photos' features are the projector's target
 

@@ -17,7 +17,6 @@ from scipy.stats import rankdata
 
 from cutswap.errors import CutSwapError
 
-SCORES = ("bank", "head", "both")
 WEIGHTS = (0.0, 0.1, 0.2, 1 / 3, 0.5, 2 / 3, 0.8, 1.0)
 # Made-up defects are what heads learn from, real ones need not be: what they say of the last fifth
 # of a gain does not pay for trusting the head twice as much (docs/heads.md).

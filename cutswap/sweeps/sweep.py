@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import FineTuningSettings, PatchCoreSettings
+from cutswap.config import SCORES, FineTuningSettings, PatchCoreSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import need_all_test_images
 from cutswap.errors import CutSwapError
-from cutswap.heads.joining import SCORES
 from cutswap.sweeps.cell import CellSpec
 from cutswap.sweeps.engines import Engine, is_done, settle, tasks_of
 from cutswap.sweeps.grid import Point, applied
