@@ -12,9 +12,9 @@ are kept apart:
                 not trained on, by weight of the head: what recipes and weights are chosen by
     test        image and pixel AUROC of bank, head and both on the test images, told afterwards
 
-The method `none` trains nothing: the residual is the normalised feature itself, so that the score
-is a diagonal PaDiM. A head that does not beat it has learnt nothing of use. Embedded features are
-kept in --cache; `table` of the printed lines is made by `--table`.
+The method `none` trains nothing: it is the head `gaussian`, a diagonal PaDiM. A head that does not
+beat it has learnt nothing of use. Embedded features are kept in --cache; `table` of the printed
+lines is made by `--table`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from scipy import stats
 from torch import Tensor
 
 from cutswap.config import (
+    SCORES,
     ClusterSettings,
     HeadSettings,
     NegativeSettings,
@@ -47,9 +48,8 @@ from cutswap.data.loading import check_category, load_masks, load_photos
 from cutswap.evaluation.metrics import auroc, pixel_auroc
 from cutswap.heads.detector import without_photos
 from cutswap.heads.feature_cache import HeadFeatures, cache_features, to_places
-from cutswap.heads.joining import SCORES, WEIGHTS, ValidationScores, fit_join
+from cutswap.heads.joining import WEIGHTS, ValidationScores, fit_join
 from cutswap.heads.patch_head import HeadOrigin, PatchHead
-from cutswap.heads.residuals import ResidualStatistics
 from cutswap.heads.training import HeadTrainer
 from cutswap.heads.validation import held_out_positions, make_validation_set, validation_scores
 from cutswap.negatives.samples import TrainingSamples
@@ -153,8 +153,7 @@ def features_of(
     whole = torch.from_numpy(data.train.astype(np.float32))
     clean = to_places(whole, head.grid).half().numpy()
     if method == "none":  # it sees no negative
-        nothing = np.zeros((len(clean), 1, *clean.shape[1:]), dtype=np.float16)
-        return HeadFeatures(clean, nothing, nothing[..., 0])
+        return HeadFeatures.of_photos(clean)
 
     def make() -> dict[str, np.ndarray]:
         saliency = None
@@ -186,42 +185,19 @@ def features_of(
     return HeadFeatures(**stored(path, make))
 
 
-class _AsItIs(torch.nn.Module):
-    """The residual of the method `none`."""
-
-    def residual(self, x: Tensor) -> Tensor:
-        return x
-
-
 def trained(
     data: Embedded, features: HeadFeatures, settings: HeadSettings, origin: HeadOrigin, method: str
 ) -> PatchHead:
     """The head of this method, with its validation scores; `none` learns statistics alone."""
     learns = np.delete(np.arange(len(data.photos)), data.held_out)
     validation = None
+    if method == "none":
+        settings = settings.replace(train="gaussian")
     for photos in (learns, None):
         trainer = HeadTrainer(features, settings, origin.seed, learns=photos)
-        if method == "none":
-            clean = torch.from_numpy(
-                features.clean[np.arange(len(data.photos)) if photos is None else photos]
-            )
-            places = (clean.float() - trainer.mean) / trainer.deviation
-            left = ResidualStatistics.of(places.split(32), settings.scale)
-            network: Any = _AsItIs()
-            head = PatchHead(
-                settings,
-                origin,
-                trainer.mean,
-                trainer.deviation,
-                features.grid,
-                network,
-                left,
-                validation,
-            )
-        else:
-            for _ in trainer.run():
-                pass
-            head = trainer.head(origin, validation)
+        for _ in trainer.run():
+            pass
+        head = trainer.head(origin, validation)
         if validation is None:
             validation = validation_scores(
                 head, batches(data.train[data.held_out]), batches(made_up_of(data, origin))

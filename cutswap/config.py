@@ -303,7 +303,10 @@ BANKS: dict[str, dict[str, Any]] = {
     "whitened": {"image_patches": 10, "whiten": "pca"},
 }
 # What `finetune` trains: phi itself, or a head on features that stay as they are.
-HEADS = ("projector", "discriminator")
+LEARNT_HEADS = ("projector", "discriminator")
+HEADS = (*LEARNT_HEADS, "gaussian")
+SCORES = ("bank", "head", "both")  # of a photo, where there is a head
+NO_FAMILY = "none"  # of negatives: a head that sees none
 HEAD_JITTER = 0.0  # of a head's positives: their clean photos' features are the projector's target
 
 
@@ -314,7 +317,8 @@ class HeadSettings(Settings):
     train: str = setting(
         "backbone",
         "what is trained: phi itself (backbone), or a head on frozen features: projector (gives"
-        " back the clean photo's features) or discriminator (tells changed patches)",
+        " back the clean photo's features), discriminator (tells changed patches) or gaussian"
+        " (mean and deviation at each place: no negatives, no updates)",
         choices=("backbone", *HEADS),
     )
     layers: tuple[str, ...] = setting(
@@ -339,8 +343,8 @@ class HeadSettings(Settings):
     weight_decay: float = setting(0.01, "AdamW weight decay", low=0.0, high=1.0)
     scale: str = setting(
         "places",
-        "unit of a projector's residual: none, or what good photos leave in each channel"
-        " (channels), or in each channel at each place (places)",
+        "unit of a projector's or gaussian's residual: none, or what good photos leave in each"
+        " channel (channels), or in each channel at each place (places)",
         choices=("none", "channels", "places"),
     )
     noise: float = setting(
@@ -355,6 +359,11 @@ class HeadSettings(Settings):
     highest: int = setting(
         10, "highest patches averaged for a head's image score; 1: the highest", low=1
     )
+
+    @property
+    def learns(self) -> bool:
+        """Whether there are negatives to learn from, and updates; else it only measures."""
+        return self.train in LEARNT_HEADS
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,9 @@ def score_control(scores: Sequence[str]) -> str | None:
         options[-1],
         show=SCORES.__getitem__,
         segmented=True,
-        help="**Bank**: distance to remembered normal patches. **Head**: the trained projector or"
-        " discriminator on the same features. **Both**: their sum, weighed without test images.",
+        help="**Bank**: distance to remembered normal patches. **Head**: the projector,"
+        " discriminator or gaussian of this run on the same features. **Both**: their sum, weighed"
+        " without test images.",
     )
 
 

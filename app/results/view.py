@@ -21,6 +21,7 @@ from app.shared.page_parts import (
 )
 from app.shared.selection import current, found_runs
 from cutswap.results.export import protocol_differences, to_csv, to_markdown
+from cutswap.results.setups import each_score, setup_of
 from cutswap.results.table import (
     METRIC_HELP,
     METRICS,
@@ -159,7 +160,9 @@ def _cell(
             f"{METRICS[table.metric]} {figure.text()}; "
             + "; ".join(f"seed {seed}: {value:.3f}" for seed, value in seeds)
         )
-        newest = next((e for e in evaluations if e.name == figure.names[-1]), None)
+        named = (e for e in evaluations if e.name == figure.names[-1] and e.state != BROKEN)
+        alike = (e for e in each_score(named) if setup_of(e, runs.runs).key == column.key)
+        newest = next(alike, None)
         key = results_open.category_key(row.root)
         page = st.session_state["pages"].get("inspect_heatmaps")
         if newest is None or page is None:

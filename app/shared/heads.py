@@ -22,7 +22,7 @@ class HeadOfRun:
     """A run's head.
 
     Attributes:
-        kind: projector or discriminator.
+        kind: one of `config.HEADS`.
         category: that it was trained on.
         layers: whose features it judges; a bank beside it must have the same.
         image_size: side of its photos, pixels, likewise.

@@ -16,6 +16,7 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, EXTRA
 from cutswap.results.paper_tables import PAPER_TABLES
 from cutswap.studies.flags import study_arguments
+from cutswap.studies.methods import OTHER_METHODS
 from cutswap.studies.plan import MAX_SEEDS, PRESETS, StudySettings, plan
 
 
@@ -66,7 +67,7 @@ def form(taken: Collection[str]) -> None:
                 segmented=True,
                 help="; ".join(f"{p.name}: {p.about}" for p in PRESETS.values()) + ".",
             )
-        detectors = _detectors(tables)
+        others = (*_methods(tables), *_detectors(tables))
         name = _name("".join(tables) + "-" + selected.dataset.root.name, taken)
         training = PRESETS[preset].training
         settings = StudySettings(preset, training, SaliencySettings(image_size=training.image_size))
@@ -78,9 +79,9 @@ def form(taken: Collection[str]) -> None:
             tables=tables,
             categories=categories,
             seeds=seeds,
-            detectors=detectors,
+            others=others,
         )
-        cells = plan(tables, categories, seeds, detectors)
+        cells = plan(tables, categories, seeds, others)
         st.caption(
             f"{len(cells)} cells with the embedded weights, {PRESETS[preset].about}; the plan and"
             " the time it takes are told once it has begun."
@@ -93,6 +94,20 @@ def form(taken: Collection[str]) -> None:
             args=(name, command),
             disabled=jobs.is_busy(out),
         )
+
+
+def _methods(tables: Sequence[str]) -> tuple[str, ...]:
+    """Heads and other negatives beside the paper's methods, of tables that compare methods."""
+    if not any(PAPER_TABLES[table].has_categories for table in tables):
+        return ()
+    return knobs.several(
+        "newmethods",
+        "Heads and other negatives",
+        OTHER_METHODS,
+        (),
+        help="Beside the paper's methods. A head learns on features that stay as they are and is"
+        " scored together with the bank; random swap is CutSwap without its saliency.",
+    )
 
 
 def _detectors(tables: Sequence[str]) -> tuple[str, ...]:

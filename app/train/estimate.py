@@ -36,6 +36,8 @@ class Estimate:
 
     def sentence(self) -> str:
         """One line for the screen."""
+        if not self.updates:
+            return f"no updates: {duration(self.seconds)}, {self.basis}"
         noun = "update" if self.updates == 1 else "updates"
         return (
             f"{self.updates:,} {noun}, {self.samples:,} samples: {duration(self.seconds)},"

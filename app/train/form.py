@@ -24,6 +24,7 @@ from cutswap.config import (
     ANCHORS,
     FAMILIES,
     HEAD_JITTER,
+    LEARNT_HEADS,
     RECIPES,
     ClusterSettings,
     HeadSettings,
@@ -118,7 +119,7 @@ def form(selected: Selection) -> None:
     trained = train_control()
     if trained == BACKBONE:
         _length()
-    else:
+    elif trained in LEARNT_HEADS:
         head_length()
     try:
         asked = _asked(selected, trained)
@@ -194,21 +195,19 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
     Raises:
         CutSwapError: a setting out of range, or a name that is none.
     """
-    is_head = trained != BACKBONE
+    is_head, sees_negatives = trained != BACKBONE, trained in (BACKBONE, *LEARNT_HEADS)
     first, second, third, fourth = st.columns(4)
-    augment = first.selectbox(
-        "Negatives",
-        FAMILIES,
-        key="train.augment",
-        persist_state="session",
-        format_func=lambda a: FAMILY_NAMES[a],
-        help="Which fakes are to be told: two patches swapped where saliency is high, one pasted"
-        " anywhere (hard, faded, or Poisson blended), or a foreign texture. The Negatives page"
-        " shows each.",
-    )
-    with second:
-        head = HeadSettings(train=trained, updates=updates_field()) if is_head else HeadSettings()
-        recipe = TrainingSettings().recipe if is_head else _recipe()
+    augment, recipe, head = TrainingSettings().augment, TrainingSettings().recipe, HeadSettings()
+    if sees_negatives:
+        with first:
+            augment = _negatives()
+        with second:
+            if is_head:
+                head = HeadSettings(train=trained, updates=updates_field())
+            else:
+                recipe = _recipe()
+    else:
+        head, third, fourth = HeadSettings(train=trained), first, second
     seed = third.number_input(
         "Seed",
         0,
@@ -237,7 +236,7 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
         help="Of the run's folder: letters, digits, dots, - and _.",
     )
     with st.expander("More settings", icon=":material/tune:"):
-        k, anchors, size, ways, skip_bad = _more()
+        k, anchors, size, ways, skip_bad = _more(sees_negatives)
     if not NAME.fullmatch(name):
         raise CutSwapError(
             "Name",
@@ -266,6 +265,19 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
         record |= {"head": head.to_dict(), "weak": {"jitter": HEAD_JITTER}}
     return TrainingRequest(
         record=record, training=training, head=head, name=name, skip_bad=skip_bad
+    )
+
+
+def _negatives() -> str:
+    return st.selectbox(
+        "Negatives",
+        FAMILIES,
+        key="train.augment",
+        persist_state="session",
+        format_func=lambda a: FAMILY_NAMES[a],
+        help="Which fakes are to be told: two patches swapped where saliency is high, one pasted"
+        " anywhere (hard, faded, or Poisson blended), or a foreign texture. The Negatives page"
+        " shows each.",
     )
 
 
@@ -320,8 +332,31 @@ def _length_fields() -> tuple[dict[str, Any], Any]:
     }, fourth
 
 
-def _more() -> tuple[int, str, int, int, bool]:
+def _more(sees_negatives: bool) -> tuple[int, str, int, int, bool]:
     first, second, third, fourth = st.columns(4)
+    k, anchors, ways = ClusterSettings().k, ClusterSettings().anchors, TrainingSettings().ways
+    if sees_negatives:
+        k, anchors, ways = _drawing(first, second, fourth)
+    else:
+        third = first
+    size = third.selectbox(
+        "Image side, pixels",
+        (128, 192, 256, 384),
+        index=2,
+        key="train.size",
+        persist_state="session",
+        help="Photos are squashed to this square; half is 4 times faster.",
+    )
+    skip_bad = st.checkbox(
+        "Leave out unusable files",
+        key="train.skip",
+        help="Otherwise one damaged photo stops the run at once; the record lists what was left.",
+    )
+    return k, anchors, size, ways, skip_bad
+
+
+def _drawing(first: Any, second: Any, fourth: Any) -> tuple[int, str, int]:
+    """Clusters, anchors and classes of the negatives."""
     control = control_of(ClusterSettings, "k")
     k = first.number_input(
         control.label,
@@ -339,14 +374,6 @@ def _more() -> tuple[int, str, int, int, bool]:
         persist_state="session",
         help="Where patches may begin; the paper compares several, and takes max-cluster.",
     )
-    size = third.selectbox(
-        "Image side, pixels",
-        (128, 192, 256, 384),
-        index=2,
-        key="train.size",
-        persist_state="session",
-        help="Photos are squashed to this square; half is 4 times faster.",
-    )
     ways = fourth.selectbox(
         "Classes",
         (3, 2),
@@ -355,12 +382,7 @@ def _more() -> tuple[int, str, int, int, bool]:
         format_func=lambda w: {3: "3: and scars", 2: "2: patches only"}[w],
         help="3-way also tells thin turned scars from patches, as the paper does.",
     )
-    skip_bad = st.checkbox(
-        "Leave out unusable files",
-        key="train.skip",
-        help="Otherwise one damaged photo stops the run at once; the record lists what was left.",
-    )
-    return k, anchors, size, ways, skip_bad
+    return k, anchors, ways
 
 
 def _start(selected: Selection, asked: TrainingRequest, run: Path, arguments: list[str]) -> None:

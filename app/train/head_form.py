@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.train.estimate import Estimate
 from cutswap.config import HEADS, HeadSettings, TrainingSettings
+from cutswap.heads.cost import PHOTOS_A_SECOND, head_seconds
 from cutswap.runs.states import DONE, FoundRun
 from cutswap.training.flags import trained_in
 
@@ -19,18 +20,11 @@ TRAINED = {
     " as they are; about a minute",
     "discriminator": "tells changed patches from unchanged ones; the network's features stay as"
     " they are; about a minute",
+    "gaussian": "learns nothing: measures what good photos have at each place; needs no negatives,"
+    " seconds",
 }
 UPDATES = {"1-minute demo": 60, "Command line's default": HeadSettings().updates}
-# Processor seconds of one thread at 256 pixels, ResNet18, 40 photos of the demo's hex nut and 8 of
-# them held out, 3-way, on a machine with more to do (so no wall clock): 7 to begin; saliency 0.25 a
-# photo the first time; 3 pictures a photo through phi 0.22; 8 held-out photos and their made-up
-# defects 5 to 6; an update of 16 photos 0.14, twice as many as asked for: the trial, the head.
-# In all 39 for 30 updates, and 73 for 100 on the same machine when it was busier still.
-SECONDS_TO_BEGIN = 7.0
-SECONDS_A_SALIENCY = 0.25
-SECONDS_A_PICTURE = 0.075
-SECONDS_A_HELD_OUT = 0.65
-PHOTOS_A_SECOND = 115.0
+SECONDS_TO_BEGIN = 7.0  # imports, weights, checking files
 
 
 def train_control() -> str:
@@ -98,6 +92,10 @@ def head_estimate(
         runs: earlier ones; the newest finished head of its kind on the same device setting tells
             the speed of an update.
     """
+    ways, size = training.ways, training.image_size
+    if not head.learns:
+        seconds = SECONDS_TO_BEGIN + head_seconds(head, images, ways, size)
+        return Estimate(0, 0, seconds, "each photo is looked at once")
     updates = 2 * head.updates
     samples = updates * head.photos
     speed, basis = PHOTOS_A_SECOND, "half of them on trial, by the processor time of one core"
@@ -106,13 +104,7 @@ def head_estimate(
         if known is not None:
             speed, basis = known, f"half of them on trial, as fast as {run.name}'s were"
             break
-    pictures = images * (1 + head.draws * (training.ways - 1))
-    held_out = math.ceil(images * head.held_out)
-    area = (training.image_size / 256) ** 2
-    before = (
-        images * SECONDS_A_SALIENCY + pictures * SECONDS_A_PICTURE + held_out * SECONDS_A_HELD_OUT
-    )
-    seconds = SECONDS_TO_BEGIN + area * before + samples / speed
+    seconds = SECONDS_TO_BEGIN + head_seconds(head, images, ways, size, speed)
     return Estimate(updates, samples, seconds, basis)
 
 

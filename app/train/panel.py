@@ -15,7 +15,9 @@ from app.train import curves as run_chart
 from app.train import metrics as run_metrics
 from app.train.actions import action, settings_error
 from app.train.estimate import duration
+from app.train.head_form import BACKBONE
 from app.train.seen import seen
+from cutswap.config import LEARNT_HEADS
 from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
 from cutswap.runs.find import mark_of
@@ -81,6 +83,11 @@ def _panel(path: Path, name: str) -> None:
                 )
             with plain_errors("what it saw"):
                 seen(path)
+        elif trained_in(run.settings) not in (BACKBONE, *LEARNT_HEADS) and run.state == DONE:
+            st.caption(
+                "Nothing was learnt: this head measures what good photos have at each place, so"
+                " there is no curve."
+            )
         _log(run, stands)
 
 

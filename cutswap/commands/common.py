@@ -78,11 +78,18 @@ def add_skip_bad(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_recipe(parser: argparse.ArgumentParser) -> None:
-    """Fine-tuning settings of `reproduce`, `sweep` and `tune`; settings they vary have no flag."""
-    from cutswap.studies.flags import STUDY_FLAGS
+def add_recipe(parser: argparse.ArgumentParser, *, what: bool = False) -> None:
+    """Fine-tuning settings of `reproduce`, `sweep` and `tune`; settings they vary have no flag.
 
-    for settings, naming in STUDY_FLAGS.values():
+    Args:
+        parser: receives them.
+        what: also `--train`: backbone or a head.
+    """
+    from cutswap.studies.flags import STUDY_FLAGS
+    from cutswap.training.flags import FINETUNE_FLAGS
+
+    flags = {**STUDY_FLAGS, "head": FINETUNE_FLAGS["head"]} if what else STUDY_FLAGS
+    for settings, naming in flags.values():
         add_flags(parser, settings, naming)
 
 

@@ -103,28 +103,19 @@ def _head_of(options: argparse.Namespace) -> PatchHead | None:
     Raises:
         CutSwapError: `--score` without one, or an unfinished run.
     """
-    from cutswap.heads.patch_head import PatchHead
     from cutswap.runs.folder import RunFolder
-    from cutswap.training.flags import trained_in
+    from cutswap.training.head_finetuning import trained_head
 
     run = RunFolder(options.run_folder) if options.run_folder else None
-    if run is None or trained_in(run.settings()) == "backbone":
-        if options.score:
-            raise CutSwapError(
-                "--score",
-                expected="a --run that trained a head",
-                found="no run" if run is None else "a run that trained the backbone",
-                fix="leave --score out, or pass the run of finetune --train projector",
-            )
-        return None
-    if not run.head_file.is_file():
+    head = trained_head(run) if run else None
+    if head is None and options.score:
         raise CutSwapError(
-            run.head_file,
-            expected="the head of a finished run",
-            found="no such file: the run has not finished",
-            fix="resume it with the same finetune command",
+            "--score",
+            expected="a --run that trained a head",
+            found="no run" if run is None else "a run that trained the backbone",
+            fix="leave --score out, or pass the run of finetune --train projector",
         )
-    return PatchHead.load(run.head_file)
+    return head
 
 
 def _evaluate_head(

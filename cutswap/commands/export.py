@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(negatives, NegativeSettings, FlagNames(skip=("method",)))
     add_flags(negatives, ClusterSettings)
     add_flags(negatives, SaliencySettings, FlagNames(skip=("fusion",)))
-    model = actions.add_parser("model", help="phi as TorchScript and ONNX, checked")
+    model = actions.add_parser(
+        "model", help="phi, with the head of a run that trained one, as TorchScript and ONNX"
+    )
     model.add_argument(
         "--run",
         dest="run_folder",
@@ -61,12 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
     model.add_argument("--weights", help="its weights, without --run [embedded]")
     model.add_argument(
-        "--layers",
-        default="layer2,layer3",
-        metavar="L,L",
-        help="outputs, in this order [layer2,layer3]",
+        "--layers", metavar="L,L", help="outputs, in this order [the head's, or layer2,layer3]"
     )
-    model.add_argument("--image-size", type=count, default=256, help="side of its input [256]")
+    model.add_argument(
+        "--image-size", type=count, help="side of its input, pixels [the head's, or 256]"
+    )
     model.add_argument(
         "--formats",
         default="torchscript,onnx",
@@ -138,10 +139,12 @@ def _negatives(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _model(options: argparse.Namespace) -> dict[str, Any]:
+    from cutswap.heads.export import IMAGE_SCORE, PATCH_SCORES, HeadRider
     from cutswap.networks.backbone import load_backbone
     from cutswap.networks.export import export_model, model_files
     from cutswap.runs.folder import RunFolder
     from cutswap.training.finetuning import tuned_backbone
+    from cutswap.training.head_finetuning import trained_head
 
     if options.run_folder and options.weights:
         raise CutSwapError(
@@ -150,19 +153,34 @@ def _model(options: argparse.Namespace) -> dict[str, Any]:
             found="both",
             fix="leave out --weights to export the run's tuned network",
         )
+    head = None
+    layers: tuple[str, ...] = ("layer2", "layer3")
+    size = options.image_size or 256
     if options.run_folder:
-        backbone = tuned_backbone(RunFolder(options.run_folder))
+        run = RunFolder(options.run_folder)
+        head, backbone = trained_head(run), tuned_backbone(run)
     else:
         backbone = load_backbone(options.backbone, options.weights or "embedded")
+    if head is not None:
+        layers, size = head.settings.layers, head.origin.image_size
+        if options.image_size not in (None, size):
+            raise CutSwapError(
+                "--image-size",
+                expected=f"{size}, which the head was trained on",
+                found=options.image_size,
+                fix="leave it out",
+            )
+        head.need_match(layers, size, backbone.name, backbone.fingerprint)
     formats = options.formats.split(",")
     own = claim(options.out, "export model", model_files(formats), options.json)
     with own.writing():
         result = export_model(
             backbone,
             options.out,
-            layers=options.layers.split(","),
-            image_size=options.image_size,
+            layers=options.layers.split(",") if options.layers else layers,
+            image_size=size,
             formats=formats,
+            rider=HeadRider(head) if head else None,
         )
     for name, file in result["files"].items():
         worst = max(file["max_abs_difference"].values())
@@ -170,5 +188,10 @@ def _model(options: argparse.Namespace) -> dict[str, Any]:
             f"{name}: {options.out / file['file']}, {file['bytes'] / 1e6:.1f} MB; its outputs"
             f" differ by {worst:.2g} at most (largest value"
             f" {result['largest_output']:.3g})"
+        )
+    if head is not None:
+        print(
+            f"the {head.settings.train} for {head.origin.category} is in it: {PATCH_SCORES} of"
+            f" every patch and {IMAGE_SCORE} of every photo"
         )
     return result

@@ -110,7 +110,9 @@ def _head(options: argparse.Namespace, settings: FineTuningSettings) -> dict[str
         options.out,
         was_stopped=stop.asked,
         text="changed patches score above unchanged ones with chance {accuracy:.3f}"
-        " (guessing: {chance}) over the last {averaged_over_last_updates} updates",
+        " (guessing: {chance}) over the last {averaged_over_last_updates} updates"
+        if settings.head.learns
+        else "mean and deviation of every channel at every place are measured",
     )
 
 

@@ -50,6 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         + "; the flags below change it [laptop]",
     )
     parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=[],
+        metavar="M",
+        help="beside the paper's in Tables 1 to 4, each with bank and head together: projector,"
+        " discriminator (on CutPaste, random swap and CutSwap), gaussian; or one by one, as"
+        " random-swap, nsa, cutswap-projector",
+    )
+    parser.add_argument(
         "--detectors",
         nargs="+",
         default=[],
@@ -74,6 +83,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Compute missing cells; exit status 1 where a cell failed, 130 where it was stopped."""
     from cutswap.evaluation.detector_settings import detector_names
     from cutswap.studies.flags import study_settings
+    from cutswap.studies.methods import method_names
     from cutswap.studies.plan import table_numbers
     from cutswap.studies.report import CSV, LATEX, REPORT, write_reports
     from cutswap.studies.run import prepare, run_study, run_study_on
@@ -91,7 +101,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             categories=categories,
             seeds=options.seeds,
             skip_bad=options.skip_bad,
-            detectors=detector_names(",".join(options.detectors)),
+            others=(
+                *method_names(",".join(options.methods)),
+                *detector_names(",".join(options.detectors)),
+            ),
             notify=bars,
         )
         bars.close()

@@ -21,8 +21,9 @@ from cutswap.commands.common import (
 )
 from cutswap.commands.engine import add_engine_flags, engine_of
 from cutswap.commands.own_outputs import need_free
-from cutswap.config import FineTuningSettings, PatchCoreSettings
+from cutswap.config import FineTuningSettings, HeadSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
+from cutswap.flags import settings_from
 from cutswap.utils.files import need_out, write_text
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="print the plan and end")
     add_skip_bad(parser)
     add_sweep_flags(parser)
-    add_recipe(parser)
+    add_recipe(parser, what=True)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -77,7 +78,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         plan = plan_sweep(
             options.data,
             points,
-            FineTuningSettings(settings.training, settings.saliency),
+            FineTuningSettings(
+                settings.training, settings.saliency, head=settings_from(options, HeadSettings)
+            ),
             PatchCoreSettings(coreset=options.coreset),
             weights,
             categories=categories,
@@ -117,7 +120,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if isinstance(store, FolderStore):
         write_text(store.folder / RESULTS, to_csv(result["table"]))
     for line in result["table"]:
-        print(f"  {line['setting']}; {line['category']}: {_figures(line)}")
+        score = f", {line['score']}" if line["score"] else ""
+        print(f"  {line['setting']}; {line['category']}{score}: {_figures(line)}")
     if computed < len(left):
         print("stopped; the same command goes on from here", file=sys.stderr)
         result["exit_status"] = STOPPED
@@ -160,7 +164,8 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=[],
         metavar="NAME=VALUES",
-        help="axes, for example k=1..6 layers=4,16+30 augment=cutswap,nsa;"
+        help="axes, for example k=1..6 layers=4,16+30 augment=cutswap,nsa"
+        " train=backbone,projector head_updates=200,600;"
         " several values of one setting are joined by +",
     )
     parser.add_argument(

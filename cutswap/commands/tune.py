@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from cutswap.commands.common import STOPPED, add_data, add_recipe, add_skip_bad, count, seed
-from cutswap.config import FineTuningSettings
+from cutswap.config import HEAD_JITTER, LEARNT_HEADS, FineTuningSettings, HeadSettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
+from cutswap.flags import settings_from
 from cutswap.studies.flags import study_settings
+from cutswap.sweeps.grid import settled
 from cutswap.sweeps.identity import weights_of
 from cutswap.sweeps.store import need_store, open_store
 from cutswap.sweeps.tuning import COMBINATIONS, FAILED, TUNE, SearchSpace, run_tuning
@@ -25,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from cutswap.studies.plan import PRESETS
 
     parser.description = (
-        "Search K, layers, patch size and learning rate with Optuna. The score of a trial is the"
-        " AUROC on synthetic negatives of good photos held out from training, never the test"
-        " AUROC: settings chosen by that would be fitted to the test set's own defects, and its"
-        " figure would promise what new defects do not keep."
+        "Search K, layers, patch size and learning rate, of a head its updates too, with Optuna."
+        " The score of a trial is the AUROC on synthetic negatives of good photos held out from"
+        " training, never the test AUROC: settings chosen by that would be fitted to the test set's"
+        " own defects, and its figure would promise what new defects do not keep."
     )
     add_data(parser)
     add_skip_bad(parser)
@@ -61,9 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--search-rate",
         metavar="LOW,HIGH",
-        help="learning rate, on a logarithmic scale [0.003,0.1]",
+        help="learning rate, on a logarithmic scale [0.003,0.1; of a head 0.0005,0.01]",
     )
-    add_recipe(parser)
+    group.add_argument("--search-updates", metavar="LOW,HIGH", help="of a head [50,400]")
+    add_recipe(parser, what=True)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -76,8 +79,19 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             fix="pip install 'cutswap[tune]'",
         )
     settings = study_settings(options)
+    head = settings_from(options, HeadSettings)
+    if head.train != "backbone" and not head.learns:
+        raise CutSwapError(
+            "--train",
+            expected=f"backbone, {' or '.join(LEARNT_HEADS)}",
+            found=head.train,
+            fix="leave it out; there is nothing to search in what does not learn",
+        )
     levels = weights_of(settings.training, settings.saliency).levels
     base = FineTuningSettings(settings.training, settings.saliency)
+    if head.learns:
+        base = base.replace(head=head, weak=base.weak.replace(jitter=HEAD_JITTER))
+    base = settled(base)
     space = read_space(
         base,
         levels,
@@ -85,6 +99,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         layers=options.search_layers,
         area=options.search_area,
         rate=options.search_rate,
+        updates=options.search_updates,
     )
     store = open_store(options.out)
     with stop_on_signals() as stop:
@@ -125,13 +140,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         print(
             f"best, {search['best']['value']:.3f} on held-out synthetic negatives: --k {v['k']}"
             f" --levels {str(v['layers']).replace('+', ',')} --area"
-            f" {base.negatives.area[0]:g},{v['patch']:.3f} --learning-rate"
-            f" {v['learning_rate']:.4f}"
+            f" {base.negatives.area[0]:g},{v['patch']:.3f} {_learning(base, v)}"
         )
     if stop.asked:
         print("stopped; the same command goes on from here", file=sys.stderr)
         result["exit_status"] = STOPPED
     return result
+
+
+def _learning(base: FineTuningSettings, values: dict[str, Any]) -> str:
+    """The flags of how the trained part learns."""
+    rate = f"learning-rate {values['learning_rate']:.4f}"
+    if base.head.train == "backbone":
+        return f"--{rate}"
+    return f"--train {base.head.train} --head-updates {values['updates']} --head-{rate}"
 
 
 def read_space(
@@ -142,6 +164,7 @@ def read_space(
     layers: str | None = None,
     area: str | None = None,
     rate: str | None = None,
+    updates: str | None = None,
 ) -> SearchSpace:
     """The default search space, with the given ranges in their places.
 
@@ -151,7 +174,8 @@ def read_space(
         k: `low,high` of the clusters, ends included.
         layers: sets of levels, with commas; levels of a set are joined by `+`.
         area: `low,high` of the largest patch area, a share of the image.
-        rate: `low,high` of the learning rate.
+        rate: `low,high` of the learning rate, of the head where one is trained.
+        updates: `low,high` of a head's.
 
     Raises:
         CutSwapError: values out of range, all of them listed.
@@ -168,12 +192,20 @@ def read_space(
                     f"--search-layers {part!r}: expected some of {', '.join([*levels, 'fused'])},"
                     " each once, joined by +"
                 )
-    default = SearchSpace(layers=tuple(dict.fromkeys(filter(None, sets))))
+    default = replace(
+        SearchSpace.of(base.head.train), layers=tuple(dict.fromkeys(filter(None, sets)))
+    )
+    if updates is not None and default.updates is None:
+        problems.append(
+            f"--search-updates {updates}: expected a head to train, as --train projector"
+        )
+        updates = None
     ends: dict[str, Any] = {}
     for flag, name, text, kind in (
         ("k", "k", k, int),
         ("area", "patch", area, float),
         ("rate", "rate", rate, float),
+        ("updates", "updates", updates, int),
     ):
         if text is None:
             continue
@@ -215,5 +247,6 @@ def _checked(base: FineTuningSettings, space: SearchSpace, name: str, end: float
         "patch": max(space.patch[1], base.negatives.area[0]),
         "learning_rate": space.rate[0],
         "layers": "4",
+        "updates": 1,
     }
     space.applied({**values, {"rate": "learning_rate"}.get(name, name): end}, base)

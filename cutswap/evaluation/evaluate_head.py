@@ -17,7 +17,7 @@ from typing import IO
 
 import numpy as np
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import SCORES, PatchCoreSettings
 from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
@@ -32,7 +32,6 @@ from cutswap.evaluation.evaluate import (
 from cutswap.evaluation.metrics import summarise
 from cutswap.evaluation.missed import missed_defects
 from cutswap.heads.detector import HeadDetector
-from cutswap.heads.joining import SCORES
 from cutswap.heads.patch_head import PatchHead
 from cutswap.heads.validation import make_validation_set
 from cutswap.networks.backbone import Backbone

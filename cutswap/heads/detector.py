@@ -41,7 +41,7 @@ class Predictions:
     both: Prediction
 
     def by(self, score: str) -> Prediction:
-        """One of `SCORES`."""
+        """One of `config.SCORES`."""
         return {"bank": self.bank, "head": self.head, "both": self.both}[score]
 
 

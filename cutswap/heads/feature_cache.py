@@ -47,6 +47,16 @@ class HeadFeatures:
         """(h, w) places."""
         return int(self.clean.shape[1]), int(self.clean.shape[2])
 
+    @classmethod
+    def of_photos(cls, clean: np.ndarray) -> HeadFeatures:
+        """Without negatives, for a head that needs none.
+
+        Args:
+            clean: (N, h, w, D) float16.
+        """
+        drawn = np.zeros((len(clean), 0, *clean.shape[1:]), dtype=np.float16)
+        return cls(clean, drawn, drawn[..., 0])
+
 
 def embed_places(
     backbone: Backbone, photos: np.ndarray, layers: tuple[str, ...], grid: int
@@ -115,12 +125,7 @@ def cache_features(
             progress(done, total)
 
     if clean is None:
-        parts = []
-        for start in range(0, count, AT_ONCE):
-            features = embed_places(backbone, photos[start : start + AT_ONCE], layers, grid)
-            parts.append(features.half().numpy())
-            tick(len(features))
-        clean = np.concatenate(parts)
+        clean = clean_features(backbone, photos, layers=layers, grid=grid, tick=tick)
     places = (int(clean.shape[1]), int(clean.shape[2]))
     drawn = _room((count, draws * per_draw, *clean.shape[1:]), file, in_memory)
     changed = np.zeros((count, draws * per_draw, *places), dtype=np.float16)
@@ -145,6 +150,31 @@ def cache_features(
             fix="draw larger patches (--area) or use more places (--head-grid)",
         )
     return HeadFeatures(clean, drawn, changed)
+
+
+def clean_features(
+    backbone: Backbone,
+    photos: np.ndarray,
+    *,
+    layers: tuple[str, ...],
+    grid: int,
+    tick: Callable[[int], None] = lambda _: None,
+) -> np.ndarray:
+    """Features of photos as they are: (N, H, W, 3) uint8 to (N, h, w, D) float16.
+
+    Args:
+        backbone: whose features are used.
+        photos: the good training photos.
+        layers: names, shallow to deep.
+        grid: places a side, at most the layers' own.
+        tick: called with the number of photos just embedded.
+    """
+    parts = []
+    for start in range(0, len(photos), AT_ONCE):
+        features = embed_places(backbone, photos[start : start + AT_ONCE], layers, grid)
+        parts.append(features.half().numpy())
+        tick(len(features))
+    return np.concatenate(parts)
 
 
 def _room(shape: tuple[int, ...], file: Path | None, in_memory: int) -> np.ndarray:

@@ -17,7 +17,6 @@ from scipy.stats import rankdata
 
 from cutswap.errors import CutSwapError
 
-SCORES = ("bank", "head", "both")
 WEIGHTS = (0.0, 0.1, 0.2, 1 / 3, 0.5, 2 / 3, 0.8, 1.0)
 # Standard errors of its AUROC's difference that a weight may be below the best one: the rule of
 # one standard error (Breiman et al., 1984, for pruning trees).

@@ -15,6 +15,7 @@ from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
 from cutswap.heads.discriminator import Discriminator
 from cutswap.heads.feature_cache import to_places
+from cutswap.heads.gaussian import Gaussian
 from cutswap.heads.joining import ValidationScores
 from cutswap.heads.projector import Projector
 from cutswap.heads.residuals import ResidualStatistics
@@ -22,9 +23,10 @@ from cutswap.networks.weights import state_fingerprint
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 FORMAT = "cutswap head 1"
-KINDS: dict[str, type[Projector] | type[Discriminator]] = {
+KINDS: dict[str, type[Projector] | type[Discriminator] | type[Gaussian]] = {
     "projector": Projector,
     "discriminator": Discriminator,
+    "gaussian": Gaussian,
 }
 AT_ONCE = 32  # photos scored together
 # Names of tensors in a file, beside the network's own.
@@ -41,7 +43,7 @@ class HeadOrigin:
         backbone: name of the network.
         fingerprint: of its exact weights.
         image_size: side of the square photos, pixels.
-        family: family of negatives.
+        family: family of negatives; `NO_FAMILY` of a head that saw none.
         category: name of the category.
         seed: of the training.
         held_out: positions, among the good training photos, of those it is validated by.
@@ -70,7 +72,7 @@ class PatchHead:
         deviation: (D,) float32 > 0, likewise.
         grid: (h, w) places.
         network: as trained.
-        residuals: of a projector, what good photos leave; None for a discriminator.
+        residuals: what good photos leave of their features; None for a discriminator.
         validation: scores of a head trained alike but for the held-out photos, on the validation
             set (`validation.make_validation_set`); None for that head itself.
     """
@@ -82,7 +84,7 @@ class PatchHead:
         mean: Tensor,
         deviation: Tensor,
         grid: tuple[int, int],
-        network: Projector | Discriminator,
+        network: Projector | Discriminator | Gaussian,
         residuals: ResidualStatistics | None,
         validation: ValidationScores | None = None,
     ) -> None:
@@ -112,8 +114,14 @@ class PatchHead:
         Raises:
             CutSwapError: another D or other places than the head's.
         """
+        with torch.no_grad():
+            parts = [self.score_tensor(part) for part in embedded.float().cpu().split(AT_ONCE)]
+        return torch.cat(parts).numpy()
+
+    def score_tensor(self, embedded: Tensor) -> Tensor:
+        """`score_patches` of a float32 tensor on the CPU, in what an export can follow."""
         size = (int(embedded.shape[1]), int(embedded.shape[2]))
-        places = to_places(embedded.float().cpu(), self.settings.grid)
+        places = to_places(embedded, self.settings.grid)
         if places.shape[1:] != (*self.grid, len(self.mean)):
             raise CutSwapError(
                 "head",
@@ -122,13 +130,10 @@ class PatchHead:
                 found=f"{places.shape[3]} numbers at {places.shape[1]}x{places.shape[2]}",
                 fix="use the layers and image size of its run",
             )
-        with torch.no_grad():
-            maps = torch.cat(
-                [self._scores(self.normalised(part)) for part in places.split(AT_ONCE)]
-            )[:, None]
+        maps = self._scores(self.normalised(places))[:, None]
         if size != self.grid:
             maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-        return maps[:, 0].numpy()
+        return maps[:, 0]
 
     def _scores(self, x: Tensor) -> Tensor:
         """(N, h, w) float >= 0 of (N, h, w, D) normalised features."""
@@ -139,7 +144,7 @@ class PatchHead:
     @property
     def _known_residuals(self) -> ResidualStatistics:
         if self.residuals is None:
-            raise RuntimeError("a projector without the statistics of its residuals")
+            raise RuntimeError("a head without the statistics of its residuals")
         return self.residuals
 
     def image_scores(self, patches: np.ndarray) -> np.ndarray:
@@ -262,7 +267,7 @@ class PatchHead:
         if mean.ndim != 1 or mean.shape != deviation.shape or (deviation <= 0).any():
             raise refuse("statistics of channels that are none")
         residuals = None
-        if settings.train == "projector":
+        if settings.train != "discriminator":
             residuals = _residuals(own, (*grid, len(mean)))
             if residuals is None:
                 raise refuse("statistics of residuals that are none")
@@ -296,7 +301,7 @@ def validation_from(tensors: dict[str, Tensor]) -> ValidationScores | None:
 
 
 def _residuals(own: dict[str, Tensor], shape: tuple[int, ...]) -> ResidualStatistics | None:
-    """Statistics of a projector's residuals, where they are there and may be such."""
+    """Statistics of a head's residuals, where they are there and may be such."""
     mean, deviation = (own.get(name) for name in _RESIDUALS)
     if mean is None or deviation is None or not mean.shape == deviation.shape == shape:
         return None
@@ -305,7 +310,7 @@ def _residuals(own: dict[str, Tensor], shape: tuple[int, ...]) -> ResidualStatis
 
 def build_network(
     settings: HeadSettings, channels: int, grid: tuple[int, int], seed: int
-) -> Projector | Discriminator:
+) -> Projector | Discriminator | Gaussian:
     """A fresh head; the same seed gives the same weights.
 
     Args:

@@ -1,4 +1,4 @@
-"""A projector's residual in the unit of what good photos leave: what makes it a good score.
+"""A head's residual in the unit of what good photos leave: what makes it a good score.
 
 A channel that varies freely at a place, such as a wire that lies otherwise in every photo, leaves
 a large residual on good photos too. Each residual is therefore divided by its own deviation there,

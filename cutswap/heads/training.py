@@ -23,8 +23,9 @@ from torch import Tensor
 
 from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
-from cutswap.heads.discriminator import CHANGED
+from cutswap.heads.discriminator import CHANGED, Discriminator
 from cutswap.heads.feature_cache import HeadFeatures
+from cutswap.heads.gaussian import Gaussian
 from cutswap.heads.joining import ValidationScores
 from cutswap.heads.patch_head import AT_ONCE, HeadOrigin, PatchHead, build_network
 from cutswap.heads.projector import Projector
@@ -74,6 +75,7 @@ class HeadTrainer:
 
     Attributes:
         step: updates done.
+        updates: in all; 0 of a head that only measures.
     """
 
     def __init__(
@@ -92,8 +94,11 @@ class HeadTrainer:
         self.mean, self.deviation = channel_statistics(features.clean, self._learns)
         self.network = build_network(settings, len(self.mean), features.grid, seed).to(self.device)
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            [{"params": list(self.network.parameters())}],  # a list of none would be refused
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
         )
+        self.updates = settings.updates if settings.learns else 0
         self.step = 0
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[HeadStep]:
@@ -103,20 +108,20 @@ class HeadTrainer:
             stop: asked after every update; on yes it ends there.
         """
         seconds: list[float] = []
-        while self.step < self.settings.updates:
+        while self.step < self.updates:
             began = time.perf_counter()
-            rate = one_cycle(self.step, self.settings.updates) * self.settings.learning_rate
+            rate = one_cycle(self.step, self.updates) * self.settings.learning_rate
             loss, accuracy = self._update(rate)
             self.step += 1
             seconds.append(time.perf_counter() - began)
             yield HeadStep(
                 step=self.step,
-                steps=self.settings.updates,
+                steps=self.updates,
                 loss=loss,
                 accuracy=accuracy,
                 learning_rate=rate,
                 images_per_second=self.settings.photos / seconds[-1],
-                seconds_left=float(np.median(seconds[-50:])) * (self.settings.updates - self.step),
+                seconds_left=float(np.median(seconds[-50:])) * (self.updates - self.step),
                 memory=memory_in_use(self.device),
             )
             if stop():
@@ -133,18 +138,18 @@ class HeadTrainer:
         network = build_network(self.settings, len(self.mean), grid, self.seed)
         network.load_state_dict({n: v.cpu() for n, v in self.network.state_dict().items()})
         residuals = None
-        if isinstance(network, Projector):
+        if not isinstance(network, Discriminator):
             left = self._residuals(network.eval())
             residuals = ResidualStatistics.of(left, self.settings.scale)
         return PatchHead(
             self.settings, origin, self.mean, self.deviation, grid, network, residuals, validation
         )
 
-    def _residuals(self, projector: Projector) -> Iterator[Tensor]:
+    def _residuals(self, network: Projector | Gaussian) -> Iterator[Tensor]:
         for start in range(0, len(self._learns), AT_ONCE):
             clean = self._features.clean[self._learns[start : start + AT_ONCE]]
             with torch.no_grad():
-                yield projector.residual(self._normalised(clean))
+                yield network.residual(self._normalised(clean))
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as tensors: weights, AdamW's two moments and the step."""
@@ -188,10 +193,10 @@ class HeadTrainer:
             group["lr"] = rate
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
-        if isinstance(self.network, Projector):
-            loss, scores = self.network.loss(x, clean)
-        else:
-            loss, scores = self.network.loss(x, changed)
+        if isinstance(self.network, Gaussian):
+            raise RuntimeError("a head that only measures has no updates")
+        target = clean if isinstance(self.network, Projector) else changed
+        loss, scores = self.network.loss(x, target)
         if not math.isfinite(loss.item()):
             raise CutSwapError(
                 f"loss at update {self.step + 1}",

@@ -61,7 +61,7 @@ def make_validation_set(good: np.ndarray, trained_on: str) -> ValidationSet:
 
     Args:
         good: (G, H, W, 3) uint8.
-        trained_on: family of the head's negatives.
+        trained_on: family of the head's negatives; `NO_FAMILY`: it saw none, so all are asked.
     """
     families = tuple(family for family in VALIDATION_FAMILIES if family != trained_on)
     chosen = good[np.linspace(0, len(good) - 1, min(len(good), MADE_ON)).round().astype(int)]

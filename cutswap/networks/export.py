@@ -1,5 +1,7 @@
 """Phi as TorchScript and ONNX, each run and compared before it is said to be there.
 
+What was trained on its features travels with it: a `Rider` adds its own outputs.
+
 The exported network takes photos as they are, (N, 3, S, S) float32 RGB in [0, 1], and normalises
 them itself: who runs it elsewhere needs no ImageNet constants. N is free, S is not.
 
@@ -17,7 +19,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -41,28 +43,57 @@ Run = Callable[[np.ndarray], Sequence[np.ndarray]]  # (N, 3, S, S) to the output
 _NEEDS = ("onnx", "onnxscript", "onnxruntime")
 
 
+class Rider(Protocol):
+    """What is computed from phi's features and exported with it.
+
+    Attributes:
+        layers: whose features it takes, in this order.
+        names: of its outputs.
+        module: one tensor (N, C, h, w) a layer to a tuple of outputs, N first.
+        about: what model.json says of it.
+    """
+
+    layers: tuple[str, ...]
+    names: tuple[str, ...]
+    module: nn.Module
+    about: dict[str, Any]
+
+    def reference(self, backbone: Backbone, image: Tensor) -> list[Tensor]:
+        """The outputs as this library computes them, of a normalised (N, 3, S, S)."""
+
+
 class FeatureExtractor(nn.Module):
-    """Named features of a photo in [0, 1].
+    """Named features of a photo in [0, 1], and what a rider makes of them.
 
     Args:
         backbone: whose copy is used; the original keeps its taps.
         layers: full names, in the order of the outputs.
+        rider: whose outputs come after them.
     """
 
-    def __init__(self, backbone: Backbone, layers: Sequence[str]) -> None:
+    def __init__(
+        self, backbone: Backbone, layers: Sequence[str], rider: Rider | None = None
+    ) -> None:
         super().__init__()
         module = copy.deepcopy(backbone.module).cpu()
         for part in module.modules():
             part._forward_hooks.clear()  # the taps look into a context that no file has
-        self.features = create_feature_extractor(module, {n: n for n in layers}).eval()
-        self.names = tuple(layers)
+        self.layers = tuple(layers)
+        self.taken = backbone.resolve(rider.layers) if rider else ()
+        needed = dict.fromkeys([*self.layers, *self.taken])
+        self.features = create_feature_extractor(module, {n: n for n in needed}).eval()
+        self.rider = rider.module if rider else None
+        self.names = (*self.layers, *(rider.names if rider else ()))
         self.mean = nn.Buffer(torch.tensor(MEAN).view(1, 3, 1, 1))
         self.std = nn.Buffer(torch.tensor(STD).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, S, S) in [0, 1] to one (N, C, h, w) a layer."""
+        """(N, 3, S, S) in [0, 1] to one (N, C, h, w) a layer, and the rider's outputs."""
         features = self.features((image - self.mean) / self.std)
-        return tuple(features[name] for name in self.names)
+        outputs = tuple(features[name] for name in self.layers)
+        if self.rider is None:
+            return outputs
+        return (*outputs, *self.rider(*(features[name] for name in self.taken)))
 
 
 def export_model(
@@ -72,6 +103,7 @@ def export_model(
     layers: Sequence[str] = ("layer2", "layer3"),
     image_size: int = 256,
     formats: Sequence[str] = FORMATS,
+    rider: Rider | None = None,
 ) -> dict[str, Any]:
     """Write the network in some formats, with `model.json`.
 
@@ -81,9 +113,10 @@ def export_model(
         layers: outputs, in this order.
         image_size: S.
         formats: of `FORMATS`.
+        rider: what goes with it.
 
     Returns:
-        What `model.json` holds; `max_abs_difference` for each format and layer.
+        What `model.json` holds; `max_abs_difference` for each format and output.
 
     Raises:
         CutSwapError: an unknown layer or format, a package that is missing, or a copy whose
@@ -99,24 +132,24 @@ def export_model(
         )
     if "onnx" in formats:
         _need_onnx()
-    names = backbone.resolve(layers)
-    phi = FeatureExtractor(backbone, names)
+    layers = backbone.resolve(layers)
+    phi = FeatureExtractor(backbone, layers, rider)
     rng = torch.Generator().manual_seed(0)
     images = [torch.rand((n, 3, image_size, image_size), generator=rng) for n in _CHECKED]
-    wanted = [_reference(backbone, names, image) for image in images]
+    wanted = [_reference(backbone, layers, rider, image) for image in images]
     files = {}
     for name in formats:
         path = out / FILES[name]
         with replacing(path) as temporary:
             run = _WRITERS[name](phi, images[-1], temporary)
-            differences = _compare(name, run, images, wanted, names)
+            differences = _compare(name, run, images, wanted, phi.names)
         files[name] = {
             "file": path.name,
             "sha256": sha256_of(path),
             "bytes": path.stat().st_size,
             "max_abs_difference": differences,
         }
-    last = {n: list(v.shape[1:]) for n, v in zip(names, wanted[-1], strict=True)}
+    last = {n: list(v.shape[1:]) for n, v in zip(phi.names, wanted[-1], strict=True)}
     result = {
         "network": backbone.name,
         "weights": backbone.report.to_dict(),
@@ -131,6 +164,7 @@ def export_model(
         "outputs": {n: ["N", *shape] for n, shape in last.items()},
         "largest_output": float(max(v.abs().max() for v in wanted[-1])),
         "tolerance": TOLERANCE,
+        **(rider.about if rider else {}),
         "files": files,
     }
     write_json(out / CARD, result)
@@ -157,10 +191,14 @@ def _need_onnx() -> None:
         )
 
 
-def _reference(backbone: Backbone, names: Sequence[str], image: Tensor) -> list[Tensor]:
+def _reference(
+    backbone: Backbone, layers: Sequence[str], rider: Rider | None, image: Tensor
+) -> list[Tensor]:
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
-    features = backbone.features((image - mean) / std, names)
-    return [features[name].cpu() for name in names]
+    normalised = (image - mean) / std
+    features = backbone.features(normalised, layers)
+    outputs = [features[name].cpu() for name in layers]
+    return outputs + (rider.reference(backbone, normalised) if rider else [])
 
 
 def _compare(
@@ -168,21 +206,21 @@ def _compare(
     run: Run,
     images: Sequence[Tensor],
     wanted: Sequence[Sequence[Tensor]],
-    layers: Sequence[str],
+    names: Sequence[str],
 ) -> dict[str, float]:
-    """Largest absolute difference of each layer, over all batches."""
-    worst = dict.fromkeys(layers, 0.0)
+    """Largest absolute difference of each output, over all batches."""
+    worst = dict.fromkeys(names, 0.0)
     for image, right in zip(images, wanted, strict=True):
         outputs = run(image.numpy())
         if len(outputs) != len(right):
             raise _differs(name, f"{len(right)} outputs", len(outputs))
-        for layer, ours, theirs in zip(layers, right, outputs, strict=True):
+        for output, ours, theirs in zip(names, right, outputs, strict=True):
             if tuple(ours.shape) != tuple(theirs.shape):
-                raise _differs(name, f"{layer} of {tuple(ours.shape)}", tuple(theirs.shape))
+                raise _differs(name, f"{output} of {tuple(ours.shape)}", tuple(theirs.shape))
             gap = float(np.abs(ours.numpy() - theirs).max())
             if not gap <= TOLERANCE * max(1.0, float(ours.abs().max())):  # NaN is no agreement
-                raise _differs(name, f"{layer} within {TOLERANCE:g} of its size", f"{gap:.3g} off")
-            worst[layer] = max(worst[layer], gap)
+                raise _differs(name, f"{output} within {TOLERANCE:g} of its size", f"{gap:.3g} off")
+            worst[output] = max(worst[output], gap)
     return worst
 
 
@@ -200,6 +238,8 @@ def _write_torchscript(phi: FeatureExtractor, image: Tensor, path: Path) -> Run:
         # torch calls TorchScript deprecated; LibTorch still reads nothing else from one file.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
+        # Sizes become constants, as they should: S is fixed. `_compare` runs two batch sizes.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(phi, (image,), check_trace=False)
         torch.jit.save(traced, str(path))
 

@@ -25,11 +25,23 @@ def embed(backbone: Backbone, image: Tensor, layers: Sequence[str]) -> Tensor:
     h and w are those of the first layer; D is the sum of the layers' channels.
     """
     features = backbone.features(image, layers)
-    grid = features[layers[0]].shape[-2:]
+    return join_layers([features[layer] for layer in layers])
+
+
+def join_layers(features: Sequence[Tensor]) -> Tensor:
+    """Layers' outputs as patch embeddings.
+
+    Args:
+        features: (N, C, h, w) each, shallow to deep; h and w may differ.
+
+    Returns:
+        (N, h, w, D) float32, h and w of the first.
+    """
+    grid = features[0].shape[-2:]
     maps = []
-    for layer in layers:
+    for layer in features:
         # Zero padding counts as zeros, as unfolding with padding would.
-        averaged = F.avg_pool2d(features[layer].float(), 3, stride=1, padding=1)
+        averaged = F.avg_pool2d(layer.float(), 3, stride=1, padding=1)
         if averaged.shape[-2:] != grid:
             averaged = F.interpolate(averaged, size=grid, mode="bilinear", align_corners=False)
         maps.append(averaged)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cutswap.config import PatchCoreSettings
-from cutswap.results.setups import scoring_in_words
+from cutswap.results.setups import each_score, scoring_in_words
 from cutswap.results.table import SeedStatistics, figure_of
 from cutswap.runs.references import evaluations_of
 from cutswap.runs.states import DONE, FoundEvaluation, FoundRun
@@ -60,7 +60,7 @@ def scores_of_runs(
         runs: all of the runs folder, to tell which is meant.
     """
     cells: dict[tuple[str, str, str, str], dict[str, dict[tuple[int, str], FoundEvaluation]]] = {}
-    sound = sorted((e for e in evaluations if e.state == DONE), key=lambda e: e.changed)
+    sound = sorted((e for e in each_score(evaluations) if e.state == DONE), key=lambda e: e.changed)
     pairs = [(run, e) for run in chosen for e in evaluations_of(run, sound, runs)]
     for run, evaluation in pairs:
         words = scoring_in_words(evaluation)

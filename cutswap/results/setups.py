@@ -7,14 +7,15 @@ runs of different categories with the same settings are one column, as one row o
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cutswap.config import (
     HEAD_JITTER,
     RECIPES,
+    SCORES,
     ClusterSettings,
     HeadSettings,
     NegativeSettings,
@@ -24,7 +25,7 @@ from cutswap.config import (
     WeakAugmentation,
 )
 from cutswap.runs.references import TUNED, _part, _run_named, _run_path, _source
-from cutswap.runs.states import FoundEvaluation, FoundRun
+from cutswap.runs.states import DONE, FoundEvaluation, FoundRun
 
 # Settings of a run that change where or how fast it computes, but not what.
 _OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every", "tf32", "compile")
@@ -63,6 +64,41 @@ class Setup:
         if self.rest:
             parts.append(self.rest)
         return ", ".join(parts) + (f" (#{self.number})" if self.number > 1 else "")
+
+
+def each_score(evaluations: Iterable[FoundEvaluation]) -> tuple[FoundEvaluation, ...]:
+    """Evaluations of a head once for each score that was measured: bank, head and both.
+
+    They were scored together, but their result.json is that of the score that counted.
+
+    Args:
+        evaluations: others, and those whose figures cannot be read, stay as they are.
+    """
+    found = list[FoundEvaluation]()
+    for evaluation in evaluations:
+        others = evaluation.summary.get("scores")
+        counts = evaluation.summary.get("score")
+        if evaluation.state != DONE or not isinstance(others, dict) or counts not in others:
+            found.append(evaluation)
+            continue
+        for name, figures in others.items():
+            if name == counts:
+                found.append(evaluation)
+            elif name in SCORES and _are_figures(figures):
+                summary = {**evaluation.summary, **figures, "score": name}
+                found.append(replace(evaluation, summary=summary))
+    return tuple(found)
+
+
+def _are_figures(values: Any) -> bool:
+    """Whether these are shares, or missing; so that nothing else comes into a table."""
+    if not isinstance(values, dict) or "image_auroc" not in values:
+        return False
+    return all(
+        value is None or (type(value) in (int, float) and 0 <= value <= 1)
+        for name, value in values.items()
+        if name in ("image_auroc", "pixel_auroc", "aupro")
+    )
 
 
 def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:

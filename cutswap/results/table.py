@@ -20,7 +20,7 @@ from cutswap.results.paper_tables import (
     paper_category,
     paper_value,
 )
-from cutswap.results.setups import Setup, setup_of
+from cutswap.results.setups import Setup, each_score, setup_of
 from cutswap.runs.states import DONE, FoundEvaluation, FoundRun
 
 METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC", "aupro": "AUPRO"}
@@ -200,14 +200,14 @@ def build_table(
     """Sort evaluations into rows and columns; broken ones are left out.
 
     The same network scored twice with the same seed counts once, the newest: a copy is no
-    further seed.
+    further seed. One of a head stands in a column for each of its scores.
 
     Args:
         evaluations: of `find_runs`.
         runs: of the same, to name tuned networks by their settings.
         metric: a key of `METRICS`.
     """
-    sound = sorted((e for e in evaluations if e.state == DONE), key=lambda e: e.changed)
+    sound = sorted((e for e in each_score(evaluations) if e.state == DONE), key=lambda e: e.changed)
     places = [(_row(e), setup_of(e, runs), e) for e in sound]
     rows = _numbered_rows([row for row, _, _ in places])
     setups = _numbered_setups([setup for _, setup, _ in places])

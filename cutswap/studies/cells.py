@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from cutswap.config import PLAIN, FineTuningSettings, PatchCoreSettings
+from cutswap.config import (
+    HEAD_JITTER,
+    PLAIN,
+    FineTuningSettings,
+    HeadSettings,
+    PatchCoreSettings,
+)
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
-from cutswap.results.paper_tables import CUTPASTE, UNTUNED
+from cutswap.results.paper_tables import UNTUNED
+from cutswap.studies.methods import BY_ROW, METHODS
 from cutswap.studies.plan import LEVELS, Cell, StudySettings
+from cutswap.sweeps.grid import settled
 from cutswap.sweeps.identity import VERSION, Weights, _hash, hashes, name_of_run
 
 
@@ -32,18 +40,31 @@ def finetuning_of(cell: Cell, settings: StudySettings, weights: Weights) -> Fine
                 fix="name five with --layers, or leave it out",
             )
         levels = tuple(weights.levels[position] for position in cell.variant.levels)
-    augment = "cutpaste" if cell.variant.method == CUTPASTE else "cutswap"
-    return FineTuningSettings(
-        training=settings.training.replace(augment=augment, levels=levels),
-        saliency=settings.saliency,
-        clusters=cell.variant.clusters,
+    method = BY_ROW.get(cell.variant.method, METHODS["cutswap"])
+    return head_settled(
+        FineTuningSettings(
+            training=settings.training.replace(augment=method.augment, levels=levels),
+            saliency=settings.saliency,
+            clusters=method.clusters or cell.variant.clusters,
+            head=settings.head.replace(train=method.trained),
+        )
     )
+
+
+def head_settled(tuning: FineTuningSettings) -> FineTuningSettings:
+    """The same, of a head without what it never looks at; a backbone's identity stays as it was."""
+    if tuning.head.train == "backbone":
+        return tuning.replace(head=HeadSettings())
+    return settled(tuning.replace(weak=tuning.weak.replace(jitter=HEAD_JITTER)))
 
 
 def patchcore_of(cell: Cell, settings: StudySettings) -> PatchCoreSettings:
     """A cell's settings of scoring: the training's image size, the paper's plain form."""
-    size = settings.training.image_size
-    return PatchCoreSettings(image_size=size, coreset=cell.coreset, **PLAIN)
+    size, method = settings.training.image_size, BY_ROW.get(cell.variant.method)
+    scoring = PatchCoreSettings(image_size=size, coreset=cell.coreset, **PLAIN)
+    if method is None or method.trained == "backbone":
+        return scoring
+    return scoring.replace(layers=settings.head.layers)
 
 
 def detector_name(cell: Cell) -> str | None:
@@ -89,5 +110,6 @@ def identities(
 
 def run_name(cell: Cell, run: str) -> str:
     """Folder name of a tuned network: readable, and its hash; empty for the untuned one."""
-    method = "cutpaste" if cell.variant.method == CUTPASTE else "cutswap"
-    return name_of_run(cell.category, method, cell.seed, run)
+    method = BY_ROW.get(cell.variant.method)
+    named = next((n for n, m in METHODS.items() if m == method), "")
+    return name_of_run(cell.category, named, cell.seed, run)

@@ -7,7 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from cutswap.config import TrainingSettings
+from cutswap.heads.cost import head_seconds
 from cutswap.studies.folder import DONE, PlannedCell, Study
+from cutswap.studies.methods import BY_ROW
 from cutswap.studies.plan import StudySettings
 from cutswap.utils.folder_names import CELLS, RESULT, RUNS
 
@@ -69,9 +71,14 @@ def time_left(study: Study, only: Collection[str] | None = None) -> TimeLeft:
     missing = {cell.run: cell for cell in left if cell.run and cell.run not in there}
     training = TrainingSettings.from_dict(dict(study.settings["training"]))
     done = [(c, study.result(c)) for c in study.distinct if study.result(c).state == DONE]
-    trained = [r.training_seconds for _, r in done if r.training_seconds is not None]
+    trained: dict[str, list[float]] = {}  # seconds, by what was trained
+    for cell, result in done:
+        if result.training_seconds is not None:
+            trained.setdefault(_trained(cell), []).append(result.training_seconds)
     seconds = sum(
-        statistics.median(trained) if trained else _training(study, cell, training)
+        statistics.median(trained[kind])
+        if (kind := _trained(cell)) in trained
+        else _training(study, cell, training)
         for cell in missing.values()
     )
     for cell in left:
@@ -88,8 +95,16 @@ def time_left(study: Study, only: Collection[str] | None = None) -> TimeLeft:
     return TimeLeft(len(left), len(missing), seconds, is_measured)
 
 
+def _trained(cell: PlannedCell) -> str:
+    return BY_ROW[cell.method].trained if cell.method in BY_ROW else "backbone"
+
+
 def _training(study: Study, cell: PlannedCell, training: TrainingSettings) -> float:
     images = int(study.data[cell.category]["n_train"])
+    kind = _trained(cell)
+    if kind != "backbone":
+        head = StudySettings.from_dict(study.settings).head.replace(train=kind)
+        return head_seconds(head, images, training.ways, training.image_size)
     updates = training.steps_per_epoch or max(1, images // training.batch_size)
     samples = training.epochs * updates * training.batch_size * training.ways
     return samples * TRAINED * (training.image_size / 256) ** 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
+from cutswap.config import HEADS, LEARNT_HEADS
 from cutswap.evaluation.detector_settings import DETECTOR_EPOCHS, DETECTORS
 from cutswap.results.paper_tables import (
     METRICS,
@@ -15,6 +16,7 @@ from cutswap.results.paper_tables import (
 )
 from cutswap.results.table import SeedStatistics
 from cutswap.studies.folder import FAILED, MISSING, Study
+from cutswap.studies.methods import METHODS
 from cutswap.studies.plan import PRESETS, StudySettings
 from cutswap.studies.tables import SPREADS, Entry, all_entries, entries
 
@@ -112,6 +114,24 @@ def detector_sentences(study: Study) -> tuple[str, ...]:
     return tuple(said)
 
 
+def head_sentences(study: Study) -> tuple[str, ...]:
+    """How heads learn, and what their figures are; nothing where there are none."""
+    trained = {METHODS[name].trained for name in study.methods} - {"backbone"}
+    if not trained:
+        return ()
+    head = StudySettings.from_dict(study.settings).head
+    names = " and ".join(name for name in HEADS if name in trained)
+    updates = (
+        f" {head.updates} updates on trial and {head.updates} on all good photos;"
+        if trained & set(LEARNT_HEADS)
+        else ""
+    )
+    return (
+        f"The network of {names} stays as it is:{updates} figures are of bank and head together,"
+        " weighed without test images.",
+    )
+
+
 def differing(study: Study) -> tuple[Entry, ...]:
     """Entries beyond two spreads of the paper's number, with or without reservations."""
     return tuple(e for e in all_entries(study) if e.is_beyond)
@@ -132,7 +152,7 @@ def sentence(entry: Entry) -> str:
 
 def statements(study: Study) -> tuple[str, ...]:
     """The study in plain sentences, the weightiest first; whichever way it falls."""
-    said = [settings_sentence(study), *detector_sentences(study)]
+    said = [settings_sentence(study), *head_sentences(study), *detector_sentences(study)]
     compared = [e for e in all_entries(study) if e.is_beyond is not None]
     clean = [e for e in compared if not e.reservations]
     beyond = [e for e in clean if e.is_beyond]

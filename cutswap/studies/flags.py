@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cutswap.config import RECIPES, SaliencySettings, TrainingSettings
-from cutswap.evaluation.detector_settings import DetectorSettings
+from cutswap.config import RECIPES, HeadSettings, SaliencySettings, TrainingSettings
+from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.flags import FlagNames, flags_from, join_names, settings_from
 from cutswap.results.paper_tables import PAPER_TABLES
 from cutswap.runs.states import BROKEN, DONE, UNFINISHED, FoundRun
 from cutswap.settings import Settings
 from cutswap.studies.folder import DONE as CELL_DONE
 from cutswap.studies.folder import FINISHED, Study, read_study
+from cutswap.studies.methods import METHODS
 from cutswap.studies.plan import StudySettings, need_preset
 from cutswap.training.flags import SALIENCY_FLAGS
 
@@ -23,6 +24,7 @@ STUDY_FLAGS: dict[str, tuple[type[Settings], FlagNames]] = {
     "training": (TrainingSettings, FlagNames(skip=("augment", "levels"))),
     "saliency": (SaliencySettings, replace(SALIENCY_FLAGS, skip=("image_size", "fusion"))),
     "detector": (DetectorSettings, FlagNames(prefix="detector-", skip=("image_size",))),
+    "head": (HeadSettings, FlagNames(prefix="head-", skip=("train",))),
 }
 RESUME = "the same reproduce command goes on with it"
 
@@ -42,6 +44,7 @@ def study_settings(options: argparse.Namespace) -> StudySettings:
         training.replace(weights=_anywhere(training.weights)),
         looking.replace(weights=_anywhere(looking.weights)),
         _detector(options),
+        settings_from(options, HeadSettings).replace(train=HeadSettings().train),
     )
 
 
@@ -69,7 +72,7 @@ def study_arguments(
     categories: Sequence[str],
     seeds: int,
     skip_bad: bool = False,
-    detectors: Sequence[str] = (),
+    others: Sequence[str] = (),
 ) -> list[str]:
     """Everything after `python -m cutswap` that asks for these cells.
 
@@ -81,7 +84,7 @@ def study_arguments(
         categories: folder names; none: all.
         seeds: how many.
         skip_bad: leave out unusable files.
-        detectors: others to compare with.
+        others: beside the paper's methods.
     """
     numbers = [str(list(PAPER_TABLES).index(table) + 1) for table in tables]
     words = ["reproduce", "--table", ",".join(numbers), "--data", str(data)]
@@ -95,8 +98,12 @@ def study_arguments(
         base |= RECIPES[settings.training.recipe]
     words += flags_from(settings.training, base, STUDY_FLAGS["training"][1])
     words += flags_from(settings.saliency, None, STUDY_FLAGS["saliency"][1])
+    methods = [name for name in others if name in METHODS]
+    detectors = [name for name in others if name in DETECTORS]
+    words += ["--methods", ",".join(methods)] if methods else []
     words += ["--detectors", ",".join(detectors)] if detectors else []
     words += flags_from(settings.detector, None, STUDY_FLAGS["detector"][1])
+    words += flags_from(settings.head, None, STUDY_FLAGS["head"][1])
     return words
 
 
@@ -114,7 +121,7 @@ def repeat_study(study: Study) -> list[str]:
         categories=study.categories,
         seeds=study.seeds,
         skip_bad=study.skip_bad,
-        detectors=study.detectors,
+        others=study.others,
     )
 
 

@@ -21,6 +21,7 @@ from cutswap.data.records import natural_key
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS
 from cutswap.results.paper_tables import PAPER_TABLES
+from cutswap.studies.methods import METHODS, OTHER_METHODS
 from cutswap.utils.files import read_json, write_json
 from cutswap.utils.folder_names import CELLS, STUDY
 
@@ -147,6 +148,17 @@ class Study:
         """Other detectors among its methods, by the names of the command line."""
         methods = {cell.method for cell in self.cells}
         return tuple(name for name, row in DETECTORS.items() if row in methods)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Heads and other negatives among its methods, by the names of the command line."""
+        rows = {cell.method for cell in self.cells}
+        return tuple(name for name in OTHER_METHODS if METHODS[name].row in rows)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What stands beside the paper's methods."""
+        return (*self.methods, *self.detectors)
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -11,10 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cutswap.config import RECIPES, ClusterSettings, SaliencySettings, TrainingSettings
+from cutswap.config import (
+    RECIPES,
+    ClusterSettings,
+    HeadSettings,
+    SaliencySettings,
+    TrainingSettings,
+)
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.results.paper_tables import CUTPASTE, CUTSWAP, PAPER_TABLES, UNTUNED
+from cutswap.studies.methods import METHODS, OTHER_METHODS
 
 MAX_SEEDS = 100
 
@@ -69,16 +76,19 @@ class Cell:
     seed: int
 
 
-def variants(table: str, detectors: Iterable[str] = ()) -> tuple[Variant, ...]:
+def variants(table: str, others: Iterable[str] = ()) -> tuple[Variant, ...]:
     """The methods a table compares, in the paper's order.
 
     Args:
         table: roman number.
-        detectors: others to stand beside ours in tables of categories, of `DETECTORS`.
+        others: to stand beside the paper's in tables of categories, of `DETECTORS` or
+            `OTHER_METHODS`.
     """
     if PAPER_TABLES[table].has_categories:
-        others = [DETECTORS[name] for name in DETECTORS if name in set(detectors)]
-        return tuple(Variant(method, method) for method in (CUTPASTE, UNTUNED, CUTSWAP, *others))
+        chosen = set(others)
+        rows = [METHODS[name].row for name in OTHER_METHODS if name in chosen]
+        rows += [row for name, row in DETECTORS.items() if name in chosen]
+        return tuple(Variant(method, method) for method in (CUTPASTE, UNTUNED, CUTSWAP, *rows))
     if table == "V":
         return tuple(Variant(f"K={k}", clusters=ClusterSettings(k=k)) for k in range(1, 7))
     if table == "VI":
@@ -121,7 +131,7 @@ def plan(
     tables: Iterable[str],
     categories: Sequence[str],
     seeds: int,
-    detectors: Sequence[str] = (),
+    others: Sequence[str] = (),
 ) -> tuple[Cell, ...]:
     """Every cell of some tables, the first seed of all of them first.
 
@@ -131,7 +141,7 @@ def plan(
         tables: roman numbers.
         categories: folder names.
         seeds: how many, from 0 on.
-        detectors: of `DETECTORS`, in tables of categories.
+        others: beside the paper's methods, see `variants`.
 
     Raises:
         CutSwapError: no such number of seeds, or no category.
@@ -150,7 +160,7 @@ def plan(
         for seed in range(seeds)
         for table in order
         for category in categories
-        for variant in variants(table, detectors)
+        for variant in variants(table, others)
         for coreset in coresets(table)
     )
 
@@ -236,12 +246,14 @@ class StudySettings:
         training: settings of phi; `augment` and `levels` are set by each cell.
         saliency: who looks, and at which depths.
         detector: how long other detectors learn; their image size is the training's.
+        head: how heads learn; which one is set by each cell.
     """
 
     preset: str
     training: TrainingSettings
     saliency: SaliencySettings
     detector: DetectorSettings = DetectorSettings()
+    head: HeadSettings = HeadSettings()
 
     @property
     def is_papers_length(self) -> bool:
@@ -250,13 +262,14 @@ class StudySettings:
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready values."""
-        own = self.detector.to_dict()
+        own, head = self.detector.to_dict(), self.head.to_dict()
         return {
             "preset": self.preset,
             "training": self.training.to_dict(),
             "saliency": self.saliency.to_dict(),
             # Studies of before had none: theirs must stay the same settings.
             **({"detector": own} if own != DetectorSettings().to_dict() else {}),
+            **({"head": head} if head != HeadSettings().to_dict() else {}),
         }
 
     @classmethod
@@ -276,11 +289,13 @@ class StudySettings:
             )
         preset = need_preset(str(values.get("preset"))).name
         detector: Any = values.get("detector", {})  # from_dict refuses what is no dict
+        head: Any = values.get("head", {})
         return cls(
             preset,
             TrainingSettings.from_dict(training),
             SaliencySettings.from_dict(saliency),
             DetectorSettings.from_dict(detector),
+            HeadSettings.from_dict(head),
         )
 
 

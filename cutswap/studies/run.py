@@ -16,6 +16,7 @@ from cutswap.config import FineTuningSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import CheckedCategory, check_category, need_all_test_images
 from cutswap.errors import CutSwapError
+from cutswap.evaluation.detector_settings import DETECTORS
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
 from cutswap.studies.cells import (
     detector_name,
@@ -95,7 +96,7 @@ def prepare(
     categories: Sequence[str] = (),
     seeds: int = 3,
     skip_bad: bool = False,
-    detectors: Sequence[str] = (),
+    others: Sequence[str] = (),
     notify: Notify | None = None,
 ) -> Prepared:
     """Lay out a study; nothing is written.
@@ -110,7 +111,8 @@ def prepare(
         categories: folder names; none: all there are.
         seeds: how many, from 0 on.
         skip_bad: leave out unusable files.
-        detectors: others to compare with, of `DETECTORS`, in tables of categories.
+        others: beside the paper's methods in tables of categories, of `DETECTORS` or
+            `OTHER_METHODS`.
         notify: called with (stage, done, total).
 
     Raises:
@@ -119,8 +121,8 @@ def prepare(
     """
     dataset = open_dataset(data)
     names = tuple(categories) or dataset.categories
-    cells = plan(tables, names, seeds, detectors)
-    _need_detectors(detectors)
+    cells = plan(tables, names, seeds, others)
+    _need_detectors([name for name in others if name in DETECTORS])
     weights = weights_of(settings.training, settings.saliency)
     by_name = {name: dataset.category(name) for name in names}
     need_all_test_images(list(by_name.values()))

@@ -164,7 +164,7 @@ def all_entries(study: Study) -> tuple[Entry, ...]:
 
 
 def _places(study: Study, number: str) -> list[tuple[str, float]]:
-    rows = variants(number, study.detectors)
+    rows = variants(number, study.others)
     return [(v.row, coreset) for v in rows for coreset in coresets(number)]
 
 
@@ -261,7 +261,7 @@ def _paper_only(
     category: str,
 ) -> list[Entry]:
     """Methods of the paper that this study does not run."""
-    own = {variant.row for variant in variants(number, study.detectors)}
+    own = {variant.row for variant in variants(number, study.others)}
     return [
         Entry(
             table=number,

@@ -17,9 +17,11 @@ from cutswap.config import FineTuningSettings, PatchCoreSettings
 from cutswap.data.loading import CheckedCategory, check_category, need_test_images
 from cutswap.evaluation.detector_settings import DetectorSettings
 from cutswap.evaluation.evaluate import evaluate
+from cutswap.evaluation.evaluate_head import evaluate_head
 from cutswap.networks.backbone import load_backbone
 from cutswap.runs.folder import RunFolder
 from cutswap.training.finetuning import finetune, run_record, tuned_backbone
+from cutswap.training.head_finetuning import finetune_head, trained_head
 from cutswap.utils.devices import choose_device
 from cutswap.utils.files import read_json
 from cutswap.utils.progress import Notify
@@ -36,7 +38,8 @@ class CellSpec:
         label: for a line on the screen.
         root: the data set's folder.
         category: folder name.
-        tuning: settings of fine-tuning; of the untuned network only its backbone counts.
+        tuning: settings of fine-tuning, or of a head; of the untuned network only its backbone
+            counts.
         patchcore: settings of scoring.
         seed: of every draw.
         run: folder name of its tuned network; empty for the untuned one.
@@ -104,6 +107,8 @@ def compute_cell(
 ) -> dict[str, Any] | None:
     """The figures of one cell, as its file holds them; None when it was stopped half way.
 
+    Of a head they are those of bank and head together; `scores` has those of bank, head and both.
+
     Args:
         spec: the cell.
         checked: its category.
@@ -127,7 +132,8 @@ def compute_cell(
         began = time.perf_counter()
         if not run.result_file.exists():
             run.forget_other(run_record(checked, spec.tuning, spec.seed))
-            for step in finetune(
+            train = finetune if spec.tuning.head.train == "backbone" else finetune_head
+            for step in train(
                 checked, spec.tuning, run.path, seed=spec.seed, notify=notify, say=say, stop=stop
             ):
                 if notify:
@@ -137,20 +143,46 @@ def compute_cell(
             seconds = round(time.perf_counter() - began, 2)
         # Of no more use, and twice as large as the network itself.
         run.checkpoint_file.unlink(missing_ok=True)
+        backbone, head = tuned_backbone(run, device), trained_head(run)
+        if head is not None:
+            evaluation = evaluate_head(
+                checked, backbone, head, spec.patchcore, seed=spec.seed, notify=notify
+            )
+            figures = _figures(spec, checked, device, evaluation.result.summary, seconds)
+            scores = evaluation.result.summary["scores"]
+            return {
+                **figures,
+                "updates": read_json(run.result_file)["updates"],
+                "scores": {n: {m: v[m] for m in METRICS} for n, v in scores.items()},
+                "weight": evaluation.detector.join.weight,
+            }
         trained = read_json(run.result_file)
-        backbone = tuned_backbone(run, device)
     else:
         backbone = load_backbone(training.backbone, training.weights, device=device, seed=spec.seed)
         if say:
             say(f"{backbone.name}: {backbone.report.sentence()}")
     summary = evaluate(checked, backbone, spec.patchcore, seed=spec.seed, notify=notify).summary
     return {
+        **_figures(spec, checked, device, summary, seconds),
+        "accuracy": trained.get("accuracy"),
+        "updates": trained.get("updates"),
+    }
+
+
+def _figures(
+    spec: CellSpec,
+    checked: CheckedCategory,
+    device: str,
+    summary: dict[str, Any],
+    seconds: float | None,
+) -> dict[str, Any]:
+    """What cells of PatchCore have in common; `seconds` of training, where it was not there yet."""
+    return {
         "metrics": {name: summary[name] for name in METRICS},
         "missed": summary["missed"],
         "seconds": summary["seconds"],
         "training_seconds": seconds,
-        "accuracy": trained.get("accuracy"),
-        "updates": trained.get("updates"),
+        "accuracy": None,
         "run": spec.run or None,
         "seed": spec.seed,
         "bank_size": summary["bank_size"],

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cutswap.config import (
+    HEAD_JITTER,
     ClusterSettings,
     FineTuningSettings,
+    HeadSettings,
     NegativeSettings,
     PatchCoreSettings,
     SaliencySettings,
@@ -32,6 +34,7 @@ _SECTIONS: dict[str, type[Settings]] = {
     "weak": WeakAugmentation,
     "saliency": SaliencySettings,
     "patchcore": PatchCoreSettings,
+    "head": HeadSettings,
 }
 # What decides where, not what, is computed, or is common to a sweep.
 _NOT_SWEPT = {
@@ -53,13 +56,15 @@ _NOT_SWEPT = {
 def axes() -> dict[str, tuple[str, str]]:
     """Every setting a grid may vary: name to section and field.
 
-    A name that two sections have belongs to the first; `weak_jitter` names the second's.
+    A name that two sections have belongs to the first; `weak_jitter` names the second's. A head's
+    are called as its flags: `train`, and `head_updates` and the like.
     """
     options = {"layers": ("training", "levels")}
     for section, cls in _SECTIONS.items():
         for name in cls.__dataclass_fields__:
             if name not in _NOT_SWEPT.get(section, ()):
-                key = name if name not in options else f"{section}_{name}"
+                is_plain = name not in options and (section != "head" or name == "train")
+                key = name if is_plain else f"{section}_{name}"
                 options[key] = (section, name)
     return options
 
@@ -169,8 +174,8 @@ def applied(
 ) -> tuple[FineTuningSettings, PatchCoreSettings]:
     """A point's settings over common ones.
 
-    Settings that a family without saliency never looks at go back to their defaults, so that
-    cells which differ in nothing else are one.
+    Settings that nothing looks at go back to their defaults (`settled`), so that cells which
+    differ in nothing else are one. The bank of a head has the head's layers.
 
     Raises:
         CutSwapError: values that do not go together.
@@ -183,8 +188,46 @@ def applied(
         else:
             part: Settings = getattr(tuning, section)
             tuning = tuning.replace(**{section: part.replace(**{field: value})})
-    if tuning.training.augment != "cutswap":
+    is_head = tuning.head.train != "backbone"
+    if is_head and ("weak", "jitter") not in {known[name] for name in point.values}:
+        tuning = tuning.replace(weak=tuning.weak.replace(jitter=HEAD_JITTER))
+    if is_head:
+        patchcore = patchcore.replace(layers=tuning.head.layers)
+    return settled(tuning), patchcore.replace(image_size=tuning.training.image_size)
+
+
+# Of the training settings what a head has a use for: its network, photos and negatives.
+_OF_HEADS = ("backbone", "weights", "image_size", "augment", "ways", "levels")
+_OF_MACHINES = ("device", "workers", "checkpoint_every")
+_OF_GAUSSIANS = ("train", "layers", "grid", "scale", "held_out", "highest")
+
+
+def settled(tuning: FineTuningSettings) -> FineTuningSettings:
+    """The same training with everything it never looks at as it is by default.
+
+    Args:
+        tuning: for example a projector with a batch size, which heads have not.
+    """
+    head, training = tuning.head, tuning.training
+    if head.train == "backbone":
+        tuning = tuning.replace(head=HeadSettings())
+    else:
+        kept = (*_OF_HEADS, *_OF_MACHINES)
+        training = TrainingSettings(**{name: getattr(training, name) for name in kept})
+        if head.train == "discriminator":
+            head = head.replace(scale=HeadSettings().scale)
+        tuning = tuning.replace(head=head)
+    if not (head.learns or head.train == "backbone"):
+        size = training.image_size
+        used = {name: getattr(head, name) for name in _OF_GAUSSIANS}
+        training = training.replace(augment=TrainingSettings().augment, ways=3, levels=None)
         tuning = tuning.replace(
-            clusters=ClusterSettings(), training=tuning.training.replace(levels=None)
+            head=HeadSettings(**used),
+            saliency=SaliencySettings(image_size=size),
+            negatives=NegativeSettings(),
+            weak=WeakAugmentation(jitter=HEAD_JITTER),
         )
-    return tuning, patchcore.replace(image_size=tuning.training.image_size)
+    if training.augment != "cutswap" or not (head.learns or head.train == "backbone"):
+        tuning = tuning.replace(clusters=ClusterSettings())
+        training = training.replace(levels=None)
+    return tuning.replace(training=training)

@@ -135,12 +135,20 @@ def _hash(values: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
 
+def method_of(tuning: FineTuningSettings) -> str:
+    """`cutswap`, `cutswap-projector`, `gaussian`: negatives and what is trained, for a name."""
+    head = tuning.head
+    if head.train == "backbone":
+        return tuning.training.augment
+    return f"{tuning.training.augment}-{head.train}" if head.learns else head.train
+
+
 def name_of_run(category: str, method: str, seed: int, run: str) -> str:
     """The same by its parts.
 
     Args:
         category: folder name.
-        method: family of negatives.
+        method: family of negatives, or more (`method_of`).
         seed: of every draw.
         run: hash of the network; empty for the untuned one.
     """

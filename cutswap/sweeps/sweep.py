@@ -15,14 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import FineTuningSettings, PatchCoreSettings
+from cutswap.config import SCORES, FineTuningSettings, PatchCoreSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import need_all_test_images
 from cutswap.errors import CutSwapError
 from cutswap.sweeps.cell import CellSpec
 from cutswap.sweeps.engines import Engine, is_done, settle, tasks_of
 from cutswap.sweeps.grid import Point, applied
-from cutswap.sweeps.identity import Weights, data_identity, hashes, name_of_run, photos_root
+from cutswap.sweeps.identity import (
+    Weights,
+    data_identity,
+    hashes,
+    method_of,
+    name_of_run,
+    photos_root,
+)
 from cutswap.sweeps.store import CELLS, ResultStore
 from cutswap.utils.progress import Notify
 
@@ -114,7 +121,7 @@ def plan_sweep(
                     tuned, tuned.training.backbone, scored, weights, known[name], seed
                 )
                 label = ", ".join(filter(None, (name, point.label, f"seed {seed}")))
-                folder = name_of_run(name, tuned.training.augment, seed, run)
+                folder = name_of_run(name, method_of(tuned), seed, run)
                 specs.setdefault(
                     identity,
                     CellSpec(
@@ -175,22 +182,28 @@ def run_sweep(
 
 
 def table_of(plan: PlannedSweep, store: ResultStore) -> list[dict[str, Any]]:
-    """One line a setting and category: means over the seeds that are done.
+    """One line a setting and category, of a head one for each of `SCORES`: means over the seeds.
 
     Returns:
-        setting, category, seeds done, image_auroc and its sample standard deviation (None of one
-        seed), pixel_auroc or None.
+        setting, category, score (empty of a tuned network), seeds done, image_auroc and its sample
+        standard deviation (None of one seed), pixel_auroc or None.
     """
     records = {i: store.read(f"{CELLS}/{i}") for i in plan.specs}
-    lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    lines: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for label, category, _, identity in plan.rows:
         record = records[identity]
+        is_head = plan.specs[identity].tuning.head.train != "backbone"
         done = isinstance(record, dict) and record.get("state") == "done"
-        lines.setdefault((label, category), []).extend([record["metrics"]] if done else [])
+        for score in SCORES if is_head else ("",):
+            figures = []
+            if done:
+                figures = [record["scores"][score] if is_head else record["metrics"]]
+            lines.setdefault((label, category, score), []).extend(figures)
     return [
         {
             "setting": label or "as given",
             "category": category,
+            "score": score,
             "seeds": len(metrics),
             "image_auroc": _mean([m["image_auroc"] for m in metrics]),
             "spread": statistics.stdev(m["image_auroc"] for m in metrics)
@@ -198,7 +211,7 @@ def table_of(plan: PlannedSweep, store: ResultStore) -> list[dict[str, Any]]:
             else None,
             "pixel_auroc": _mean([m["pixel_auroc"] for m in metrics]),
         }
-        for (label, category), metrics in lines.items()
+        for (label, category, score), metrics in lines.items()
     ]
 
 

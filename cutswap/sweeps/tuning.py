@@ -6,15 +6,18 @@ out. A trial tunes on the rest with its own settings; its score is the AUROC by 
 a bank of the rest, tells held-out photos from negatives of them. These are of families that the
 training does not use and of default settings, the same for all trials: a trial cannot win by making
 its own negatives easy. Trials that are behind at a third or two thirds of the updates are pruned.
+Of a head bank and head together are scored, joined as ever by photos held out from the rest.
 
 trials/<n>.json   one ended trial, tune.json the space, the best and each setting's importance
 """
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,18 +34,24 @@ from cutswap.data.images import to_image
 from cutswap.data.loading import CheckedCategory, load_photos
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.metrics import auroc
+from cutswap.heads.detector import HeadDetector
+from cutswap.heads.patch_head import PatchHead
+from cutswap.heads.validation import make_validation_set
 from cutswap.negatives.draw import draw_negative
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.runs.folder import RunFolder
 from cutswap.sweeps.store import ResultStore
 from cutswap.training.finetuner import FineTuner
-from cutswap.training.finetuning import build_samples
+from cutswap.training.finetuning import build_samples, tuned_backbone
+from cutswap.training.head_finetuning import finetune_head, trained_head
 
 TUNE, TRIALS = "tune", "trials"
 HELD_OUT = 0.2  # of the good training photos
 RUNGS = 3  # times a trial is scored: at each third of its updates
 WARM_UP = 4  # trials before anything is pruned
 COMBINATIONS = ((0,), (2,), (4,), (0, 2), (2, 4), (0, 2, 4), (0, 1, 2, 3, 4))  # Table VII's
+HEAD_RATE, HEAD_UPDATES = (0.0005, 0.01), (50, 400)  # around a head's defaults, 0.003 and 200
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 
 
@@ -53,14 +62,29 @@ class SearchSpace:
     Attributes:
         k: clusters.
         patch: largest patch area, a share of the image.
-        rate: learning rate, searched on a logarithmic scale.
+        rate: learning rate, of the head where one is trained, searched on a logarithmic scale.
         layers: sets of saliency layers, joined by `+`.
+        updates: of a head; None where the backbone is trained.
     """
 
     k: tuple[int, int] = (1, 8)
     patch: tuple[float, float] = (0.05, 0.3)
     rate: tuple[float, float] = (0.003, 0.1)
     layers: tuple[str, ...] = ()
+    updates: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, trained: str) -> SearchSpace:
+        """The default one.
+
+        Args:
+            trained: `backbone`, or a head that learns.
+        """
+        return cls() if trained == "backbone" else cls(rate=HEAD_RATE, updates=HEAD_UPDATES)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """JSON-ready values of what is searched."""
+        return {name: list(ends) for name, ends in vars(self).items() if ends is not None}
 
     def distributions(self) -> dict[str, Any]:
         """As Optuna wants them."""
@@ -71,6 +95,7 @@ class SearchSpace:
             "layers": CategoricalDistribution(self.layers),
             "patch": FloatDistribution(*self.patch),
             "learning_rate": FloatDistribution(*self.rate, log=True),
+            **({} if self.updates is None else {"updates": IntDistribution(*self.updates)}),
         }
 
     def applied(self, values: Mapping[str, Any], base: FineTuningSettings) -> FineTuningSettings:
@@ -79,13 +104,17 @@ class SearchSpace:
         Raises:
             CutSwapError: out of range.
         """
+        rate, levels = values["learning_rate"], tuple(str(values["layers"]).split("+"))
+        training, head = base.training.replace(levels=levels), base.head
+        if self.updates is None:
+            training = training.replace(learning_rate=rate)
+        else:
+            head = head.replace(learning_rate=rate, updates=values["updates"])
         return base.replace(
             clusters=base.clusters.replace(k=values["k"]),
             negatives=base.negatives.replace(area=(base.negatives.area[0], values["patch"])),
-            training=base.training.replace(
-                learning_rate=values["learning_rate"],
-                levels=tuple(str(values["layers"]).split("+")),
-            ),
+            training=training,
+            head=head,
         )
 
 
@@ -137,15 +166,32 @@ class Validation:
             for family in self.families
         }
 
-    def score(self, backbone: Backbone) -> float:
-        """Mean over the families of the image AUROC, in [0, 1]."""
+    def score(self, backbone: Backbone, head: PatchHead | None = None) -> float:
+        """Mean over the families of the image AUROC, in [0, 1].
+
+        Args:
+            backbone: whose bank is asked.
+            head: joined with it; trained on `training`.
+        """
         settings = PatchCoreSettings(image_size=self._size, coreset=0.01, **PLAIN)
+        if head is not None:
+            settings = settings.replace(layers=head.settings.layers)
         photos = (self._train[i : i + 16] for i in range(0, len(self._train), 16))
         bank = MemoryBank.fit(backbone, map(to_image, photos), settings, count=len(self._train))
-        good = bank.score(to_image(self._good)).scores
+        detector = None
+        if head is not None:
+            held_out = self._train[list(head.origin.held_out)]
+            inner = make_validation_set(held_out, head.origin.family)
+            detector, _ = HeadDetector.fit(bank, head, inner)
+
+        def ask(photos: np.ndarray) -> np.ndarray:
+            image = to_image(photos)
+            return (detector.score(image).both if detector else bank.score(image)).scores
+
+        good = ask(self._good)
         aurocs = []
         for bad in self._bad.values():
-            scores = np.concatenate([good, bank.score(to_image(bad)).scores])
+            scores = np.concatenate([good, ask(bad)])
             labels = np.arange(len(scores)) >= len(good)
             aurocs.append(auroc(scores, labels) or 0.0)
         return float(np.mean(aurocs))
@@ -187,7 +233,7 @@ def run_tuning(
         "category": checked.category.name,
         "root": str(checked.category.root),
         "seed": seed,
-        "space": {n: list(v) for n, v in vars(space).items()},
+        "space": space.to_dict(),
         "base": base.to_dict(),
         "validation": list(validation.families),
     }
@@ -237,6 +283,9 @@ def _try(
     """One trial: its state, value and the scores on the way; None when it was stopped."""
     steps: dict[str, float] = {}
     try:
+        if settings.head.train != "backbone":
+            found = _head_value(validation, settings, seed, stop)
+            return None if found is None else {"state": COMPLETE, "value": found, "steps": steps}
         samples, _ = build_samples(validation.training, settings, seed)
         training = settings.training
         phi = load_backbone(training.backbone, training.weights, seed=seed)
@@ -254,6 +303,19 @@ def _try(
     except CutSwapError as error:
         return {"state": FAILED, "value": None, "steps": steps, "error": str(error)}
     return {"state": COMPLETE, "value": value, "steps": steps}
+
+
+def _head_value(
+    validation: Validation, settings: FineTuningSettings, seed: int, stop: Callable[[], bool]
+) -> float | None:
+    """The score of a head and its bank; None when it was stopped."""
+    with tempfile.TemporaryDirectory(prefix="cutswap-trial-") as folder:
+        run = RunFolder(Path(folder) / "run")
+        for _ in finetune_head(validation.training, settings, run.path, seed=seed, stop=stop):
+            pass
+        if not run.result_file.exists():
+            return None
+        return validation.score(tuned_backbone(run), trained_head(run))
 
 
 def _frozen(optuna: Any, record: dict[str, Any], space: SearchSpace) -> Any:

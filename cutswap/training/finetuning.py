@@ -42,9 +42,7 @@ def build_samples(
     device: str = "cpu",
 ) -> tuple[TrainingSamples, Backbone | None]:
     """Training samples, and the network whose saliency guides them (None for CutPaste)."""
-    size = settings.training.image_size
-    photos = load_photos(checked.category.train, size, tick(notify, "reading images"))
-    _need_content(checked, photos)
+    photos = training_photos(checked, settings.training.image_size, notify)
     saliency, watcher = None, None
     if settings.training.augment == "cutswap":
         looking = settings.saliency
@@ -72,6 +70,19 @@ def build_samples(
         names=tuple(str(record.image) for record in checked.category.train),
     )
     return samples, watcher
+
+
+def training_photos(
+    checked: CheckedCategory, size: int, notify: Notify | None = None
+) -> np.ndarray:
+    """Good training photos (N, size, size, 3) uint8.
+
+    Raises:
+        CutSwapError: one cannot be read, or shows nothing at this size.
+    """
+    photos = load_photos(checked.category.train, size, tick(notify, "reading images"))
+    _need_content(checked, photos)
+    return photos
 
 
 def _need_content(checked: CheckedCategory, photos: np.ndarray) -> None:

@@ -17,12 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cutswap.config import FineTuningSettings
+from cutswap.config import NO_FAMILY, FineTuningSettings
 from cutswap.data.images import to_image
 from cutswap.data.loading import CheckedCategory
-from cutswap.heads.feature_cache import AT_ONCE, HeadFeatures, cache_features
+from cutswap.errors import CutSwapError
+from cutswap.heads.feature_cache import AT_ONCE, HeadFeatures, cache_features, clean_features
 from cutswap.heads.joining import ValidationScores
-from cutswap.heads.patch_head import HeadOrigin, validation_from, validation_tensors
+from cutswap.heads.patch_head import (
+    HeadOrigin,
+    PatchHead,
+    validation_from,
+    validation_tensors,
+)
 from cutswap.heads.training import HeadStep, HeadTrainer
 from cutswap.heads.validation import held_out_positions, make_validation_set, validation_scores
 from cutswap.networks.backbone import Backbone, load_backbone
@@ -30,7 +36,8 @@ from cutswap.patchcore.embeddings import embed
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
 from cutswap.runs.photos import hashes_of, refuse_other_photos
-from cutswap.training.finetuning import WINDOW, build_samples, run_record
+from cutswap.training.finetuning import WINDOW, build_samples, run_record, training_photos
+from cutswap.training.flags import trained_in
 from cutswap.utils.devices import choose_device, describe_device
 from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json
@@ -94,38 +101,23 @@ def _train(
     head, training = settings.head, settings.training
     record = run_record(checked, settings, seed)
     run.refuse_other(record)
-    photos = hashes_of(checked.category.train)
-    refuse_other_photos(run.path, photos)
+    hashes = hashes_of(checked.category.train)
+    refuse_other_photos(run.path, hashes)
     held_out = held_out_positions(len(checked.category.train), head.held_out)
     device = choose_device(training.device)
     backbone = load_backbone(training.backbone, training.weights, device=str(device), seed=seed)
     backbone.resolve(head.layers)
-    samples, watcher = build_samples(checked, settings, seed, tell)
-    samples.count = head.draws * len(samples.photos)
-    for network in (backbone, watcher):
-        if say and network is not None:
-            say(f"{network.name}: {network.report.sentence()}")
-    features = cache_features(
-        backbone,
-        samples.photos,
-        samples.sample,
-        layers=head.layers,
-        grid=head.grid,
-        draws=head.draws,
-        ways=training.ways,
-        file=run.path / FEATURES,
-        progress=lambda done, total: tell("features", done, total),
-    )
+    photos, features, watcher = _features(checked, settings, backbone, run, seed, tell, say)
     weights = {
         "phi": backbone.report.to_dict(),
         "saliency": watcher.report.to_dict() if watcher else None,
     }
-    run.begin(record, environment(device=describe_device(device), weights=weights), photos)
+    run.begin(record, environment(device=describe_device(device), weights=weights), hashes)
     origin = HeadOrigin(
         backbone=backbone.name,
         fingerprint=backbone.fingerprint,
         image_size=training.image_size,
-        family=training.augment,
+        family=training.augment if head.learns else NO_FAMILY,
         category=checked.category.name,
         seed=seed,
         held_out=tuple(int(i) for i in held_out),
@@ -155,9 +147,9 @@ def _train(
                 saved = step
             heart.beat(f"training the {head.train}", step, stages.steps)
             yield told
-        if stages.is_trial and stages.trainer.step == head.updates and not stop():
+        if stages.is_trial and stages.trainer.step == stages.trainer.updates and not stop():
             tell("validating the trial", 0, 1)
-            validation_set = make_validation_set(samples.photos[held_out], training.augment)
+            validation_set = make_validation_set(photos[held_out], origin.family)
             stages.end_trial(
                 validation_scores(
                     stages.trainer.head(origin),
@@ -170,12 +162,52 @@ def _train(
         break
     if saved != stages.step or not run.checkpoint_file.exists():
         run.write_checkpoint(stages.state())
-    if stages.step < stages.steps:
+    if stages.is_trial or stages.step < stages.steps:
         heart.end(STOPPED, f"after update {stages.step} of {stages.steps}")
         return
     stages.trainer.head(origin, stages.validation).save(run.head_file)
     run.write_backbone(backbone.module.state_dict(), backbone.name)
     write_json(run.result_file, summarise_head(run.metrics(), settings, len(held_out)))
+
+
+def _features(
+    checked: CheckedCategory,
+    settings: FineTuningSettings,
+    backbone: Backbone,
+    run: RunFolder,
+    seed: int,
+    notify: Notify,
+    say: Callable[[str], None] | None,
+) -> tuple[np.ndarray, HeadFeatures, Backbone | None]:
+    """Photos, what a head learns from, and the network whose saliency guided the negatives."""
+    head, training = settings.head, settings.training
+    watcher = None
+    if head.learns:
+        samples, watcher = build_samples(checked, settings, seed, notify)
+        samples.count = head.draws * len(samples.photos)
+        photos = samples.photos
+    else:
+        photos = training_photos(checked, training.image_size, notify)
+    for network in (backbone, watcher):
+        if say and network is not None:
+            say(f"{network.name}: {network.report.sentence()}")
+    if not head.learns:
+        notify("features", 0, len(photos))
+        clean = clean_features(backbone, photos, layers=head.layers, grid=head.grid)
+        notify("features", len(photos), len(photos))
+        return photos, HeadFeatures.of_photos(clean), None
+    features = cache_features(
+        backbone,
+        photos,
+        samples.sample,
+        layers=head.layers,
+        grid=head.grid,
+        draws=head.draws,
+        ways=training.ways,
+        file=run.path / FEATURES,
+        progress=lambda done, total: notify("features", done, total),
+    )
+    return photos, features, watcher
 
 
 class _Stages:
@@ -195,7 +227,6 @@ class _Stages:
     ) -> None:
         learns = np.delete(np.arange(len(features.clean)), held_out)
         self._make = partial(HeadTrainer, features, settings.head, seed, device)
-        self._updates = settings.head.updates
         self.trainer = self._make(learns)
         self.validation: ValidationScores | None = None
 
@@ -205,11 +236,11 @@ class _Stages:
 
     @property
     def step(self) -> int:
-        return self.trainer.step + (0 if self.is_trial else self._updates)
+        return self.trainer.step + (0 if self.is_trial else self.trainer.updates)
 
     @property
     def steps(self) -> int:
-        return 2 * self._updates
+        return 2 * self.trainer.updates
 
     def end_trial(self, validation: ValidationScores) -> None:
         self.validation = validation
@@ -232,16 +263,36 @@ def _embedded(backbone: Backbone, photos: np.ndarray, layers: tuple[str, ...]) -
         yield embed(backbone, image, layers).cpu()
 
 
+def trained_head(run: RunFolder) -> PatchHead | None:
+    """The head of a finished run; None where it trained the backbone.
+
+    Raises:
+        CutSwapError: the run has not finished, or its head is damaged.
+    """
+    if trained_in(run.settings()) == "backbone":
+        return None
+    if not run.head_file.is_file():
+        raise CutSwapError(
+            run.head_file,
+            expected="the head of a finished run",
+            found="no such file: the run has not finished",
+            fix="resume it with the same finetune command",
+        )
+    return PatchHead.load(run.head_file)
+
+
 def summarise_head(
     lines: list[dict[str, Any]], settings: FineTuningSettings, held_out: int
 ) -> dict[str, Any]:
-    """Loss and separation over the last updates, and the mean speed.
+    """Loss and separation over the last updates, and the mean speed; of a head with updates.
 
     Args:
-        lines: of metrics.jsonl.
+        lines: of metrics.jsonl; none of a head that only measures.
         settings: of the run.
         held_out: number of good photos that validated the head on trial.
     """
+    if not lines:
+        return {"trained": settings.head.train, "updates": 0, "held_out": held_out}
     last = lines[-WINDOW:]
 
     def mean(key: str, among: list[dict[str, Any]]) -> float:

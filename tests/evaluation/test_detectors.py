@@ -80,7 +80,7 @@ class TestPlans:
             lambda _: 0.9,
             tables=("II",),
             categories=("transistor",),
-            detectors=("stfpm",),
+            others=("stfpm",),
             settings=settings,
         )
         assert study.detectors == ("stfpm",)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cutswap.commands.parser import main
+from cutswap.config import HEADS, LEARNT_HEADS, NO_FAMILY
 from cutswap.heads.detector import HeadDetector
 from cutswap.heads.patch_head import PatchHead
 from cutswap.runs.states import DONE, read_run
@@ -88,7 +89,7 @@ def evaluate(root: Path, trained: Path, out: Path, *more: object, category: str 
     )
 
 
-@pytest.fixture(scope="module", params=["projector", "discriminator"])
+@pytest.fixture(scope="module", params=HEADS)
 def trained(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / request.param
     assert train(root, out, kind=request.param) == 0
@@ -97,9 +98,12 @@ def trained(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> Pat
 
 def test_a_run_is_done_for_all_that_lists_runs(trained: Path):
     found = read_run(trained)
-    assert (found.state, found.step, found.steps) == (DONE, 8, 8)  # on trial, then on all photos
+    learns = trained.name in LEARNT_HEADS
+    updates = (8, 8) if learns else (0, None)  # on trial, then on all photos
+    assert (found.state, found.step, found.steps) == (DONE, *updates)
     assert found.result["trained"] == trained.name
-    assert found.result["chance"] == 0.5
+    assert found.result["updates"] == updates[0]
+    assert found.result.get("chance") == (0.5 if learns else None)
     assert not (trained / "features.npy").exists()
 
 
@@ -196,16 +200,29 @@ def test_a_head_of_another_network_is_refused(trained: Path, root: Path, tmp_pat
     assert "network of head and bank" in refusal(capsys)
 
 
-def test_one_training_photo_is_refused(tmp_path: Path, capsys):
+@pytest.mark.parametrize("kind", HEADS)
+def test_one_training_photo_is_refused(tmp_path: Path, capsys, kind: str):
     build_category(tmp_path / "bolt", train=1)
-    assert train(tmp_path, tmp_path / "run") == 2
+    assert train(tmp_path, tmp_path / "run", kind=kind) == 2
     assert "at least 2 good ones" in refusal(capsys)
 
 
-def test_negatives_without_a_changed_patch_are_refused(root: Path, tmp_path: Path, capsys):
-    few = ["--area", "0.0005,0.0006", "--ways", "2", "--head-grid", "2"]
-    assert train(root, tmp_path / "run", *few) == 2
+FEW = ["--area", "0.0005,0.0006", "--ways", "2", "--head-grid", "2"]
+
+
+@pytest.mark.parametrize("kind", LEARNT_HEADS)
+def test_negatives_without_a_changed_patch_are_refused(root: Path, tmp_path: Path, capsys, kind):
+    assert train(root, tmp_path / "run", *FEW, kind=kind) == 2
     assert "change more than half of at least one" in refusal(capsys)
+
+
+def test_a_gaussian_needs_no_negatives(root: Path, tmp_path: Path, capsys):
+    for out, more in (("few", FEW), ("saliency", ["--augment", "cutswap", *FEW])):
+        assert train(root, tmp_path / out, *more, kind="gaussian") == 0
+        assert "mean and deviation of every channel" in capsys.readouterr().out
+    one, other = (tmp_path / n / "head.safetensors" for n in ("few", "saliency"))
+    assert one.read_bytes() == other.read_bytes()  # whatever negatives would have been drawn
+    assert train(root, tmp_path / "few", *FEW, kind="gaussian") == 0  # again: it is done
 
 
 def test_score_wants_a_run_with_a_head(root: Path, tmp_path: Path, capsys):
@@ -239,6 +256,6 @@ def test_an_unfinished_run_is_refused(trained: Path, root: Path, tmp_path: Path,
 def test_the_head_knows_what_it_was_trained_on(trained: Path):
     head = PatchHead.load(trained / "head.safetensors")
     assert head.origin.category == "bolt"
-    assert head.origin.family == "nsa"
+    assert head.origin.family == ("nsa" if trained.name in LEARNT_HEADS else NO_FAMILY)
     assert head.origin.held_out == (0,)
     assert head.settings.train == trained.name

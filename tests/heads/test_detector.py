@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cutswap.config import HeadSettings, PatchCoreSettings
+from cutswap.config import HEADS, HeadSettings, PatchCoreSettings
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
 from cutswap.heads.detector import HeadDetector, without_photos
@@ -46,7 +46,7 @@ def head_for(bank: MemoryBank, kind: str = "projector", **changes: object) -> Pa
     return trainer.head(dataclasses.replace(origin, **changes), validation)
 
 
-@pytest.fixture(scope="module", params=["projector", "discriminator"])
+@pytest.fixture(scope="module", params=HEADS)
 def head(request: pytest.FixtureRequest, bank: MemoryBank) -> PatchHead:
     return head_for(bank, request.param)
 

@@ -9,7 +9,8 @@ import pytest
 
 from cutswap.config import HEAD_JITTER, HeadSettings
 from cutswap.results.scores import scores_of_runs
-from cutswap.results.setups import run_in_words, scoring_in_words, setup_of
+from cutswap.results.setups import each_score, run_in_words, scoring_in_words, setup_of
+from cutswap.results.table import build_table
 from cutswap.runs.states import FoundEvaluation, FoundRun, read_evaluation, read_run
 from cutswap.utils.files import write_json
 from tests.helpers.runs import write_evaluation, write_run
@@ -47,6 +48,43 @@ def test_bank_head_and_both_are_three_columns(tmp_path: Path):
     plain = setup_of(evaluation_of(run, tmp_path / "plain"), [run])
     assert plain.rest == ""
     assert "score of" not in scoring_in_words(evaluation_of(run, tmp_path / "plain"))
+
+
+FIGURES = {
+    n: {"image_auroc": v, "pixel_auroc": None} for n, v in zip(NAMES, (0.5, 0.6, 0.7), strict=True)
+}
+
+
+@pytest.mark.parametrize("counts", NAMES)
+def test_one_evaluation_stands_in_a_column_for_each_of_its_scores(tmp_path: Path, counts: str):
+    run = head_run(tmp_path / "run")
+    value = FIGURES[counts]["image_auroc"]
+    one = evaluation_of(run, tmp_path / "e", score=counts, scores=FIGURES, image_auroc=value)
+    table = build_table([one], [run], "image_auroc")
+    by_score = {s.rest: table.figures[table.rows[0], s].mean for s in table.setups}
+    assert by_score == {f"score of {n}": v["image_auroc"] for n, v in FIGURES.items()}
+    rows = [r for r in scores_of_runs([run], [one], [run]) if r.metric == "image_auroc"]
+    assert sorted(r.figures["run"].mean for r in rows) == [0.5, 0.6, 0.7]
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        None,
+        [],
+        {},
+        {"both": {"image_auroc": 0.7}},
+        {"both": {"image_auroc": 0.7}, "bank": {"image_auroc": 7}},
+        {"both": {"image_auroc": 0.7}, "bank": {"image_auroc": "high"}},
+        {"both": {"image_auroc": 0.7}, "bank": []},
+        {"both": {"image_auroc": 0.7}, "magic": {"image_auroc": 0.5}},
+    ],
+)
+def test_scores_that_are_none_make_no_column(tmp_path: Path, scores: object):
+    run = head_run(tmp_path / "run")
+    one = evaluation_of(run, tmp_path / "e", score="both", scores=scores)
+    assert each_score([one]) == (one,)
+    assert len(build_table([one], [run], "image_auroc").setups) == 1
 
 
 def test_other_settings_of_a_head_are_another_column(tmp_path: Path):

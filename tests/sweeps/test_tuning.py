@@ -77,6 +77,43 @@ def test_a_search_goes_on_and_is_shown(tmp_path, monkeypatch):
     assert "never of the test set" in texts(at)
 
 
+def test_a_search_for_a_head_scores_it_with_its_bank_and_goes_on(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("optuna", reason="pip install 'cutswap[tune]'")
+    from cutswap.data.demo.render import DemoCounts, make_demo
+
+    monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
+    data = make_demo(tmp_path / "demo", counts=DemoCounts(train=6, good=1, defective=1))
+    for photo in (data / "hex_nut" / "test").rglob("*.png"):
+        photo.write_bytes(b"no photo")  # whoever looks at one of these stops
+    out, told = tmp_path / "search", tmp_path / "r.json"
+    line = ["tune", "--data", str(data), "--category", "hex_nut", "--skip-bad", "--out", str(out)]
+    line += [*TINY, "--train", "projector", "--search-updates", "2,4", "--head-grid", "4"]
+    line += ["--head-width", "8", "--json", str(told), "--search-area", "0.2,0.3"]
+    assert main([*line, "--trials", "1"]) == 0
+    store = FolderStore(out)
+    first = store.read("trials/00000")
+    assert main([*line, "--trials", "2"]) == 0
+    assert store.read("trials/00000") == first
+    assert set(first["values"]) == {"k", "layers", "patch", "learning_rate", "updates"}
+    assert 2 <= first["values"]["updates"] <= 4
+    assert 0 <= first["value"] <= 1
+    assert store.read("tune")["base"]["head"]["train"] == "projector"
+    said = capsys.readouterr().out
+    assert "--train projector --head-updates" in said
+    assert "--head-learning-rate" in said
+
+
+def test_a_search_of_what_does_not_learn_is_refused(data, tmp_path, capsys):
+    pytest.importorskip("optuna", reason="pip install 'cutswap[tune]'")
+    line = ["tune", "--data", str(data), "--category", "hex_nut", "--out", str(tmp_path / "s")]
+    assert main([*line, *TINY, "--train", "gaussian"]) == 2
+    assert "nothing to search in what does not learn" in capsys.readouterr().err
+    assert main([*line, *TINY, "--search-updates", "1,2"]) == 2
+    assert "--search-updates 1,2: expected a head" in capsys.readouterr().err
+    assert main([*line, *TINY, "--train", "projector", "--search-updates", "0,2"]) == 2
+    assert "--search-updates 0,2: expected" in capsys.readouterr().err
+
+
 def test_a_broken_search_is_left_out_and_charts_show_the_rest(tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "tune.json").write_text('{"trials": [{}]}')

@@ -75,6 +75,34 @@ def test_the_form_asks_what_a_head_has_and_the_command_says_it(kind):
 
 
 @pytest.mark.usefixtures("root")
+def test_a_gaussian_has_no_negatives_no_updates_and_no_length():
+    at = choose(open_page("train"), "gaussian")
+    assert_alive(at)
+    gone = {"Negatives", "Updates", "Epochs", "Recipe", "Anchors", "Classes"}
+    assert not gone & labels(at)
+    assert not [c for c in at.button_group if c.label == "Length"]
+    assert "no updates: about" in texts(at)
+    (line,) = [c.value for c in at.code if "finetune" in c.value]
+    options = parse(line.replace("\\\n", " ").split("python -m cutswap ")[1].split())
+    assert finetuning_settings(options).head == HeadSettings(train="gaussian")
+    at = choose(at, "projector")
+    assert_alive(at)
+    assert {"Negatives", "Updates", "Anchors"} <= labels(at)
+
+
+@pytest.mark.usefixtures("root")
+def test_a_measured_head_says_that_it_learnt_nothing(tmp_path):
+    path = head_run(tmp_path / "runs/bolt", "gaussian")
+    write_json(path / "result.json", {"trained": "gaussian", "updates": 0, "held_out": 1})
+    (path / "metrics.jsonl").unlink()
+    at = open_page("train")
+    assert_alive(at)
+    assert "**bolt** on bolt · gaussian · done" in texts(at)
+    assert "Nothing was learnt: this head measures" in texts(at)
+    assert button(at, "Open in Inspect")
+
+
+@pytest.mark.usefixtures("root")
 def test_a_preset_sets_the_updates():
     at = choose(open_page("train"), "projector")
     lengths = next(c for c in at.button_group if c.label == "Length")
