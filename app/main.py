@@ -16,7 +16,7 @@ import streamlit as st  # noqa: E402
 
 from app.data import own_photos as data_uploads  # noqa: E402
 from app.memory import freeze_modules, steady_allocator  # noqa: E402
-from app.shared import selection, workspace  # noqa: E402
+from app.shared import knobs, selection, workspace  # noqa: E402
 from app.shared.page_parts import missing_packages, plain_errors  # noqa: E402
 
 # File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
@@ -51,6 +51,7 @@ def main() -> None:
     }
     page = st.navigation(list(pages.values()), position="top")
     st.session_state["pages"] = pages
+    st.session_state[knobs.PAGE] = page.title
     workspace.demo_rendering()
     data_uploads.hold_own()
     if page.title == "Start":  # its pictures wait for nothing

@@ -15,6 +15,9 @@ import streamlit as st
 from cutswap.settings import Settings, control_of
 
 T = TypeVar("T")
+PAGE = "page"  # session: title of the page that is drawn, set by main.py
+_DRAWN = "knobs.drawn"  # session: knob's key -> the page that drew it last
+_ASIDE = "knobs.aside"  # session: knob's key -> (value that some place does not know, its stand-in)
 
 
 def of_field(cls: type[Settings], name: str, url: str, default: Any = None) -> Any:
@@ -175,8 +178,9 @@ def _prepare(
 ) -> str:
     """The widget's key, with a valid value in session state: kept, from the URL, or the default."""
     key = _key(name)
-    if key in st.session_state and valid and not valid(st.session_state[key]):
-        del st.session_state[key]  # another network has other layers
+    if key in st.session_state:
+        _keep(key, default, valid or (lambda _: True))
+    st.session_state.setdefault(_DRAWN, {})[key] = st.session_state.get(PAGE)
     if key not in st.session_state:
         value = default
         text = st.query_params.get(name)
@@ -190,6 +194,26 @@ def _prepare(
             value = default if parsed is None else parsed
         st.session_state[key] = value
     return key
+
+
+def _keep(key: str, default: Any, valid: Callable[[Any], bool]) -> None:
+    """Carry a knob's value to this page, or to other options.
+
+    Two pages' widgets of one key are two widgets: the second would begin at its own default, unless
+    it is told. A value that this page or network does not know is put aside for one that does.
+    """
+    value = st.session_state[key]
+    aside: dict[str, tuple[Any, Any]] = st.session_state.setdefault(_ASIDE, {})
+    wanted, stand_in = aside.get(key, (None, None))
+    if key in aside and value == stand_in and valid(wanted):
+        value = wanted
+        del aside[key]
+    elif not valid(value):
+        aside[key] = (value, default)
+        value = default
+    elif st.session_state.get(_DRAWN, {}).get(key) == st.session_state.get(PAGE):
+        return  # told again, a slider that moves on meanwhile would jump back
+    st.session_state[key] = value
 
 
 def _publish(name: str, value: Any, default: Any) -> None:
