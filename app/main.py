@@ -15,6 +15,7 @@ if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself th
 import streamlit as st  # noqa: E402
 
 from app.data import own_photos as data_uploads  # noqa: E402
+from app.data import tab_memory  # noqa: E402
 from app.memory import freeze_modules, steady_allocator  # noqa: E402
 from app.shared import knobs, selection, workspace  # noqa: E402
 from app.shared.page_parts import missing_packages, plain_errors  # noqa: E402
@@ -54,16 +55,21 @@ def main() -> None:
     st.session_state[knobs.PAGE] = page.title
     workspace.demo_rendering()
     data_uploads.hold_own()
+    tab_memory.expect()
     if page.title == "Start":  # its pictures wait for nothing
         with missing_packages():
             page.run()
-        with plain_errors("the selection"):
-            selection.sidebar()
+        _sidebar()
         return
-    with plain_errors("the selection"):
-        selection.sidebar()
+    _sidebar()
     with missing_packages():
         page.run()
+
+
+def _sidebar() -> None:
+    with plain_errors("the selection"):
+        selection.sidebar()
+    tab_memory.remember()
 
 
 steady_allocator()

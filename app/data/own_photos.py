@@ -7,7 +7,9 @@ import uuid
 import streamlit as st
 
 from app.data import disk as data_cache
+from app.data import tab_memory
 from app.data.check import forget
+from app.data.tab_memory import REPORT, SESSION
 from app.data.upload_end import hold
 from app.shared import public, workspace
 from app.shared.page_parts import go_to, plain_text, show_error
@@ -27,8 +29,7 @@ from app.uploads.store import (
 from cutswap.errors import CutSwapError
 
 TYPES = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"]
-ROOT = "upload_root"  # session: what `workspace.sources` reads
-_SESSION, _REPORT, _ROUND = "upload_session", "upload.report", "upload.round"
+_ROUND = "upload.round"  # session: counts the uploads; new fields are empty
 _THUMBNAIL, _SHOWN = 112, 12
 
 
@@ -44,8 +45,8 @@ def uploads() -> None:
     limits = _limits() or Limits(MAX_FILES, MAX_TOTAL_BYTES, MAX_FILE_BYTES)
     st.subheader("Your own pictures", anchor=False)
     st.caption(
-        "For this session only, kept on the machine that runs the app, deleted minutes after this"
-        " tab is closed, at the latest after a day. Up to"
+        "For this tab only, kept on the machine that runs the app; a reload keeps them. Deleted"
+        " minutes after the tab is closed, at the latest after a day. Up to"
         f" {limits.files} files of {limits.file_bytes // 10**6} MB and {MAX_PIXELS // 10**6}"
         " million pixels; phone photos are turned upright, and only the pixels are kept."
     )
@@ -82,7 +83,7 @@ def uploads() -> None:
 
 def hold_own() -> None:
     """In every rerun of any page: this session's pictures go when its tab does."""
-    if session := st.session_state.get(_SESSION):
+    if session := st.session_state.get(SESSION):
         hold(session)
 
 
@@ -93,7 +94,7 @@ def _limits() -> Limits | None:
 
 def _store(photos: list[object], normals: list[object]) -> None:
     """Check and keep the files, then choose the new category."""
-    session = st.session_state.setdefault(_SESSION, uuid.uuid4().hex)
+    session = st.session_state.setdefault(SESSION, uuid.uuid4().hex)
     tests, goods = _read(photos), _read(normals)
     bar = st.progress(0.0, "Looking at the pictures")
 
@@ -110,10 +111,10 @@ def _store(photos: list[object], normals: list[object]) -> None:
         show_error(error)
         return
     bar.empty()
-    st.session_state[_REPORT] = done
+    st.session_state[REPORT] = done
     if done.root is None:
         return
-    st.session_state[ROOT] = str(done.root)
+    st.session_state[workspace.UPLOAD_ROOT] = str(done.root)
     data_cache.sizes.clear()
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1  # empty fields
     workspace.dataset_of.clear()
@@ -127,7 +128,7 @@ def _read(files: list[object]) -> list[Upload]:
 
 def _report() -> None:
     """What the last upload came to; stays until the next or until it is deleted."""
-    done: Uploaded | None = st.session_state.get(_REPORT)
+    done: Uploaded | None = st.session_state.get(REPORT)
     if done is None:
         return
     if done.root is None:
@@ -201,8 +202,9 @@ def _key(done: Uploaded) -> str:
 
 
 def _delete() -> None:
-    if session := st.session_state.get(_SESSION):
+    if session := st.session_state.get(SESSION):
         remove_uploads(session)
         data_cache.sizes.clear()
-    for name in (ROOT, _REPORT):
+    tab_memory.forget()
+    for name in (workspace.UPLOAD_ROOT, REPORT):
         st.session_state.pop(name, None)

@@ -6,6 +6,7 @@ Back, Forward, page changes and a new tab.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from cutswap.runs.find import FoundRuns, find_runs
 from cutswap.runs.states import DONE
 
 DEFAULT_CATEGORY = "demo/hex_nut"
+LOOKING = "upload.looking"  # session: a link to uploads waits for what the tab remembers of them
 PRETRAINED = {
     "embedded": "Embedded, not fine-tuned",
     "imagenet": "ImageNet, not fine-tuned",
@@ -78,6 +80,11 @@ def need_selection() -> Selection:
     return selection
 
 
+def image_label(category: Category, name: str) -> str:
+    """A photo's name as people read it: of a plain folder nobody said that its photos are good."""
+    return name.removeprefix("train/good/") if category.layout == "images" else name
+
+
 def select(
     *, category: str | None = None, image: str | None = None, run: str | None = None
 ) -> None:
@@ -106,18 +113,27 @@ def _draw() -> Selection | None:
         st.session_state["selection_error"] = "No data set is known." + reason
         st.sidebar.caption("No data yet")
         return None
+    if st.session_state.get(LOOKING):
+        st.session_state["selection_error"] = "Looking for the pictures that you uploaded here."
+        st.sidebar.caption("Looking for your pictures")
+        return None
     options = list(keys)
     default = DEFAULT_CATEGORY if DEFAULT_CATEGORY in keys else options[0]
     if st.session_state.get("cat", default) not in keys:  # its folder has gone
         st.toast(f"The category {plain_text(st.session_state['cat'])} is no longer there.")
         st.session_state["cat"] = default
+
+    def shown(key: str) -> str:
+        return f"{keys[key][1]} · {keys[key][0].label}"
+
+    _say_unknown("cat", "category", map(shown, options), shown(default))
     key = st.sidebar.selectbox(
         "Category",
         options,
         index=options.index(default),
         key="cat",
         bind="query-params",
-        format_func=lambda k: f"{keys[k][1]} · {keys[k][0].label}",
+        format_func=shown,
         help="One kind of object: good photos to learn from, and test photos.",
     )
     source, name = keys[key]
@@ -162,12 +178,20 @@ def _image(category: Category) -> Record:
     first = next((r.name for r in category.test if not r.is_good), names[0])
     if st.session_state.get("img", first) not in records:  # of another category
         st.session_state["img"] = first
+
+    def shown(name: str) -> str:
+        return image_label(category, name)
+
+    if "img" not in st.session_state and st.query_params.get("img") in records:
+        st.session_state["img"] = st.query_params["img"]  # a link of before there were labels
+    _say_unknown("img", "image", map(shown, names), shown(first))
     name = st.sidebar.selectbox(
         "Image",
         names,
         index=names.index(first),
         key="img",
         bind="query-params",
+        format_func=shown,
         help="Test images first, then the good ones the method learns from.",
     )
     at = names.index(name)
@@ -207,15 +231,34 @@ def _run() -> tuple[str, str]:
     if st.session_state.get("run", options[0]) not in options:
         st.toast(f"The run {plain_text(st.session_state['run'])} is no longer there.")
         st.session_state["run"] = options[0]
+
+    def shown(run: str) -> str:
+        return PRETRAINED.get(run, run)
+
+    _say_unknown("run", "run", (*options, *map(shown, options)), shown(options[0]))
     run = st.sidebar.selectbox(
         "Weights or run",
         options,
         key="run",
         bind="query-params",
-        format_func=lambda r: PRETRAINED.get(r, r),
+        format_func=shown,
         help="The feature extractor that Inspect scores with: pretrained, or fine-tuned by a run.",
     )
     return run, str(finished[run]) if run in finished else run
+
+
+def _say_unknown(name: str, what: str, labels: Iterable[str], shown: str) -> None:
+    """Say once that a link names what is not there; Streamlit shows the default without a word."""
+    text = st.query_params.get(name)
+    if name in st.session_state or text is None or text in set(labels):
+        return
+    uploads = f" · {workspace.UPLOAD_LABEL}"
+    why = " Uploads are for the tab that made them." if text.endswith(uploads) else ""
+    st.toast(
+        f"The link's {what} {plain_text(text[:80])} is not here; shown is {plain_text(shown)}.{why}",
+        icon=":material/link_off:",
+        duration="long",
+    )
 
 
 def _finished() -> dict[str, Path]:

@@ -46,6 +46,11 @@ FAMILY_NAMES = {
     "nsa": "NSA",
     "perlin": "Perlin",
 }
+NOT_SAID = (
+    "These photos came without a word on whether they show good parts, and training learns from good"
+    " parts only. If they all do, tick the box; else put the good ones into train/good, or upload"
+    " them as good parts on the Data page."
+)
 _LARGE = 2**31 - 1
 
 
@@ -139,7 +144,7 @@ def form(selected: Selection) -> None:
     arguments = finetune_arguments(
         asked.record, selected.dataset.root, category.name, run, skip_bad=asked.skip_bad
     )
-    reason = _refusal(run)
+    reason = _refusal(run) or ("" if _said_good(selected) else NOT_SAID)
     with st.container():  # one place whatever it says: what is below would flicker as it moved
         st.markdown(
             f":material/schedule: {len(category.train)} good photos of"
@@ -164,6 +169,19 @@ def form(selected: Selection) -> None:
         arguments,
         note="The same command resumes a run that was stopped, from its last checkpoint, to the"
         " same result.",
+    )
+
+
+def _said_good(selected: Selection) -> bool:
+    """Of a plain folder nobody knows whether its photos show good parts: the visitor must say so."""
+    if selected.category.layout != "images":
+        return True
+    return st.checkbox(
+        f"All {len(selected.category.train)} photos of {plain_text(selected.category.name)} show"
+        " good parts",
+        key=f"train.good.{selected.key}",
+        help="Training takes every photo as flawless. One defective photo among them teaches the"
+        " network, and the memory bank, that this defect is normal.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
@@ -18,6 +19,7 @@ from cutswap.errors import CutSwapError
 MAX_FILE_BYTES = 20_000_000  # a 48-megapixel phone JPEG has 12 to 16 MB; the app's own limit too
 MAX_PIXELS = 50_000_000  # decoded 150 MB; phones stop at 48 to 50 megapixels
 KEPT_SIDE = 2048  # pixels of the longer side kept: no setting works on larger images
+_STEM_LENGTH = 40  # letters of a name in the name of the file that is kept
 _NAME_LENGTH = 120  # of an original name in the index and on the screen
 
 
@@ -88,3 +90,14 @@ def printable(name: str) -> str:
     last = re.split(r"[\\/]", name)[-1]
     clean = "".join(c if c.isprintable() else " " for c in last).strip()
     return clean[:_NAME_LENGTH] or "a file without a name"
+
+
+def safe_stem(name: str) -> str:
+    """`-IMG_2034` of `IMG_2034.JPG`, to stand behind a number: letters, digits, - and _ alone.
+
+    Empty where nothing of the name is left; never a path, an option or a name of the system's,
+    for the number comes first. At most 40 letters: 160 bytes in any script.
+    """
+    stem = unicodedata.normalize("NFC", re.sub(r"\.[^.]*$", "", name))
+    kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in stem)[:_STEM_LENGTH].strip("-")
+    return f"-{kept}" if kept else ""

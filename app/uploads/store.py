@@ -1,13 +1,13 @@
 """Uploaded pictures as a data set of one session, gone minutes after its tab, at most a day.
 
-    <cache>/uploads/<session>/my_images/001.png ...                       photos only
-    <cache>/uploads/<session>/my_parts/train/good/001.png ...             own normals
-    <cache>/uploads/<session>/my_parts/test/unlabelled/001.png ...        what is to be looked at
+    <cache>/uploads/<session>/my_images/001-bolt.png ...                  photos only
+    <cache>/uploads/<session>/my_parts/train/good/001-bolt.png ...        own normals
+    <cache>/uploads/<session>/my_parts/test/unlabelled/001-nut.png ...    what is to be looked at
     <cache>/uploads/<session>/my_*/index.json                             original names, the app
     <cache>/.alive/                                                       locks of living apps
 
-Names given by a browser are never used as paths: files are numbered, and the names are kept in
-the index. Every picture is decoded under our own limits, turned upright and saved anew, so that
+Names given by a browser are never used as paths: files are numbered, with the letters and digits
+of the name behind, so that they are recognised; the whole names are kept in the index. Every picture is decoded under our own limits, turned upright and saved anew, so that
 nothing but pixels survives.
 """
 
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from app.uploads import photos as upload_photos
-from app.uploads.photos import UnusableError, Upload, decoded, png_of, printable, shrunk
+from app.uploads.photos import UnusableError, Upload, decoded, png_of, printable, safe_stem, shrunk
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import read_json, write_json, write_with
 from cutswap.utils.processes import Process, hold_life, sweep_lives, this_process
@@ -178,6 +178,30 @@ def remove_uploads(session: str, *, cache: Path | None = None) -> None:
     shutil.rmtree(_session_folder(session, cache), ignore_errors=True)
 
 
+def stored_uploads(session: str, *, cache: Path | None = None) -> Uploaded | None:
+    """What a session has uploaded last, as far as it is still there; None where nothing is.
+
+    Args:
+        session: its id.
+        cache: as for `uploads_folder`.
+
+    Raises:
+        CutSwapError: a session id that is none.
+    """
+    home = _session_folder(session, cache)
+    found = sorted(home.glob("*/index.json"), key=lambda path: path.stat().st_mtime)
+    if not found or home.is_symlink():
+        return None
+    try:
+        kept = tuple(
+            StoredUpload(str(f["name"]), str(f["file"]), _pair(f["size"]), _pair(f["kept_size"]))
+            for f in read_json(found[-1])["files"]
+        )
+    except (CutSwapError, LookupError, TypeError, ValueError):  # being replaced, or damaged
+        return None
+    return Uploaded(found[-1].parent, kept, ())
+
+
 def sweep_uploads(
     *, cache: Path | None = None, now: float | None = None, max_age: float = MAX_AGE
 ) -> int:
@@ -287,7 +311,7 @@ def _fill(
             else:
                 photo = decoded(file, name, limits.file_bytes)
                 number = sum(k.file.startswith(f"{place}/") or place == "." for k in kept) + 1
-                path = Path(place) / f"{number:03d}.png"
+                path = Path(place) / f"{number:03d}{safe_stem(name)}.png"
                 small = shrunk(photo)
                 write_with(folder / path, png_of(small))
                 seen[digest] = name
@@ -305,6 +329,11 @@ def _default_limits() -> Limits:
 
 def _size(photo: np.ndarray) -> tuple[int, int]:
     return int(photo.shape[0]), int(photo.shape[1])
+
+
+def _pair(size: Sequence[int]) -> tuple[int, int]:
+    height, width = size
+    return int(height), int(width)
 
 
 def _session_folder(session: str, cache: Path | None) -> Path:
