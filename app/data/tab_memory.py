@@ -20,7 +20,7 @@ _KEY = "tab_memory"
 NONE = "none"
 GONE = (
     "The pictures that you uploaded in this tab are gone: they are deleted a few minutes after the"
-    " tab is closed or loses the app, at the latest after a day. Upload them again on the Data page."
+    " tab is closed, at the latest after a day. Upload them again on the Data page."
 )
 
 _mount = st.components.v2.component(

@@ -22,7 +22,7 @@ VARIABLE = "CUTSWAP_UPLOAD_GRACE"
 GRACE = 180.0  # seconds; Streamlit itself keeps a lost session for 120
 
 _last_seen: dict[Holder, float] = {}
-_holding: set[Holder] = set()  # by an open socket: a reloaded tab holds the uploads of its last session
+_holding: set[Holder] = set()  # by an open socket; a reloaded tab holds its last session's
 _armed: set[Holder] = set()
 _arming = threading.Lock()
 

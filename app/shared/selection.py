@@ -255,7 +255,8 @@ def _say_unknown(name: str, what: str, labels: Iterable[str], shown: str) -> Non
     uploads = f" · {workspace.UPLOAD_LABEL}"
     why = " Uploads are for the tab that made them." if text.endswith(uploads) else ""
     st.toast(
-        f"The link's {what} {plain_text(text[:80])} is not here; shown is {plain_text(shown)}.{why}",
+        f"The link's {what} {plain_text(text[:80])} is not here;"
+        f" shown is {plain_text(shown)}.{why}",
         icon=":material/link_off:",
         duration="long",
     )

@@ -47,9 +47,9 @@ FAMILY_NAMES = {
     "perlin": "Perlin",
 }
 NOT_SAID = (
-    "These photos came without a word on whether they show good parts, and training learns from good"
-    " parts only. If they all do, tick the box; else put the good ones into train/good, or upload"
-    " them as good parts on the Data page."
+    "Nobody has said whether these photos show good parts; training learns from good parts only."
+    " If they all do, tick the box; else put the good ones into train/good, or upload them as good"
+    " parts on the Data page."
 )
 _LARGE = 2**31 - 1
 
@@ -173,7 +173,7 @@ def form(selected: Selection) -> None:
 
 
 def _said_good(selected: Selection) -> bool:
-    """Of a plain folder nobody knows whether its photos show good parts: the visitor must say so."""
+    """Of a plain folder nobody knows whether its photos show good parts: the visitor says so."""
     if selected.category.layout != "images":
         return True
     return st.checkbox(

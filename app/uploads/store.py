@@ -7,8 +7,9 @@
     <cache>/.alive/                                                       locks of living apps
 
 Names given by a browser are never used as paths: files are numbered, with the letters and digits
-of the name behind, so that they are recognised; the whole names are kept in the index. Every picture is decoded under our own limits, turned upright and saved anew, so that
-nothing but pixels survives.
+of the name behind, so that they are recognised; the whole names are kept in the index. Every
+picture is decoded under our own limits, turned upright and saved anew, so that nothing but pixels
+survives.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from app.data import disk as data_cache
 from app.data import folders as data_folders
 from app.data import tab_memory
 from app.data.tab_memory import SESSION
-from app.shared.workspace import UPLOAD_ROOT as ROOT
 from app.shared import workspace
+from app.shared.workspace import UPLOAD_ROOT as ROOT
 from cutswap.data.images import read_photo
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.datasets import build_category, build_visa, noise_photo, visa_rows, write_image
@@ -268,7 +268,7 @@ def test_a_reloaded_tab_has_its_uploads_again(monkeypatch):
 
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize(
-    "kept, said",
+    ("kept", "said"),
     [
         ("none", "Uploads are for the tab that made them"),
         ("0" * 32, "are gone: they are deleted"),

@@ -17,7 +17,7 @@ def button(at):
 
 
 @pytest.mark.parametrize(
-    "image, said",
+    ("image", "said"),
     [
         ("test/crack/000", "a test photo with a real defect (crack)"),
         ("test/good/000", "a good test photo"),

@@ -11,7 +11,8 @@ LINK = {"k": "6", "size": "192", "layer": "9", "w": "random"}
 
 
 @pytest.mark.parametrize(
-    "first, others", [("saliency", ("negatives", "saliency")), ("negatives", ("saliency", "train"))]
+    ("first", "others"),
+    [("saliency", ("negatives", "saliency")), ("negatives", ("saliency", "train"))],
 )
 def test_a_link_s_values_survive_every_change_of_page(first, others, tmp_path, monkeypatch):
     small_app(tmp_path, monkeypatch)

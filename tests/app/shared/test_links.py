@@ -8,7 +8,7 @@ from tests.helpers.app import assert_alive, open_page, small_app
 
 
 @pytest.mark.parametrize(
-    "link, said",
+    ("link", "said"),
     [
         ({"cat": "bolt · mine"}, "category bolt · mine is not here; shown is part · mine."),
         ({"cat": "part · mine", "img": "test/crack/9"}, "image test/crack/9 is not here"),
