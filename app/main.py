@@ -18,7 +18,9 @@ from app.data import own_photos as data_uploads  # noqa: E402
 from app.data import tab_memory  # noqa: E402
 from app.memory import freeze_modules, steady_allocator  # noqa: E402
 from app.shared import knobs, selection, workspace  # noqa: E402
+from app.shared.job_badge import job_badge  # noqa: E402
 from app.shared.page_parts import missing_packages, plain_errors  # noqa: E402
+from cutswap.installation.shipped import assets  # noqa: E402
 
 # File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
 PAGES = {
@@ -36,11 +38,13 @@ PAGES = {
 
 def main() -> None:
     """One rerun."""
+    icon = assets() / "icon.png"
     st.set_page_config(
         page_title="CutSwap Explorer",
-        page_icon=":material/swap_horiz:",
+        page_icon=str(icon) if icon.is_file() else None,  # a `:material/` one is fetched from afar
         layout="wide",
     )
+    st.html(HOME / "look.css")
     pages = {
         name: st.Page(
             HOME.parent / "pages" / f"{name}.py",
@@ -69,6 +73,8 @@ def main() -> None:
 def _sidebar() -> None:
     with plain_errors("the selection"):
         selection.sidebar()
+    with st.sidebar, plain_errors("the jobs"):
+        job_badge()
     tab_memory.remember()
 
 

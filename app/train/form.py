@@ -39,6 +39,8 @@ from cutswap.settings import control_of
 from cutswap.training.flags import finetune_arguments
 
 SHOWN = "train.shown"  # session: the run whose progress is on the screen
+_STARTED = "train.started"  # session: the run that was started last from here
+RUNS = "runs"  # anchor of the list below
 FAMILY_NAMES = {
     "cutswap": "CutSwap",
     "cutpaste": "CutPaste",
@@ -156,15 +158,22 @@ def form(selected: Selection) -> None:
             st.caption(f"It will wait for {ahead} {noun} on the same device.")
         if reason:
             st.info(reason, icon=":material/block:")
+    started = _started()
     if st.button(
-        "Start",
-        type="primary",
+        "Start another" if started else "Start",
+        type="secondary" if started else "primary",
         icon=":material/play_arrow:",
         disabled=bool(reason),
+        key="train.start",
         help="Runs in its own process, or waits for its turn: close the tab, it goes on.",
     ):
         with plain_errors("the start"):
             _start(selected, asked, run, arguments)
+    if started:
+        st.success(
+            f"**{plain_text(started)}** has been started. [See it learn](#{RUNS})",
+            icon=":material/play_circle:",
+        )
     command_line(
         arguments,
         note="The same command resumes a run that was stopped, from its last checkpoint, to the"
@@ -396,10 +405,17 @@ def _start(selected: Selection, asked: TrainingRequest, run: Path, arguments: li
             fix="mend them (the Data page lists all), or tick Leave out unusable files",
         )
     jobs.enqueue(run, arguments, asked.training.device)
-    st.session_state[SHOWN] = run.name
+    st.session_state[SHOWN] = st.session_state[_STARTED] = run.name
+    st.toast(f"**{plain_text(run.name)}** has been started.", icon=":material/play_circle:")
     st.session_state["train.names"] = _names() + 1  # the name field begins anew
     found_runs.clear()
     st.rerun()
+
+
+def _started() -> str:
+    """The run that this visitor has started last, while it waits or is at work; else nothing."""
+    name = st.session_state.get(_STARTED, "")
+    return name if name and jobs.is_busy(workspace.runs_folder() / name) else ""
 
 
 def _refusal(run: Path) -> str:
