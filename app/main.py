@@ -14,12 +14,13 @@ if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself th
 
 import streamlit as st  # noqa: E402
 
+from app.browser.history import one_entry_an_act  # noqa: E402
 from app.data import own_photos as data_uploads  # noqa: E402
 from app.data import tab_memory  # noqa: E402
 from app.memory import freeze_modules, steady_allocator  # noqa: E402
 from app.shared import knobs, selection, workspace  # noqa: E402
-from app.shared.job_badge import job_badge  # noqa: E402
 from app.shared.page_parts import missing_packages, plain_errors  # noqa: E402
+from app.train.badge import job_badge  # noqa: E402
 from cutswap.installation.shipped import assets  # noqa: E402
 
 # File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
@@ -75,6 +76,8 @@ def _sidebar() -> None:
         selection.sidebar()
     with st.sidebar, plain_errors("the jobs"):
         job_badge()
+    with st.sidebar:
+        one_entry_an_act()
     tab_memory.remember()
 
 

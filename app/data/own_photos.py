@@ -26,6 +26,7 @@ from app.uploads.store import (
     store_parts,
     sweep_uploads,
 )
+from cutswap.data.reading import CAMERA_BITS, unused_bits
 from cutswap.errors import CutSwapError
 
 TYPES = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"]
@@ -70,6 +71,14 @@ def uploads() -> None:
             help="Ten to fifty photos of flawless parts, taken alike. With these, Train can learn"
             " your part and Inspect can score the photos on the left.",
         )
+    bits = st.selectbox(
+        "Grey photos of more than 8 bits",
+        (None, *CAMERA_BITS),
+        key="upload.bits",
+        format_func=lambda b: "use all bits of the file" if b is None else f"use {b} bits",
+        help="A camera of 12 bits writes files of 16; read as 16 its photos are nearly black.",
+        width=300,
+    )
     if st.button(
         "Use these pictures",
         type="primary",
@@ -77,7 +86,7 @@ def uploads() -> None:
         disabled=not (photos or normals),
         help="They become a category in the sidebar.",
     ):
-        _store(list(photos), list(normals))
+        _store(list(photos), list(normals), bits)
     _report()
 
 
@@ -92,7 +101,7 @@ def _limits() -> Limits | None:
     return public.LIMITS if public.is_public() else None
 
 
-def _store(photos: list[object], normals: list[object]) -> None:
+def _store(photos: list[object], normals: list[object], bits: int | None) -> None:
     """Check and keep the files, then choose the new category."""
     session = st.session_state.setdefault(SESSION, uuid.uuid4().hex)
     tests, goods = _read(photos), _read(normals)
@@ -103,9 +112,9 @@ def _store(photos: list[object], normals: list[object]) -> None:
 
     try:
         if goods:
-            done = store_parts(session, goods, tests, progress=tick, limits=_limits())
+            done = store_parts(session, goods, tests, progress=tick, limits=_limits(), bits=bits)
         else:
-            done = store_images(session, tests, progress=tick, limits=_limits())
+            done = store_images(session, tests, progress=tick, limits=_limits(), bits=bits)
     except CutSwapError as error:
         bar.empty()
         show_error(error)
@@ -150,6 +159,13 @@ def _kept(done: Uploaded) -> None:
         if done.root is not None and done.root.name == PARTS
         else f"photos: {len(done.kept)}"
     )
+    if (unused := unused_bits(done.top)) is not None:
+        used, camera = unused
+        st.warning(
+            f"The grey photos of 16 bits use {used} of them and are nearly black. If your camera"
+            f" gives {camera} bits, choose **use {camera} bits** above and upload them again.",
+            icon=":material/exposure:",
+        )
     st.success(f"Kept as the category **My uploads**; {said}.", icon=":material/check:")
     shown = done.kept[:_SHOWN]
     root = done.root

@@ -9,6 +9,7 @@ from app.negatives.controls import controls
 from app.negatives.draws import METHODS, Drawing, Drawn, archive, draw, tally
 from app.negatives.origin import GOOD_ONLY, is_good_for_training, say_origin
 from app.negatives.quality import quality_section
+from app.shared import caches
 from app.shared.networks import Looking, fusion_flags
 from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
@@ -37,6 +38,8 @@ def show(selected: Selection) -> None:
     say_origin(selected)
     drawing, epoch = controls(selected)
     drawn = draw(drawing, epoch)
+    if note := caches.depth_note(drawing.key.photo):
+        st.warning(note, icon=":material/exposure:")
     _large(drawing, drawn, selected)
     _facts(drawn)
     with plain_errors("the contact sheet"):

@@ -1,18 +1,19 @@
 """The shared selection in the sidebar and the URL: category, image, and the weights or run of phi.
 
 These widgets live in the entry file and are bound to the URL by Streamlit itself, so they survive
-Back, Forward, page changes and a new tab.
+Back, Forward, page changes and a new tab. The run is there on pages alone that use it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
 from app.shared import public, workspace
+from app.shared.knobs import PAGE
 from app.shared.page_parts import plain_text
 from app.shared.workspace import Source
 from cutswap.data.datasets import Dataset
@@ -22,6 +23,7 @@ from cutswap.runs.find import FoundRuns, find_runs
 from cutswap.runs.states import DONE
 
 DEFAULT_CATEGORY = "demo/hex_nut"
+RUN_PAGES = ("Inspect", "Features", "Results")  # titles of those on which a run does something
 LOOKING = "upload.looking"  # session: a link to uploads waits for what the tab remembers of them
 PRETRAINED = {
     "embedded": "Embedded, not fine-tuned",
@@ -202,7 +204,7 @@ def _image(category: Category) -> Record:
         kwargs={"image": names[at - 1]},
         disabled=at == 0,
         icon=":material/chevron_left:",
-        shortcut="Left",
+        shortcut="P",
         width="stretch",
         key="image.previous",
     )
@@ -213,7 +215,7 @@ def _image(category: Category) -> Record:
         disabled=at == len(names) - 1,
         icon=":material/chevron_right:",
         icon_position="right",
-        shortcut="Right",
+        shortcut="N",
         width="stretch",
         key="image.next",
     )
@@ -236,6 +238,10 @@ def _run() -> tuple[str, str]:
         return PRETRAINED.get(run, run)
 
     _say_unknown("run", "run", (*options, *map(shown, options)), shown(options[0]))
+    if st.session_state.get(PAGE) not in RUN_PAGES:
+        run = st.session_state.get("run") or _linked(options, shown)
+        st.session_state["run"] = run  # a value without its control would be gone on the next page
+        return run, str(finished[run]) if run in finished else run
     run = st.sidebar.selectbox(
         "Weights or run",
         options,
@@ -264,6 +270,29 @@ def _say_unknown(name: str, what: str, labels: Iterable[str], shown: str) -> Non
         f" shown is {plain_text(shown)}.{why}",
         icon=":material/link_off:",
         duration="long",
+    )
+
+
+def _linked(runs: Iterable[str], shown: Callable[[str], str]) -> str:
+    """The run that the link names, by its name or as people read it; else the first."""
+    text = st.query_params.get("run")
+    options = list(runs)
+    return next((run for run in options if text in (run, shown(run))), options[0])
+
+
+def learnt_elsewhere(run: str, category: Category) -> str:
+    """One sentence where a run was fine-tuned on another category; else nothing.
+
+    Args:
+        run: its name, or one of the pretrained weights.
+        category: what it is to score.
+    """
+    found = found_runs(workspace.runs_folder()).run(run) if run not in PRETRAINED else None
+    if found is None or found.category in ("", category.name):
+        return ""
+    return (
+        f"{plain_text(run)} was fine-tuned on {plain_text(found.category)}, not on"
+        f" {plain_text(category.name)}: its scores here are those of a part that it has never seen."
     )
 
 

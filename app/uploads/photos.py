@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from cutswap.data.decoding import upright_size
-from cutswap.data.images import is_constant, read_photo_bytes, resize_photo
+from cutswap.data.images import is_constant, read_depth_bytes, resize_photo
 from cutswap.errors import CutSwapError
 
 MAX_FILE_BYTES = 20_000_000  # a 48-megapixel phone JPEG has 12 to 16 MB; the app's own limit too
@@ -35,16 +35,17 @@ class UnusableError(ValueError):
     """One file that cannot be used; the sentence is its only argument."""
 
 
-def decoded(file: Upload, name: str, limit: int) -> np.ndarray:
+def decoded(file: Upload, name: str, limit: int, bits: int | None = None) -> tuple[np.ndarray, int]:
     """Decode an upload; sizes are checked before that.
 
     Args:
         file: the upload.
         name: what to call it.
         limit: bytes at most.
+        bits: that the camera fills of grey photos of more than 8, see `read_photo`.
 
     Returns:
-        (H, W, 3) uint8, upright.
+        (H, W, 3) uint8, upright, and its largest number, as `read_depth` gives it.
 
     Raises:
         UnusableError: too large, no image, damaged, or all pixels alike.
@@ -60,14 +61,14 @@ def decoded(file: Upload, name: str, limit: int) -> np.ndarray:
             raise UnusableError(
                 f"{height} x {width} pixels, at most {MAX_PIXELS // 10**6} million; make it smaller"
             )
-        photo = read_photo_bytes(file.data, name)
+        photo, top = read_depth_bytes(file.data, name, bits)
     except CutSwapError as error:
         raise UnusableError(f"{error.found} instead of {error.expected}; {error.fix}") from error
     except MemoryError:
         raise UnusableError("too large for this machine's memory; make it smaller") from None
     if is_constant(photo):
         raise UnusableError("all pixels are alike: it shows nothing")
-    return photo
+    return photo, top
 
 
 def shrunk(photo: np.ndarray) -> np.ndarray:

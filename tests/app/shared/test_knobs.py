@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.shared import knobs
 from tests.helpers.app import assert_alive, open_page, small_app
 
 PART = "part · mine"
@@ -50,3 +51,22 @@ def test_layers_of_a_network_come_back_with_it(tmp_path, monkeypatch):
     assert "layer" not in at.query_params
     at.selectbox(key="knob.net").set_value("vgg16").run()
     assert at.query_params["layer"] == "9"
+
+
+def test_back_shows_what_its_link_says(tmp_path, monkeypatch):
+    small_app(tmp_path, monkeypatch)
+    at = open_page("saliency", cat=PART, k="6")
+    at.slider(key="knob.k").set_value(3).run()
+    at.selectbox(key="knob.w").set_value("random").run()
+    assert (at.query_params["k"], at.query_params["w"]) == ("3", "random")
+    at.query_params["k"] = "6"
+    del at.query_params["w"]
+    with monkeypatch.context() as patched:
+        patched.setattr(knobs, "is_back_or_forward", lambda: True)
+        at.run()
+    assert_alive(at)
+    assert at.slider(key="knob.k").value == 6
+    assert at.selectbox(key="knob.w").value == "embedded"
+    at.slider(key="knob.k").set_value(5).run()  # and goes on from there
+    assert at.query_params["k"] == "5"
+    assert at.selectbox(key="knob.w").value == "embedded"

@@ -30,4 +30,8 @@ def test_a_link_to_what_is_here_says_nothing(tmp_path, monkeypatch):
     at = open_page("start", cat="part · mine", img="train/good/002", run="Random, untrained")
     assert_alive(at)
     assert not at.toast
-    assert [box.value for box in at.sidebar.selectbox] == ["mine/part", "train/good/002", "random"]
+    assert [box.value for box in at.sidebar.selectbox] == ["mine/part", "train/good/002"]
+    for name in ("saliency", "results", "train", "inspect_heatmaps"):  # the run is kept over pages
+        at.switch_page(f"../pages/{name}.py").run()
+        runs = [box.value for box in at.sidebar.selectbox if box.key == "run"]
+        assert runs == ([] if name in ("saliency", "train") else ["random"])
