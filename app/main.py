@@ -23,6 +23,7 @@ from app.shared.page_parts import missing_packages, plain_errors  # noqa: E402
 from app.train.badge import job_badge  # noqa: E402
 from cutswap.installation.shipped import assets  # noqa: E402
 
+TITLE = "CutSwap Explorer"
 # File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
 PAGES = {
     "start": "Start",
@@ -40,12 +41,6 @@ PAGES = {
 def main() -> None:
     """One rerun."""
     icon = assets() / "icon.png"
-    st.set_page_config(
-        page_title="CutSwap Explorer",
-        page_icon=str(icon) if icon.is_file() else None,  # a `:material/` one is fetched from afar
-        layout="wide",
-    )
-    st.html(HOME / "look.css")
     pages = {
         name: st.Page(
             HOME.parent / "pages" / f"{name}.py",
@@ -56,6 +51,12 @@ def main() -> None:
         for name, title in PAGES.items()
     }
     page = st.navigation(list(pages.values()), position="top")
+    st.set_page_config(
+        page_title=TITLE if page.title == "Start" else f"{page.title} · {TITLE}",
+        page_icon=str(icon) if icon.is_file() else None,  # a `:material/` one is fetched from afar
+        layout="wide",
+    )
+    st.html(HOME / "look.css")
     st.session_state["pages"] = pages
     st.session_state[knobs.PAGE] = page.title
     workspace.demo_rendering()

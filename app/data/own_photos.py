@@ -58,6 +58,7 @@ def uploads() -> None:
             "Photos to look at",
             TYPES,
             accept_multiple_files=True,
+            max_upload_size=limits.file_bytes // 10**6,
             key=f"upload.photos.{number}",
             help="One is enough for Saliency and Negatives. Nothing is assumed about whether they"
             " show a defect.",
@@ -67,9 +68,15 @@ def uploads() -> None:
             "Good parts to learn from",
             TYPES,
             accept_multiple_files=True,
+            max_upload_size=limits.file_bytes // 10**6,
             key=f"upload.normals.{number}",
-            help="Ten to fifty photos of flawless parts, taken alike. With these, Train can learn"
-            " your part and Inspect can score the photos on the left.",
+            help="Ten to fifty photos of flawless parts, taken alike."
+            + (
+                ""
+                if public.is_public()
+                else " With these, Train can learn your part and Inspect can score the photos on"
+                " the left."
+            ),
         )
     bits = st.selectbox(
         "Grey photos of more than 8 bits",
@@ -193,7 +200,8 @@ def _kept(done: Uploaded) -> None:
         (second, "negatives", "Make negatives"),
         (third, "inspect_heatmaps", "Score them"),
     ):
-        if name not in pages or (name == "inspect_heatmaps" and root.name != PARTS):
+        can_score = root.name == PARTS and not public.is_public()
+        if name not in pages or (name == "inspect_heatmaps" and not can_score):
             continue
         if column.button(
             title,

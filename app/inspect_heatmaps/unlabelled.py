@@ -68,8 +68,13 @@ def show(asked: InspectRequest) -> None:
                 bank, heat.record, heat.size, asked.selected.category.train
             )
         box = None if compared is None else compared.test.box
+        tag = "" if compared is None else f"frame: {compared.distance:.3g} from normal"
         place = viewer(
-            picture(heat, cell_box=box), key="heat", memory="heat", group="heat", clickable=True
+            picture(heat, cell_box=box, tag=tag),
+            key="heat",
+            memory="heat",
+            group="heat",
+            clickable=True,
         )
         if place is not None:
             inspect_nearest.remember_place(heat.record, place)

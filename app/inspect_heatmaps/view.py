@@ -227,6 +227,7 @@ class _Screen:
             contour=self.asked.contour,
             cell_box=None if compared is None else compared.test.box,
             verdict=self._verdict(heat.score, verdicts),
+            tag="" if compared is None else f"frame: {compared.distance:.3g} from normal",
         )
         place = inspect_compare.beside(self.asked, self.scored, self.index, heat, drawn)
         if place is not None:

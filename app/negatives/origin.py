@@ -41,7 +41,7 @@ def say_origin(selected: Selection) -> None:
         icon=":material/visibility_off:",
     )
     button.button(
-        "Show a good training photo",
+        "Show a good photo",
         on_click=select,
         kwargs={"image": category.train[0].name},
         icon=":material/school:",

@@ -90,6 +90,11 @@ def ahead_on(device: str) -> int:
     return sum(job.device == lane and not is_leaving(job) for job in line.active())
 
 
+def ahead_of(job: Job) -> int:
+    """Jobs before this one in the line of its device."""
+    return jobs_ahead(job, queue().active())
+
+
 def is_leaving(job: Job | None) -> bool:
     """Whether the queue still has a job that the pages show as ended."""
     return job is not None and job.is_active and has_ended(job, read_beat(job.run))

@@ -132,7 +132,7 @@ def _draw() -> Selection | None:
     key = st.sidebar.selectbox(
         "Category",
         options,
-        index=_first("cat", options.index(default)),
+        index=options.index(default),
         key="cat",
         bind="query-params",
         format_func=shown,
@@ -190,7 +190,7 @@ def _image(category: Category) -> Record:
     name = st.sidebar.selectbox(
         "Image",
         names,
-        index=_first("img", names.index(first)),
+        index=names.index(first),
         key="img",
         bind="query-params",
         format_func=shown,
@@ -251,11 +251,6 @@ def _run() -> tuple[str, str]:
         help="The feature extractor that Inspect scores with: pretrained, or fine-tuned by a run.",
     )
     return run, str(finished[run]) if run in finished else run
-
-
-def _first(key: str, index: int) -> int:
-    """A list's first choice; none where the session has one: Streamlit logs a trace of the two."""
-    return 0 if key in st.session_state else index
 
 
 def _say_unknown(name: str, what: str, labels: Iterable[str], shown: str) -> None:

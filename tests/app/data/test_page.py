@@ -248,6 +248,46 @@ def test_nothing_but_bad_files_is_told_and_changes_nothing():
     assert ROOT not in at.session_state
 
 
+def deep(seed: int, bits: int) -> bytes:
+    """A grey PNG of 16 bits as a camera of `bits` writes it."""
+    grey = photo_of(seed, (48, 64)).mean(axis=-1) / 255
+    stream = io.BytesIO()
+    Image.fromarray((grey * (2**bits - 1)).astype(np.uint16)).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_an_upload_that_uses_few_of_its_bits_is_told_and_read_again(bits):
+    photos = [("deep.png", deep(3, bits)), ("colour.png", png(4))]
+    at = put(open_page("data"), photos=photos)
+    told = [w.value for w in at.warning if "nearly black" in w.value]
+    if bits == 16:
+        assert not told
+        return
+    assert f"choose **use {bits} bits** above" in told[0]
+    at.selectbox(key="upload.bits").set_value(bits).run()
+    put(at, photos=photos)
+    assert not [w for w in at.warning if "nearly black" in w.value]
+    kept = read_photo(Path(at.session_state[ROOT]) / "001-deep.png")
+    assert np.abs(kept[..., 0] - photo_of(3, (48, 64)).mean(axis=-1)).max() <= 1
+
+
+@pytest.mark.parametrize("page", ["saliency", "negatives", "inspect_heatmaps"])
+def test_a_photo_that_uses_few_of_its_bits_is_told_where_it_is_shown(page, root):
+    (root / "part/test/crack/000.png").write_bytes(deep(11, 12))
+    at = open_page(page, cat="part · mine", img="test/crack/000")
+    assert_alive(at)
+    told = [w.value for w in at.warning if "uses 12 of them" in w.value]
+    assert len(told) == 1
+    assert '{"bits": 12}' in told[0]
+    (root / "part/cutswap.json").write_text('{"bits": 12}')
+    workspace.dataset_of.clear()
+    at.run()
+    assert_alive(at)
+    assert not [w for w in at.warning if "uses 12 of them" in w.value]
+
+
 @pytest.mark.usefixtures("root")
 def test_a_reloaded_tab_has_its_uploads_again(monkeypatch):
     first = put(open_page("data"), photos=[("bolt 7.png", png(1))])

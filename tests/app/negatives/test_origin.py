@@ -31,7 +31,7 @@ def test_a_photo_that_training_never_sees(image, said, tmp_path, monkeypatch):
     assert_alive(at)
     assert f"This is {said}: **training never sees it**" in texts(at)
     assert button(at).disabled
-    (way,) = [b for b in at.button if b.label == "Show a good training photo"]
+    (way,) = [b for b in at.button if b.label == "Show a good photo"]
     way.click().run()
     assert_alive(at)
     assert at.sidebar.selectbox[1].value == "train/good/000"
