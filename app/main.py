@@ -14,11 +14,16 @@ if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself th
 
 import streamlit as st  # noqa: E402
 
+from app.browser.history import one_entry_an_act  # noqa: E402
 from app.data import own_photos as data_uploads  # noqa: E402
+from app.data import tab_memory  # noqa: E402
 from app.memory import freeze_modules, steady_allocator  # noqa: E402
-from app.shared import selection, workspace  # noqa: E402
+from app.shared import knobs, selection, workspace  # noqa: E402
 from app.shared.page_parts import missing_packages, plain_errors  # noqa: E402
+from app.train.badge import job_badge  # noqa: E402
+from cutswap.installation.shipped import assets  # noqa: E402
 
+TITLE = "CutSwap Explorer"
 # File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
 PAGES = {
     "start": "Start",
@@ -35,11 +40,7 @@ PAGES = {
 
 def main() -> None:
     """One rerun."""
-    st.set_page_config(
-        page_title="CutSwap Explorer",
-        page_icon=":material/swap_horiz:",
-        layout="wide",
-    )
+    icon = assets() / "icon.png"
     pages = {
         name: st.Page(
             HOME.parent / "pages" / f"{name}.py",
@@ -50,19 +51,35 @@ def main() -> None:
         for name, title in PAGES.items()
     }
     page = st.navigation(list(pages.values()), position="top")
+    st.set_page_config(
+        page_title=TITLE if page.title == "Start" else f"{page.title} · {TITLE}",
+        page_icon=str(icon) if icon.is_file() else None,  # a `:material/` one is fetched from afar
+        layout="wide",
+    )
+    st.html(HOME / "look.css")
     st.session_state["pages"] = pages
+    st.session_state[knobs.PAGE] = page.title
     workspace.demo_rendering()
     data_uploads.hold_own()
+    tab_memory.expect()
     if page.title == "Start":  # its pictures wait for nothing
         with missing_packages():
             page.run()
-        with plain_errors("the selection"):
-            selection.sidebar()
+        _sidebar()
         return
-    with plain_errors("the selection"):
-        selection.sidebar()
+    _sidebar()
     with missing_packages():
         page.run()
+
+
+def _sidebar() -> None:
+    with plain_errors("the selection"):
+        selection.sidebar()
+    with st.sidebar, plain_errors("the jobs"):
+        job_badge()
+    with st.sidebar:
+        one_entry_an_act()
+    tab_memory.remember()
 
 
 steady_allocator()

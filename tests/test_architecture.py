@@ -139,7 +139,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 # The same for the app; below `main` each page's folder stands for itself.
 APP_FLOORS: tuple[tuple[str, ...], ...] = (
-    ("memory", "uploads", "viewer"),
+    ("browser", "memory", "uploads", "viewer"),
     ("shared",),
     (
         "data",

@@ -7,7 +7,9 @@ import uuid
 import streamlit as st
 
 from app.data import disk as data_cache
+from app.data import tab_memory
 from app.data.check import forget
+from app.data.tab_memory import REPORT, SESSION
 from app.data.upload_end import hold
 from app.shared import public, workspace
 from app.shared.page_parts import go_to, plain_text, show_error
@@ -24,11 +26,11 @@ from app.uploads.store import (
     store_parts,
     sweep_uploads,
 )
+from cutswap.data.reading import CAMERA_BITS, unused_bits
 from cutswap.errors import CutSwapError
 
 TYPES = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"]
-ROOT = "upload_root"  # session: what `workspace.sources` reads
-_SESSION, _REPORT, _ROUND = "upload_session", "upload.report", "upload.round"
+_ROUND = "upload.round"  # session: counts the uploads; new fields are empty
 _THUMBNAIL, _SHOWN = 112, 12
 
 
@@ -44,8 +46,8 @@ def uploads() -> None:
     limits = _limits() or Limits(MAX_FILES, MAX_TOTAL_BYTES, MAX_FILE_BYTES)
     st.subheader("Your own pictures", anchor=False)
     st.caption(
-        "For this session only, kept on the machine that runs the app, deleted minutes after this"
-        " tab is closed, at the latest after a day. Up to"
+        "For this tab only, kept on the machine that runs the app; a reload keeps them. Deleted"
+        " minutes after the tab is closed, at the latest after a day. Up to"
         f" {limits.files} files of {limits.file_bytes // 10**6} MB and {MAX_PIXELS // 10**6}"
         " million pixels; phone photos are turned upright, and only the pixels are kept."
     )
@@ -56,6 +58,7 @@ def uploads() -> None:
             "Photos to look at",
             TYPES,
             accept_multiple_files=True,
+            max_upload_size=limits.file_bytes // 10**6,
             key=f"upload.photos.{number}",
             help="One is enough for Saliency and Negatives. Nothing is assumed about whether they"
             " show a defect.",
@@ -65,10 +68,24 @@ def uploads() -> None:
             "Good parts to learn from",
             TYPES,
             accept_multiple_files=True,
+            max_upload_size=limits.file_bytes // 10**6,
             key=f"upload.normals.{number}",
-            help="Ten to fifty photos of flawless parts, taken alike. With these, Train can learn"
-            " your part and Inspect can score the photos on the left.",
+            help="Ten to fifty photos of flawless parts, taken alike."
+            + (
+                ""
+                if public.is_public()
+                else " With these, Train can learn your part and Inspect can score the photos on"
+                " the left."
+            ),
         )
+    bits = st.selectbox(
+        "Grey photos of more than 8 bits",
+        (None, *CAMERA_BITS),
+        key="upload.bits",
+        format_func=lambda b: "use all bits of the file" if b is None else f"use {b} bits",
+        help="A camera of 12 bits writes files of 16; read as 16 its photos are nearly black.",
+        width=300,
+    )
     if st.button(
         "Use these pictures",
         type="primary",
@@ -76,13 +93,13 @@ def uploads() -> None:
         disabled=not (photos or normals),
         help="They become a category in the sidebar.",
     ):
-        _store(list(photos), list(normals))
+        _store(list(photos), list(normals), bits)
     _report()
 
 
 def hold_own() -> None:
     """In every rerun of any page: this session's pictures go when its tab does."""
-    if session := st.session_state.get(_SESSION):
+    if session := st.session_state.get(SESSION):
         hold(session)
 
 
@@ -91,9 +108,9 @@ def _limits() -> Limits | None:
     return public.LIMITS if public.is_public() else None
 
 
-def _store(photos: list[object], normals: list[object]) -> None:
+def _store(photos: list[object], normals: list[object], bits: int | None) -> None:
     """Check and keep the files, then choose the new category."""
-    session = st.session_state.setdefault(_SESSION, uuid.uuid4().hex)
+    session = st.session_state.setdefault(SESSION, uuid.uuid4().hex)
     tests, goods = _read(photos), _read(normals)
     bar = st.progress(0.0, "Looking at the pictures")
 
@@ -102,18 +119,18 @@ def _store(photos: list[object], normals: list[object]) -> None:
 
     try:
         if goods:
-            done = store_parts(session, goods, tests, progress=tick, limits=_limits())
+            done = store_parts(session, goods, tests, progress=tick, limits=_limits(), bits=bits)
         else:
-            done = store_images(session, tests, progress=tick, limits=_limits())
+            done = store_images(session, tests, progress=tick, limits=_limits(), bits=bits)
     except CutSwapError as error:
         bar.empty()
         show_error(error)
         return
     bar.empty()
-    st.session_state[_REPORT] = done
+    st.session_state[REPORT] = done
     if done.root is None:
         return
-    st.session_state[ROOT] = str(done.root)
+    st.session_state[workspace.UPLOAD_ROOT] = str(done.root)
     data_cache.sizes.clear()
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1  # empty fields
     workspace.dataset_of.clear()
@@ -127,7 +144,7 @@ def _read(files: list[object]) -> list[Upload]:
 
 def _report() -> None:
     """What the last upload came to; stays until the next or until it is deleted."""
-    done: Uploaded | None = st.session_state.get(_REPORT)
+    done: Uploaded | None = st.session_state.get(REPORT)
     if done is None:
         return
     if done.root is None:
@@ -149,6 +166,13 @@ def _kept(done: Uploaded) -> None:
         if done.root is not None and done.root.name == PARTS
         else f"photos: {len(done.kept)}"
     )
+    if (unused := unused_bits(done.top)) is not None:
+        used, camera = unused
+        st.warning(
+            f"The grey photos of 16 bits use {used} of them and are nearly black. If your camera"
+            f" gives {camera} bits, choose **use {camera} bits** above and upload them again.",
+            icon=":material/exposure:",
+        )
     st.success(f"Kept as the category **My uploads**; {said}.", icon=":material/check:")
     shown = done.kept[:_SHOWN]
     root = done.root
@@ -176,7 +200,8 @@ def _kept(done: Uploaded) -> None:
         (second, "negatives", "Make negatives"),
         (third, "inspect_heatmaps", "Score them"),
     ):
-        if name not in pages or (name == "inspect_heatmaps" and root.name != PARTS):
+        can_score = root.name == PARTS and not public.is_public()
+        if name not in pages or (name == "inspect_heatmaps" and not can_score):
             continue
         if column.button(
             title,
@@ -201,8 +226,9 @@ def _key(done: Uploaded) -> str:
 
 
 def _delete() -> None:
-    if session := st.session_state.get(_SESSION):
+    if session := st.session_state.get(SESSION):
         remove_uploads(session)
         data_cache.sizes.clear()
-    for name in (ROOT, _REPORT):
+    tab_memory.forget()
+    for name in (workspace.UPLOAD_ROOT, REPORT):
         st.session_state.pop(name, None)

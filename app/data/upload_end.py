@@ -22,6 +22,7 @@ VARIABLE = "CUTSWAP_UPLOAD_GRACE"
 GRACE = 180.0  # seconds; Streamlit itself keeps a lost session for 120
 
 _last_seen: dict[Holder, float] = {}
+_holding: set[Holder] = set()  # by an open socket; a reloaded tab holds its last session's
 _armed: set[Holder] = set()
 _arming = threading.Lock()
 
@@ -59,12 +60,14 @@ def hold(uploads: str) -> None:
 
 def _released(holder: Holder) -> None:
     """The socket has closed: look again after the grace. Called by the server's own thread."""
+    _holding.discard(holder)
     _last_seen[holder] = time.monotonic()
     _look_again(holder, grace())
 
 
 @st.cache_resource(scope="session", on_release=_released, show_spinner=False)
 def _held(holder: Holder) -> Holder:
+    _holding.add(holder)
     return holder
 
 
@@ -90,7 +93,13 @@ def _look(holder: Holder) -> None:
         _look_again(holder, left)
     else:
         del _last_seen[holder]
-        remove_uploads(holder.uploads)
+        if not any(other.uploads == holder.uploads for other in _others(holder)):
+            remove_uploads(holder.uploads)
+
+
+def _others(holder: Holder) -> set[Holder]:
+    """Who holds uploads, or did a grace ago and will be looked at yet."""
+    return (set(_holding) | set(_last_seen)) - {holder}
 
 
 def _is_back(session: str) -> bool:

@@ -14,10 +14,10 @@ from app.inspect_heatmaps.heads import with_head
 from app.inspect_heatmaps.picture import Heat, picture
 from app.inspect_heatmaps.resolve import read_or_offer_repair, wait_for
 from app.shared import workspace
-from app.shared.evaluations import Wanted, estimate, network_of, shown_seconds, workshop
+from app.shared.evaluations import SMALL, Wanted, estimate, network_of, shown_seconds, workshop
 from app.shared.heads import head_of
 from app.shared.page_parts import plain_errors
-from app.shared.selection import PRETRAINED, found_runs
+from app.shared.selection import PRETRAINED, found_runs, learnt_elsewhere
 from app.viewer.viewer import Picture, viewer
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet, scores_in
@@ -62,6 +62,18 @@ def beside(
     return _pair(asked, scored, other, heat, drawn)
 
 
+def is_ready(asked: InspectRequest) -> bool:
+    """Whether the other evaluation is there, so that two pictures need the whole width."""
+    if asked.versus == NOTHING:
+        return False
+    if asked.versus.startswith("saved:"):
+        return True
+    try:
+        return wanted_of(asked).is_done
+    except CutSwapError:  # said where it would stand
+        return False
+
+
 def wait(asked: InspectRequest, slot: Any) -> None:
     """Show the progress of the second evaluation while it runs; called last."""
     if asked.versus == NOTHING or asked.versus.startswith("saved:"):
@@ -90,15 +102,18 @@ def _pair(
         mask=heat.mask,
         span=span,
         span_says=says,
+        usual=None if asked.stretch else inspect_caches.usual_heat(other),
     )
     if second.size != heat.size:
         second = replace(second, mask=None)
+    again = picture(replace(heat, span=span, span_says=says))
     first = replace(
         drawn,
         heat=colourise(heat.values, *span),
+        heat_alpha=again.heat_alpha,
         left=_name(asked, scored),
         opacity=55,
-        legend=picture(replace(heat, span=span, span_says=says)).legend,
+        legend=again.legend,
     )
     left, right = st.columns(2)
     with left:
@@ -111,6 +126,8 @@ def _pair(
             group="heat",
         )
     st.caption(SAME_SCALE)
+    if elsewhere := learnt_elsewhere(asked.versus, asked.selected.category):
+        st.caption(f":material/category: {elsewhere}")
     st.markdown(_table(asked, scored, other, heat, second))
     return place
 
@@ -133,6 +150,9 @@ def _other(asked: InspectRequest) -> ScoredSet | None:
         return None
     if work is not None and work.error is not None:
         raise work.error
+    if wanted.count <= SMALL:  # as the page's own numbers: without asking, the picture stays
+        workshop().start(wanted)
+        return None
     st.button(
         f"Evaluate {_short(asked.versus)} too ({shown_seconds(estimate(wanted))})",
         on_click=workshop().start,

@@ -13,7 +13,7 @@ from app.shared.heads import SCORES, HeadOfRun, head_of
 from app.shared.networks import selectable_layers
 from app.shared.open_in_inspect import CORESETS, HERE, SIZES
 from app.shared.page_parts import plain_text
-from app.shared.selection import Selection, found_runs
+from app.shared.selection import Selection, found_runs, learnt_elsewhere
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import scores_in
@@ -63,8 +63,8 @@ def controls(selected: Selection) -> InspectRequest:
             (ALL, THIS),
             ALL,
             segmented=True,
-            help="One range for all test images makes pictures comparable; stretched to one image,"
-            " even a flawless part glows somewhere.",
+            help="One range for all test images makes pictures comparable, and heat is clear where"
+            " good photos usually are; stretched to one image, even a good part glows somewhere.",
         )
     with third:
         versus = _versus(selected, saved)
@@ -91,6 +91,8 @@ def controls(selected: Selection) -> InspectRequest:
     with place:
         if cannot and chosen is None:
             st.info(cannot, icon=":material/category:")
+        elif chosen is None and (elsewhere := learnt_elsewhere(selected.run, selected.category)):
+            st.warning(elsewhere, icon=":material/category:")
         own = tuple(SCORES) if wanted.head is not None else ()
         score = score_control(own if chosen is None else scores_in(chosen.summary))
     return InspectRequest(
@@ -156,7 +158,7 @@ def _versus(selected: Selection, saved: dict[str, FoundEvaluation]) -> str:
 def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, int]:
     stages = [n for n in selectable_layers(network) if n.startswith("layer") and "." not in n]
     default = DEFAULTS.layers if stages else SALIENCY_LEVELS[network][2:4]
-    with st.expander("PatchCore settings", icon=":material/tune:"):
+    with knobs.settings("PatchCore settings"):
         first, second, third = st.columns(3)
         with first:
             if head is not None:

@@ -16,6 +16,7 @@ from cutswap.utils.overlays import colourise
 SHARP = 512  # pixels of the photo below; heat and outline are as fine as they were scored
 FRAMED = "Yellow frame: the patch compared below; click another place to compare that."
 CONTOUR = (0, 255, 255)  # no colour of the heat
+FULL = 0.3  # share of the way from the usual heat to the highest, from which heat is full
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Heat:
         mask: (S, S) bool, True on the marked defect; None where none is marked.
         span: values shown black and bright yellow.
         span_says: what that range covers, for the legend.
+        usual: value that good photos' pixels usually keep below: heat is clear up to it; None:
+            it is seen everywhere.
     """
 
     record: Record
@@ -37,6 +40,7 @@ class Heat:
     mask: np.ndarray | None
     span: tuple[float, float]
     span_says: str
+    usual: float | None = None
 
     @property
     def size(self) -> int:
@@ -74,8 +78,14 @@ def picture(
         if 0 <= share <= 1:
             marks = ((share, f"pixel threshold {pixel_threshold:.4g}"),)
         if contour:
-            coloured = _outlined(coloured, heat.values >= pixel_threshold, factor)
+            coloured = _outlined(coloured, heat.values >= pixel_threshold, factor, CONTOUR)
             says += "; cyan: called defective"
+    clear, alpha = _clear(heat, pixel_threshold), None
+    if clear is not None:
+        alpha = _alpha(heat.values, clear)
+        says += f"; clear up to {clear[0]:.3g}"
+        if contour and pixel_threshold is not None:
+            alpha = _outlined(alpha, heat.values >= pixel_threshold, factor, 255)
     mask = None
     if heat.mask is not None and heat.mask.any():
         mask = np.kron(heat.mask, np.ones((factor, factor), bool))
@@ -86,10 +96,11 @@ def picture(
     return Picture(
         photo,
         heat=coloured,
+        heat_alpha=alpha,
         mask=mask,
         boxes=boxes,
         left=tag,
-        legend=Legend(f"{low:.3g}", f"{high:.3g}", says, marks),
+        legend=Legend(f"{low:.3g}", f"{high:.3g}", says, marks, clear=_shares(clear, heat.span)),
         alt=alt_text(heat, verdict),
         caption=FRAMED if boxes else "",
     )
@@ -122,12 +133,36 @@ def boxed(photo: np.ndarray, inner: tuple[float, float, float, float], scale: in
     return large
 
 
-def _outlined(coloured: np.ndarray, called: np.ndarray, factor: int) -> np.ndarray:
-    """Heat enlarged to the photo's size, with the outline of the area above the threshold."""
+def _clear(heat: Heat, pixel_threshold: float | None) -> tuple[float, float] | None:
+    """(value up to which heat is clear, value from which it is full); what is called is seen."""
+    if heat.usual is None:
+        return None
+    start = heat.usual if pixel_threshold is None else min(heat.usual, pixel_threshold)
+    return start, start + FULL * max(heat.span[1] - start, 0.0)
+
+
+def _alpha(values: np.ndarray, clear: tuple[float, float]) -> np.ndarray:
+    """(S, S) uint8: 0 up to the first value, rising to 255 at the second."""
+    start, full = clear
+    share = np.clip((values - start) / max(full - start, 1e-30), 0, 1)
+    return (share * 255).astype(np.uint8)
+
+
+def _shares(clear: tuple[float, float] | None, span: tuple[float, float]) -> tuple[float, float]:
+    if clear is None:
+        return 0.0, 0.0
+    length = max(span[1] - span[0], 1e-30)
+    return (clear[0] - span[0]) / length, (clear[1] - span[0]) / length
+
+
+def _outlined(
+    coloured: np.ndarray, called: np.ndarray, factor: int, colour: int | tuple[int, int, int]
+) -> np.ndarray:
+    """A picture enlarged to the photo's size, with the outline of the area above the threshold."""
     size = (coloured.shape[1] * factor, coloured.shape[0] * factor)
     large = cv2.resize(coloured, size, interpolation=cv2.INTER_LINEAR)
     wide = np.kron(called, np.ones((factor, factor), bool)).astype(np.uint8)
     shapes, _ = cv2.findContours(wide, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     drawn = np.ascontiguousarray(large)
-    cv2.drawContours(drawn, shapes, -1, CONTOUR, 2)
+    cv2.drawContours(drawn, shapes, -1, colour, 2)
     return drawn

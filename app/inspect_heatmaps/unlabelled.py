@@ -19,6 +19,7 @@ from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.viewer.viewer import viewer
 from cutswap.evaluation.unlabelled import UnlabelledSet
 
+CLEAR = 0.25  # share of the range that stays clear: nobody knows which of these photos are good
 NO_THRESHOLD = (
     "No threshold, figures or curves here: they need good **and** defective test photos, sorted"
     " into test/good and test/&lt;defect&gt;. The heatmap and the score need none: they say how"
@@ -67,8 +68,13 @@ def show(asked: InspectRequest) -> None:
                 bank, heat.record, heat.size, asked.selected.category.train
             )
         box = None if compared is None else compared.test.box
+        tag = "" if compared is None else f"frame: {compared.distance:.3g} from normal"
         place = viewer(
-            picture(heat, cell_box=box), key="heat", memory="heat", group="heat", clickable=True
+            picture(heat, cell_box=box, tag=tag),
+            key="heat",
+            memory="heat",
+            group="heat",
+            clickable=True,
         )
         if place is not None:
             inspect_nearest.remember_place(heat.record, place)
@@ -108,6 +114,7 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
         mask=None,
         span=span,
         span_says=says,
+        usual=None if asked.stretch else span[0] + CLEAR * (span[1] - span[0]),
     )
 
 

@@ -20,11 +20,11 @@ from app.inspect_heatmaps import nearest_normal as inspect_nearest
 from app.inspect_heatmaps import thresholds as inspect_thresholds
 from app.inspect_heatmaps import unlabelled as inspect_unlabelled
 from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
-from app.inspect_heatmaps.controls import NOTHING, InspectRequest, controls
+from app.inspect_heatmaps.controls import InspectRequest, controls
 from app.inspect_heatmaps.gallery import gallery, verdict, worst_first
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
-from app.inspect_heatmaps.picture import Heat, picture
+from app.inspect_heatmaps.picture import SHARP, Heat, picture
 from app.inspect_heatmaps.resolve import resolve, wait_for
 from app.inspect_heatmaps.thresholds import Verdicts
 from app.shared import caches
@@ -47,6 +47,11 @@ def show(selected: Selection) -> None:
     Raises:
         CutSwapError: weights that cannot be loaded, a damaged evaluation.
     """
+    with plain_errors("the photo"):
+        record = selected.record
+        key = PhotoKey.of(record.image, SHARP, record.bits)
+        if note := caches.depth_note(key):
+            st.warning(note, icon=":material/exposure:")
     asked = controls(selected)
     slot = st.empty()
     body, tail = st.container(), st.container()
@@ -137,7 +142,7 @@ class _Screen:
             verdicts = inspect_thresholds.controls(self.scored, self.images, pixels)
         heat = compared = None
         with middle:
-            if self.asked.versus == NOTHING:
+            if not inspect_compare.is_ready(self.asked):
                 left, right = st.columns([3, 2])
             else:  # two pictures need the whole width
                 left, right = st.container(), st.container()
@@ -189,7 +194,8 @@ class _Screen:
         mask = None
         if self.index is not None and self.truth is not None and self.truth.masks is not None:
             mask = self.truth.masks[self.index]
-        return Heat(self.record, values, score, mask, *self._span(values))
+        usual = None if self.asked.stretch else inspect_caches.usual_heat(scored)
+        return Heat(self.record, values, score, mask, *self._span(values), usual=usual)
 
     def _by_head(self) -> Prediction:
         """What head or both say about this image's patches."""
@@ -221,6 +227,7 @@ class _Screen:
             contour=self.asked.contour,
             cell_box=None if compared is None else compared.test.box,
             verdict=self._verdict(heat.score, verdicts),
+            tag="" if compared is None else f"frame: {compared.distance:.3g} from normal",
         )
         place = inspect_compare.beside(self.asked, self.scored, self.index, heat, drawn)
         if place is not None:

@@ -31,7 +31,7 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
         " thin turned strip.",
     )
     guided = METHODS[method][0].startswith("cutswap")
-    with st.expander("Network, patches, colours", icon=":material/tune:"):
+    with knobs.settings("Network, patches, colours"):
         looking = network_controls()
         negatives, size, weak = _geometry(method)
         anchors, top_n = _anchors(guided)

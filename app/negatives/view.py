@@ -7,7 +7,9 @@ import streamlit as st
 
 from app.negatives.controls import controls
 from app.negatives.draws import METHODS, Drawing, Drawn, archive, draw, tally
+from app.negatives.origin import GOOD_ONLY, is_good_for_training, say_origin
 from app.negatives.quality import quality_section
+from app.shared import caches
 from app.shared.networks import Looking, fusion_flags
 from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
@@ -33,8 +35,11 @@ def show(selected: Selection) -> None:
     Raises:
         CutSwapError: an unreadable photo, settings out of range, a constant image.
     """
+    say_origin(selected)
     drawing, epoch = controls(selected)
     drawn = draw(drawing, epoch)
+    if note := caches.depth_note(drawing.key.photo):
+        st.warning(note, icon=":material/exposure:")
     _large(drawing, drawn, selected)
     _facts(drawn)
     with plain_errors("the contact sheet"):
@@ -215,13 +220,16 @@ def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
         mime="application/zip",
         icon=":material/download:",
     )
+    is_good = is_good_for_training(selected.category, selected.record)
     second.download_button(
         "The same in folders of MVTec AD (ZIP)",
         lambda: archive(several, about, as_folders=True),
         file_name=f"{stem}-mvtec.zip",
         mime="application/zip",
         icon=":material/folder_zip:",
-        help="train/good, test/METHOD and ground_truth/METHOD, as anomalib's Folder and this app"
+        disabled=not is_good,
+        help=("" if is_good else GOOD_ONLY + " ")
+        + "train/good, test/METHOD and ground_truth/METHOD, as anomalib's Folder and this app"
         " read them. A whole category so: python -m cutswap export negatives --help.",
     )
 

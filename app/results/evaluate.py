@@ -13,7 +13,7 @@ from app.shared.evaluations import Wanted, estimate, network_of, shown_seconds
 from app.shared.heads import head_of
 from app.shared.open_in_inspect import CORESETS
 from app.shared.page_parts import data_flags, plain_text, show_error
-from app.shared.selection import Selection, found_runs
+from app.shared.selection import Selection, found_runs, learnt_elsewhere
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.runs.states import DONE, log_tail, read_evaluation
@@ -90,6 +90,8 @@ def add_evaluation(selected: Selection) -> None:
             " joined, of"
             f" {plain_text(head.category)} alone."
         )
+    elif elsewhere := learnt_elsewhere(selected.run, category):
+        st.caption(f":material/category: {elsewhere}")
     if is_there:
         st.caption(
             f"{plain_text(out.name)} is there already: choose another seed, coreset, or weights."

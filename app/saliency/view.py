@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -60,7 +61,10 @@ def show(selected: Selection) -> None:
     explained = caches.explained(key)
     with right:
         k = knobs.of_field(ClusterSettings, "k", "k")
-    groups = _pair(key, explained, level, k, selected.record)
+    told = st.container()
+    if note := caches.depth_note(key.photo):
+        st.warning(note, icon=":material/exposure:")
+    groups = _pair(key, explained, level, k, selected.record, told)
     if compare != "nothing":
         with plain_errors("the comparison"):
             _comparison(compare, key, level, k, selected)
@@ -76,7 +80,7 @@ def show(selected: Selection) -> None:
 
 
 def _settings() -> tuple[Looking, int, int | None, str]:
-    with st.expander("Network, layers, class, size", icon=":material/tune:"):
+    with knobs.settings("Network, layers, class, size"):
         looking = network_controls()
         first, second = st.columns(2)
         with first:
@@ -101,7 +105,8 @@ def _settings() -> tuple[Looking, int, int | None, str]:
             "Compare with",
             COMPARE,
             COMPARE[0],
-            help="A second pair of pictures below the first, on the same scale.",
+            help="A second pair of pictures below the first. Every map is stretched to its own"
+            " range: compare where the network looks, not how strongly.",
             segmented=True,
         )
     return looking, size, target, compare
@@ -122,9 +127,15 @@ def _level(looking: Looking, name: str = "layer", at: int | None = None) -> int:
 
 
 def _pair(
-    key: SaliencyKey, explained: Explained, level: int, k: int, record: Record, tag: str = ""
+    key: SaliencyKey,
+    explained: Explained,
+    level: int,
+    k: int,
+    record: Record,
+    told: Any,
+    tag: str = "",
 ) -> Clusters | None:
-    """Saliency and clusters beside each other, zooming together."""
+    """Saliency and clusters beside each other, zooming together; a click is told in `told`."""
     photo = caches.photo(key.photo)
     values = explained.maps[level]
     layer = key.levels[level]
@@ -169,7 +180,8 @@ def _pair(
         st.session_state[place_key] = clicked or clicked_too
         st.rerun()
     if place is not None and groups is not None:
-        _tell(place, values, groups)
+        with told:
+            _tell(place, values, groups)
     return groups
 
 
@@ -283,10 +295,11 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         )
         key = replace(key, weights=weights)
     explained = caches.explained(key)
-    _pair(key, explained, level, k, record, tag=".second")
+    _pair(key, explained, level, k, record, st.container(), tag=".second")
     st.caption(
         f"Below: {plain_text(record.name)}, {plain_text(explained.weights)},"
-        f" class {class_label(explained.target_class)}."
+        f" class {class_label(explained.target_class)}. Every map is stretched to its own range:"
+        " compare where the network looks, not how strongly."
     )
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import streamlit as st
 
 from app.shared.picture_memory import kept
-from cutswap.data.images import read_photo, resize_photo
+from cutswap.data.images import read_depth, resize_photo
+from cutswap.data.reading import READING_FILE, unused_bits
 from cutswap.networks.backbone import Backbone
 from cutswap.saliency.clusters import Clusters, cluster_saliency
 from cutswap.saliency.fusion import FUSED, fuse
@@ -117,14 +118,36 @@ def network(name: str, weights: str) -> Backbone:
     return backbone(name, weights, modified)
 
 
-@kept()
 def photo(key: PhotoKey) -> np.ndarray:
     """(S, S, 3) uint8.
 
     Raises:
         CutSwapError: unreadable.
     """
-    return resize_photo(read_photo(key.path, key.bits), (key.size, key.size))
+    return _photo(key)[0]
+
+
+@kept()
+def _photo(key: PhotoKey) -> tuple[np.ndarray, int]:
+    whole, top = read_depth(key.path, key.bits)
+    return resize_photo(whole, (key.size, key.size)), top
+
+
+def depth_note(key: PhotoKey) -> str:
+    """One line where a grey photo of 16 bits is shown nearly black, for it uses few of them.
+
+    Raises:
+        CutSwapError: unreadable.
+    """
+    unused = unused_bits(_photo(key)[1])
+    if unused is None:
+        return ""
+    used, camera = unused
+    return (
+        f"This photo has 16 bits and uses {used} of them: it is shown, and scored, nearly black. If"
+        f' the camera gives {camera} bits, write {{"bits": {camera}}} into {READING_FILE} in the'
+        " folder of its category."
+    )
 
 
 def explained(key: SaliencyKey) -> Explained:

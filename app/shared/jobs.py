@@ -49,7 +49,7 @@ def enqueue(run: Path, command: Sequence[str], device: str) -> Job:
     public.need_private("jobs")
     line = queue()
     patience = time.monotonic() + LEAVING
-    while _is_leaving(line.of(run)) and time.monotonic() < patience:
+    while is_leaving(line.of(run)) and time.monotonic() < patience:
         time.sleep(0.1)  # the page offers Resume as soon as the last word is said
     job = line.add(run, command, device_for(device, line))
     wake(line)
@@ -87,9 +87,14 @@ def ahead_on(device: str) -> int:
     """
     line = queue()
     lane = device_for(device, line)
-    return sum(job.device == lane and not _is_leaving(job) for job in line.active())
+    return sum(job.device == lane and not is_leaving(job) for job in line.active())
 
 
-def _is_leaving(job: Job | None) -> bool:
+def ahead_of(job: Job) -> int:
+    """Jobs before this one in the line of its device."""
+    return jobs_ahead(job, queue().active())
+
+
+def is_leaving(job: Job | None) -> bool:
     """Whether the queue still has a job that the pages show as ended."""
     return job is not None and job.is_active and has_ended(job, read_beat(job.run))

@@ -1,20 +1,29 @@
 """Page controls whose values live in the URL, so that a link shows a colleague the same picture.
 
 Streamlit's own `bind` resets page-level widgets on Back; so a knob takes its first value from the
-URL, keeps it for the session, and writes it back into the URL by itself. Values at their default
-leave no trace there; nonsense in the URL is replaced by the default and said so once.
+URL, keeps it for the session, and writes it back into the URL by itself; Back and Forward set it to
+what the URL says then. Values at their default leave no trace there; nonsense in the URL is
+replaced by the default and said so once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import streamlit as st
 
+from app.browser.history import is_back_or_forward
+from app.shared.page_parts import plain_text
 from cutswap.settings import Settings, control_of
 
 T = TypeVar("T")
+PAGE = "page"  # session: title of the page that is drawn, set by main.py
+_DRAWN = "knobs.drawn"  # session: knob's key -> the page that drew it last
+_GROUP = "knobs.group"  # session: knobs drawn since the expander around them was opened
+_ASIDE = "knobs.aside"  # session: knob's key -> (value that some place does not know, its stand-in)
 
 
 def of_field(cls: type[Settings], name: str, url: str, default: Any = None) -> Any:
@@ -55,6 +64,7 @@ def slider(
     key = _prepare(name, default, parse)
     value = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
     _publish(name, value, default)
+    _note(name, label, default, value != default, f"{value:g}")
     return value
 
 
@@ -78,6 +88,8 @@ def interval(
     key = _prepare(name, default, parse)
     value: Any = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
     _publish(name, f"{value[0]:g}~{value[1]:g}", f"{default[0]:g}~{default[1]:g}")
+    shown = f"{value[0]:g} to {value[1]:g}"
+    _note(name, label, default, tuple(value) != tuple(default), shown)
     return (float(value[0]), float(value[1]))
 
 
@@ -103,6 +115,7 @@ def number(
         placeholder="automatic",
     )
     _publish(name, value, default)
+    _note(name, label, default, value != default, str(value))
     return value
 
 
@@ -135,6 +148,7 @@ def choice(
         )
     value = default if value is None else value
     _publish(name, value, default)
+    _note(name, label, default, value != default, show(value))
     return value
 
 
@@ -151,6 +165,7 @@ def several(
     chosen = st.multiselect(label, options, key=key, help=help, persist_state="session")
     value = tuple(o for o in options if o in chosen) or tuple(default)
     _publish(name, "~".join(value), "~".join(default))
+    _note(name, label, list(default), value != tuple(default), ", ".join(value))
     return value
 
 
@@ -159,7 +174,60 @@ def toggle(name: str, label: str, default: bool = False, *, help: str) -> bool:
     key = _prepare(name, default, {"1": True, "0": False}.get)
     value = st.toggle(label, key=key, help=help, persist_state="session")
     _publish(name, int(value), int(default))
+    _note(name, label, default, value != default, "on" if value else "off")
     return value
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A knob inside an expander; `changed` is what it shows, empty at its default."""
+
+    name: str
+    label: str
+    default: Any
+    changed: str
+
+
+@contextlib.contextmanager
+def settings(label: str) -> Iterator[None]:
+    """An expander for knobs; below it stands what is not at its default, with the way back.
+
+    Args:
+        label: of the expander.
+    """
+    drawn: list[_Drawn] = []
+    st.session_state[_GROUP] = drawn
+    try:
+        with st.expander(label, icon=":material/tune:"):
+            yield
+    finally:
+        st.session_state[_GROUP] = None
+    changed = [knob for knob in drawn if knob.changed]
+    with st.container():  # one place whether it is there or not
+        if changed:
+            said, button = st.columns([5, 1], vertical_alignment="center")
+            parts = [f"{plain_text(k.label)} **{plain_text(k.changed)}**" for k in changed]
+            said.caption(f":material/edit: Changed: {' · '.join(parts)}")
+            button.button(
+                "Reset",
+                on_click=_reset,
+                args=(changed,),
+                key=f"reset.{changed[0].name}",
+                icon=":material/undo:",
+                help="Everything in the box above back to its default.",
+                width="stretch",
+            )
+
+
+def _reset(changed: Sequence[_Drawn]) -> None:
+    for knob in changed:
+        set_knob(knob.name, knob.default)
+
+
+def _note(name: str, label: str, default: Any, is_changed: bool, shown: str) -> None:
+    group = st.session_state.get(_GROUP)
+    if group is not None:
+        group.append(_Drawn(name, label, default, shown if is_changed else ""))
 
 
 def set_knob(name: str, value: Any) -> None:
@@ -175,8 +243,11 @@ def _prepare(
 ) -> str:
     """The widget's key, with a valid value in session state: kept, from the URL, or the default."""
     key = _key(name)
-    if key in st.session_state and valid and not valid(st.session_state[key]):
-        del st.session_state[key]  # another network has other layers
+    if is_back_or_forward():
+        st.session_state.pop(key, None)
+    if key in st.session_state:
+        _keep(key, default, valid or (lambda _: True))
+    st.session_state.setdefault(_DRAWN, {})[key] = st.session_state.get(PAGE)
     if key not in st.session_state:
         value = default
         text = st.query_params.get(name)
@@ -190,6 +261,26 @@ def _prepare(
             value = default if parsed is None else parsed
         st.session_state[key] = value
     return key
+
+
+def _keep(key: str, default: Any, valid: Callable[[Any], bool]) -> None:
+    """Carry a knob's value to this page, or to other options.
+
+    Two pages' widgets of one key are two widgets: the second would begin at its own default, unless
+    it is told. A value that this page or network does not know is put aside for one that does.
+    """
+    value = st.session_state[key]
+    aside: dict[str, tuple[Any, Any]] = st.session_state.setdefault(_ASIDE, {})
+    wanted, stand_in = aside.get(key, (None, None))
+    if key in aside and value == stand_in and valid(wanted):
+        value = wanted
+        del aside[key]
+    elif not valid(value):
+        aside[key] = (value, default)
+        value = default
+    elif st.session_state.get(_DRAWN, {}).get(key) == st.session_state.get(PAGE):
+        return  # told again, a slider that moves on meanwhile would jump back
+    st.session_state[key] = value
 
 
 def _publish(name: str, value: Any, default: Any) -> None:

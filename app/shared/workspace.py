@@ -25,6 +25,8 @@ VARIABLE = "CUTSWAP_ROOTS"
 
 
 UPLOAD = "upload"
+UPLOAD_LABEL = "My uploads"
+UPLOAD_ROOT = "upload_root"  # session: folder of this session's uploads
 DEMO = "demo"
 _MEMORY = "app.json"
 _writing = threading.Lock()
@@ -139,9 +141,9 @@ def is_removable(path: Path) -> bool:
 def sources() -> tuple[Source, ...]:
     """Every data set of this session: uploads first, then folders, then the demo."""
     known: list[Source] = []
-    upload = st.session_state.get("upload_root")
+    upload = st.session_state.get(UPLOAD_ROOT)
     if upload and Path(upload).is_dir():
-        known.append(Source(UPLOAD, Path(upload), "My uploads"))
+        known.append(Source(UPLOAD, Path(upload), UPLOAD_LABEL))
     taken = {UPLOAD, DEMO}
     for folder in folders():
         key, number = _safe(folder.name), 2

@@ -6,7 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass
 
-from app.shared import workspace
+from app.shared import public, workspace
 from app.shared.selection import found_runs
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
@@ -35,8 +35,9 @@ class Item:
 
 
 def readiness() -> list[Item]:
-    """All lines; each looks at the disk only."""
-    return [_data(), _weights(), _device(), _runs()]
+    """All lines; each looks at the disk only. Of a public demo what can be used there."""
+    items = [_data(), _weights()]
+    return items if public.is_public() else [*items, _device(), _runs()]
 
 
 def _data() -> Item:
@@ -59,11 +60,13 @@ def _data() -> Item:
             page="data",
             action="Choose data",
         )
-    demo = "demo set" if rendering.root else f"demo set, {rendering.done} pictures rendered so far"
+    is_rendered = rendering.root is not None
+    of = f"{rendering.done} of {rendering.total}" if rendering.total else str(rendering.done)
+    demo = "demo set" if is_rendered else f"demo set: {of} pictures rendered so far"
     named = ", ".join(f.name for f in own)
     return Item(
         name="Data",
-        is_ready=True,
+        is_ready=is_rendered or bool(own),
         text=f"{demo}{', ' + named if named else ''}",
         page="data",
         action="Add your own",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import streamlit as st
 
@@ -15,9 +15,50 @@ from cutswap.config import SaliencySettings
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, EXTRA
 from cutswap.results.paper_tables import PAPER_TABLES
+from cutswap.runs.states import log_tail
+from cutswap.studies.estimate import duration, time_left
 from cutswap.studies.flags import study_arguments
 from cutswap.studies.methods import OTHER_METHODS
-from cutswap.studies.plan import MAX_SEEDS, PRESETS, StudySettings, plan
+from cutswap.studies.plan import MAX_SEEDS, PRESETS, StudySettings
+from cutswap.utils.folder_names import STUDY
+
+_BEGUN = "study.begun"  # session: the study that was started last from here
+_LAST = 8  # lines of a log
+EVERY = 2.0  # seconds between looks for its folder
+
+
+def begun(known: Collection[str], refresh: Callable[[], object]) -> None:
+    """What became of the study started last, until its folder is there; then it is shown.
+
+    Args:
+        known: names of studies that are there.
+        refresh: forgets which are there.
+    """
+    name = st.session_state.get(_BEGUN)
+    if name in known:
+        del st.session_state[_BEGUN]
+        knobs.set_knob("study", name)
+    elif name is not None:
+        st.fragment(_wait, run_every=EVERY)(name, refresh)
+
+
+def _wait(name: str, refresh: Callable[[], object]) -> None:
+    folder = workspace.runs_folder() / name
+    if (folder / STUDY).is_file():
+        refresh()
+        st.rerun()
+    job = jobs.queue().of(folder)
+    if job is not None and job.is_active:
+        ahead = jobs.ahead_of(job)
+        waits = f"waits for {ahead} other {'job' if ahead == 1 else 'jobs'}" if ahead else "begins"
+        st.info(
+            f"**{plain_text(name)}** {waits}; it is shown here then.",
+            icon=":material/hourglass_top:",
+        )
+        return
+    del st.session_state[_BEGUN]
+    st.error(f"**{plain_text(name)}** ended before it began. Its last words:")
+    st.code("\n".join(log_tail(folder, _LAST)), language=None, wrap_lines=True)
 
 
 def form(taken: Collection[str]) -> None:
@@ -81,15 +122,29 @@ def form(taken: Collection[str]) -> None:
             seeds=seeds,
             others=others,
         )
-        cells = plan(tables, categories, seeds, others)
+        from cutswap.studies.draft import draft  # loads torch, which a look at studies need not
+
+        study = draft(
+            name,
+            tables,
+            [selected.dataset.category(one) for one in categories],
+            settings,
+            seeds=seeds,
+            others=others,
+        )
+        left = time_left(study)
         st.caption(
-            f"{len(cells)} cells with the embedded weights, {PRESETS[preset].about}; the plan and"
-            " the time it takes are told once it has begun."
+            f"{left.cells} cells with the embedded weights, {PRESETS[preset].about}:"
+            f" {left.networks} networks to tune. They fill {len(study.cells)}"
+            " places of the tables. It becomes the"
+            f" folder {plain_text(name)} of the runs folder; the time is rough until the first"
+            " cells are measured."
         )
         st.button(
-            f"Put {name} into the queue",
-            icon=":material/playlist_add:",
+            f"Start study (about {duration(left.seconds)})",
+            icon=":material/play_arrow:",
             type="primary",
+            key="study.begin",
             on_click=_start,
             args=(name, command),
             disabled=jobs.is_busy(out),
@@ -135,7 +190,7 @@ def has_anomalib() -> bool:
 def _start(name: str, command: list[str]) -> None:
     try:
         jobs.enqueue(workspace.runs_folder() / name, command, "auto")
-        st.toast(f"{plain_text(name)} is in the queue; it appears here once it has begun.")
+        st.session_state[_BEGUN] = name
     except CutSwapError as error:
         st.toast(
             plain_text(f"{error.subject}: {error.found}; {error.fix}."), icon=":material/block:"

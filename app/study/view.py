@@ -39,6 +39,8 @@ def show() -> None:
         _explanation()
         return
     known = studies(workspace.runs_folder())
+    with plain_errors("the study that was started"):
+        study_new.begun({study.name for study in known}, studies.clear)
     by_name = {study.name: study for study in known}
     chosen: Study | None = None
     if known:

@@ -40,6 +40,8 @@ from cutswap.settings import control_of
 from cutswap.training.flags import finetune_arguments
 
 SHOWN = "train.shown"  # session: the run whose progress is on the screen
+_STARTED = "train.started"  # session: the run that was started last from here
+RUNS = "runs"  # anchor of the list below
 FAMILY_NAMES = {
     "cutswap": "CutSwap",
     "cutpaste": "CutPaste",
@@ -47,6 +49,11 @@ FAMILY_NAMES = {
     "nsa": "NSA",
     "perlin": "Perlin",
 }
+NOT_SAID = (
+    "Nobody has said whether these photos show good parts; training learns from good parts only."
+    " If they all do, tick the box; else put the good ones into train/good, or upload them as good"
+    " parts on the Data page."
+)
 _LARGE = 2**31 - 1
 
 
@@ -140,7 +147,7 @@ def form(selected: Selection) -> None:
     arguments = finetune_arguments(
         asked.record, selected.dataset.root, category.name, run, skip_bad=asked.skip_bad
     )
-    reason = _refusal(run)
+    reason = _refusal(run) or ("" if _said_good(selected) else NOT_SAID)
     with st.container():  # one place whatever it says: what is below would flicker as it moved
         st.markdown(
             f":material/schedule: {len(category.train)} good photos of"
@@ -152,19 +159,39 @@ def form(selected: Selection) -> None:
             st.caption(f"It will wait for {ahead} {noun} on the same device.")
         if reason:
             st.info(reason, icon=":material/block:")
+    started = _started()
     if st.button(
-        "Start",
-        type="primary",
+        "Start another" if started else "Start",
+        type="secondary" if started else "primary",
         icon=":material/play_arrow:",
         disabled=bool(reason),
+        key="train.start",
         help="Runs in its own process, or waits for its turn: close the tab, it goes on.",
     ):
         with plain_errors("the start"):
             _start(selected, asked, run, arguments)
+    if started:
+        st.success(
+            f"**{plain_text(started)}** has been started. [See it learn](#{RUNS})",
+            icon=":material/play_circle:",
+        )
     command_line(
         arguments,
         note="The same command resumes a run that was stopped, from its last checkpoint, to the"
         " same result.",
+    )
+
+
+def _said_good(selected: Selection) -> bool:
+    """Of a plain folder nobody knows whether its photos show good parts: the visitor says so."""
+    if selected.category.layout != "images":
+        return True
+    return st.checkbox(
+        f"All {len(selected.category.train)} photos of {plain_text(selected.category.name)} show"
+        " good parts",
+        key=f"train.good.{selected.key}",
+        help="Training takes every photo as flawless. One defective photo among them teaches the"
+        " network, and the memory bank, that this defect is normal.",
     )
 
 
@@ -400,10 +427,17 @@ def _start(selected: Selection, asked: TrainingRequest, run: Path, arguments: li
             fix="mend them (the Data page lists all), or tick Leave out unusable files",
         )
     jobs.enqueue(run, arguments, asked.training.device)
-    st.session_state[SHOWN] = run.name
+    st.session_state[SHOWN] = st.session_state[_STARTED] = run.name
+    st.toast(f"**{plain_text(run.name)}** has been started.", icon=":material/play_circle:")
     st.session_state["train.names"] = _names() + 1  # the name field begins anew
     found_runs.clear()
     st.rerun()
+
+
+def _started() -> str:
+    """The run that this visitor has started last, while it waits or is at work; else nothing."""
+    name = st.session_state.get(_STARTED, "")
+    return name if name and jobs.is_busy(workspace.runs_folder() / name) else ""
 
 
 def _refusal(run: Path) -> str:

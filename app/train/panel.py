@@ -11,6 +11,7 @@ import streamlit as st
 
 from app.shared import jobs
 from app.shared.page_parts import plain_errors, plain_text
+from app.shared.selection import found_runs
 from app.train import curves as run_chart
 from app.train import metrics as run_metrics
 from app.train.actions import action, settings_error
@@ -25,6 +26,7 @@ from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail
 from cutswap.runs.status import RunStatus
 from cutswap.training.flags import trained_in
 
+DRAWN_FOR = "train.words"  # session: run -> its state, for which the page as it stands was drawn
 EVERY = 2.0  # seconds between looks at a run at work; an update takes about as long on a CPU
 ICONS = {
     js.WAITING: ":material/hourglass_empty:",
@@ -57,6 +59,10 @@ def panel(run: FoundRun, stands: RunStatus) -> None:
 def _panel(path: Path, name: str) -> None:
     with plain_errors(f"the run {name}"):
         run, stands = jobs.look(path, name)
+        if st.session_state.get(DRAWN_FOR, {}).get(name, stands.word) != stands.word:
+            # The list, its buttons and the form still say what was: all of it anew, in one go.
+            found_runs.clear()
+            st.rerun()
         _head(run, stands)
         lines = _lines(run)
         is_head = trained_in(run.settings) != "backbone"

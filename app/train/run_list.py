@@ -15,15 +15,14 @@ from app.shared.page_parts import command_line, plain_errors
 from app.shared.selection import found_runs
 from app.train import edits as run_edits_view
 from app.train.actions import command_of
-from app.train.form import SHOWN
-from app.train.panel import ago, panel, words
+from app.train.form import RUNS, SHOWN
+from app.train.panel import DRAWN_FOR, ago, panel, words
 from cutswap.runs.find import mark_of
 from cutswap.runs.states import FoundRun
 from cutswap.runs.status import RunStatus
 from cutswap.training.flags import trained_in
 
 EVERY = 4.0  # seconds between looks at the list; the chosen run is looked at more often
-_WORDS = "train.words"  # session: the states that the page as it stands was drawn for
 Listed = list[tuple[FoundRun, RunStatus]]
 
 
@@ -36,7 +35,7 @@ def runs(every: Listed | Exception) -> None:
     Raises:
         Exception: this very one, mostly a CutSwapError.
     """
-    st.subheader("Runs", anchor=False)
+    st.subheader("Runs", anchor=RUNS)
     if isinstance(every, Exception):
         raise every
     if not every:
@@ -46,7 +45,7 @@ def runs(every: Listed | Exception) -> None:
             icon=":material/model_training:",
         )
         return
-    st.session_state[_WORDS] = _words(every)
+    st.session_state[DRAWN_FOR] = _words(every)
     is_busy = any(stands.is_active for _, stands in every)
     st.fragment(_overview, run_every=EVERY if is_busy else None)()
     # Names alone: a label that changes under a chosen option would stay as it was.
@@ -78,7 +77,9 @@ def _overview() -> None:
     freeze_modules()  # while only fragments are drawn, nobody else does
     with plain_errors("the list"):
         every = jobs.everything()
-        if _words(every) != st.session_state.get(_WORDS):  # something ended, or its turn has come
+        if _words(every) != st.session_state.get(
+            DRAWN_FOR
+        ):  # something ended, or its turn has come
             found_runs.clear()
             st.rerun()
         busy = [(run, stands) for run, stands in every if stands.is_active]
@@ -108,5 +109,5 @@ def _line(run: FoundRun, stands: RunStatus) -> dict[str, str]:
     }
 
 
-def _words(every: Listed) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((run.name, stands.word) for run, stands in every))
+def _words(every: Listed) -> dict[str, str]:
+    return {run.name: stands.word for run, stands in every}

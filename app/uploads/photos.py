@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
@@ -12,12 +13,13 @@ import numpy as np
 from PIL import Image
 
 from cutswap.data.decoding import upright_size
-from cutswap.data.images import is_constant, read_photo_bytes, resize_photo
+from cutswap.data.images import is_constant, read_depth_bytes, resize_photo
 from cutswap.errors import CutSwapError
 
 MAX_FILE_BYTES = 20_000_000  # a 48-megapixel phone JPEG has 12 to 16 MB; the app's own limit too
 MAX_PIXELS = 50_000_000  # decoded 150 MB; phones stop at 48 to 50 megapixels
 KEPT_SIDE = 2048  # pixels of the longer side kept: no setting works on larger images
+_STEM_LENGTH = 40  # letters of a name in the name of the file that is kept
 _NAME_LENGTH = 120  # of an original name in the index and on the screen
 
 
@@ -33,16 +35,17 @@ class UnusableError(ValueError):
     """One file that cannot be used; the sentence is its only argument."""
 
 
-def decoded(file: Upload, name: str, limit: int) -> np.ndarray:
+def decoded(file: Upload, name: str, limit: int, bits: int | None = None) -> tuple[np.ndarray, int]:
     """Decode an upload; sizes are checked before that.
 
     Args:
         file: the upload.
         name: what to call it.
         limit: bytes at most.
+        bits: that the camera fills of grey photos of more than 8, see `read_photo`.
 
     Returns:
-        (H, W, 3) uint8, upright.
+        (H, W, 3) uint8, upright, and its largest number, as `read_depth` gives it.
 
     Raises:
         UnusableError: too large, no image, damaged, or all pixels alike.
@@ -58,14 +61,14 @@ def decoded(file: Upload, name: str, limit: int) -> np.ndarray:
             raise UnusableError(
                 f"{height} x {width} pixels, at most {MAX_PIXELS // 10**6} million; make it smaller"
             )
-        photo = read_photo_bytes(file.data, name)
+        photo, top = read_depth_bytes(file.data, name, bits)
     except CutSwapError as error:
         raise UnusableError(f"{error.found} instead of {error.expected}; {error.fix}") from error
     except MemoryError:
         raise UnusableError("too large for this machine's memory; make it smaller") from None
     if is_constant(photo):
         raise UnusableError("all pixels are alike: it shows nothing")
-    return photo
+    return photo, top
 
 
 def shrunk(photo: np.ndarray) -> np.ndarray:
@@ -88,3 +91,14 @@ def printable(name: str) -> str:
     last = re.split(r"[\\/]", name)[-1]
     clean = "".join(c if c.isprintable() else " " for c in last).strip()
     return clean[:_NAME_LENGTH] or "a file without a name"
+
+
+def safe_stem(name: str) -> str:
+    """`-IMG_2034` of `IMG_2034.JPG`, to stand behind a number: letters, digits, - and _ alone.
+
+    Empty where nothing of the name is left; never a path, an option or a name of the system's,
+    for the number comes first. At most 40 letters: 160 bytes in any script.
+    """
+    stem = unicodedata.normalize("NFC", re.sub(r"\.[^.]*$", "", name))
+    kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in stem)[:_STEM_LENGTH].strip("-")
+    return f"-{kept}" if kept else ""

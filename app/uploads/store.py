@@ -1,14 +1,15 @@
 """Uploaded pictures as a data set of one session, gone minutes after its tab, at most a day.
 
-    <cache>/uploads/<session>/my_images/001.png ...                       photos only
-    <cache>/uploads/<session>/my_parts/train/good/001.png ...             own normals
-    <cache>/uploads/<session>/my_parts/test/unlabelled/001.png ...        what is to be looked at
+    <cache>/uploads/<session>/my_images/001-bolt.png ...                  photos only
+    <cache>/uploads/<session>/my_parts/train/good/001-bolt.png ...        own normals
+    <cache>/uploads/<session>/my_parts/test/unlabelled/001-nut.png ...    what is to be looked at
     <cache>/uploads/<session>/my_*/index.json                             original names, the app
     <cache>/.alive/                                                       locks of living apps
 
-Names given by a browser are never used as paths: files are numbered, and the names are kept in
-the index. Every picture is decoded under our own limits, turned upright and saved anew, so that
-nothing but pixels survives.
+Names given by a browser are never used as paths: files are numbered, with the letters and digits
+of the name behind, so that they are recognised; the whole names are kept in the index. Every
+picture is decoded under our own limits, turned upright and saved anew, so that nothing but pixels
+survives.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from app.uploads import photos as upload_photos
-from app.uploads.photos import UnusableError, Upload, decoded, png_of, printable, shrunk
+from app.uploads.photos import UnusableError, Upload, decoded, png_of, printable, safe_stem, shrunk
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import read_json, write_json, write_with
 from cutswap.utils.processes import Process, hold_life, sweep_lives, this_process
@@ -92,11 +93,13 @@ class Uploaded:
             whatever was there before is still there then.
         kept: pictures in it.
         refused: the others.
+        top: largest number of the grey photos of 16 bits, see `unused_bits`; 0 where there is none.
     """
 
     root: Path | None
     kept: tuple[StoredUpload, ...]
     refused: tuple[Refused, ...]
+    top: int = 0
 
 
 def uploads_folder(cache: Path | None = None) -> Path:
@@ -119,6 +122,7 @@ def store_images(
     cache: Path | None = None,
     progress: Ticker | None = None,
     limits: Limits | None = None,
+    bits: int | None = None,
 ) -> Uploaded:
     """Make a plain folder of photos of one or several uploads; it replaces the last one.
 
@@ -128,11 +132,13 @@ def store_images(
         cache: as for `uploads_folder`.
         progress: called with (files done, files in all).
         limits: default: this module's.
+        bits: that the camera fills of grey photos of more than 8; None: all of the file.
 
     Raises:
         CutSwapError: a session id that is none, or the disk cannot be written.
     """
-    return _store(session, IMAGES, [(file, ".") for file in files], cache, progress, limits)
+    placed = [(file, ".") for file in files]
+    return _store(session, IMAGES, placed, cache, progress, limits, bits)
 
 
 def store_parts(
@@ -143,6 +149,7 @@ def store_parts(
     cache: Path | None = None,
     progress: Ticker | None = None,
     limits: Limits | None = None,
+    bits: int | None = None,
 ) -> Uploaded:
     """Make a category of good photos to learn from and, perhaps, photos to be looked at.
 
@@ -153,6 +160,7 @@ def store_parts(
         cache: as for `uploads_folder`.
         progress: called with (files done, files in all).
         limits: default: this module's.
+        bits: as for `store_images`.
 
     Returns:
         With `root` None unless at least one normal was kept.
@@ -162,7 +170,7 @@ def store_parts(
     """
     files = [(file, "train/good") for file in normals]
     files += [(file, f"test/{UNLABELLED}") for file in tests]
-    return _store(session, PARTS, files, cache, progress, limits)
+    return _store(session, PARTS, files, cache, progress, limits, bits)
 
 
 def remove_uploads(session: str, *, cache: Path | None = None) -> None:
@@ -176,6 +184,30 @@ def remove_uploads(session: str, *, cache: Path | None = None) -> None:
         CutSwapError: a session id that is none.
     """
     shutil.rmtree(_session_folder(session, cache), ignore_errors=True)
+
+
+def stored_uploads(session: str, *, cache: Path | None = None) -> Uploaded | None:
+    """What a session has uploaded last, as far as it is still there; None where nothing is.
+
+    Args:
+        session: its id.
+        cache: as for `uploads_folder`.
+
+    Raises:
+        CutSwapError: a session id that is none.
+    """
+    home = _session_folder(session, cache)
+    found = sorted(home.glob("*/index.json"), key=lambda path: path.stat().st_mtime)
+    if not found or home.is_symlink():
+        return None
+    try:
+        kept = tuple(
+            StoredUpload(str(f["name"]), str(f["file"]), _pair(f["size"]), _pair(f["kept_size"]))
+            for f in read_json(found[-1])["files"]
+        )
+    except (CutSwapError, LookupError, TypeError, ValueError):  # being replaced, or damaged
+        return None
+    return Uploaded(found[-1].parent, kept, ())
 
 
 def sweep_uploads(
@@ -232,6 +264,7 @@ def _store(
     cache: Path | None,
     progress: Ticker | None,
     limits: Limits | None,
+    bits: int | None,
 ) -> Uploaded:
     """Fill a new folder and put it in the place of the old one, whole or not at all."""
     home = _session_folder(session, cache)
@@ -241,10 +274,10 @@ def _store(
     except OSError as error:
         raise _unwritable(home, error) from error
     try:
-        kept, refused = _fill(made, files, progress, limits or _default_limits())
+        kept, refused, top = _fill(made, files, progress, limits or _default_limits(), bits)
         needed = "train/good" if name == PARTS else "."
         if not any((Path(k.file).parent.as_posix()) == needed for k in kept):
-            return Uploaded(None, kept, refused)
+            return Uploaded(None, kept, refused, top)
         index = [
             {"file": k.file, "name": k.name, "size": k.size, "kept_size": k.kept_size} for k in kept
         ]
@@ -254,7 +287,7 @@ def _store(
         root = home / name
         shutil.rmtree(root, ignore_errors=True)
         made.rename(root)
-        return Uploaded(root, kept, refused)
+        return Uploaded(root, kept, refused, top)
     except OSError as error:
         raise _unwritable(home, error) from error
     finally:
@@ -266,11 +299,12 @@ def _fill(
     files: Sequence[tuple[Upload, str]],
     progress: Ticker | None,
     limits: Limits,
-) -> tuple[tuple[StoredUpload, ...], tuple[Refused, ...]]:
+    bits: int | None,
+) -> tuple[tuple[StoredUpload, ...], tuple[Refused, ...], int]:
     kept: list[StoredUpload] = []
     refused: list[Refused] = []
     seen: dict[tuple[str, bytes], str] = {}
-    total = 0
+    total = top = 0
     for done, (file, place) in enumerate(files, start=1):
         name = printable(file.name)
         total += len(file.data)
@@ -285,9 +319,10 @@ def _fill(
             elif digest in seen:
                 refused.append(Refused(name, f"the same file as {seen[digest]}"))
             else:
-                photo = decoded(file, name, limits.file_bytes)
+                photo, largest = decoded(file, name, limits.file_bytes, bits)
+                top = max(top, largest)
                 number = sum(k.file.startswith(f"{place}/") or place == "." for k in kept) + 1
-                path = Path(place) / f"{number:03d}.png"
+                path = Path(place) / f"{number:03d}{safe_stem(name)}.png"
                 small = shrunk(photo)
                 write_with(folder / path, png_of(small))
                 seen[digest] = name
@@ -296,7 +331,7 @@ def _fill(
             refused.append(Refused(name, str(error)))
         if progress:
             progress(done, len(files))
-    return tuple(kept), tuple(refused)
+    return tuple(kept), tuple(refused), top
 
 
 def _default_limits() -> Limits:
@@ -305,6 +340,11 @@ def _default_limits() -> Limits:
 
 def _size(photo: np.ndarray) -> tuple[int, int]:
     return int(photo.shape[0]), int(photo.shape[1])
+
+
+def _pair(size: Sequence[int]) -> tuple[int, int]:
+    height, width = size
+    return int(height), int(width)
 
 
 def _session_folder(session: str, cache: Path | None) -> Path:

@@ -88,8 +88,7 @@ function listen(parts) {
   const { stage, view } = parts;
   let from = null;
   stage.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && view.scale === 1 && event.deltaY > 0) return; // let the page scroll
-    if (!event.ctrlKey && !stage.matches(":focus-within, :focus")) return; // wheel zooms once clicked
+    if (!event.ctrlKey && !event.metaKey) return; // the wheel alone scrolls the page; a pinch says Ctrl
     event.preventDefault();
     zoomBy(parts, Math.exp(-event.deltaY / 300), event.clientX, event.clientY);
   }, { passive: false });
@@ -178,6 +177,15 @@ function setSource(image, url) {
   image.style.display = url ? "" : "none";
 }
 
+// By luminance, so that a JPEG will do: a PNG with an alpha channel takes ten times as long.
+function setAlpha(image, url) {
+  if (image.dataset.alpha === (url || "")) return;
+  image.dataset.alpha = url || "";
+  image.style.maskImage = url ? `url("${url}")` : "none";
+  image.style.maskSize = "100% 100%";
+  image.style.maskMode = "luminance";
+}
+
 function update(parts, data) {
   const id = data.memory;
   if (parts.memory !== id) {
@@ -193,6 +201,7 @@ function update(parts, data) {
   parts.stage.title = data.clickable ? data.click_help : "";
   setSource(parts.base, data.base);
   setSource(parts.heat, data.heat);
+  setAlpha(parts.heat, data.heat_alpha);
   setSource(parts.after, data.after);
   show(parts.opacity.parentElement, data.heat);
   show(parts.wipe.parentElement, data.after);

@@ -18,7 +18,7 @@ import streamlit as st
 from app.viewer.pictures import RAMP, jpeg_url, outline_paths
 
 _FOLDER = Path(__file__).parent
-CLICK_HELP = "click for the value here; scroll, + and - zoom, drag moves, 0 resets"
+CLICK_HELP = "click for the value here; + and - or Ctrl and the wheel zoom, drag moves, 0 resets"
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Legend:
         unit: a line below.
         marks: (share along the ramp, name) of lines on it.
         swatches: (CSS colour, name); without a ramp then.
+        clear: shares along the ramp up to which the heat is clear, and from which it is full.
     """
 
     low: str = "0"
@@ -66,6 +67,7 @@ class Legend:
     unit: str = ""
     marks: tuple[tuple[float, str], ...] = ()
     swatches: tuple[tuple[str, str], ...] = ()
+    clear: tuple[float, float] = (0.0, 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """What `viewer.js` reads."""
@@ -74,12 +76,19 @@ class Legend:
             return {"swatches": named, "unit": self.unit}
         marks = [{"at": at, "name": name} for at, name in self.marks]
         return {
-            "colours": RAMP,
+            "colours": self._ramp(),
             "low": self.low,
             "high": self.high,
             "unit": self.unit,
             "marks": marks,
         }
+
+    def _ramp(self) -> list[str]:
+        start, full = self.clear
+        if full <= 0:
+            return RAMP
+        share = np.clip((np.linspace(0, 1, len(RAMP)) - start) / max(full - start, 1e-9), 0, 1)
+        return [f"{colour}{round(255 * s):02x}" for colour, s in zip(RAMP, share, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,7 @@ class Picture:
     Attributes:
         base: (H, W, 3) uint8, the photo below.
         heat: (H, W, 3) uint8 over it at an opacity the viewer's slider sets.
+        heat_alpha: (H, W) uint8, how much of the heat is there, 0 nothing; None: all, everywhere.
         after: (H, W, 3) uint8 behind a wipe.
         mask: (H, W) bool, outlined in white on black.
         outline_name: text of the outline's checkbox.
@@ -104,6 +114,7 @@ class Picture:
 
     base: np.ndarray
     heat: np.ndarray | None = None
+    heat_alpha: np.ndarray | None = None
     after: np.ndarray | None = None
     mask: np.ndarray | None = None
     outline_name: str = "Marked defect"
@@ -124,6 +135,9 @@ class Picture:
             "height": height,
             "base": jpeg_url(self.base),
             "heat": None if self.heat is None else jpeg_url(self.heat),
+            "heat_alpha": None
+            if self.heat_alpha is None
+            else jpeg_url(np.repeat(self.heat_alpha[..., None], 3, axis=2)),
             "after": None if self.after is None else jpeg_url(self.after),
             "outline": [] if self.mask is None else outline_paths(self.mask),
             "outline_name": self.outline_name,

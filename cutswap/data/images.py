@@ -66,9 +66,9 @@ def read_photo(path: Path, bits: int | None = None) -> np.ndarray:
     return read_depth(path, bits)[0]
 
 
-def read_photo_bytes(data: bytes, name: str) -> np.ndarray:
-    """`read_photo` for an upload: its bytes, and the name to call it by in errors."""
-    return _read_depth(io.BytesIO(data), name)[0]
+def read_depth_bytes(data: bytes, name: str, bits: int | None = None) -> tuple[np.ndarray, int]:
+    """`read_depth` for an upload: its bytes, and the name to call it by in errors."""
+    return _read_depth(io.BytesIO(data), name, bits)
 
 
 def read_depth(path: Path, bits: int | None = None) -> tuple[np.ndarray, int]:

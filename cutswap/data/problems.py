@@ -17,7 +17,7 @@ from cutswap.data.images import (
     resize_photo,
 )
 from cutswap.data.mask_doubts import doubt_of
-from cutswap.data.reading import CAMERA_BITS, READING_FILE
+from cutswap.data.reading import READING_FILE, unused_bits
 from cutswap.data.records import Category, Problem, Record
 from cutswap.data.unused import unused_in
 from cutswap.errors import CutSwapError
@@ -230,9 +230,8 @@ def _check_whole(category: Category, findings: _Findings) -> None:
     if category.test and defective in (0, len(category.test)):
         kind = "defective" if defective else "good"
         findings.add(category.root, "one-sided-test", f"all test photos are {kind}: no AUROC")
-    if 0 < findings.top < 2 ** CAMERA_BITS[-1]:
-        used = findings.top.bit_length()
-        camera = next(bits for bits in CAMERA_BITS if bits >= used)
+    if (unused := unused_bits(findings.top)) is not None:
+        used, camera = unused
         message = (
             f"the grey photos of 16 bits ({findings.deep}) use {used} of them (the largest value is"
             f" {findings.top:,} of 65,535), so they are read as levels 0 to"

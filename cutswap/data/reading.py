@@ -35,6 +35,22 @@ class ReadingSettings(Settings):
     )
 
 
+def unused_bits(top: int) -> tuple[int, int] | None:
+    """How many of 16 bits grey photos use, and the camera that would fill them.
+
+    Args:
+        top: largest number of the photos, as `read_depth` gives it; 0 for others.
+
+    Returns:
+        (bits used, bits of the smallest camera that has them); None where all bits are used, or
+        there is no such photo.
+    """
+    if not 0 < top < 2 ** CAMERA_BITS[-1]:
+        return None
+    used = top.bit_length()
+    return used, next(bits for bits in CAMERA_BITS if bits >= used)
+
+
 def read_reading(folder: Path) -> ReadingSettings:
     """The settings of a category's folder; the defaults where it has no such file.
 

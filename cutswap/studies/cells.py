@@ -6,6 +6,7 @@ seed. The path of data and weights is not: a moved data set is the same one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cutswap.config import (
@@ -18,6 +19,7 @@ from cutswap.config import (
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.results.paper_tables import UNTUNED
+from cutswap.studies.folder import PlannedCell
 from cutswap.studies.methods import BY_ROW, METHODS
 from cutswap.studies.plan import LEVELS, Cell, StudySettings
 from cutswap.sweeps.grid import settled
@@ -106,6 +108,38 @@ def identities(
     return hashes(
         tuning, settings.training.backbone, patchcore_of(cell, settings), weights, data, cell.seed
     )
+
+
+def planned_cells(
+    cells: Iterable[Cell],
+    settings: StudySettings,
+    weights: Weights,
+    data: Mapping[str, dict[str, Any]],
+) -> tuple[PlannedCell, ...]:
+    """Cells with their identities and the runs of their networks, in the order given.
+
+    Args:
+        cells: what is asked for.
+        settings: common to the study.
+        weights: by content.
+        data: of each category, see `data_identity`.
+    """
+    planned = []
+    for cell in cells:
+        identity, run = identities(cell, settings, weights, data[cell.category])
+        planned.append(
+            PlannedCell(
+                table=cell.table,
+                row=cell.variant.row,
+                method=cell.variant.method,
+                category=cell.category,
+                coreset=cell.coreset,
+                seed=cell.seed,
+                id=identity,
+                run=run_name(cell, run),
+            )
+        )
+    return tuple(planned)
 
 
 def run_name(cell: Cell, run: str) -> str:

@@ -22,9 +22,8 @@ from cutswap.studies.cells import (
     detector_name,
     detector_of,
     finetuning_of,
-    identities,
     patchcore_of,
-    run_name,
+    planned_cells,
 )
 from cutswap.studies.folder import (
     DONE,
@@ -131,22 +130,7 @@ def prepare(
         if notify:
             notify("hashing the data", done, len(names))
         known[name] = data_identity(by_name[name])
-    planned = []
-    for cell in cells:
-        identity, run = identities(cell, settings, weights, known[cell.category])
-        variant = cell.variant
-        planned.append(
-            PlannedCell(
-                table=cell.table,
-                row=variant.row,
-                method=variant.method,
-                category=cell.category,
-                coreset=cell.coreset,
-                seed=cell.seed,
-                id=identity,
-                run=run_name(cell, run),
-            )
-        )
+    planned = planned_cells(cells, settings, weights, known)
     study = Study(
         path=out,
         name=out.name,
@@ -155,7 +139,7 @@ def prepare(
         data=known,
         weights={"phi": weights.phi, "saliency": weights.saliency},
         skip_bad=skip_bad,
-        cells=tuple(planned),
+        cells=planned,
     )
     asked: dict[str, tuple[Cell, PlannedCell]] = {}
     for cell, place in zip(cells, planned, strict=True):

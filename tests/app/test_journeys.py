@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ pytest.importorskip("playwright")
 if not CHROMIUM.is_file():
     pytest.skip(f"needs Chromium at {CHROMIUM}", allow_module_level=True)
 
-from tests.screenshots import running_app, settle  # noqa: E402
+from tests.screenshots import PAGES, running_app, settle  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,9 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
-def opened(browser: Any, url: str) -> Any:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+def opened(browser: Any, url: str, scheme: str = "light") -> Any:
+    size = {"width": 1280, "height": 900}
+    page = browser.new_context(viewport=size, color_scheme=scheme).new_page()
     page.set_default_timeout(60_000)
     page.goto(url)
     settle(page)
@@ -198,3 +200,74 @@ def test_two_visitors_never_see_each_other_s_pictures(address, browser):
     assert shown(first, 0, "after") == mine
     first.context.close()
     second.context.close()
+
+
+CONTRAST = """
+() => {
+  const parse = (text) => {
+    const m = text.match(/[\\d.]+/g).map(Number);
+    return { rgb: m.slice(0, 3), a: m.length > 3 ? m[3] : 1 };
+  };
+  const over = (top, rgb) => top.rgb.map((v, i) => v * top.a + rgb[i] * (1 - top.a));
+  const ground = (element) => {
+    if (!element) return [255, 255, 255];
+    const own = parse(getComputedStyle(element).backgroundColor);
+    return own.a === 1 ? own.rgb : over(own, ground(element.parentElement));
+  };
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((v) => v / 255)
+      .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const kinds = {
+    button: "[data-testid^=stBaseButton]:not(:disabled)",
+    caption: "[data-testid=stCaptionContainer] p",
+    alert: "[data-testid=stAlert] p",
+    link: "[data-testid=stTopNavLink] span",
+    chart: "[data-testid=stPlotlyChart] text",
+  };
+  const found = [];
+  for (const [kind, selector] of Object.entries(kinds)) {
+    for (const element of document.querySelectorAll(selector)) {
+      const text = element.textContent.trim();
+      if (!text || !element.getBoundingClientRect().width) continue;
+      const style = getComputedStyle(element);
+      const ink = parse(kind === "chart" ? style.fill : style.color);
+      let alpha = kind === "chart" ? Number(style.fillOpacity) : 1;
+      for (let e = element; e; e = e.parentElement) alpha *= Number(getComputedStyle(e).opacity);
+      ink.a *= alpha;
+      const below = ground(element);
+      const [high, low] = [light(over(ink, below)), light(below)].sort((a, b) => b - a);
+      const wanted = /^[a-z]+(_[a-z]+)+$/.test(text) ? 3 : 4.5; // WCAG: of an icon, of a text
+      found.push([kind, text.slice(0, 40), (high + 0.05) / (low + 0.05), wanted]);
+    }
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_offline_readable_and_begins_at_the_top(address, browser, scheme):
+    page = opened(browser, address, scheme)
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    faint, kinds = [], set()
+    for name in PAGES:
+        page.goto(f"{address}{name}?cat=part+%C2%B7+mine")
+        settle(page)
+        texts = page.evaluate(CONTRAST)
+        kinds |= {kind for kind, *_ in texts}
+        faint += [
+            (name, kind, text, round(ratio, 2))
+            for kind, text, ratio, wanted in texts
+            if ratio < wanted
+        ]
+        assert page.locator("h1").bounding_box()["y"] < 110, name
+    assert kinds >= {"button", "caption", "alert", "chart"}
+    assert not faint
+    own = urlsplit(address).netloc
+    away = {url for url in urls if url.startswith("http") and urlsplit(url).netloc != own}
+    assert not away
+    assert any("/media/" in url and url.endswith(".png") for url in urls)  # the page's icon is ours
+    page.context.close()

@@ -77,6 +77,8 @@ def test_a_finished_run_can_be_selected_on_every_page(name, tmp_path):
     write_run(tmp_path / "runs" / "tuned")
     at = open_page(name, cat="part · mine", run="tuned")
     assert not at.exception
+    assert at.session_state["run"] == "tuned"
+    at.switch_page("../pages/results.py").run()  # where it does something
     assert at.selectbox(key="run").value == "tuned"
 
 
@@ -89,6 +91,9 @@ def test_broken_runs_hide_nothing_on_any_page(name, tmp_path):
     write_run(tmp_path / "runs" / "sound")
     at = open_page(name, cat="part · mine", run="torn")
     assert not at.exception
+    if name not in ("inspect_heatmaps", "features", "results"):  # a run does nothing there
+        assert not [box for box in at.selectbox if box.key == "run"]
+        at.switch_page("../pages/results.py").run()
     options = at.selectbox(key="run").options
     assert "sound" in options
     assert "torn" not in options

@@ -23,9 +23,9 @@ from cutswap.data.images import (
     is_constant,
     is_image_name,
     photo_size,
+    read_depth_bytes,
     read_mask,
     read_photo,
-    read_photo_bytes,
     resize_mask,
     resize_photo,
     save_png,
@@ -154,7 +154,7 @@ def test_reads_every_kind_of_file_as_rgb(case, tmp_path):
     assert np.unique(photo.reshape(-1, 3), axis=0).tolist() == [list(colour)]
     assert photo.flags.writeable
     assert photo.flags.c_contiguous
-    np.testing.assert_array_equal(read_photo_bytes(data, "upload"), photo)
+    np.testing.assert_array_equal(read_depth_bytes(data, "upload")[0], photo)
 
 
 STORED = {  # orientation -> how the upright array lies in the file, from the EXIF standard
@@ -196,12 +196,14 @@ def test_damaged_exif_does_not_cost_the_photo():
     words = struct.pack("<HHHI4sI", 1, 274, 2, 4, b"abc", 0)  # an orientation that is a text
     for damaged in (b"Exif\0\0II*\0\x08\0\0\0" + words, b"Exif\0\0garbage, not a directory"):
         data = encode(plain("RGB", RED), "JPEG", exif=damaged)
-        assert read_photo_bytes(data, "x").shape == (HEIGHT, WIDTH, 3)
+        assert read_depth_bytes(data, "x")[0].shape == (HEIGHT, WIDTH, 3)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (8, 3000), (3000, 8)])
 def test_the_smallest_sides_are_read(size):
-    assert read_photo_bytes(encode(from_array(noise_photo(0, size)), "BMP"), "x").shape[:2] == size
+    assert (
+        read_depth_bytes(encode(from_array(noise_photo(0, size)), "BMP"), "x")[0].shape[:2] == size
+    )
 
 
 def cut(kind: str, share: float, **options) -> bytes:
@@ -251,7 +253,7 @@ def test_refuses_by_name(case, tmp_path):
         read_photo(path)
     assert words in str(caught.value)
     with pytest.raises(CutSwapError, match="^upload.png: "):
-        read_photo_bytes(data, "upload.png")
+        read_depth_bytes(data, "upload.png")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def test_what_lies_beside_an_installed_package_makes_no_checkout(
 
 def test_both_places_have_what_is_asked_for():
     assert (shipped.assets() / "paper_tables.csv").is_file()
+    assert (shipped.assets() / "icon.png").is_file()
     assert {p.stem for p in (shipped.assets() / "weights").iterdir()} == {"vgg16", "resnet18"}
     assert len(list((shipped.assets() / "story").iterdir())) == 4
     pages = shipped.explorer().parent.parent / "pages"

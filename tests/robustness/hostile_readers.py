@@ -71,7 +71,7 @@ def upload(path: Path) -> bool:
         assert there == set()
         assert done.refused[0].reason
         return False
-    assert there == {done.root / "001.png", done.root / "index.json"}
+    assert there == {done.root / done.kept[0].file, done.root / "index.json"}
     assert len(done.kept[0].name.splitlines()) == 1
     return True
 

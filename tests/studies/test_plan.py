@@ -10,11 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from cutswap.commands.parser import parse
-from cutswap.config import ClusterSettings, SaliencySettings
+from cutswap.config import ClusterSettings, SaliencySettings, TrainingSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
 from cutswap.results.paper_tables import METRICS, PAPER_TABLES, table_values
 from cutswap.studies.cells import finetuning_of, identities, patchcore_of
+from cutswap.studies.draft import draft
+from cutswap.studies.estimate import time_left
 from cutswap.studies.flags import study_arguments, study_settings
 from cutswap.studies.plan import (
     PRESETS,
@@ -26,6 +28,7 @@ from cutswap.studies.plan import (
     table_numbers,
     variants,
 )
+from cutswap.studies.run import prepare
 from cutswap.sweeps.identity import Weights, data_identity, weights_of
 from tests.helpers.datasets import build_category
 from tests.helpers.studies import LAPTOP
@@ -272,3 +275,18 @@ def test_scoring_uses_the_training_image_size():
     settings = StudySettings("laptop", LAPTOP.training.replace(image_size=128), LAPTOP.saliency)
     found = patchcore_of(Cell("I", Variant("CutSwap + PC"), "bolt", 0.001, 0), settings)
     assert (found.image_size, found.coreset) == (128, 0.001)
+
+
+def test_a_draft_has_the_cells_of_the_plan_that_is_made_of_it(tmp_path):
+    """The app says beforehand what the plan says afterwards: the same cells, networks and time."""
+    root = build_category(tmp_path / "data/bolt").parent
+    build_category(root / "nut")
+    training = TrainingSettings(image_size=64, weights="random", batch_size=2)
+    saliency = SaliencySettings(backbone="squeezenet1_0", weights="random", image_size=64)
+    settings = StudySettings("laptop", training, saliency)
+    made = prepare(tmp_path / "out", root, ("V", "VI", "VII"), settings, seeds=2).study
+    categories = [open_dataset(root).category(name) for name in ("bolt", "nut")]
+    drawn = draft("out", ("V", "VI", "VII"), categories, settings, seeds=2)
+    assert len(drawn.cells) == len(made.cells)
+    assert len(drawn.distinct) == len(made.distinct) < len(made.cells)
+    assert time_left(drawn) == time_left(made)

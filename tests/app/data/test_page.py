@@ -13,8 +13,10 @@ from PIL import Image
 
 from app.data import disk as data_cache
 from app.data import folders as data_folders
-from app.data.own_photos import ROOT
+from app.data import tab_memory
+from app.data.tab_memory import SESSION
 from app.shared import workspace
+from app.shared.workspace import UPLOAD_ROOT as ROOT
 from cutswap.data.images import read_photo
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.datasets import build_category, build_visa, noise_photo, visa_rows, write_image
@@ -201,9 +203,10 @@ def test_a_photo_becomes_a_category_upright_and_the_bad_file_is_told(tmp_path):
     assert "twin.png: the same file as IMG.png" in texts(at)
     upload = Path(at.session_state[ROOT])
     assert upload.is_relative_to(tmp_path / "cache" / "uploads")
-    kept = read_photo(upload / "001.png")
+    kept = read_photo(upload / "001-IMG.png")
     assert (kept == np.rot90(photo_of(5, (48, 64)), -1)).all()
     assert "my_images · My uploads" in at.sidebar.selectbox[0].options
+    assert at.session_state[SESSION] == upload.parent.name
     assert not [b for b in at.button if b.label == "Score them"]
 
 
@@ -214,7 +217,11 @@ def test_own_normals_become_a_category_that_can_be_scored():
     assert "good parts: 3; photos to look at: 1" in at.success[0].value
     assert button(at, "Score them")
     upload = Path(at.session_state[ROOT])
-    assert {p.name for p in (upload / "train/good").iterdir()} == {"001.png", "002.png", "003.png"}
+    assert {p.name for p in (upload / "train/good").iterdir()} == {
+        "001-n0.png",
+        "002-n1.png",
+        "003-n2.png",
+    }
     index = json.loads((upload / "index.json").read_text())
     assert [f["name"] for f in index["files"]] == ["n0.png", "n1.png", "n2.png", "x.png"]
 
@@ -239,6 +246,96 @@ def test_nothing_but_bad_files_is_told_and_changes_nothing():
     put(at, photos=[("bad.png", b"no")])
     assert "None of these pictures could be used" in at.error[0].value
     assert ROOT not in at.session_state
+
+
+def deep(seed: int, bits: int) -> bytes:
+    """A grey PNG of 16 bits as a camera of `bits` writes it."""
+    grey = photo_of(seed, (48, 64)).mean(axis=-1) / 255
+    stream = io.BytesIO()
+    Image.fromarray((grey * (2**bits - 1)).astype(np.uint16)).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_an_upload_that_uses_few_of_its_bits_is_told_and_read_again(bits):
+    photos = [("deep.png", deep(3, bits)), ("colour.png", png(4))]
+    at = put(open_page("data"), photos=photos)
+    told = [w.value for w in at.warning if "nearly black" in w.value]
+    if bits == 16:
+        assert not told
+        return
+    assert f"choose **use {bits} bits** above" in told[0]
+    at.selectbox(key="upload.bits").set_value(bits).run()
+    put(at, photos=photos)
+    assert not [w for w in at.warning if "nearly black" in w.value]
+    kept = read_photo(Path(at.session_state[ROOT]) / "001-deep.png")
+    assert np.abs(kept[..., 0] - photo_of(3, (48, 64)).mean(axis=-1)).max() <= 1
+
+
+@pytest.mark.parametrize("page", ["saliency", "negatives", "inspect_heatmaps"])
+def test_a_photo_that_uses_few_of_its_bits_is_told_where_it_is_shown(page, root):
+    (root / "part/test/crack/000.png").write_bytes(deep(11, 12))
+    at = open_page(page, cat="part · mine", img="test/crack/000")
+    assert_alive(at)
+    told = [w.value for w in at.warning if "uses 12 of them" in w.value]
+    assert len(told) == 1
+    assert '{"bits": 12}' in told[0]
+    (root / "part/cutswap.json").write_text('{"bits": 12}')
+    workspace.dataset_of.clear()
+    at.run()
+    assert_alive(at)
+    assert not [w for w in at.warning if "uses 12 of them" in w.value]
+
+
+@pytest.mark.usefixtures("root")
+def test_a_reloaded_tab_has_its_uploads_again(monkeypatch):
+    first = put(open_page("data"), photos=[("bolt 7.png", png(1))])
+    token, root = first.session_state[SESSION], first.session_state[ROOT]
+    label = "my_images · My uploads"
+    at = open_page("data", cat=label)  # a new session, which waits for what the tab remembers
+    assert_alive(at)
+    assert ROOT not in at.session_state
+    assert "Looking for your pictures" in texts(at)
+    assert at.query_params["cat"] == label
+    assert not at.toast
+    answered(at, monkeypatch, token)
+    assert at.session_state[ROOT] == root
+    assert at.sidebar.selectbox[0].value == "upload/my_images"
+    assert at.sidebar.selectbox[1].options == ["001-bolt-7"]
+    assert "photos: 1" in at.success[0].value
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ("none", "Uploads are for the tab that made them"),
+        ("0" * 32, "are gone: they are deleted"),
+        ("../../etc", "are gone: they are deleted"),
+    ],
+)
+def test_a_link_to_uploads_that_are_not_here_says_so(kept, said, monkeypatch):
+    at = open_page("data", cat="my_images · My uploads")
+    answered(at, monkeypatch, kept)
+    assert at.sidebar.selectbox[0].value == "mine/part"
+    assert any(said in toast.value for toast in at.toast)
+
+
+def answered(at, monkeypatch, token: str) -> None:
+    """The tab says what it keeps, as its component does in a browser."""
+    expect = tab_memory.expect
+    told: list[str] = []
+
+    def answer() -> None:
+        if not told:
+            told.append(token)
+            tab_memory.take_back(token)
+        expect()
+
+    monkeypatch.setattr(tab_memory, "expect", answer)
+    at.run()
+    assert_alive(at)
 
 
 @pytest.mark.usefixtures("root")

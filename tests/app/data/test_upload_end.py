@@ -63,6 +63,19 @@ def test_uploads_go_with_their_tab_and_not_before(tmp_path: Path):
         asyncio.run(live(app, tmp_path / "cache/uploads"))
 
 
+def test_a_reloaded_tab_keeps_what_its_last_session_held(monkeypatch):
+    removed: list[str] = []
+    monkeypatch.setattr(upload_end, "remove_uploads", removed.append)
+    monkeypatch.setattr(upload_end, "grace", lambda: 0.0)
+    monkeypatch.setattr(upload_end, "_look_again", lambda *_: None)
+    first, second = (upload_end.Holder("a" * 32, session) for session in ("one", "two"))
+    upload_end._holding.update({first, second})
+    for holder, gone in ((first, []), (second, ["a" * 32])):
+        upload_end._released(holder)
+        upload_end._look(holder)
+        assert removed == gone
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("5", 5.0), ("-1", 0.0), ("soon", upload_end.GRACE), ("", upload_end.GRACE)],

@@ -5,6 +5,7 @@ The demo set and the network are replaced by tiny ones, so that a page costs mil
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.flags import settings_from
 from cutswap.networks.backbone import Backbone
 from tests.helpers.datasets import write_image
+from tests.helpers.runs import write_run
 from tests.helpers.scored import SETTINGS, SIZE, build_parts, score_parts
 from tests.helpers.small_photos import photo_of
 from tests.helpers.tiny_networks import tiny_backbone
@@ -416,10 +418,42 @@ class TestSettings:
         at = settled(open_page(**SMALL_SETTINGS))
         at = at.selectbox(key="knob.beside").set_value("random").run()
         no_trace(at)
-        at = settled(button(at, "Evaluate random too").click().run())
+        at = settled(at)
         no_trace(at)
         assert "| | embedded | random |" in words(at)
         assert "The same colours are the same distance" in words(at)
+
+    @pytest.mark.usefixtures("world")
+    def test_a_comparison_that_is_not_computed_yet_leaves_the_picture_as_it_is(self, monkeypatch):
+        at = settled(open_page(**SMALL_SETTINGS))
+        before = [round(c.weight, 2) for c in at.columns]
+        asked = []
+        monkeypatch.setattr(Workshop, "start", lambda _, wanted: asked.append(wanted.weights))
+        at = at.selectbox(key="knob.beside").set_value("random").run()
+        no_trace(at)
+        assert asked == ["random"]  # a small category: without being asked to
+        assert [round(c.weight, 2) for c in at.columns] == before
+
+    @pytest.mark.usefixtures("world")
+    def test_a_changed_setting_is_told_with_the_box_closed_and_taken_back(self):
+        at = settled(open_page(**SMALL_SETTINGS, whiten="pca"))
+        no_trace(at)
+        told = next(c.value for c in at.caption if "Changed:" in c.value).replace("\\", "")
+        assert "Whitening **pca**" in told
+        assert f"Image side, pixels **{SIZE}**" in told
+        assert "Share kept in the bank **5%**" in told
+        assert "Seed" not in told
+        at = button(at, "Reset").click().run()
+        assert list(at.exception) == []
+        assert "Changed:" not in words(at)
+        assert at.selectbox(key="knob.whiten").value == "none"
+        assert not {"whiten", "pcsize", "coreset", "pclayers"} & set(at.query_params)
+
+    def test_a_run_of_another_category_is_told(self, world):
+        write_run(world / "runs" / "nut-1", name="nut")
+        at = open_page(**SMALL_SETTINGS, run="nut-1")
+        assert list(at.exception) == []
+        assert "nut-1 was fine-tuned on nut, not on bolt" in words(at).replace("\\", "")
 
     def test_a_damaged_one_of_its_own_is_made_anew(self, world):
         at = settled(open_page(**SMALL_SETTINGS))
@@ -548,6 +582,24 @@ class TestPieces:
         cyan = (shown.heat == (0, 255, 255)).all(axis=-1)
         assert cyan[40:48, 480:488].any()
         assert not cyan[100:].any()
+
+    def test_heat_is_clear_where_good_photos_usually_are(self, heat):
+        usual = dataclasses.replace(heat, usual=1.0)
+        alpha = picture(usual).heat_alpha
+        low, high = usual.span
+        assert (alpha[usual.values <= 1.0] == 0).all()
+        assert (alpha[usual.values >= 1.0 + 0.3 * (high - 1.0)] == 255).all()
+        order = np.argsort(usual.values, axis=None)
+        assert (np.diff(alpha.ravel()[order].astype(int)) >= 0).all()
+        # What is called defective is seen, though good photos reach it too; its outline always.
+        called = picture(usual, pixel_threshold=0.5, contour=True)
+        assert called.heat_alpha.shape == called.heat.shape[:2]
+        outline = (called.heat == (0, 255, 255)).all(axis=-1)
+        assert (called.heat_alpha[outline] == 255).all()
+        ramp = picture(usual).legend.to_dict()["colours"]
+        assert ramp[0].endswith("00")
+        assert ramp[-1].endswith("ff")
+        assert picture(heat).heat_alpha is None
 
     def test_the_frame_lies_on_the_patch(self):
         large = boxed(np.full((9, 9, 3), 128, np.uint8), (3, 4, 2, 1), 10)

@@ -41,9 +41,12 @@ def test_without_a_study_there_is_a_way_to_one(root):
     at = open_page("study")
     assert_alive(at)
     assert "No study yet" in at.info[0].value
-    assert "Put study-VVI-mine into the queue" in buttons(at)
+    assert at.button(key="study.begin").label.startswith("Start study (about ")
     assert f"reproduce --table 5,6 --data {root}" in texts(at)
-    assert f"{(6 + 3) * 3} cells" in texts(at)
+    said = texts(at).replace("\\", "")
+    assert f"They fill {(6 + 3) * 3} places" in said
+    assert "24 cells with the embedded weights" in said  # K = 4 of V is CutSwap of VI: one cell
+    assert "the folder study-VVI-mine" in said
 
 
 def test_without_any_data_the_page_lives(root, monkeypatch):
@@ -212,8 +215,7 @@ def test_a_new_study_is_queued_with_what_the_form_says(root, tmp_path, monkeypat
     monkeypatch.setattr("app.shared.jobs.enqueue", lambda *words: asked.append(words))
     at = open_page("study")
     at.multiselect(key="knob.newtables").set_value(["VIII"]).run()
-    (button,) = [b for b in at.button if b.label.startswith("Put study-VIII")]
-    button.click().run()
+    at.button(key="study.begin").click().run()
     assert_alive(at)
     ((run, command, device),) = asked
     assert run == tmp_path / "runs/study-VIII-mine"
@@ -235,6 +237,32 @@ def test_a_new_study_is_queued_with_what_the_form_says(root, tmp_path, monkeypat
     ]
 
 
+def test_a_begun_study_is_shown_as_soon_as_it_is_there(root, tmp_path, monkeypatch):
+    del root
+    monkeypatch.setattr("app.shared.jobs.wake", lambda _: None)  # it waits, as behind another one
+    at = open_page("study")
+    at.button(key="study.begin").click().run()
+    assert_alive(at)
+    assert "**study-VVI-mine** begins" in at.info[0].value.replace("\\", "")
+    write_small_study(tmp_path / "runs/study-VVI-mine", lambda _: 0.9)
+    at.run()  # as the page itself does every two seconds
+    assert_alive(at)
+    assert at.selectbox(key="knob.study").value == "study-VVI-mine"
+    queue = JobQueue(tmp_path / "runs")
+    queue.stop(tmp_path / "runs/study-VVI-mine")
+
+
+def test_a_study_that_ended_before_it_began_says_so(root, tmp_path, monkeypatch):
+    del root
+    monkeypatch.setattr("app.shared.jobs.wake", lambda _: None)
+    at = open_page("study")
+    at.button(key="study.begin").click().run()
+    JobQueue(tmp_path / "runs").stop(tmp_path / "runs/study-VVI-mine")
+    at.run()
+    assert_alive(at)
+    assert "ended before it began" in at.error[0].value
+
+
 @pytest.mark.usefixtures("root")
 def test_other_detectors_join_tables_that_have_a_place_for_them(monkeypatch):
     asked = []
@@ -246,7 +274,7 @@ def test_other_detectors_join_tables_that_have_a_place_for_them(monkeypatch):
     at.multiselect(key="knob.newdetectors").set_value(["draem", "padim"]).run()
     assert_alive(at)
     assert f"{5 * 3} cells" in texts(at)
-    (button,) = [b for b in at.button if b.label.startswith("Put study-I")]
+    button = at.button(key="study.begin")
     button.click().run()
     ((_, command, _),) = asked
     assert command[-2:] == ["--detectors", "padim,draem"]

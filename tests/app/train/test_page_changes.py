@@ -6,6 +6,8 @@ import threading
 
 from app.shared import jobs
 from app.train import form as run_form
+from app.train import panel as run_panel
+from app.train import run_list
 from cutswap.runs.heartbeat import STOPPED, Heart
 from tests.app.train.test_page import at_work, queue, root  # noqa: F401 - fixtures
 from tests.helpers.app import assert_alive, open_page, texts
@@ -73,3 +75,47 @@ def test_runs_that_cannot_be_read_are_told_under_their_heading(root, tmp_path): 
     places = list(at.main.children.values())
     heading = next(i for i, p in enumerate(places) if getattr(p, "value", None) == "Runs")
     assert "expected a folder of runs" in places[heading + 1].value
+
+
+def test_list_and_panel_never_contradict_each_other(root, tmp_path, queue, monkeypatch):  # noqa: ARG001, F811
+    """It ended after the list was drawn: the panel said stopped, the list at work."""
+    at_work(queue, "a")
+    write_run(tmp_path / "runs/a", 3, finished=False)
+    heart = Heart(tmp_path / "runs/a")
+    heart.beat("fine-tuning", 3, 10)
+    ended: list[bool] = []
+
+    def panel_of_a_slow_machine(*args: object) -> None:
+        if not ended:
+            ended.append(True)
+            heart.end(STOPPED)
+        run_panel.panel(*args)
+
+    monkeypatch.setattr(run_list, "panel", panel_of_a_slow_machine)
+    at = open_page("train")
+    assert_alive(at)
+    assert ended
+    assert "stopped, can be resumed" in texts(at)
+    assert all("at work" not in str(table.value) for table in at.dataframe)
+    (rename,) = [p for p in at.get("popover") if p.proto.popover.label == "Rename"]
+    assert not rename.proto.popover.disabled
+
+
+def test_a_started_run_is_told_where_it_was_started_and_on_every_page(root, queue, monkeypatch):  # noqa: ARG001, F811
+    monkeypatch.setattr("app.shared.jobs.wake", lambda _: None)  # it waits, as behind another one
+    at = open_page("train")
+    at.button(key="train.start").click().run()
+    assert_alive(at)
+    (job,) = queue.active()
+    name = job.run.name
+    assert f"**{name}** has been started" in at.success[0].value
+    assert at.button(key="train.start").label == "Start another"
+    for page in ("saliency", "results", "start"):
+        at.switch_page(f"../pages/{page}.py").run()
+        assert_alive(at)
+        assert f"**{name}**: waiting" in "\n".join(m.value for m in at.sidebar.markdown)
+    queue.stop(job.run)
+    at.run()
+    assert_alive(at)
+    assert any(f"**{name}** stopped" in toast.value.replace("\\", "") for toast in at.toast)
+    assert not [m for m in at.sidebar.markdown if name in m.value]

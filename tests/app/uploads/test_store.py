@@ -22,6 +22,7 @@ from app.uploads.store import (
     remove_uploads,
     store_images,
     store_parts,
+    stored_uploads,
     sweep_uploads,
     uploads_folder,
 )
@@ -56,11 +57,14 @@ def test_photos_become_a_data_set_pixel_by_pixel(tmp_path: Path):
     data = open_dataset(made.root)
     assert (data.layout, data.categories) == ("images", ("my_images",))
     category = data.category()
-    assert [r.image.name for r in category.train] == ["001.png", "002.png"]
+    assert [r.image.name for r in category.train] == ["001-b.png", "002-a.png"]
     for seed, record in enumerate(category.train):  # in the order of the upload
         assert (read_photo(record.image) == noise_photo(seed)).all()
     index = json.loads((made.root / "index.json").read_text())["files"]
-    assert [(f["file"], f["name"]) for f in index] == [("001.png", "b.png"), ("002.png", "a.png")]
+    assert [(f["file"], f["name"]) for f in index] == [
+        ("001-b.png", "b.png"),
+        ("002-a.png", "a.png"),
+    ]
 
 
 def test_normals_and_tests_become_a_category(tmp_path: Path):
@@ -68,8 +72,8 @@ def test_normals_and_tests_become_a_category(tmp_path: Path):
     made = store_parts(SESSION, normals, tests, cache=tmp_path)
     category = open_dataset(made.root or Path()).category()
     assert category.name == "my_parts"
-    assert [r.name for r in category.train] == [f"train/good/00{i}" for i in (1, 2, 3)]
-    assert [r.name for r in category.test] == ["test/unlabelled/001", "test/unlabelled/002"]
+    assert [r.name for r in category.train] == [f"train/good/00{i}-a" for i in (1, 2, 3)]
+    assert [r.name for r in category.test] == ["test/unlabelled/001-a", "test/unlabelled/002-a"]
     # one test photo is a training photo: that is told where all such things are told
     assert "train-in-test" in {p.kind for p in find_problems(category)}
     assert not any(p.fatal for p in find_problems(category))
@@ -83,7 +87,7 @@ def test_a_phone_photo_stands_upright(tmp_path: Path):
     Image.fromarray(photo).save(stream, format="PNG", exif=exif)
     made = store_images(SESSION, [Upload("IMG_1.JPG", stream.getvalue())], cache=tmp_path)
     assert made.kept[0].size == (40, 20)
-    saved = read_photo((made.root or Path()) / "001.png")
+    saved = read_photo((made.root or Path()) / "001-IMG_1.png")
     assert (saved == np.rot90(photo, -1)).all()
 
 
@@ -106,6 +110,19 @@ def test_a_new_upload_replaces_the_last_one(tmp_path: Path):
     assert names == {"my_images", "my_parts"}
 
 
+def test_what_a_session_has_uploaded_last_is_found_again(tmp_path: Path):
+    assert stored_uploads(SESSION, cache=tmp_path) is None
+    store_parts(SESSION, [upload(3)], cache=tmp_path)
+    made = store_images(SESSION, [upload(0, "nut.png"), Upload("x", b"no")], cache=tmp_path)
+    found = stored_uploads(SESSION, cache=tmp_path)
+    assert found == dataclasses.replace(made, refused=())
+    assert stored_uploads("session-two", cache=tmp_path) is None
+    (made.root or Path()).joinpath("index.json").write_text("{")
+    assert stored_uploads(SESSION, cache=tmp_path) is None
+    with pytest.raises(CutSwapError, match="session id"):
+        stored_uploads("../escape", cache=tmp_path)
+
+
 def test_sessions_do_not_see_each_other(tmp_path: Path):
     one = store_images("session-one", [upload(0)], cache=tmp_path)
     two = store_images("session-two", [upload(1)], cache=tmp_path)
@@ -114,7 +131,7 @@ def test_sessions_do_not_see_each_other(tmp_path: Path):
     assert one.root is not None
     assert not one.root.exists()
     assert two.root is not None
-    assert (two.root / "001.png").exists()
+    assert (two.root / "001-a.png").exists()
     remove_uploads("session-one", cache=tmp_path)  # twice is no error
 
 
@@ -192,7 +209,7 @@ def test_when_nothing_can_be_kept_the_last_upload_stays(tmp_path: Path):
     made = store_images(SESSION, [Upload("x", b"no")], cache=tmp_path)
     assert made.root is None
     assert first.root is not None
-    assert (first.root / "001.png").exists()
+    assert (first.root / "001-a.png").exists()
     assert store_images(SESSION, [], cache=tmp_path).root is None
 
 
@@ -207,17 +224,29 @@ def test_a_category_needs_a_normal(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../../evil.png", "/etc/passwd", "C:\\x\\y.png", "a\0b.png", "", "..", "x" * 5000]
+    ("name", "stem"),
+    [
+        ("../../evil.png", "-evil"),
+        ("/etc/passwd", "-passwd"),
+        ("C:\\x\\y.png", "-y"),
+        ("a\0b.png", "-a-b"),
+        ("", "-a-file-without-a-name"),
+        ("..", ""),
+        ("x" * 5000, "-" + "x" * 40),
+        ("Mutter 3 (Größe).JPG", "-Mutter-3--Größe"),
+        ("日本語" * 50 + ".png", "-" + ("日本語" * 14)[:40]),
+        ("--help.png", "-help"),
+    ],
 )
-def test_names_are_never_paths(tmp_path: Path, name: str):
+def test_names_are_never_paths(tmp_path: Path, name: str, stem: str):
     made = store_parts(SESSION, [Upload(name, png(0))], [Upload(name, png(1))], cache=tmp_path)
     assert made.root is not None
     written = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     files = {name for name in written if not name.startswith(f"{ALIVE}/")}  # this process's lock
     home = f"uploads/{SESSION}/my_parts"
     assert files == {
-        f"{home}/train/good/001.png",
-        f"{home}/test/unlabelled/001.png",
+        f"{home}/train/good/001{stem}.png",
+        f"{home}/test/unlabelled/001{stem}.png",
         f"{home}/index.json",
     }
 
@@ -298,7 +327,7 @@ def test_process_1_keeps_its_uploads(tmp_path: Path, monkeypatch, lock: str):
     if lock == "lost":
         shutil.rmtree(tmp_path / ALIVE)
     assert sweep_uploads(cache=tmp_path) == 0
-    assert (uploads_folder(tmp_path) / SESSION / "my_images" / "001.png").is_file()
+    assert (uploads_folder(tmp_path) / SESSION / "my_images" / "001-a.png").is_file()
 
 
 @pytest.mark.parametrize(

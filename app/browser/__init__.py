@@ -1,0 +1,1 @@
+"""What the browser is asked to do beyond what Streamlit asks of it."""
