@@ -12,9 +12,9 @@ WORKERS ?= 2
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-# To develop: PYTHONPATH=. streamlit run app/main.py --server.fileWatcherType auto, which reloads an
+# To develop: PYTHONPATH=. streamlit run app/server.py --server.fileWatcherType auto, which reloads an
 # edited package in the running app; config lies in app/.streamlit.
-app: $(VENV)/ready  ## open the app at http://127.0.0.1:8501
+app: $(VENV)/ready  ## open the app; it prints its link
 	$(BIN)/python -m cutswap app $(if $(PORT),--port $(PORT))
 
 story: $(VENV)/ready  ## draw the Start page's four pictures anew
