@@ -463,3 +463,23 @@ def test_log_tails(tmp_path: Path):
     assert log_tail(run, 1) == ["last"]
     log_file(run).write_text("x" * 100_000 + "\nend\n")
     assert log_tail(run)[-1] == "end"
+
+
+def test_a_queue_file_that_is_a_link_is_not_followed(tmp_path: Path):
+    """It may lead to any database of the user, which would get our tables, or to another queue."""
+    other = JobQueue(tmp_path / "others")
+    other.add(other.folder / "a", ["jobs"], "cpu")
+    before = (other.folder / DATABASE).read_bytes()
+    mine = JobQueue(tmp_path / "mine")
+    mine.folder.mkdir()
+    (mine.folder / DATABASE).symlink_to(other.folder / DATABASE)
+    for ask in (
+        mine.active,
+        mine.last_of_all,
+        lambda: mine.of(mine.folder / "a"),
+        lambda: mine.add(mine.folder / "b", ["jobs"], "cpu"),
+        lambda: mine.claim("cpu", this_process()),
+    ):
+        with pytest.raises(CutSwapError, match="a link"):
+            ask()
+    assert (other.folder / DATABASE).read_bytes() == before

@@ -1,20 +1,14 @@
-"""Who gets through the gate, request by request, and over the real app's sockets."""
+"""Who gets through the gate, request by request; `test_served` asks the real app."""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
-from websockets.exceptions import InvalidStatus
 
 from app.access import gate
 from app.access.gate import HEADERS, Gate, Message, Receive, Scope, Send, allowed_host
-from tests.helpers.streamlit_socket import Visitor
-from tests.robustness.soak import running_app
-from tests.robustness.soak_answers import build_photos
 
 TOKEN = "a-token-of-the-tests"  # noqa: S105
 HERE = "127.0.0.1:8501"
@@ -199,48 +193,3 @@ def test_the_link_leads_to_no_other_host(path: str):
 def test_health_is_asked_without_a_token():
     assert is_in(ask("/_stcore/health", token=TOKEN))
     assert not is_in(ask("/_stcore/health", token=TOKEN, kind="websocket"))
-
-
-async def sockets(address: str) -> None:
-    here = address.rstrip("/")
-
-    def visitor(**how: Any) -> Visitor:
-        return Visitor(how.pop("at", address), "saliency", {"cat": "part · mine"}, **how)
-
-    evil = address.replace("127.0.0.1", "evil.example")
-    for refused in (
-        visitor(origin=here),  # no token
-        visitor(at=evil, via="127.0.0.1", origin=evil.rstrip("/")),
-        visitor(origin="http://127.0.0.1:1"),
-    ):
-        refused.http.get(address, params={"token": "wrong"}, timeout=20)
-        with pytest.raises(InvalidStatus, match="403"):
-            await refused.open()
-    known = visitor(origin=here)
-    assert known.http.get(address, params={"token": TOKEN}, timeout=20).status_code == 200
-    await known.open()
-    answer = await known.rerun()
-    assert not answer.errors
-    assert len(answer.viewers) == 2
-    await known.close()
-    for wrong in (
-        visitor(at=evil, via="127.0.0.1", origin=evil.rstrip("/")),
-        visitor(origin="http://127.0.0.1:1"),
-        visitor(origin="http://evil.example"),
-    ):
-        wrong.http.cookies = known.http.cookies  # a browser that has the cookie
-        with pytest.raises(InvalidStatus, match="403"):
-            await wrong.open()
-
-
-def test_the_real_app_is_behind_the_gate(tmp_path: Path):
-    build_photos(tmp_path / "mine", 2)
-    with running_app(
-        tmp_path, tmp_path / "mine", CUTSWAP_SOAK_DEMO="0", CUTSWAP_TOKEN=TOKEN
-    ) as app:
-        asyncio.run(sockets(app.address))
-        page = requests.get(app.address + "train", timeout=20)
-        assert page.status_code == 403
-        assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
-        evil = requests.get(app.address, headers={"Host": "evil.example"}, timeout=20)
-        assert evil.status_code == 403
