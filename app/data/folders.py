@@ -184,7 +184,8 @@ def _known(folder: Path) -> None:
             categories = counts(folder)
         except CutSwapError as error:
             st.warning(
-                f"It cannot be read: expected {error.expected}, found {plain_text(error.found)}.",
+                f"It cannot be read: expected {plain_text(error.expected)}, found"
+                f" {plain_text(error.found)}.",
                 icon=":material/warning:",
             )
             return
