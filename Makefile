@@ -5,16 +5,16 @@ BIN := $(VENV)/bin
 # Two cores are the smallest machine supported; xdist shares torch's memory poorly beyond four.
 WORKERS ?= 2
 
-.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak test-bfloat16 test-float32 test-kills \
+.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak test-bfloat16 test-float32 test-guards test-kills \
   test-lowest test-newest test-ray test-slow test-wheel story screenshots demo test lint types check clean \
   shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-# To develop: PYTHONPATH=. streamlit run app/main.py --server.fileWatcherType auto, which reloads an
+# To develop: PYTHONPATH=. streamlit run app/server.py --server.fileWatcherType auto, which reloads an
 # edited package in the running app; config lies in app/.streamlit.
-app: $(VENV)/ready  ## open the app at http://127.0.0.1:8501
+app: $(VENV)/ready  ## open the app; it prints its link
 	$(BIN)/python -m cutswap app $(if $(PORT),--port $(PORT))
 
 story: $(VENV)/ready  ## draw the Start page's four pictures anew
@@ -68,10 +68,13 @@ test-ray: $(VENV)/ready-dev  ## sweeps on a Ray cluster of two nodes here, one k
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"
 	CUTSWAP_RAY=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/sweeps/test_ray_engine.py
 
-fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris where it is there (15 minutes)
+fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris; fails without it (15 minutes)
 	CUTSWAP_FUZZ=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_hostile.py
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
 	$(BIN)/python -m tests.robustness.fuzz --seconds 60
+
+test-guards: $(VENV)/ready-dev  ## take each guard out and see its test fail (10 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.guards
 
 crash: $(VENV)/ready-dev  ## kill -9 at fifty moments of each writer (5 minutes)
 	CUTSWAP_CRASHES=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_crashes.py

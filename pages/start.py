@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.shared import public
-from app.shared.page_parts import plain_errors
+from app.shared.page_parts import plain_errors, plain_text
 from app.start import story
 from app.start.readiness import readiness
 
@@ -41,6 +41,6 @@ with plain_errors("the list of what is ready"):
         name, how, link = st.columns([1, 4, 2], vertical_alignment="center")
         mark = ":green[:material/check_circle:]" if item.is_ready else ":orange[:material/pending:]"
         name.markdown(f"{mark} **{item.name}**")
-        how.markdown(item.text)
+        how.markdown(plain_text(item.text))
         if item.page in pages:
             link.page_link(pages[item.page], label=item.action)

@@ -31,7 +31,7 @@ def running_app() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app/main.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app/server.py")]
     server = subprocess.Popen([*command, "--server.port", str(port)], cwd=ROOT)
     address = f"http://127.0.0.1:{port}/"
     try:

@@ -14,6 +14,7 @@ from cutswap.data.datasets import open_dataset
 from cutswap.data.records import Problem
 from cutswap.data.unused import unused_beside
 from cutswap.errors import CutSwapError
+from cutswap.utils.files import open_own
 
 LAYOUTS = {
     "mvtec": "MVTec AD layout",
@@ -24,7 +25,7 @@ LAYOUTS = {
 FIELD = "data.folder"
 _LICENCES = ("license", "licence", "readme", "copying")
 _BESIDE = 20  # problems beside the categories that are shown
-_SHOWN = 3000  # characters of a licence text
+_SHOWN = 3000  # bytes of a licence text
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,8 @@ def _known(folder: Path) -> None:
             categories = counts(folder)
         except CutSwapError as error:
             st.warning(
-                f"It cannot be read: expected {error.expected}, found {plain_text(error.found)}.",
+                f"It cannot be read: expected {plain_text(error.expected)}, found"
+                f" {plain_text(error.found)}.",
                 icon=":material/warning:",
             )
             return
@@ -222,7 +224,8 @@ def _licences(folders: list[Path]) -> None:
             files = [p for p in sorted(folder.iterdir()) if p.is_file() and not p.is_symlink()]
             for path in files:
                 if path.stem.lower() in _LICENCES and path.suffix in ("", ".txt", ".md"):
-                    text = path.read_text(encoding="utf-8", errors="replace")[:_SHOWN]
+                    with open_own(path) as file:  # no more of it than is shown
+                        text = file.read(_SHOWN).decode("utf-8", errors="replace")
                     said.setdefault(text, f"{folder.name}/{path.name}")
         except OSError:
             continue

@@ -58,7 +58,7 @@ def _offer_runs(selected: Selection) -> None:
     row = st.container(horizontal=True)
     for run in sorted(runs, key=lambda r: -r.changed)[:SHOWN]:
         row.button(
-            run.name,
+            plain_text(run.name),
             on_click=select,
             kwargs={"run": run.name},
             key=f"features.run.{run.name}",

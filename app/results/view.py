@@ -179,7 +179,7 @@ def _cell(
             icon=":material/frame_inspect:",
             on_click=results_open.inspect,
             args=(newest, key, runs.runs),
-            help=f"Shows {newest.name}.",
+            help=f"Shows {plain_text(newest.name)}.",
         ):
             go_to("inspect_heatmaps")
 
@@ -272,6 +272,6 @@ def _commands(evaluations: tuple[FoundEvaluation, ...]) -> None:
         lines.append(["evaluate", *data, "--out", folder / "first"])
     command_line(
         *lines,
-        note=f"The newest {SHOWN} at most, as they were made. All that lie below {folder} are in"
-        " the table.",
+        note=f"The newest {SHOWN} at most, as they were made. All below"
+        f" {plain_text(str(folder))} are in the table.",
     )

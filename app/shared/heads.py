@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import streamlit as st
 from cutswap.config import HeadSettings
 from cutswap.errors import CutSwapError
 from cutswap.training.flags import trained_in
-from cutswap.utils.files import is_own_file, read_json
+from cutswap.utils.files import is_own_file, read_json, sha256_of
 from cutswap.utils.folder_names import HEAD, SETTINGS
 
 SCORES = {"bank": "Bank", "head": "Head", "both": "Both"}
@@ -59,7 +58,7 @@ class HeadOfRun:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _mark(file: Path, size: int, modified: int) -> str:
     del size, modified  # they renew the entry
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return sha256_of(file)
 
 
 def head_of(weights: str) -> HeadOfRun | None:

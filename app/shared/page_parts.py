@@ -67,8 +67,9 @@ def show_error(error: CutSwapError) -> None:
 
 
 def plain_text(text: str) -> str:
-    """File names and the like may hold Markdown; they are shown as they are."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|$~:" else c for c in text)
+    """File names and the like may hold Markdown, and line breaks; they are shown as they are."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|$~:!" else c for c in line)
 
 
 def how_it_works(text: str) -> None:

@@ -84,8 +84,8 @@ def _open(run: FoundRun) -> None:
         key=f"scored.{run.name}",
         on_click=results_open.inspect,
         args=(newest, key, found_runs(workspace.runs_folder()).runs),
-        help=f"Shows {newest.name} in Inspect. {len(scored)} evaluations used this run; Results has"
-        " them all.",
+        help=f"Shows {plain_text(newest.name)} in Inspect. {len(scored)} evaluations used this run;"
+        " Results has them all.",
     ):
         go_to("inspect_heatmaps")
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from app.shared.page_parts import plain_text
 from cutswap.config import TrainingSettings
 from cutswap.runs.states import DONE, FoundRun
 from cutswap.training.flags import trained_in
@@ -41,7 +42,7 @@ class Estimate:
         noun = "update" if self.updates == 1 else "updates"
         return (
             f"{self.updates:,} {noun}, {self.samples:,} samples: {duration(self.seconds)},"
-            f" {self.basis}"
+            f" {plain_text(self.basis)}"
         )
 
 

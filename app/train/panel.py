@@ -70,7 +70,9 @@ def _panel(path: Path, name: str) -> None:
             st.progress(min(1.0, run.step / run.steps))
         elif stands.beat and stands.word == js.AT_WORK and stands.beat.total:
             share = min(1.0, stands.beat.done / stands.beat.total)
-            st.progress(share, f"{stands.beat.doing}: {stands.beat.done} of {stands.beat.total}")
+            st.progress(
+                share, f"{plain_text(stands.beat.doing)}: {stands.beat.done} of {stands.beat.total}"
+            )
         if lines:
             _figures(run, stands, lines)
             with plain_errors("the curve"):

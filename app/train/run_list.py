@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.memory import freeze_modules
 from app.shared import jobs, workspace
-from app.shared.page_parts import command_line, plain_errors
+from app.shared.page_parts import command_line, plain_errors, plain_text
 from app.shared.selection import found_runs
 from app.train import edits as run_edits_view
 from app.train.actions import command_of
@@ -68,8 +68,8 @@ def runs(every: Listed | Exception) -> None:
         command_line(
             command,
             ["jobs", "follow", run.name],
-            note=f"The first repeats or resumes {run.name}; the second follows it in a terminal,"
-            " where CUTSWAP_RUNS names this runs folder.",
+            note=f"The first repeats or resumes {plain_text(run.name)}; the second follows it in a"
+            " terminal, where CUTSWAP_RUNS names this runs folder.",
         )
 
 

@@ -22,8 +22,8 @@ from cutswap.errors import CutSwapError
 from cutswap.negatives.color_jitter import Jitter, apply_jitter
 from cutswap.negatives.draw import redraw
 from cutswap.negatives.record import NegativeRecord
-from cutswap.utils.array_files import read_arrays
-from cutswap.utils.files import read_json, write_bytes, write_json
+from cutswap.utils.array_files import MAX_ARRAY, read_arrays
+from cutswap.utils.files import open_own, read_json, write_bytes, write_json
 
 POSITIVE, PATCH, SCAR, GOOD_TEST, DEFECT = "positive", "patch", "scar", "good", "defect"
 SYNTHETIC = (POSITIVE, PATCH, SCAR)  # by label, as `training.CLASS_NAMES`
@@ -203,7 +203,10 @@ def read_features(folder: Path) -> FeatureSet:
     try:
         if not (folder / ARRAYS).is_file():
             raise ValueError(f"no file {ARRAYS}")
-        data = (folder / ARRAYS).read_bytes()
+        with open_own(folder / ARRAYS) as file:
+            data = file.read(MAX_ARRAY + 1)
+        if len(data) > MAX_ARRAY:
+            raise ValueError(f"{ARRAYS} has more than {MAX_ARRAY:,} bytes")
         if hashlib.sha256(data).hexdigest() != written["sha256"]:
             raise ValueError(f"{ARRAYS} is not the file that {ABOUT} describes")
         points = tuple(FeaturePoint.from_dict(p) for p in written["points"])

@@ -11,10 +11,13 @@ import http
 import http.client
 import importlib.util
 import os
+import re
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,15 +27,25 @@ from typing import Any
 
 from cutswap.commands.common import show_in_browser
 from cutswap.errors import CutSwapError
-from cutswap.installation.shipped import explorer
+from cutswap.installation.shipped import explorer_server
 from cutswap.utils.files import user_path
 from cutswap.utils.signals import Stop
 
 HOST = "127.0.0.1"  # as app/.streamlit/config.toml has it
 PORT = 8501
+PUBLIC, TOKEN = "CUTSWAP_PUBLIC", "CUTSWAP_TOKEN"  # noqa: S105 - names of variables
 _TRIED = 20  # ports from the first on, where none was asked for
 _PAUSE = 0.1  # seconds between looks whether the app answers
 _GRACE = 5.0  # seconds for pages at work, once the app is to stop
+HOSTS = ("localhost", HOST, "::1")  # what a browser on this machine asks for
+# 16: too many to try; these characters need no quoting in a link.
+# 16: too many to try; these characters need no quoting in a link.
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,200}")
+_OPENER = """<!doctype html><html><head><meta charset="utf-8"><title>CutSwap Explorer</title>
+<meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={link}"></head>
+<body><a href="{link}">Open the CutSwap Explorer</a></body></html>
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +72,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a demo for strangers: no folders, no training, nothing that is kept",
     )
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
+    parser.add_argument(
+        "--hosts",
+        nargs="+",
+        metavar="NAME",
+        help="host names it answers to beside this machine's own, as behind a proxy; *.example.com"
+        " stands for all below [$CUTSWAP_HOSTS]",
+    )
+    parser.add_argument(
+        "--no-token",
+        action="store_true",
+        help="open without the token of the printed link: any account on this machine gets in;"
+        " --public asks for none",
+    )
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -69,21 +95,72 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     if importlib.util.find_spec("streamlit") is None:
         raise ModuleNotFoundError("No module named 'streamlit'", name="streamlit")
-    variables = _variables(options)
+    variables = {**_variables(options), TOKEN: _token(options)}
     port = _free_port(options.port)
     address = f"http://{HOST}:{port}"
+    link = f"{address}/?token={variables[TOKEN]}" if variables[TOKEN] else address
     # -P: a file in the current folder that is called as a package of ours is not to be run.
-    command = [sys.executable, "-P", "-m", "streamlit", "run", str(explorer())]
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(explorer_server())]
+    # Streamlit would print the address without the token.
+    command += ["--server.port", str(port), "--logger.hideWelcomeMessage", "true"]
+    for name in _hosts(options):
+        command += ["--server.allowedHosts", name]
     child = subprocess.Popen(  # noqa: S603 - our own interpreter, a list
-        [*command, "--server.port", str(port)], env={**os.environ, **variables}
+        command, env={**os.environ, **variables}
     )
-    with _passing_on(child) as stop:
-        if _answers(child, port) and not options.no_browser:
-            show_in_browser(address)
+    with _passing_on(child) as stop, contextlib.ExitStack() as opened:
+        if _answers(child, port):
+            print(f"CutSwap Explorer: {link}", flush=True)
+            if not options.no_browser:
+                show_in_browser(opened.enter_context(_unseen(link)) if link != address else link)
         status = child.wait()
     if status < 0:  # by a signal
         status = 0 if stop.asked else 128 - status
     return {"address": address, "exit_status": status}
+
+
+def _token(options: argparse.Namespace) -> str:
+    """What the link holds; empty where anybody who reaches the port may use the app.
+
+    Not a flag: `ps` shows those to every account of the machine.
+    """
+    if options.no_token or options.public or os.environ.get(PUBLIC, "") not in ("", "0"):
+        return ""
+    chosen = os.environ.get(TOKEN, "")
+    if chosen and not _TOKEN.fullmatch(chosen):
+        raise CutSwapError(
+            TOKEN,
+            expected="16 to 200 letters, digits, - and _",
+            found=f"{len(chosen)} characters" if len(chosen) < 16 else "other characters",
+            fix="choose a longer one, leave it out for a new one at each start, or pass --no-token",
+        )
+    return chosen or secrets.token_urlsafe(24)
+
+
+def _hosts(options: argparse.Namespace) -> list[str]:
+    """Names the app answers to; this machine's own are always among them."""
+    named = options.hosts or os.environ.get("CUTSWAP_HOSTS", "").replace(",", " ").split()
+    for name in named:
+        if not re.fullmatch(r"(\*\.)?[A-Za-z0-9._:-]+|\*", name) or "://" in name:
+            raise CutSwapError(
+                name,
+                expected="a host name without http:// and port, as demo.example.com",
+                found="another text",
+                fix="pass the name in the browser's address to --hosts",
+            )
+    return [*HOSTS, *named]
+
+
+@contextlib.contextmanager
+def _unseen(link: str) -> Iterator[str]:
+    """A page of one's own that leads to the link: a browser's command line is seen by everybody."""
+    handle, name = tempfile.mkstemp(prefix="cutswap-", suffix=".html")  # read by nobody else
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(_OPENER.format(link=link))
+        yield Path(name).as_uri()
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _port(text: str) -> int:
@@ -117,7 +194,7 @@ def _variables(options: argparse.Namespace) -> dict[str, str]:
     if options.runs:
         found["CUTSWAP_RUNS"] = str(user_path(options.runs).absolute())
     if options.public:
-        found["CUTSWAP_PUBLIC"] = "1"
+        found[PUBLIC] = "1"
     return found
 
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """The whole chain on the built-in data."""
     from cutswap.commands.demo_chain import run_demo
-    from cutswap.heads.joining import SCORES
+    from cutswap.config import SCORES
 
     need_out(options.out)
     with Bars(options.quiet) as bars:

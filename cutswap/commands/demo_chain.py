@@ -12,6 +12,7 @@ import numpy as np
 from cutswap.commands.demo_report import FIGURES, report_files, write_report
 from cutswap.commands.own_outputs import claim
 from cutswap.config import (
+    SCORES,
     FineTuningSettings,
     HeadSettings,
     PatchCoreSettings,
@@ -27,7 +28,6 @@ from cutswap.evaluation.evaluate_head import (
     head_evaluation_files,
     write_head_evaluation,
 )
-from cutswap.heads.joining import SCORES
 from cutswap.heads.patch_head import PatchHead
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import load_backbone

@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from PIL import Image
 
-from cutswap.heads.joining import SCORES
+from cutswap.config import SCORES
 from cutswap.utils.files import write_bytes, write_text
 
 REPORT = "report.html"

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+# C0 and C1 but tab, line feed and carriage return; and what turns the reading direction around.
+_CONTROL = re.compile(
+    r"\x1b(?!\[[AK])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
 READER_LEFT = 141  # exit status of work that nobody reads any more, as shells count a closed pipe
 
 
@@ -27,13 +32,13 @@ class Output:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write text.
+        """Write text, what would move the cursor or speak to the terminal escaped.
 
         Raises:
             SystemExit: the reader has left, and printing was all there is to do.
         """
         try:
-            return int(self._stream.write(text))
+            return int(self._stream.write(harmless(text)))
         except BrokenPipeError:
             self._left()
             return len(text)
@@ -59,6 +64,16 @@ class Output:
         os.close(nothing)
         if not self.goes_on:
             raise SystemExit(READER_LEFT)
+
+
+def harmless(text: str) -> str:
+    """The same with control characters as backslashes: names of files may hold any.
+
+    A terminal takes them for orders: another title or colour, text over text that was there, in
+    some a key press. Tabs, line breaks and the carriage returns of progress bars stay; so does the
+    order to clear a line or go up one, which is theirs.
+    """
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,34 @@ from pathlib import Path, PurePosixPath
 
 from cutswap.errors import CutSwapError
 
+_EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
 MAX_MEMBERS = 200_000  # VisA has 22,000, MVTec AD 7,000
+MAX_HEADER = 1_000_000  # bytes of what describes one member; tarfile reads it whole
+MAX_DEPTH = 64  # folders in a path; Python makes and removes them one inside the other
 MAX_RATIO = 30  # unpacked to packed: photos hardly shrink; a bomb of zeros shrinks a thousandfold
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header that is small: an extended one of 3 GB would be read into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> tarfile.TarInfo:
+        """As of `TarInfo`.
+
+        Raises:
+            tarfile.ReadError: it describes more than `MAX_HEADER` bytes of headers to come.
+        """
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _EXTENDED and found.size > MAX_HEADER:
+            raise tarfile.ReadError(f"a member's header of {found.size:,} bytes")
+        return found
 
 
 def member_names(archive: Path) -> list[PurePosixPath]:
@@ -58,7 +84,7 @@ def unpack(archive: Path, out: Path, progress: Callable[[int, int], None] | None
         with _opened(archive) as tar:
             members = list(_members(archive, tar))
             total, done = sum(m.size for m in members), 0
-            _need_room(archive, out.parent, total)
+            _need_room(out.parent, total)
             for member in members:
                 tar.extract(member, temporary, filter="data")
                 done += member.size
@@ -79,7 +105,7 @@ def unpack(archive: Path, out: Path, progress: Callable[[int, int], None] | None
 @contextmanager
 def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(archive, "r:*") as tar:
+        with tarfile.open(archive, "r:*", tarinfo=_Header) as tar:
             yield tar
     except (tarfile.TarError, EOFError) as error:
         raise _bad(archive, str(error) or "it ends early") from error
@@ -88,6 +114,8 @@ def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
         if error.errno is None:
             raise _bad(archive, str(error)) from error
         raise
+    except RecursionError as error:  # headers that describe headers that describe headers
+        raise _bad(archive, "headers nested too deeply") from error
     except Exception as error:
         if type(error).__name__ not in ("LZMAError", "error"):  # of lzma, of zlib
             raise
@@ -97,23 +125,26 @@ def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
 def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """All members, refused where no photo archive has such."""
     seen: set[str] = set()
+    packed, total = archive.stat().st_size, 0
     for number, member in enumerate(tar):
         path = PurePosixPath(member.name)
         kind = "" if member.isfile() or member.isdir() else "a link or device"
         if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
             kind = "a path that leads out"
+        if len(path.parts) > MAX_DEPTH:
+            kind = f"a path of {len(path.parts):,} folders"
         if member.isfile() and member.name in seen:
             kind = "a file twice"
         seen.add(member.name)
         if kind or number >= MAX_MEMBERS:
             raise _bad(archive, f"{kind or 'too many members'}: {member.name[:200]!r}")
+        total += member.size  # told before it is unpacked to get to the next one
+        if total > MAX_RATIO * max(packed, 1_000_000):
+            raise _bad(archive, f"{packed:,} bytes that claim to become {total:,}")
         yield member
 
 
-def _need_room(archive: Path, folder: Path, total: int) -> None:
-    packed = archive.stat().st_size
-    if total > MAX_RATIO * max(packed, 1_000_000):
-        raise _bad(archive, f"{packed:,} bytes that claim to become {total:,}")
+def _need_room(folder: Path, total: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < total:
         raise CutSwapError(

@@ -24,6 +24,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from cutswap.data.picture_headers import need_modest
 from cutswap.errors import CutSwapError
 
 MAX_PIXELS = 50_000_000  # decoded and as an array 350 MB in all, a second; phones stop at 50
@@ -167,7 +168,8 @@ def open_header(stream: IO[bytes], subject: object) -> ImageFile.ImageFile:
         subject: what errors call it.
 
     Raises:
-        CutSwapError: empty, not one of our formats, damaged, or a size out of limits.
+        CutSwapError: empty, not one of our formats, damaged, a size out of limits, or a header that
+            makes work out of nothing.
     """
     head = stream.read(16)
     stream.seek(0)
@@ -179,6 +181,7 @@ def open_header(stream: IO[bytes], subject: object) -> ImageFile.ImageFile:
             found="something else" if head else "an empty file",
             fix="convert it to png" if head else "copy the file again",
         )
+    need_modest(stream, subject)
     try:
         image = plugin(stream)
     except Image.DecompressionBombError as error:

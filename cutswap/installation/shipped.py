@@ -35,6 +35,11 @@ def explorer() -> Path:
     return (checkout() or package() / "explorer") / "app" / "main.py"
 
 
+def explorer_server() -> Path:
+    """What `streamlit run` is given: it serves the explorer behind the gate of `app/access/`."""
+    return explorer().with_name("server.py")
+
+
 def how_to_restore(name: str) -> str:
     """What to do where a shipped file is missing or damaged.
 

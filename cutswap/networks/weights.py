@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,6 +23,7 @@ from cutswap.installation.shipped import assets, how_to_restore
 from cutswap.networks.lean_torchvision import import_torchvision
 from cutswap.utils.files import read_json, sha256_of
 from cutswap.utils.folder_names import WEIGHTS
+from cutswap.utils.tensor_files import need_small_header
 
 # Keys under which training scripts keep the tensors, beside epochs and optimizers.
 WRAPPERS = (
@@ -37,6 +39,7 @@ WRAPPERS = (
     "weights",
     "params",
 )
+_FILLER = b"\nbytearray\n"  # its end of the name, as the old protocols that torch reads write it
 EMBEDDED_FOLDER = assets() / "weights"
 
 
@@ -150,8 +153,10 @@ def read_state(path: Path) -> StateDict:
         )
     try:
         if _is_safetensors(path):
+            need_small_header(path)
             tensors: Any = load_file(path)
         else:
+            _need_plain_pickle(path)
             with path.open("rb") as file:  # of a path torch would look at the suffix
                 tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -176,6 +181,43 @@ def read_state(path: Path) -> StateDict:
     if broken:
         raise _not_a_state(path, f"NaN or infinity in {broken[0]}")
     return StateDict(tensors, str(path), sha256_of(path))
+
+
+def _need_plain_pickle(path: Path) -> None:
+    """Refuse a `.pth` that becomes more than it is: 3 MB of packed zeros became 9 GB.
+
+    torch writes its archive without packing, and unpacks whatever it is given; and what may stand
+    in a weights-only pickle includes `bytearray(10**10)`, 10 GB of zeros in 40 bytes.
+
+    Raises:
+        ValueError: packed or overlapping parts, or a part that is no tensor.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        is_archive = file.read(4) == b"PK\3\4"
+    if is_archive:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+            if archive.comment or any(p.compress_type != zipfile.ZIP_STORED for p in parts):
+                raise ValueError("a packed archive; torch.save writes it unpacked")
+            if sum(part.file_size for part in parts) > size:
+                raise ValueError("an archive whose parts are larger than the file")
+            for part in parts:
+                if part.filename.endswith(".pkl"):
+                    with archive.open(part) as file:
+                        _need_no_filler(file)
+        return
+    with path.open("rb") as file:
+        _need_no_filler(file)
+
+
+def _need_no_filler(file: IO[bytes]) -> None:
+    """Refuse `bytearray` among the names that a pickle calls; no state dict has one."""
+    end = b""
+    while block := file.read(1 << 20):
+        if _FILLER in end + block:
+            raise ValueError("a bytearray, where only tensors belong")
+        end = block[-len(_FILLER) :]
 
 
 def _innermost(value: Any) -> Any:

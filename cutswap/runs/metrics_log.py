@@ -10,24 +10,30 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from cutswap.errors import CutSwapError
 from cutswap.runs.states import need_update
-from cutswap.utils.files import MAX_LINE, is_own_file, unreadable
+from cutswap.utils.files import MAX_LINE, is_own_file, open_own, unreadable
 from cutswap.utils.folder_names import METRICS
+
+WHOLE = 20_000  # lines that are kept; of a run with more every second, fourth, eighth ... one
+RECENT = 1000  # of the newest lines that are kept whatever there are before them
 
 
 class MetricsTail:
     """Reads one run's metrics.jsonl again and again; safe for threads.
 
-    The answer is that of `states.training_curve`, as are the refusals. Not noticed is a change of
-    earlier lines that came together with new ones: nothing writes such a file.
+    The answer is that of `states.training_curve`, as are the refusals, up to `WHOLE` lines. Of a
+    longer file the last `RECENT` are read and the rest is thinned: a million lines took 37 s and
+    2.6 GB. Lines left out are not checked. Not noticed is a change of earlier lines that came
+    together with new ones: nothing writes such a file.
 
     Args:
         run: the run folder; need not exist yet.
@@ -37,16 +43,14 @@ class MetricsTail:
         self.file = run / METRICS
         self._lock = threading.Lock()
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._seen: tuple[int, ...] = ()
-        self._offset = 0  # bytes of the lines that are kept
-        self._last = b""  # the last of them, with its line break
-        self._lines: list[dict[str, Any]] = []
+        self._forget()
 
     def read(self) -> list[dict[str, Any]]:
         """All complete updates up to now, each with a whole `step`, finite `loss` and `accuracy`.
 
         Returns:
-            A list of its own; the lines are shared and must not be written to.
+            A list of its own, oldest first, thinned where there are more than `WHOLE`; the lines
+            are shared and must not be written to.
 
         Raises:
             CutSwapError: the file cannot be read, or was edited into something else.
@@ -56,76 +60,105 @@ class MetricsTail:
                 self._forget()
                 return []
             try:
-                with self.file.open("rb") as file:
+                with open_own(self.file) as file:
                     seen = _stamp(os.fstat(file.fileno()))
                     if seen == self._seen:
                         return list(self._lines)
                     if not self._goes_on(seen, file):
                         self._forget()
                     file.seek(self._offset)
-                    new = self._lines_of(file)
+                    self._take(file)
             except OSError as error:
                 self._forget()
                 raise unreadable(self.file, error) from error
-            self._take(new)
             self._seen = seen
             return list(self._lines)
 
     def _forget(self) -> None:
-        self._seen, self._offset, self._last = (), 0, b""
-        self._lines = []
+        self._seen: tuple[int, ...] = ()
+        self._offset = 0  # bytes of the lines that were read
+        self._last = b""  # the last of them, with its line break
+        self._count = 0  # of those lines
+        self._stride = 1  # each so many lines one is kept for good
+        self._kept: dict[int, dict[str, Any]] = {}  # these, by the line's number, from 1
+        self._newest: dict[int, dict[str, Any]] = {}  # the last `RECENT`
+        self._lines: list[dict[str, Any]] = []  # what `read` gives
 
-    def _goes_on(self, seen: tuple[int, ...], file: Any) -> bool:
+    def _goes_on(self, seen: tuple[int, ...], file: IO[bytes]) -> bool:
         """Whether the file is the one that was read, and has only grown."""
         if not self._seen or seen[:2] != self._seen[:2] or seen[2] <= self._seen[2]:
             return False
         file.seek(self._offset - len(self._last))
         return bool(file.read(len(self._last)) == self._last)
 
-    def _lines_of(self, file: Any) -> bytes:
-        """The rest of the file; a line without end is refused before it fills the memory."""
-        lines: list[bytes] = []
-        while line := file.readline(MAX_LINE + 1):
-            if len(line) > MAX_LINE:
-                number = len(self._lines) + len(lines) + 1
-                raise CutSwapError(
-                    f"{self.file}, line {number}",
-                    expected="one JSON object a line",
-                    found=line[:80].decode("utf-8", errors="replace"),
-                    fix="remove that line or restore the file",
-                )
-            lines.append(line)
-        return b"".join(lines)
-
-    def _take(self, new: bytes) -> None:
-        """Parse, check, and only then keep."""
-        pieces = new.rstrip(b"\n").split(b"\n")
-        first = len(self._lines) + 1
-        values: list[Any] = []
-        for number, piece in enumerate(pieces, start=first):
-            text = piece.decode("utf-8", errors="replace")
+    def _take(self, file: IO[bytes]) -> None:
+        """Read the rest of the file; parse, check, and only then keep."""
+        new: dict[int, Any] = {}
+        recent: deque[tuple[int, bytes, int]] = deque(maxlen=RECENT)  # number, text, where it ends
+        stride, number, end = self._stride, self._count, self._offset
+        broken: tuple[int, bytes] | None = None  # forgiven where it is the last one: cut short
+        while piece := file.readline(MAX_LINE + 1):
+            text = piece.removesuffix(b"\n")
+            if broken is not None and text:
+                raise self._foreign(*broken)
+            if broken is not None:
+                continue
+            number, end = number + 1, end + len(text) + 1
+            if len(piece) > MAX_LINE:  # before it fills the memory
+                raise self._foreign(number, text)
+            if not text or (number - 1) % stride == 0:
+                try:
+                    new[number] = _parsed(text)
+                except (ValueError, RecursionError):
+                    broken = number, text
+                    continue
+            recent.append((number, text, end))
+            if len(self._kept) + len(new) > WHOLE:
+                stride *= 2
+                new = {n: value for n, value in new.items() if (n - 1) % stride == 0}
+                self._kept = {n: v for n, v in self._kept.items() if (n - 1) % stride == 0}
+        self._stride = stride
+        for place, text, _ in tuple(recent):
+            if place in new:
+                continue
             try:
-                values.append(json.loads(text))
+                new[place] = _parsed(text)
             except (ValueError, RecursionError):
-                if number < first + len(pieces) - 1:
-                    raise CutSwapError(
-                        f"{self.file}, line {number}",
-                        expected="one JSON object a line",
-                        found=text[:80],
-                        fix="remove that line or restore the file",
-                    ) from None
-        for number, value in enumerate(values, start=first):
-            need_update(self.file, number, value)
-        if values:  # a last line without its break counts with it: where another byte comes,
+                if broken is not None or place != recent[-1][0]:
+                    raise self._foreign(place, text) from None
+                recent.pop()
+        for place in sorted(new):
+            need_update(self.file, place, new[place])
+        if recent:  # a last line without its break counts with it: where another byte comes,
             # `_goes_on` sees that the line is not what was kept
-            self._lines += [self._slim(value) for value in values]
-            self._last = pieces[len(values) - 1] + b"\n"
-            self._offset += sum(len(piece) + 1 for piece in pieces[: len(values)])
+            self._count, text, self._offset = recent[-1]
+            self._last = text + b"\n"
+            self._keep({place: self._slim(new[place]) for place in sorted(new)})
+
+    def _keep(self, new: dict[int, dict[str, Any]]) -> None:
+        """Join checked lines, by their number, with those there are."""
+        first = self._count - RECENT + 1  # of the newest ones
+        self._newest = {n: v for n, v in {**self._newest, **new}.items() if n >= first}
+        self._kept |= {n: v for n, v in new.items() if (n - 1) % self._stride == 0}
+        earlier = [value for n, value in self._kept.items() if n < first]
+        self._lines = [*earlier, *self._newest.values()]
+
+    def _foreign(self, number: int, text: bytes) -> CutSwapError:
+        return CutSwapError(
+            f"{self.file}, line {number}",
+            expected="one JSON object a line",
+            found=text.decode("utf-8", errors="replace")[:80],
+            fix="remove that line or restore the file",
+        )
 
     def _slim(self, line: dict[str, Any]) -> dict[str, Any]:
         """The same with names that all lines share: the parser makes new ones for every line."""
         names = tuple(line)
         return dict(zip(self._names.setdefault(names, names), line.values(), strict=True))
+
+
+def _parsed(text: bytes) -> Any:
+    return json.loads(text.decode("utf-8", errors="replace"))
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:
@@ -156,7 +189,8 @@ def run_series(lines: Sequence[Mapping[str, Any]], samples: int) -> RunSeries:
     """Columns of a training curve.
 
     metrics.jsonl holds samples a second and no clock, so time is what the updates took: loading,
-    checkpoints, and pauses between a stop and its resumption are not in it.
+    checkpoints, and pauses between a stop and its resumption are not in it. An update that is
+    missing in between counts as long as the next one.
 
     Args:
         lines: as `MetricsTail.read` gives them.
@@ -164,9 +198,12 @@ def run_series(lines: Sequence[Mapping[str, Any]], samples: int) -> RunSeries:
     """
     speed = np.array([_number(line.get("images_per_second")) for line in lines], dtype=np.float64)
     is_timed = samples > 0 and bool(len(lines)) and bool(np.all(speed > 0))
+    steps = np.array([line["step"] for line in lines], dtype=np.int64)
+    # Of a thinned curve each line stands for those left out before it.
+    stands_for = np.maximum(1, np.diff(steps, prepend=steps[:1] - 1))
     return RunSeries(
-        steps=np.array([line["step"] for line in lines], dtype=np.int64),
-        seconds=np.cumsum(samples / speed) if is_timed else None,
+        steps=steps,
+        seconds=np.cumsum(stands_for * samples / speed) if is_timed else None,
         loss=np.array([line["loss"] for line in lines], dtype=np.float64),
         accuracy=np.array([line["accuracy"] for line in lines], dtype=np.float64),
         speed=speed,

@@ -368,6 +368,9 @@ class JobQueue:
         times = row["added"], row["began"], row["ended"]
         if not all(value is None or isinstance(value, (int, float)) for value in times):
             raise sqlite3.DatabaseError(f"job {row['id']} has times that are none")
+        code = row["code"]
+        if code is not None and type(code) is not int:
+            raise sqlite3.DatabaseError(f"job {row['id']} has an exit status that is none")
         if not isinstance(row["device"], str):
             raise sqlite3.DatabaseError(f"job {row['id']} has a device that is none")
         return Job(
@@ -379,7 +382,7 @@ class JobQueue:
             added=times[0],
             began=times[1],
             ended=times[2],
-            code=row["code"],
+            code=code,
             by=_process(row),
         )
 
@@ -405,7 +408,7 @@ class JobQueue:
                 except BaseException:
                     db.execute("ROLLBACK")
                     raise
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # the last in a damaged message
             raise CutSwapError(
                 path,
                 expected="a queue that can be read and written",
@@ -432,4 +435,7 @@ def _process(row: sqlite3.Row) -> Process | None:
         return None
     if type(row["pid"]) is not int or not 0 < row["pid"] < 2**31:
         raise sqlite3.DatabaseError(f"a process {row['pid']!r}")
-    return Process(row["pid"], row["marker"] or "", row["host"] or "")
+    names = row["marker"] or "", row["host"] or ""
+    if not all(isinstance(name, str) for name in names):
+        raise sqlite3.DatabaseError("a process with names that are none")
+    return Process(row["pid"], *names)

@@ -16,7 +16,14 @@ from typing import Any
 
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
-from cutswap.utils.files import MAX_JSON, is_own_file, read_json, read_json_lines, unreadable
+from cutswap.utils.files import (
+    MAX_JSON,
+    is_own_file,
+    open_own,
+    read_json,
+    read_json_lines,
+    unreadable,
+)
 from cutswap.utils.folder_names import (
     EVALUATION_FILES,
     LOG,
@@ -228,7 +235,7 @@ def _progress(path: Path) -> tuple[int, int | None]:
     if not is_own_file(path):
         return 0, None
     try:
-        with path.open("rb") as file:
+        with open_own(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL))
             lines = file.read().decode("utf-8", errors="replace").split("\n")
@@ -327,9 +334,12 @@ def log_file(run: Path) -> Path:
 
 
 def log_tail(run: Path, lines: int = 20) -> list[str]:
-    """The log's last lines; of a progress bar, drawn over itself, its last state. None: none."""
+    """The log's last lines; of a progress bar, drawn over itself, its last state. None: none.
+
+    A link beside a run may lead to any file of its reader, a device has no end: none is followed.
+    """
     try:
-        with log_file(run).open("rb") as file:
+        with open_own(log_file(run)) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _BYTES))
             text = file.read().decode("utf-8", errors="replace")

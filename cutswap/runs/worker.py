@@ -24,6 +24,7 @@ from cutswap.errors import CutSwapError
 from cutswap.installation.shipped import checkout
 from cutswap.runs.queue import QUEUED, Job, JobQueue
 from cutswap.runs.states import log_file
+from cutswap.utils.files import append_own
 from cutswap.utils.processes import detached, hold_life, this_process
 
 _NICENESS = 10  # the pages come first
@@ -85,7 +86,7 @@ def _run(queue: JobQueue, job: Job) -> int:
     try:
         log = log_file(job.run)
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        with append_own(log) as output:
             child = _start(
                 [str(queue.folder), job.device, "--job", str(job.number)],
                 output.fileno(),

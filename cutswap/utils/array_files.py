@@ -7,6 +7,7 @@ read, and only when the header agrees with the bytes that are there.
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from pathlib import Path
@@ -29,6 +30,9 @@ def read_arrays(source: Path | IO[bytes]) -> dict[str, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(source) as archive:
+            size = archive.fp.seek(0, io.SEEK_END) if archive.fp else 0
+            if sum(entry.file_size for entry in archive.infolist()) > size:
+                raise ValueError("its parts are larger than the file: they overlap")
             return {
                 entry.filename.removesuffix(".npy"): _array(archive, entry)
                 for entry in archive.infolist()

@@ -40,6 +40,9 @@ MAX_AGE = 6 * 3600.0  # seconds
 MAX_NAME = 255  # bytes of a file's name, where the system does not say
 _OURS = re.compile(rf"\..+\.{MARK}\w{{8}}\.tmp", re.DOTALL)
 _PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)  # seconds; a reader of ours holds a file for milliseconds
+# Windows has neither links nor pipes among its files, in this sense, but text and binary ones.
+_NO_LINK, _NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
 _swept: set[Path] = set()
 _sweeping = threading.Lock()
 
@@ -481,6 +484,43 @@ def is_own_file(path: Path) -> bool:
         return path.is_file() and not path.is_symlink()
     except OSError:
         return False
+
+
+def open_own(path: Path) -> IO[bytes]:
+    """Open a file of this folder to be read; not a link, a pipe or a device, which has no end.
+
+    Raises:
+        OSError: it cannot be opened, or is none.
+    """
+    # A pipe would be waited for; only its opener can tell what it has opened.
+    handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _BINARY)
+    try:
+        _need_file(handle)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def append_own(path: Path) -> IO[bytes]:
+    """Open a file of this folder to be written on at its end, made where there is none.
+
+    Raises:
+        OSError: it cannot be opened, or is a link, a pipe or a device.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _NO_WAIT | _BINARY
+    handle = os.open(path, flags, 0o644)
+    try:
+        _need_file(handle)
+        return os.fdopen(handle, "ab")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _need_file(handle: int) -> None:
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        raise OSError(errno.EINVAL, "not a file, but a folder, a device or a pipe")
 
 
 def unreadable(path: Path, error: OSError) -> CutSwapError:

@@ -14,6 +14,7 @@ from cutswap.errors import CutSwapError
 from cutswap.utils.files import replacing
 
 _ABOUT = "about"
+MAX_HEADER = 10_000_000  # bytes; of a network with 700 tensors 70,000; the format allows 100 MB
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -38,6 +39,23 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
             raise OSError(str(error)) from error
 
 
+def need_small_header(path: Path) -> None:
+    """Refuse a header that would take a multiple of itself once it is parsed.
+
+    Args:
+        path: of a safetensors file; any other one passes, for it has its own reader.
+
+    Raises:
+        ValueError: the header is longer than `MAX_HEADER`.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if start[8:] == b"{" and length > MAX_HEADER:
+        raise ValueError(f"a header of {length:,} bytes, at most {MAX_HEADER:,}")
+
+
 def read_tensors(path: Path, *, fix: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `write_tensors` wrote; a file without a header gives an empty one.
 
@@ -51,6 +69,7 @@ def read_tensors(path: Path, *, fix: str) -> tuple[dict[str, Tensor], dict[str, 
     try:
         if path.exists() and not path.is_file():
             raise OSError("not a file, but a folder, a device or a pipe")
+        need_small_header(path)
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
             names = list(file.keys())

@@ -98,7 +98,7 @@ def provider() -> Iterator[str]:
 
 
 def guarded_app(folder: Path) -> Path:
-    """main.py with the documented lines, as its reader would put them there."""
+    """main.py with the documented lines, as its reader would put them there, and its server."""
     docs = (ROOT / "docs/reliability.md").read_text()
     (lines,) = re.findall(r"```python\n(    if not st\.user.*?)```", docs, re.DOTALL)
     code = (ROOT / "app/main.py").read_text()
@@ -108,7 +108,12 @@ def guarded_app(folder: Path) -> Path:
     assert home in code
     code = code.replace(home, f"Path({str(ROOT / 'app')!r})")
     (folder / "main.py").write_text(code)
-    return folder / "main.py"
+    server = (ROOT / "app/server.py").read_text()
+    assert home in server
+    assert 'HOME / "main.py"' in server
+    server = server.replace('HOME / "main.py"', repr(str(folder / "main.py")))
+    (folder / "server.py").write_text(server.replace(home, f"Path({str(ROOT / 'app')!r})"))
+    return folder / "server.py"
 
 
 async def visit(address: str, provider_at: str) -> None:

@@ -91,7 +91,13 @@ def test_pages_sliders_and_uploads_go_through_nginx_and_strangers_do_not(tmp_pat
     build_photos(tmp_path / "mine", 2)
     port = free_port()
     with (
-        running_app(tmp_path, tmp_path / "mine", port=port, CUTSWAP_SOAK_DEMO="0"),
+        running_app(
+            tmp_path,
+            tmp_path / "mine",
+            port=port,
+            CUTSWAP_SOAK_DEMO="0",
+            STREAMLIT_SERVER_ALLOWED_HOSTS="demo.example 127.0.0.1",
+        ),
         proxy(tmp_path / "nginx", port) as address,
     ):
         assert "<title>" in requests.get(address, timeout=10).text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,20 @@ def test_what_is_off_is_refused_by_the_functions_themselves(root: Path, monkeypa
     assert workspace.folders() == ()
     assert found_runs(runs).runs == ()
     assert (runs / "bolt-1" / "settings.json").is_file()
+
+
+def test_uploads_are_not_scored_though_they_lie_in_the_cache(
+    tmp_path: Path, root: Path, monkeypatch
+):
+    """The demo lies there too and may be scored; a visitor's pictures are a minute for each."""
+    monkeypatch.setenv(public.VARIABLE, "1")
+    monkeypatch.setattr(type(workshop()), "_run", lambda *_: None)
+    for place in ("uploads/session1/my_parts", "uploads/session1/my_parts/deeper"):
+        home = tmp_path / "cache" / place
+        shutil.copytree(root / "part", home, dirs_exist_ok=True)
+        wanted = Wanted(open_dataset(home).category(), "resnet18", "random", PatchCoreSettings())
+        with pytest.raises(CutSwapError, match="public demo"):
+            workshop().start(wanted)
 
 
 @pytest.mark.usefixtures("root")

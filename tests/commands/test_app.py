@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.helpers.datasets import build_category
 from tests.helpers.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "a-token-of-the-tests"  # noqa: S105
 
 
 def free_port() -> int:
@@ -30,7 +32,9 @@ def free_port() -> int:
 
 def answer(port: int, path: str) -> str:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as page:  # noqa: S310
+        jar = urllib.request.HTTPCookieProcessor()  # the link's token becomes a cookie
+        browser = urllib.request.build_opener(jar)
+        with browser.open(f"http://127.0.0.1:{port}{path}", timeout=5) as page:
             return str(page.read().decode())
     except OSError:
         return ""
@@ -46,10 +50,12 @@ def test_it_serves_the_explorer_until_it_is_stopped(tmp_path: Path):
     line = [sys.executable, "-P", "-c", program, "app", "--no-browser", "--port", str(port)]
     line += ["--data", "parts", "--runs", "my-runs", "--json", "said.json"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "CUTSWAP_CACHE": str(tmp_path / "cache")}
+    env[command.TOKEN] = TOKEN
     with subprocess.Popen(line, cwd=tmp_path, env=env) as started:
         try:
             until(lambda: answer(port, "/_stcore/health") == "ok", seconds=60)
-            assert "<title>Streamlit</title>" in answer(port, "/")
+            assert answer(port, "/") == ""  # another account of this machine
+            assert "<title>Streamlit</title>" in answer(port, f"/?token={TOKEN}")
         finally:
             started.send_signal(signal.SIGTERM)
         assert started.wait(30) == 0
@@ -114,22 +120,119 @@ def test_a_data_folder_that_cannot_be_is_refused(name: str, said: str, tmp_path:
     assert "To fix it" in line
 
 
-@pytest.mark.parametrize(
-    ("flags", "opened"), [([], ["http://127.0.0.1:8777"]), (["--no-browser"], [])]
-)
-def test_the_browser_opens_once_the_app_answers(
-    flags: list[str], opened: list[str], monkeypatch: pytest.MonkeyPatch
+class Started:
+    """What `app` gave its child, which answers at once and ends well, and what it opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.line: list[str] = []
+        self.env: dict[str, str] = {}
+        self.opened: list[str] = []
+        self.pages: list[str] = []
+        popen = subprocess.Popen
+
+        def begin(line: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+            self.line, self.env = line, env
+            return popen([sys.executable, "-c", ""], env=env)
+
+        def show(address: str) -> None:
+            self.opened.append(address)
+            if address.startswith("file://"):
+                page = Path(address.removeprefix("file://"))
+                self.pages.append(page.read_text())
+                assert page.stat().st_mode & 0o077 == 0  # nobody else reads it
+
+        for name in (command.TOKEN, command.PUBLIC, "CUTSWAP_HOSTS"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(command.subprocess, "Popen", begin)
+        monkeypatch.setattr(command, "_answers", lambda _child, port: port == 8777)
+        monkeypatch.setattr(command, "_free_port", lambda port: port)
+        monkeypatch.setattr(command, "show_in_browser", show)
+
+    def options(self, name: str) -> list[str]:
+        return [v for k, v in zip(self.line, self.line[1:], strict=False) if k == name]
+
+
+def test_the_link_has_a_new_token_each_time_that_no_command_line_shows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """A stand-in for the child, which answers at once and ends well."""
-    seen: list[str] = []
-    line = [sys.executable, "-c", ""]
-    popen = subprocess.Popen
-    monkeypatch.setattr(command.subprocess, "Popen", lambda _line, env: popen(line, env=env))
-    monkeypatch.setattr(command, "_answers", lambda _child, port: port == 8777)
-    monkeypatch.setattr(command, "_free_port", lambda port: port)
-    monkeypatch.setattr(command, "show_in_browser", seen.append)
+    """Any account of the machine reads other accounts' command lines with `ps`."""
+    seen = Started(monkeypatch)
+    tokens = set()
+    for _ in range(2):
+        assert main(["app", "--port", "8777"]) == 0
+        token = seen.env[command.TOKEN]
+        tokens.add(token)
+        assert len(token) >= 32
+        assert f"http://127.0.0.1:8777/?token={token}\n" in capsys.readouterr().out
+        assert token not in " ".join(seen.line)
+        assert token not in seen.opened[-1]
+        assert f"http://127.0.0.1:8777/?token={token}" in seen.pages[-1]
+        assert not Path(seen.opened[-1].removeprefix("file://")).exists()
+    assert len(tokens) == 2
+
+
+@pytest.mark.parametrize("flags", [["--no-token"], ["--public"], ["PUBLIC"]])
+def test_without_a_token_the_plain_address_is_printed_and_opened(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    seen = Started(monkeypatch)
+    monkeypatch.setenv(command.TOKEN, TOKEN)  # the flag is the nearer one
+    if flags == ["PUBLIC"]:
+        monkeypatch.setenv(command.PUBLIC, "1")
+        flags = []
     assert main(["app", "--port", "8777", *flags]) == 0
-    assert seen == opened
+    assert seen.env[command.TOKEN] == ""
+    assert seen.opened == ["http://127.0.0.1:8777"]
+    assert "http://127.0.0.1:8777\n" in capsys.readouterr().out
+
+
+def test_no_browser_opens_none(monkeypatch: pytest.MonkeyPatch):
+    seen = Started(monkeypatch)
+    assert main(["app", "--port", "8777", "--no-browser"]) == 0
+    assert seen.opened == []
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 15, "spaces in it are not good", "x" * 201])
+def test_a_token_that_can_be_tried_out_or_needs_quoting_is_refused(
+    token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    Started(monkeypatch)
+    monkeypatch.setenv(command.TOKEN, token)
+    assert main(["app", "--port", "8777"]) == 2
+    assert "16 to 200 letters" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "variable", "more"),
+    [
+        ([], "", []),
+        (["--hosts", "a.example", "*.b.example"], "", ["a.example", "*.b.example"]),
+        ([], "a.example, 10.0.0.7", ["a.example", "10.0.0.7"]),
+        (["--hosts", "a.example"], "b.example", ["a.example"]),
+    ],
+)
+def test_it_answers_to_this_machines_names_and_those_that_are_given(
+    flags: list[str], variable: str, more: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    seen = Started(monkeypatch)
+    monkeypatch.setenv("CUTSWAP_HOSTS", variable)
+    assert main(["app", "--port", "8777", *flags]) == 0
+    assert seen.options("--server.allowedHosts") == ["localhost", "127.0.0.1", "::1", *more]
+
+
+@pytest.mark.parametrize("name", ["http://a.example", "a.example/x", "a b", "a,b", ""])
+def test_a_host_that_is_no_name_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    Started(monkeypatch)
+    assert main(["app", "--port", "8777", "--hosts", name]) == 2
+    assert "a host name without http://" in capsys.readouterr().err
+
+
+def test_the_config_beside_the_script_names_the_same_hosts():
+    """Who starts it by Streamlit itself is guarded against rebinding too."""
+    config = tomllib.loads((ROOT / "app/.streamlit/config.toml").read_text())
+    assert config["server"]["allowedHosts"] == list(command.HOSTS)
 
 
 def test_an_app_that_ends_early_is_not_waited_for(tmp_path: Path):

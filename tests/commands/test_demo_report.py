@@ -7,7 +7,7 @@ import pytest
 
 from cutswap.commands.demo_chain import figures_of
 from cutswap.commands.demo_report import FIGURES, verdict, write_report
-from cutswap.heads.joining import SCORES
+from cutswap.config import SCORES
 
 
 class _Scored:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cutswap.commands.parser import main
-from cutswap.commands.terminal import READER_LEFT, any_terminal
+from cutswap.commands.terminal import READER_LEFT, any_terminal, harmless
 from tests.helpers.datasets import build_category, noise_photo, write_image
 
 LINE = [sys.executable, "-m", "cutswap"]
@@ -149,3 +149,46 @@ def test_a_result_on_standard_output_may_be_read_in_part(data: Path):
     status, read, err = leave_early([*words(data), "--json", "/dev/stdout"], 1)
     assert (status, err) == (1, b"")
     assert read.count(b"\n") == 1
+
+
+ESCAPES = {
+    "a title": "\x1b]0;owned\x07",
+    "a colour": "\x1b[31mred",
+    "the screen cleared": "\x1b[2J",
+    "an 8-bit order": "\x9b31m",
+    "a backspace": "good\x08\x08\x08\x08evil",
+    "a bell": "\x07",
+    "a NUL": "a\0b",
+    "a direction": "a\u202egnp.exe",
+    "an isolate": "\u2066x\u2069",
+    "a delete": "\x7f",
+}
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_a_name_gives_the_terminal_no_orders(name: str, tmp_path: Path):
+    """`check-data` prints names of files, errors print subjects."""
+    text = ESCAPES[name]
+    shown = harmless(f"a {text} b")
+    assert all(c.isprintable() for c in shown)
+    assert shown.encode("ascii")
+    said = subprocess.run(  # noqa: S603 - our own interpreter
+        [
+            sys.executable,
+            "-m",
+            "cutswap",
+            "check-data",
+            "--data",
+            tmp_path / text.replace("\0", ""),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 2
+    assert all(c.isprintable() or c == "\n" for c in said.stdout + said.stderr)
+
+
+@pytest.mark.parametrize("text", ["tab\there\n", "\r 50%", "Maße über 日本\n", "\x1b[A", "\x1b[K"])
+def test_what_is_no_order_to_be_afraid_of_stays(text: str):
+    assert harmless(text) == text

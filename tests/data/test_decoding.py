@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cutswap.data import decoding
+from cutswap.data.decoding import decode
 from cutswap.data.images import photo_size, read_mask, read_photo
 from cutswap.errors import CutSwapError
 from tests.helpers.datasets import noise_photo
@@ -72,3 +74,23 @@ def test_a_wrong_checksum_of_the_picture_itself_is_damage(tmp_path):
     path.write_bytes(bytes(data[:text]) + TEXTS["not compressed"] + bytes(data[text:]))
     with pytest.raises(CutSwapError, match="a damaged or truncated file"):
         read_photo(path)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_jpeg_of_scan_upon_scan_is_refused_at_the_limit(
+    more: int, monkeypatch: pytest.MonkeyPatch
+):
+    """Each scan is a pass over all pixels for twenty bytes of file."""
+    scans = 40
+    data = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(data, "JPEG", progressive=True)
+    plain = data.getvalue()
+    last = plain.rindex(b"\xff\xda")
+    own = plain.count(b"\xff\xda")
+    many = plain[:last] + plain[last:-2] * (scans - own + 1 + more) + plain[-2:]
+    monkeypatch.setattr(decoding, "MAX_SCANNED", scans * 64 * 64)
+    if more:
+        with pytest.raises(CutSwapError, match="at most 40 scans"):
+            decode(io.BytesIO(many), "photo")
+    else:
+        assert decode(io.BytesIO(many), "photo").image.size == (64, 64)

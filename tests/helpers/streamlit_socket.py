@@ -72,6 +72,7 @@ class Visitor:
         self.page, self.query, self.origin, self.via = page, query, origin, via
         self.values: dict[str, Any] = {}  # widget id: protobuf field and value
         self.session = ""
+        self.gathers_statistics: bool | None = None  # what the browser is told to do
         self.http = requests.Session()  # its cookies are the browser's
         self._socket: ClientConnection | None = None
 
@@ -180,6 +181,7 @@ class Visitor:
             kind = message.WhichOneof("type")
             if kind == "new_session":
                 self.session = message.new_session.initialize.session_id or self.session
+                self.gathers_statistics = message.new_session.config.gather_usage_stats
                 answer = Answer()  # the script began anew: `st.rerun`, or a second look
             elif kind == "delta":
                 _take(message, answer)

@@ -31,6 +31,7 @@ def test_in_a_checkout_they_lie_at_its_top():
     assert shipped.checkout() == ROOT
     assert shipped.assets() == ROOT / "assets"
     assert shipped.explorer() == ROOT / "app" / "main.py"
+    assert shipped.explorer_server() == ROOT / "app" / "server.py"
 
 
 def test_installed_they_lie_in_the_package(installed: Path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import io
 import json
 import math
 import os
@@ -10,6 +12,7 @@ import pickle
 import random
 import shutil
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -34,6 +37,7 @@ from cutswap.networks.weights import (
 )
 from cutswap.utils.files import sha256_of
 from cutswap.utils.folder_names import WEIGHTS
+from cutswap.utils.tensor_files import read_tensors
 
 NAN, INF = math.nan, math.inf
 
@@ -566,3 +570,77 @@ def test_a_fingerprint_survives_files_order_and_strides(tmp_path: Path):
 def test_every_dtype_has_a_fingerprint(dtype: torch.dtype):
     values = torch.tensor([0.0, 1.0]).to(dtype)
     assert state_fingerprint({"a": values}) != state_fingerprint({"a": values.flip(0)})
+
+
+class Filler:
+    """Unpickled it becomes as many zeros as it says, allowed by torch's own reader."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytearray, (10**10,)
+
+
+def packed_again(data: bytes, compression: int, twice: bool = False) -> bytes:
+    """torch's archive, its parts packed as a bomb has them."""
+    made = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as old,
+        zipfile.ZipFile(made, "w", compression) as new,
+    ):
+        for part in old.infolist():
+            new.writestr(part.filename, old.read(part))
+        if twice:  # the same bytes under many names, as in the quoted-overlap bombs
+            first = new.infolist()[0]
+            for number in range(50):
+                again = copy.copy(first)
+                again.filename = f"archive/data/{number + 1000}"
+                new.filelist.append(again)
+            new._didModify = True
+    return made.getvalue()
+
+
+def torch_bytes(value: object, *, legacy: bool = False) -> bytes:
+    data = io.BytesIO()
+    torch.save(value, data, _use_new_zipfile_serialization=not legacy)
+    return data.getvalue()
+
+
+ZEROS = {"conv.weight": torch.zeros(1_000_000)}
+BOMBS = {
+    "deflated": packed_again(torch_bytes(ZEROS), zipfile.ZIP_DEFLATED),
+    "bzip2": packed_again(torch_bytes(ZEROS), zipfile.ZIP_BZIP2),
+    "overlapping": packed_again(torch_bytes(ZEROS), zipfile.ZIP_STORED, twice=True),
+    "zeros on demand": torch_bytes({"conv.weight": torch.ones(2), "b": Filler()}),
+    "zeros on demand, old": torch_bytes({"a": torch.ones(2), "b": Filler()}, legacy=True),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_file_that_becomes_more_than_it_is_is_never_unpacked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(BOMBS[name])
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("torch was given the file")
+
+    monkeypatch.setattr(torch, "load", never)
+    with pytest.raises(CutSwapError, match=r"packed archive|larger than the file|bytearray"):
+        read_state(path)
+
+
+def test_the_same_without_packing_is_read(tmp_path: Path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(packed_again(torch_bytes(ZEROS), zipfile.ZIP_STORED))
+    assert same(read_state(path).tensors, ZEROS)
+
+
+def test_a_header_of_90_mb_is_not_parsed(tmp_path: Path):
+    """Within the format's limit of 100 MB; parsed it would take a multiple of that."""
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes((90_000_000).to_bytes(8, "little") + b"{}")
+    with path.open("r+b") as file:
+        file.truncate(90_000_100)
+    for reader in (read_state, lambda p: read_tensors(p, fix="get another")):
+        with pytest.raises(CutSwapError, match="a header of 90,000,000 bytes, at most 10,000,000"):
+            reader(path)

@@ -1,4 +1,4 @@
-"""The real app as `streamlit run` starts it; with a guard taken out, or another
+"""The real app as `cutswap app` starts it; with a guard taken out, or another
 script around it, where a test asks for that.
 """
 
@@ -37,6 +37,6 @@ if __name__ == "__main__":
         leave_the_demo_out()
     if os.environ.get("CUTSWAP_SOAK_BREAK") == "photo-key":
         forget_the_photo_in_keys()
-    script = os.environ.get("CUTSWAP_SOAK_SCRIPT") or str(ROOT / "app/main.py")
+    script = os.environ.get("CUTSWAP_SOAK_SCRIPT") or str(ROOT / "app/server.py")
     sys.argv = ["streamlit", "run", script, *sys.argv[1:]]
     sys.exit(cli.main())

@@ -158,3 +158,65 @@ def test_readers_at_once_take_each_line_once(tmp_path: Path, monkeypatch):
     for reader in readers:
         reader.join()
     assert seen == [list(range(1, 21))] * 4
+
+
+def test_a_long_file_is_thinned_and_its_end_is_whole(tmp_path: Path, monkeypatch):
+    """A million lines took Train 37 s and 2.6 GB."""
+    parsed = []
+    monkeypatch.setattr(module, "WHOLE", 200)
+    monkeypatch.setattr(module, "RECENT", 30)
+    real = module._parsed
+    monkeypatch.setattr(module, "_parsed", lambda text: parsed.append(1) or real(text))
+    count = 20_000
+    append(tmp_path, lines(count))
+    tail = MetricsTail(tmp_path)
+    kept = steps(tail)
+    assert len(parsed) < 5 * 200 + 30
+    assert len(kept) <= 230
+    assert kept[-30:] == list(range(count - 29, count + 1))
+    gaps = {b - a for a, b in zip(kept[:-31], kept[1:-30], strict=True)}
+    assert len(gaps) == 1  # the rest evenly
+    assert kept[0] == 1
+    for step in range(count + 1, count + 1000):  # and so it stays while the run goes on
+        append(tmp_path, json.dumps({"step": step, "loss": 1.0, "accuracy": 0.5}) + "\n")
+        if step % 97 == 0:
+            found = steps(tail)
+            assert found[-30:] == list(range(step - 29, step + 1))
+            assert found == sorted(set(found))
+            assert len(found) <= 230
+    assert steps(MetricsTail(tmp_path)) == steps(tail)  # whoever comes later sees the same
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=8))
+def test_reading_in_pieces_thins_as_reading_at_once(tmp_path_factory, pieces):
+    run = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WHOLE", 16)
+        patch.setattr(module, "RECENT", 5)
+        tail, done = MetricsTail(run), 0
+        for piece in pieces:
+            append(run, "".join(lines(done + piece).splitlines(keepends=True)[done:]))
+            done += piece
+            assert steps(tail) == steps(MetricsTail(run))
+            assert steps(tail)[-5:] == list(range(max(1, done - 4), done + 1))
+
+
+def test_a_foreign_line_at_the_end_of_a_long_file_is_seen(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(module, "WHOLE", 50)
+    monkeypatch.setattr(module, "RECENT", 10)
+    append(tmp_path, lines(500) + "hello\n" + lines(3))
+    with pytest.raises(CutSwapError, match="line 501"):
+        MetricsTail(tmp_path).read()
+    (tmp_path / "metrics.jsonl").write_text(lines(500) + '{"step": 501, "lo')
+    assert steps(MetricsTail(tmp_path))[-1] == 500
+    append(tmp_path, 'ss": 1, "accuracy": 0}\n')
+    assert steps(MetricsTail(tmp_path))[-1] == 501
+
+
+def test_seconds_of_a_thinned_curve_count_what_was_left_out():
+    kept = [
+        {"step": step, "loss": 1, "accuracy": 1, "images_per_second": 2.0} for step in (1, 5, 9, 10)
+    ]
+    series = module.run_series(kept, 24)
+    assert series.seconds is not None
+    assert series.seconds.tolist() == [12, 60, 108, 120]

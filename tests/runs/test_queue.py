@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -463,3 +465,68 @@ def test_log_tails(tmp_path: Path):
     assert log_tail(run, 1) == ["last"]
     log_file(run).write_text("x" * 100_000 + "\nend\n")
     assert log_tail(run)[-1] == "end"
+
+
+def test_a_queue_file_that_is_a_link_is_not_followed(tmp_path: Path):
+    """It may lead to any database of the user, which would get our tables, or to another queue."""
+    other = JobQueue(tmp_path / "others")
+    other.add(other.folder / "a", ["jobs"], "cpu")
+    before = (other.folder / DATABASE).read_bytes()
+    mine = JobQueue(tmp_path / "mine")
+    mine.folder.mkdir()
+    (mine.folder / DATABASE).symlink_to(other.folder / DATABASE)
+    for ask in (
+        mine.active,
+        mine.last_of_all,
+        lambda: mine.of(mine.folder / "a"),
+        lambda: mine.add(mine.folder / "b", ["jobs"], "cpu"),
+        lambda: mine.claim("cpu", this_process()),
+    ):
+        with pytest.raises(CutSwapError, match="a link"):
+            ask()
+    assert (other.folder / DATABASE).read_bytes() == before
+
+
+def test_a_damaged_queue_file_is_a_refusal_whatever_is_damaged(tmp_path: Path):
+    """Bytes changed in 200 ways: sqlite's own message about them is not always text."""
+    queue = JobQueue(tmp_path / "runs")
+    for number in range(3):
+        queue.add(queue.folder / f"run{number}", ["jobs", "--json", "x.json"], "cpu")
+    claimed = queue.claim("cpu", this_process())
+    assert claimed is not None
+    file = queue.folder / DATABASE
+    sound = file.read_bytes()
+    dice = random.Random(0)  # noqa: S311 - which bytes, no secret
+    ends = set()
+    for _ in range(200):
+        changed = bytearray(sound)
+        for _ in range(dice.choice((1, 4, 40))):
+            # The beginning, with the schema, and the tables' ends, where their rows are.
+            page = 4096 * dice.randrange(len(sound) // 4096)
+            place = page + dice.choice((dice.randrange(1200), 4095 - dice.randrange(400)))
+            changed[place] = dice.choice((0, 0x80, 0xFF, dice.randrange(256)))
+        for extra in ("-wal", "-shm"):
+            (queue.folder / (DATABASE + extra)).unlink(missing_ok=True)
+        file.write_bytes(changed)
+        for ask in (queue.last_of_all, queue.active, lambda: queue.of(queue.folder / "run1")):
+            try:
+                ask()
+                ends.add("read")
+            except CutSwapError:
+                ends.add("refused")
+    assert ends == {"read", "refused"}
+
+
+@pytest.mark.parametrize("column", ["marker", "host", "code", "run", "device", "command", "began"])
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"", 3.5, "x"])
+def test_a_value_of_another_kind_is_read_or_refused(tmp_path: Path, column: str, value: object):
+    queue = JobQueue(tmp_path / "runs")
+    queue.add(queue.folder / "run", ["jobs"], "cpu")
+    queue.claim("cpu", this_process())
+    with sqlite3.connect(queue.folder / DATABASE) as db:
+        db.execute(f"UPDATE jobs SET {column} = ?", (value,))  # noqa: S608 - our own words
+        if isinstance(value, bytes):
+            db.execute(f"UPDATE jobs SET {column} = CAST(? AS TEXT)", (value,))  # noqa: S608
+    for ask in (queue.last_of_all, queue.active, lambda: queue.hire("cpu", this_process())):
+        with contextlib.suppress(CutSwapError):
+            ask()
