@@ -234,7 +234,8 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
             else:
                 recipe = _recipe()
     else:
-        head, third, fourth = HeadSettings(train=trained), first, second
+        head = HeadSettings(train=trained)
+        third, fourth, first = first, second, third
     seed = third.number_input(
         "Seed",
         0,
@@ -255,6 +256,8 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
         " Mixed precision is used where the device is fast at it.",
     )
     length, fourth = ({}, st.container()) if is_head else _length_fields()
+    if not sees_negatives:
+        fourth = first  # beside the others: a row of its own would hold one field
     base = f"{selected.category.name}-{trained if is_head else augment}"
     name = fourth.text_input(
         "Name",

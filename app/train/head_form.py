@@ -20,8 +20,8 @@ TRAINED = {
     " as they are; about a minute",
     "discriminator": "tells changed patches from unchanged ones; the network's features stay as"
     " they are; about a minute",
-    "gaussian": "learns nothing: measures what good photos have at each place; needs no negatives,"
-    " seconds",
+    "gaussian": "learns nothing and needs no negatives: measures what good photos have at each"
+    " place; seconds",
 }
 UPDATES = {"1-minute demo": 60, "Command line's default": HeadSettings().updates}
 SECONDS_TO_BEGIN = 7.0  # imports, weights, checking files

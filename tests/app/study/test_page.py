@@ -281,6 +281,22 @@ def test_other_detectors_join_tables_that_have_a_place_for_them(monkeypatch):
 
 
 @pytest.mark.usefixtures("root")
+def test_heads_and_other_negatives_join_them_too(monkeypatch):
+    asked = []
+    monkeypatch.setattr("app.shared.jobs.enqueue", lambda *words: asked.append(words))
+    at = open_page("study")
+    assert "newmethods" not in str([m.key for m in at.multiselect])
+    at.multiselect(key="knob.newtables").set_value(["I"]).run()
+    at.multiselect(key="knob.newmethods").set_value(["gaussian", "random-swap-projector"]).run()
+    assert_alive(at)
+    assert f"{5 * 3} cells" in texts(at)
+    (button,) = [b for b in at.button if b.label.startswith("Put study-I")]
+    button.click().run()
+    ((_, command, _),) = asked
+    assert command[-2:] == ["--methods", "random-swap-projector,gaussian"]
+
+
+@pytest.mark.usefixtures("root")
 def test_without_anomalib_the_form_says_what_to_install(monkeypatch):
     monkeypatch.setattr(study_new, "has_anomalib", lambda: False)
     at = open_page("study")
