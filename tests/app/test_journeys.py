@@ -281,6 +281,7 @@ CONTRAST = """
     caption: "[data-testid=stCaptionContainer] p",
     alert: "[data-testid=stAlert] p",
     link: "[data-testid=stTopNavLink] span",
+    tag: "[data-testid=stMultiSelect] [data-tag] span",
     chart: "[data-testid=stPlotlyChart] text",
   };
   const found = [];
@@ -321,7 +322,7 @@ def test_every_page_is_offline_readable_and_begins_at_the_top(address, browser, 
             if ratio < wanted
         ]
         assert page.locator("h1").bounding_box()["y"] < 110, name
-    assert kinds >= {"button", "caption", "alert", "chart"}
+    assert kinds >= {"button", "caption", "alert", "chart", "tag"}
     assert not faint
     own = urlsplit(address).netloc
     away = {url for url in urls if url.startswith("http") and urlsplit(url).netloc != own}
