@@ -396,5 +396,5 @@ def test_a_link_to_a_run_that_has_just_ended_finds_it(root, tmp_path):  # noqa: 
     (run / "result.json").write_bytes(result)
     at = open_page("train", run="just-done")
     assert_alive(at)
-    assert at.selectbox(key="run").value == "just-done"
+    assert at.session_state["run"] == "just-done"
     assert not at.toast

@@ -241,7 +241,7 @@ def test_a_renamed_run_is_shown_selected_and_compared_by_its_new_name(folder):
     assert at.selectbox(key=run_form.SHOWN).value == "recipe-gentle"
     assert "**recipe-gentle** on bolt" in texts(at)
     assert at.multiselect(key=run_compare.CHOSEN).value == ["recipe-gentle", "b"]
-    assert at.sidebar.selectbox(key="run").value == "recipe-gentle"
+    assert at.session_state["run"] == "recipe-gentle"
     assert sorted(p.name for p in folder.iterdir()) == ["b", "recipe-gentle", "recipe-gentle.log"]
 
 
@@ -301,7 +301,7 @@ def test_a_deleted_run_is_gone_and_the_page_shows_another(folder):
     assert "a is deleted." in [toast.value for toast in at.toast]
     assert at.selectbox(key=run_form.SHOWN).options == ["b"]
     assert "**b** on bolt" in texts(at)
-    assert at.sidebar.selectbox(key="run").value == "embedded"
+    assert at.session_state["run"] == "embedded"
     other.run()
     assert_alive(other)
     assert other.selectbox(key=run_form.SHOWN).value == "b"
