@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 HOME = Path(__file__).resolve().parent
 if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself there
@@ -17,6 +18,9 @@ from streamlit.starlette import App  # noqa: E402
 from app.access import gate, upload_limits  # noqa: E402
 from app.shared import public  # noqa: E402
 from app.uploads.store import MAX_FILES, MAX_TOTAL_BYTES  # noqa: E402
+
+if TYPE_CHECKING:
+    from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 
 def room() -> upload_limits.Room:
@@ -41,7 +45,8 @@ def held() -> dict[str, list[int]]:
     """Bytes of every upload in Streamlit's memory, by session."""
     if not runtime.exists():
         return {}
-    storage = runtime.get_instance().uploaded_file_mgr.file_storage
+    memory = cast("MemoryUploadedFileManager", runtime.get_instance().uploaded_file_mgr)
+    storage = memory.file_storage
     return {s: [len(f.data) for f in list(files.values())] for s, files in list(storage.items())}
 
 
