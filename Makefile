@@ -73,7 +73,7 @@ fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris; fails withou
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
 	$(BIN)/python -m tests.robustness.fuzz --seconds 60
 
-test-guards: $(VENV)/ready-dev  ## take each guard out and see its test fail (10 minutes)
+test-guards: $(VENV)/ready-dev  ## take each guard out and see its test fail (15 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.guards
 
 crash: $(VENV)/ready-dev  ## kill -9 at fifty moments of each writer (5 minutes)

@@ -7,6 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -101,3 +102,29 @@ def test_the_container_takes_no_image_without_a_version():
     images = [words.split()[0] for name, words in instructions() if name == "FROM"]
     assert images
     assert all(":" in image and not image.endswith(":latest") for image in images)
+
+
+# First versions without a known hole: CVE-2025-68146 and CVE-2026-22701 (filelock follows a link),
+# CVE-2024-34062 (tqdm evaluates arguments), CVE-2025-27516 (jinja2's sandbox), CVE-2025-62593 (DNS
+# rebinding drives ray's dashboard), CVE-2025-32434 and CVE-2026-24747 (torch's weights_only).
+MENDED = {
+    "filelock": (3, 20, 3),
+    "tqdm": (4, 66, 3),
+    "jinja2": (3, 1, 6),
+    "ray": (2, 52),
+    "torch": (2, 10),
+}
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_lower_bounds_admit_no_known_hole(name: str):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    lines += (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    bounds = [
+        tuple(int(part) for part in found[1].split("."))
+        for line in lines
+        if (found := re.match(rf"{name}(?:\[\w+\])?>=([\d.]+)", line))
+    ]
+    assert bounds
+    assert min(bounds) >= MENDED[name]

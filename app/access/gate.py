@@ -128,12 +128,12 @@ class Gate:
         # Lax: a socket or frame of another site comes without it, a followed link with it.
         cookie = f"{_cookie(scope)}={_proof(self._token)}; Path=/; HttpOnly; SameSite=Lax"
         cookie += "; Secure" if scope.get("scheme") == "https" else ""
-        answer = [
+        headers = [
             (b"location", where.encode("latin-1")),
             (b"set-cookie", cookie.encode("latin-1")),
             (b"cache-control", b"no-store"),
         ]
-        await _answer(send, http.HTTPStatus.SEE_OTHER, answer, b"")
+        await answer(send, http.HTTPStatus.SEE_OTHER, headers, b"")
 
 
 def allowed_host(host: str, allowed: Iterable[str]) -> bool:
@@ -195,7 +195,7 @@ async def _refuse(scope: Scope, send: Send, text: str) -> None:
         return
     kind = b"text/html; charset=utf-8" if text is _REFUSED else b"text/plain; charset=utf-8"
     body = b"" if scope["method"] == "HEAD" else text.encode()
-    await _answer(
+    await answer(
         send,
         http.HTTPStatus.FORBIDDEN,
         [(b"content-type", kind), (b"cache-control", b"no-store")],
@@ -203,7 +203,15 @@ async def _refuse(scope: Scope, send: Send, text: str) -> None:
     )
 
 
-async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+async def answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send a whole answer with the headers of all of ours.
+
+    Args:
+        send: of the ASGI protocol.
+        status: HTTP's.
+        headers: more of them, names in lower case.
+        body: all of it.
+    """
     # Pages with the token in their address tell nobody where they were.
     given = [*headers, *(h for h in HEADERS if h[0] != b"referrer-policy")]
     given += [(b"referrer-policy", b"no-referrer"), (b"content-length", str(len(body)).encode())]

@@ -98,7 +98,10 @@ def wait_for(wanted: Wanted, slot: Any, what: str = "Evaluating") -> None:
         return
     bar = slot.progress(0.0, f"{what}: {work.stage}")
     while work.is_running:
-        bar.progress(_share(work), f"{what}: {work.stage}")
+        ahead = workshop().ahead(wanted.key)
+        place = f" ({ahead} before it)" if ahead else ""
+        bar.progress(_share(work), f"{what}: {work.stage}{place}")
+        workshop().of(wanted.key)  # in public mode what nobody waits for is given up
         work.thread.join(0.3)  # type: ignore[union-attr] # it is running, so there is one
     bar.empty()
     st.rerun()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from cutswap.errors import CutSwapError
 
@@ -17,6 +18,7 @@ class Work:
         done: of `total` steps of the stage.
         total: 0 where unknown.
         error: why it failed.
+        asked: when a page last looked, by `time.monotonic`.
     """
 
     stage: str = "waiting for another evaluation to finish"
@@ -24,6 +26,7 @@ class Work:
     total: int = 0
     error: CutSwapError | None = None
     thread: threading.Thread | None = None
+    asked: float = field(default_factory=time.monotonic)
 
     @property
     def is_running(self) -> bool:

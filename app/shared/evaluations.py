@@ -122,8 +122,17 @@ class Workshop:
         self.seconds_an_image = SECONDS_AN_IMAGE
 
     def of(self, key: str) -> Work | None:
-        """The work on a key, running, done or failed."""
-        return self._works.get(key)
+        """The work on a key, running, done or failed; who asks is waiting for it."""
+        work = self._works.get(key)
+        if work is not None:
+            work.asked = time.monotonic()
+        return work
+
+    def ahead(self, key: str) -> int:
+        """Evaluations that were asked for before this one and have not ended."""
+        before = list(self._works)
+        before = before[: before.index(key)] if key in before else before
+        return sum(self._works[other].is_running for other in before)
 
     def start(self, wanted: Wanted) -> None:
         """Start computing unless the result exists or a thread is at it.
@@ -133,6 +142,10 @@ class Workshop:
         """
         if not wanted.category.root.is_relative_to(cache_folder()) or _is_upload(wanted.category):
             public.need_private("scoring")
+        if public.is_public() and (refused := self._no_room(wanted)) is not None:
+            with self._lock:
+                self._works[wanted.key] = Work(error=refused)
+            return
         key, folder, backbone = wanted.key, wanted.folder, wanted.backbone
         with self._lock:
             work = self._works.get(key)
@@ -144,16 +157,44 @@ class Workshop:
                     daemon=True,
                     name=f"evaluation {key[:8]}",
                 )
+                self._works.pop(key, None)  # to the end of the line
                 self._works[key] = work
                 work.thread.start()
 
+    def _no_room(self, wanted: Wanted) -> CutSwapError | None:
+        """Of strangers' wishes small ones, and few at a time: the machine is everybody's."""
+        asked = wanted.settings
+        if asked.image_size > public.LARGEST or asked.coreset > public.MOST_KEPT:
+            return CutSwapError(
+                "the public demo",
+                expected=f"images of at most {public.LARGEST} pixels and a bank of at most"
+                f" {public.MOST_KEPT} of all patches",
+                found=f"{asked.image_size} pixels, {asked.coreset}",
+                fix="choose smaller ones, or run the app yourself: cutswap app",
+            )
+        with self._lock:
+            running = [key for key, work in self._works.items() if work.is_running]
+        if wanted.key not in running and len(running) >= public.MOST_WAITING:
+            return CutSwapError(
+                "the public demo",
+                expected=f"at most {public.MOST_WAITING} evaluations at a time, of all visitors",
+                found=f"{len(running)}",
+                fix="try again in a minute",
+            )
+        return None
+
     def _run(self, work: Work, wanted: Wanted, backbone: Backbone, folder: Path) -> None:
+        def notify(stage: str, done: int, total: int) -> None:
+            _need_somebody(work)
+            work.notify(stage, done, total)
+
         with _one_at_a_time:
             began = time.monotonic()
             try:
+                _need_somebody(work)
                 if not wanted.is_done:
                     shutil.rmtree(folder, ignore_errors=True)  # half of it may be left
-                    _write_whole(folder, lambda out: _compute(wanted, backbone, out, work.notify))
+                    _write_whole(folder, lambda out: _compute(wanted, backbone, out, notify))
                     took = time.monotonic() - began - _coreset_seconds(wanted)
                     self.seconds_an_image = max(took / wanted.count, 0.01) / _weight(wanted)
             except CutSwapError as error:
@@ -166,6 +207,17 @@ class Workshop:
                     found=type(error).__name__,
                     fix="see the app's log, then try again or choose other settings",
                 )
+
+
+def _need_somebody(work: Work) -> None:
+    """End what strangers have asked for and left; the user of an app of one's own comes back."""
+    if public.is_public() and time.monotonic() - work.asked > public.LEFT:
+        raise CutSwapError(
+            "the evaluation",
+            expected="a page that waits for it",
+            found="none: its tab was closed",
+            fix="open the page again",
+        )
 
 
 @st.cache_resource(show_spinner=False)

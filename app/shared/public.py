@@ -16,6 +16,10 @@ from cutswap.errors import CutSwapError
 
 VARIABLE = "CUTSWAP_PUBLIC"
 LIMITS = Limits(files=20, total_bytes=40_000_000, file_bytes=5_000_000)
+ALL_UPLOADS = 400_000_000  # bytes in memory, of all visitors at once: ten full sessions
+MOST_WAITING = 4  # evaluations at work or in line, of all visitors
+LARGEST, MOST_KEPT = 256, 0.1  # of an evaluation: image side, share of patches in the bank
+LEFT = 10.0  # seconds without a look after which nobody waits for an evaluation any more
 NOTES = {
     "start": "the rendered demo and your own uploads; no folders, no training.",
     "saliency": "the demo and your uploads, with weights that ship with the app.",

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from cutswap.errors import CutSwapError
 
@@ -29,7 +30,7 @@ class _Header(tarfile.TarInfo):
     """A member's header that is small: an extended one of 3 GB would be read into memory."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> tarfile.TarInfo:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         """As of `TarInfo`.
 
         Raises:

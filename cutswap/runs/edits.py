@@ -13,13 +13,15 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cutswap.errors import CutSwapError
 from cutswap.runs.find import find_runs, mark_of, study_of
+from cutswap.runs.heartbeat import exclusive_lock
 from cutswap.runs.references import evaluations_of, rename_in
 from cutswap.runs.states import FoundEvaluation, log_file
 from cutswap.utils.files import is_own_file, read_json
@@ -102,7 +104,8 @@ def rename_run(
         )
     about = _evaluations(folder, run, elsewhere)
     try:
-        run.rename(new)
+        with _kept_out(run):
+            run.rename(new)
     except OSError as error:
         raise _refused(run, "rename", error) from error
     if is_own_file(log_file(run)):
@@ -136,7 +139,8 @@ def delete_run(
     trash = folder / f".trash-run-{secrets.token_hex(8)}"
     try:
         if is_there:
-            run.rename(trash)
+            with _kept_out(run):
+                run.rename(trash)
         if is_own_file(log):
             log.unlink()
     except OSError as error:
@@ -229,6 +233,20 @@ def _need_idle(run: Path, is_busy: IsBusy) -> None:
             found="a process at work",
             fix="stop it, or wait until it has ended",
         )
+
+
+@contextlib.contextmanager
+def _kept_out(run: Path) -> Iterator[None]:
+    """Nobody writes into the run folder meanwhile.
+
+    Whether somebody is at work was asked before; another machine may not have been heard, and one
+    may have begun since. Windows renames no folder in which a file is open.
+    """
+    if sys.platform == "win32" or not (run / LOCK).is_file():  # never written by a run of ours
+        yield
+        return
+    with exclusive_lock(run):
+        yield
 
 
 def _is_written(entry: os.DirEntry[str]) -> bool:

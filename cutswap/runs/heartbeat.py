@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,10 @@ EVERY = 2.0  # seconds between beats: as often as a page looks
 _LARGEST = 2**31  # of process numbers and of units of work
 SILENT = 60.0  # seconds without a beat after which a living process is said to be silent
 WORKING, STOPPED, FAILED, DONE = "working", "stopped", "failed", "done"
+MOST_SKEW = 2 * 24 * 3600.0  # seconds that two machines' clocks may differ; beyond it a beat is old
+_first_seen: dict[Path, tuple[object, float]] = {}  # by folder: the last beat, and since when
+_seeing = threading.Lock()
+_MOST_SEEN = 10_000  # folders
 # What a reader concludes from it.
 AT_WORK, QUIET, ELSEWHERE, INTERRUPTED = "at work", "silent", "at work elsewhere", "interrupted"
 
@@ -44,6 +49,8 @@ class Beat:
         total: units in all; 0 when unknown.
         held: whether a process held the run folder's lock when this was read; None where that
             could not be told, and the process's number has to do.
+        unchanged: seconds that this very beat has been the last one, by the reader's own clock, for
+            another machine's may differ. None where nobody has listened.
     """
 
     by: Process
@@ -53,18 +60,22 @@ class Beat:
     done: int = 0
     total: int = 0
     held: bool | None = None
+    unchanged: float | None = None
 
     def state(self, now: float | None = None) -> str:
         """`AT_WORK`, `QUIET`, `ELSEWHERE`, `INTERRUPTED`, or how it ended."""
         if self.how != WORKING:
             return self.how
-        fresh = (time.time() if now is None else now) - self.at < SILENT
+        age = (time.time() if now is None else now) - self.at
+        fresh = age < SILENT
         if self.held or (self.held is None and self.by.is_alive()):
             return AT_WORK if fresh else QUIET
         # Another machine's processes cannot be asked, and its locks perhaps not be seen: it can
         # only be heard. A container's host has a name of its own, but its locks are seen here.
         here = self.by.host == this_process().host
         is_known = here if self.held is None else self.by.is_of_this_system()
+        if self.unchanged is not None and age < MOST_SKEW:  # its clock may be ahead or behind
+            fresh = self.unchanged < SILENT
         return ELSEWHERE if fresh and not is_known else INTERRUPTED
 
 
@@ -138,9 +149,31 @@ def read_beat(folder: Path) -> Beat | None:
             return None
         doing = str(v["doing"])[:500]
         held = is_held(folder / LOCK)
-        return Beat(by=by, at=at, how=how, doing=doing, done=done, total=total, held=held)
+        return Beat(
+            by=by,
+            at=at,
+            how=how,
+            doing=doing,
+            done=done,
+            total=total,
+            held=held,
+            unchanged=_unchanged(folder, (by, at, how, doing, done, total)),
+        )
     except (CutSwapError, OSError, LookupError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _unchanged(folder: Path, beat: object) -> float:
+    """Seconds since this process first saw the beat; 0 at the first sight."""
+    now = time.monotonic()
+    with _seeing:
+        last, since = _first_seen.get(folder, (None, now))
+        if last != beat:
+            since = now
+        _first_seen[folder] = beat, since
+        while len(_first_seen) > _MOST_SEEN:
+            del _first_seen[next(iter(_first_seen))]
+    return now - since
 
 
 @contextlib.contextmanager

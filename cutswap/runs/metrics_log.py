@@ -43,7 +43,14 @@ class MetricsTail:
         self.file = run / METRICS
         self._lock = threading.Lock()
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._forget()
+        self._seen: tuple[int, ...] = ()
+        self._offset = 0  # bytes of the lines that were read
+        self._last = b""  # the last of them, with its line break
+        self._count = 0  # of those lines
+        self._stride = 1  # each so many lines one is kept for good
+        self._kept: dict[int, dict[str, Any]] = {}  # these, by the line's number, from 1
+        self._newest: dict[int, dict[str, Any]] = {}  # the last `RECENT`
+        self._lines: list[dict[str, Any]] = []  # what `read` gives
 
     def read(self) -> list[dict[str, Any]]:
         """All complete updates up to now, each with a whole `step`, finite `loss` and `accuracy`.
@@ -75,14 +82,9 @@ class MetricsTail:
             return list(self._lines)
 
     def _forget(self) -> None:
-        self._seen: tuple[int, ...] = ()
-        self._offset = 0  # bytes of the lines that were read
-        self._last = b""  # the last of them, with its line break
-        self._count = 0  # of those lines
-        self._stride = 1  # each so many lines one is kept for good
-        self._kept: dict[int, dict[str, Any]] = {}  # these, by the line's number, from 1
-        self._newest: dict[int, dict[str, Any]] = {}  # the last `RECENT`
-        self._lines: list[dict[str, Any]] = []  # what `read` gives
+        self._seen, self._offset, self._last = (), 0, b""
+        self._count, self._stride = 0, 1
+        self._kept, self._newest, self._lines = {}, {}, []
 
     def _goes_on(self, seen: tuple[int, ...], file: IO[bytes]) -> bool:
         """Whether the file is the one that was read, and has only grown."""

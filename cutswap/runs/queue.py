@@ -18,7 +18,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -136,28 +136,19 @@ class JobQueue:
 
     def active(self) -> list[Job]:
         """Running and waiting jobs, in their order."""
-        if not (self.folder / DATABASE).exists():
-            return []
-        with self._transaction() as db:
-            self._reap(db)
-            return self._jobs(db, "state != 'ended' ORDER BY state = 'queued', id")
+        jobs = self._seen("state != 'ended' ORDER BY state = 'queued', id")
+        return [job for job in jobs if job.is_active]
 
     def last_of_all(self) -> list[Job]:
         """The last job of every run that ever had one."""
-        if not (self.folder / DATABASE).exists():
-            return []
-        with self._transaction() as db:
-            self._reap(db)
-            return self._jobs(db, "id IN (SELECT MAX(id) FROM jobs GROUP BY run) ORDER BY id")
+        return self._seen("id IN (SELECT MAX(id) FROM jobs GROUP BY run) ORDER BY id")
 
     def of(self, run: Path) -> Job | None:
         """The last job of a run, ended or not; None outside the runs folder."""
-        if not (self.folder / DATABASE).exists() or not run.is_relative_to(self.folder):
+        if not run.is_relative_to(self.folder):
             return None
-        with self._transaction() as db:
-            self._reap(db)
-            inside = run.relative_to(self.folder).as_posix()
-            return self._job(db, "run = ? ORDER BY id DESC LIMIT 1", inside)
+        inside = run.relative_to(self.folder).as_posix()
+        return next(iter(self._seen("run = ? ORDER BY id DESC LIMIT 1", inside)), None)
 
     def stop(self, run: Path, *, by_force: bool = False) -> bool:
         """Remove a waiting job, or ask a running one to end after its update.
@@ -217,6 +208,45 @@ class JobQueue:
         with self._transaction() as db:
             pair = (self._inside(new), self._inside(run))
             db.execute("UPDATE jobs SET run = ? WHERE run = ?", pair)
+
+    def _seen(self, where: str, *values: Any) -> list[Job]:
+        """Jobs as they are now; what has changed is noted where the file can be written."""
+        if not (self.folder / DATABASE).exists():
+            return []
+        try:
+            with self._transaction() as db:
+                self._reap(db)
+                return self._jobs(db, where, *values)
+        except CutSwapError as error:
+            # A full disk, a folder that may only be read: looking needs neither.
+            if not isinstance(error.__cause__, (sqlite3.OperationalError, PermissionError)):
+                raise
+            try:
+                return self._read_only(where, *values)
+            except sqlite3.Error:
+                raise error from None
+
+    def _read_only(self, where: str, *values: Any) -> list[Job]:
+        """The same of a file that cannot be written."""
+        file = (self.folder / DATABASE).absolute().as_uri()
+        # With the journal where there is one; it takes a file beside it, which a read-only folder
+        # may lack: then as if nobody wrote, and nobody can.
+        for way in ("mode=ro", "mode=ro&immutable=1"):
+            with (
+                contextlib.suppress(sqlite3.OperationalError),
+                contextlib.closing(sqlite3.connect(f"{file}?{way}", uri=True)) as db,
+            ):
+                db.row_factory = sqlite3.Row
+                found = db.execute(f"SELECT * FROM jobs WHERE {where}", values)  # noqa: S608
+                return [self._as_it_is(row) for row in found.fetchall()]
+        raise sqlite3.OperationalError("it cannot be read")
+
+    def _as_it_is(self, row: sqlite3.Row) -> Job:
+        """What `_reap` would write down."""
+        job = self._read(row)
+        if job.state not in (CLAIMED, RUNNING) or self._is_at_work(row):
+            return job
+        return replace(job, state=QUEUED if job.state == CLAIMED else ENDED)
 
     # What workers and job processes do
 
@@ -400,7 +430,8 @@ class JobQueue:
                 db.row_factory = sqlite3.Row
                 if db.execute("PRAGMA user_version").fetchone()[0] != 1:
                     db.execute("PRAGMA journal_mode = WAL")
-                    db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
+                    made = f"{_SCHEMA} {_first_number()} PRAGMA user_version = 1;"
+                    db.executescript(f"BEGIN IMMEDIATE; {made} COMMIT;")
                 db.execute("BEGIN IMMEDIATE")
                 try:
                     yield db
@@ -416,6 +447,17 @@ class JobQueue:
                 fix="free disk space and check permissions; if it is damaged, delete this file:"
                 " runs are kept, only the order of waiting jobs is lost",
             ) from error
+
+
+def _first_number() -> str:
+    """The order by which numbers of a new file begin at the seconds since 1970.
+
+    Somebody may delete the file while jobs run, and a worker of then says at the end that its
+    number has ended: beginning at 1 again, that would be another job.
+    """
+    now = time.time_ns() // 10**9
+    none_yet = "NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')"
+    return f"INSERT INTO sqlite_sequence (name, seq) SELECT 'jobs', {now} WHERE {none_yet};"  # noqa: S608
 
 
 def slots() -> int:

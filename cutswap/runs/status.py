@@ -6,6 +6,7 @@ lock whether that process lives, the queue whether it waits.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from cutswap.runs.find import find_runs
 from cutswap.runs.heartbeat import Beat, read_beat
 from cutswap.runs.queue import ENDED, QUEUED, Job, JobQueue
 from cutswap.runs.states import BROKEN, DONE, FoundRun, read_run
-from cutswap.utils.folder_names import LOCK
+from cutswap.utils.folder_names import LOCK, SETTINGS
 from cutswap.utils.processes import is_held
 
 WAITING, STARTING, AT_WORK, SILENT = "waiting", "starting", "at work", "silent"
@@ -125,6 +126,9 @@ def _judge(run: FoundRun, job: Job | None, beat: Beat | None, ahead: int) -> tup
         return STOPPED, "taken out of the queue before it began"
     if not run.path.is_dir() or (run.state == BROKEN and beat and beat.how == heartbeat.FAILED):
         return FAILED, beat.doing if beat else "it ended before its first word; see the log"
+    was_cut_off = job is not None and job.began is not None
+    if run.state == BROKEN and was_cut_off and not os.path.lexists(run.path / SETTINGS):
+        return INTERRUPTED, "it was killed before it had written its settings"
     if run.state == BROKEN:
         return BROKEN, run.reason
     if state == heartbeat.FAILED and beat:

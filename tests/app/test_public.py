@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,15 +15,17 @@ from PIL import Image
 from app.data import disk as data_cache
 from app.data import folders as data_folders
 from app.data.disk import KINDS
-from app.shared import jobs, public, workspace
-from app.shared.evaluations import Wanted, workshop
+from app.shared import evaluations, jobs, public, workspace
+from app.shared.evaluations import Wanted, Workshop, workshop
 from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.data.datasets import open_dataset
+from cutswap.data.records import Category
 from cutswap.errors import CutSwapError
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.runs import write_run
 from tests.helpers.small_photos import photo_of
+from tests.helpers.waiting import until
 
 PAGES = tuple(public.NOTES)
 OFF = (
@@ -121,6 +126,86 @@ def test_uploads_are_not_scored_though_they_lie_in_the_cache(
         wanted = Wanted(open_dataset(home).category(), "resnet18", "random", PatchCoreSettings())
         with pytest.raises(CutSwapError, match="public demo"):
             workshop().start(wanted)
+
+
+class Line:
+    """Visitors' evaluations, one seed each, that go on until they are let go."""
+
+    def __init__(self, category: Category) -> None:
+        self.shop, self.category, self.over = Workshop(), category, threading.Event()
+        self.begun: list[int] = []
+
+    def wanted(self, seed: int, **settings: Any) -> Wanted:
+        return Wanted(self.category, "resnet18", "random", PatchCoreSettings(**settings), seed=seed)
+
+    def error(self, seed: int, **settings: Any) -> str:
+        return str(self.shop._works[self.wanted(seed, **settings).key].error or "")
+
+    def compute(self, wanted: Wanted, _backbone: object, _out: Path, notify: Any) -> None:
+        self.begun.append(wanted.seed)
+        while not self.over.wait(0.02):
+            notify("embedding", 1, 2)
+
+
+@pytest.fixture
+def line(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """A workshop of its own in public mode."""
+    monkeypatch.setenv(public.VARIABLE, "1")
+    demo = tmp_path / "cache" / "demo"
+    shutil.copytree(root, demo)
+    made = Line(open_dataset(demo).category("part"))
+    monkeypatch.setattr(evaluations, "_compute", made.compute)
+    yield made
+    made.over.set()
+    for work in made.shop._works.values():
+        if work.thread is not None:
+            work.thread.join(30)
+
+
+def test_strangers_wait_in_a_short_line_and_are_told_their_place(line: Line):
+    for seed in range(public.MOST_WAITING):
+        line.shop.start(line.wanted(seed))
+        assert line.shop.ahead(line.wanted(seed).key) == seed
+    line.shop.start(line.wanted(99))
+    assert "at most 4 evaluations at a time" in line.error(99)
+    line.shop.start(line.wanted(1))  # the same again takes no place
+    assert line.error(1) == ""
+    until(lambda: line.begun == [0])
+
+
+@pytest.mark.parametrize("settings", [{"image_size": 512}, {"coreset": 0.25}])
+def test_strangers_get_no_large_evaluation(line: Line, settings: dict[str, Any]):
+    line.shop.start(line.wanted(0, **settings))
+    assert "at most 256 pixels" in line.error(0, **settings)
+    assert line.begun == []
+
+
+def test_what_nobody_waits_for_any_more_is_given_up(line: Line, monkeypatch):
+    """Thirty links were opened and closed, and an honest visitor waited 150 s in vain."""
+    monkeypatch.setattr(public, "LEFT", 600.0)
+    for seed in range(3):
+        line.shop.start(line.wanted(seed))
+    for seed in (0, 1):  # their tabs were closed long ago
+        line.shop._works[line.wanted(seed).key].asked -= 3600
+    honest = line.wanted(2).key
+
+    def looks() -> bool:
+        line.shop.of(honest)
+        return 2 in line.begun
+
+    until(looks)
+    assert line.begun == [0, 2]  # the second had gone before its turn came
+    for seed in (0, 1):
+        assert "its tab was closed" in line.error(seed)
+
+
+def test_in_an_app_of_ones_own_work_goes_on_without_its_page(line: Line, monkeypatch):
+    monkeypatch.delenv(public.VARIABLE)
+    monkeypatch.setattr(public, "LEFT", 0.0)
+    for seed in range(public.MOST_WAITING + 1):
+        line.shop.start(line.wanted(seed, image_size=512))
+    until(lambda: line.begun == [0])
+    assert all(work.is_running for work in line.shop._works.values())
 
 
 @pytest.mark.usefixtures("root")

@@ -37,12 +37,12 @@ def refused(path: Path, out: Path) -> str:
 @pytest.mark.parametrize("kind", archives._EXTENDED)
 @pytest.mark.parametrize("before", [b"", header(tarfile.REGTYPE, 0, "good.png")])
 def test_a_header_that_fills_the_memory_is_not_read(kind: bytes, before: bytes, tmp_path: Path):
-    """Of 3 GB, and sparse: reading it would take them all."""
-    path = archive_of(tmp_path, before + header(kind, 3_000_000_000))
+    """Of 20 MB here; one of 3 GB took them all."""
+    path = archive_of(tmp_path, before + header(kind, 20_000_000))
     with path.open("r+b") as file:
-        file.truncate(3_000_002_048)
+        file.truncate(20_002_048)
     said = refused(path, tmp_path / "out")
-    assert "3,000,000,000 bytes" in said
+    assert "20,000,000 bytes" in said
 
 
 def test_a_long_name_is_still_read(tmp_path: Path):

@@ -114,6 +114,35 @@ GUARDS = (
         "tests/app/test_public.py::test_uploads_are_not_scored_though_they_lie_in_the_cache",
     ),
     Guard(
+        "evaluations without end in public mode",
+        "app/shared/evaluations.py",
+        "if wanted.key not in running and len(running) >= public.MOST_WAITING:",
+        "if False:",
+        "tests/app/test_public.py::test_strangers_wait_in_a_short_line_and_are_told_their_place",
+    ),
+    Guard(
+        "evaluations that nobody waits for",
+        "app/shared/evaluations.py",
+        "if public.is_public() and time.monotonic() - work.asked > public.LEFT:",
+        "if False:",
+        "tests/app/test_public.py::test_what_nobody_waits_for_any_more_is_given_up",
+    ),
+    Guard(
+        "uploads that fill the memory",
+        "app/access/upload_limits.py",
+        "if sum(map(sum, sizes.values())) + size > room.all_bytes:",
+        "if False:",
+        "tests/app/access/test_upload_limits.py::test_all_sessions_together_have_room_for_so_much",
+    ),
+    Guard(
+        "deleting a run that is written",
+        "cutswap/runs/edits.py",
+        "    with exclusive_lock(run):\n        yield",
+        "    yield",
+        "tests/runs/test_other_machines.py"
+        "::test_a_run_whose_lock_is_held_is_neither_deleted_nor_renamed",
+    ),
+    Guard(
         "jobs in public mode",
         "app/shared/jobs.py",
         'public.need_private("the queue")',
