@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cutswap.data import picture_headers as limits
-from cutswap.data.images import photo_size, read_mask, read_photo, read_photo_bytes
+from cutswap.data.images import photo_size, read_depth_bytes, read_mask, read_photo
 from cutswap.errors import CutSwapError
 from tests.helpers.small_photos import photo_of
 
@@ -102,7 +102,7 @@ def test_a_header_that_makes_work_out_of_nothing_is_refused(
         lambda: read_photo(path),
         lambda: read_mask(path),
         lambda: photo_size(path),
-        lambda: read_photo_bytes(HOSTILE[name], "photo"),
+        lambda: read_depth_bytes(HOSTILE[name], "photo"),
     ):
         with pytest.raises(CutSwapError, match="at most"):
             ask()
@@ -132,7 +132,7 @@ def test_a_sparse_file_of_3_gb_is_refused_by_its_size(tmp_path: Path):
     ids=range(8),
 )
 def test_sound_pictures_with_much_beside_them_are_read(data: bytes):
-    assert read_photo_bytes(data, "photo").shape == (*SIZE, 3)
+    assert read_depth_bytes(data, "photo")[0].shape == (*SIZE, 3)
 
 
 def test_many_small_pixel_chunks_are_still_the_picture():
@@ -142,5 +142,5 @@ def test_many_small_pixel_chunks_are_still_the_picture():
     (length,) = struct.unpack(">I", data[at : at + 4])
     body = data[at + 8 : at + 8 + length]
     pieces = b"".join(chunk(b"IDAT", body[i : i + 1]) for i in range(len(body)))
-    found = read_photo_bytes(data[:at] + pieces + data[at + 12 + length :], "photo")
+    found, _ = read_depth_bytes(data[:at] + pieces + data[at + 12 + length :], "photo")
     assert np.array_equal(found, photo_of(0, SIZE))

@@ -24,11 +24,11 @@ def write_small_study(
     root: str = "/data",
     settings: StudySettings = LAPTOP,
     counts: dict[str, tuple[int, int]] | None = None,
-    detectors: Sequence[str] = (),
+    others: Sequence[str] = (),
 ) -> Study:
     """A study whose cells hold `value`, pixel AUROC 0.1 below it; all identities differ."""
     cells = []
-    for number, cell in enumerate(plan(tables, categories, seeds, detectors)):
+    for number, cell in enumerate(plan(tables, categories, seeds, others)):
         name, run = f"id{number:04d}", "" if cell.variant.method.startswith("Res") else f"r{number}"
         variant = cell.variant
         cells.append(
