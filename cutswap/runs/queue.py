@@ -30,6 +30,7 @@ DATABASE = ".queue.sqlite3"
 QUEUED, CLAIMED, RUNNING, ENDED = "queued", "claimed", "running", "ended"
 SLOTS = "CUTSWAP_JOBS_PER_DEVICE"  # environment: jobs at once on one device
 _WAIT = 30.0  # seconds for somebody else's transaction, which takes milliseconds
+_PAUSE = 0.02
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -428,10 +429,7 @@ class JobQueue:
                 sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
             ) as db:
                 db.row_factory = sqlite3.Row
-                if db.execute("PRAGMA user_version").fetchone()[0] != 1:
-                    db.execute("PRAGMA journal_mode = WAL")
-                    made = f"{_SCHEMA} {_first_number()} PRAGMA user_version = 1;"
-                    db.executescript(f"BEGIN IMMEDIATE; {made} COMMIT;")
+                _make(db)
                 db.execute("BEGIN IMMEDIATE")
                 try:
                     yield db
@@ -447,6 +445,24 @@ class JobQueue:
                 fix="free disk space and check permissions; if it is damaged, delete this file:"
                 " runs are kept, only the order of waiting jobs is lost",
             ) from error
+
+
+def _make(db: sqlite3.Connection) -> None:
+    """Make the tables of a new file; of two who try at once one waits for the other.
+
+    SQLite's own waiting (`timeout`) does not cover the change of the journal's mode.
+    """
+    end = time.monotonic() + _WAIT
+    while db.execute("PRAGMA user_version").fetchone()[0] != 1:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            made = f"{_SCHEMA} {_first_number()} PRAGMA user_version = 1;"
+            db.executescript(f"BEGIN IMMEDIATE; {made} COMMIT;")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)
 
 
 def _first_number() -> str:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -284,6 +285,22 @@ def data(tmp_path: Path) -> Path:
 def check(data: Path, out: Path) -> list[str]:
     """A quick command that leaves its start and end in a file."""
     return ["check-data", "--data", str(data), "--json", str(out)]
+
+
+def test_whoever_finds_another_making_the_file_waits(tmp_path: Path):
+    """SQLite's own waiting does not cover the change of the journal's mode."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    other = sqlite3.connect(folder / DATABASE, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        added = pool.submit(JobQueue(folder).add, folder / "a", ["check-data"], "cpu")
+        time.sleep(0.3)  # it tries meanwhile; where it has not yet, the test says less
+        assert not added.done()
+        other.execute("COMMIT")
+        assert added.result().run == folder / "a"
+    other.close()
+    assert [job.run.name for job in JobQueue(folder).active()] == ["a"]
 
 
 def test_ten_jobs_from_two_sides_run_one_at_a_time_each_once(queue: JobQueue, data: Path):
