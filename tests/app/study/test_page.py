@@ -290,8 +290,7 @@ def test_heads_and_other_negatives_join_them_too(monkeypatch):
     at.multiselect(key="knob.newmethods").set_value(["gaussian", "random-swap-projector"]).run()
     assert_alive(at)
     assert f"{5 * 3} cells" in texts(at)
-    (button,) = [b for b in at.button if b.label.startswith("Put study-I")]
-    button.click().run()
+    at.button(key="study.begin").click().run()
     ((_, command, _),) = asked
     assert command[-2:] == ["--methods", "random-swap-projector,gaussian"]
 
