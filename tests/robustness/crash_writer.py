@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from cutswap.commands.demo_report import FIGURES, write_report
-from cutswap.config import PatchCoreSettings
+from cutswap.config import SCORES, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.runs.folder import RunFolder
@@ -78,7 +78,8 @@ def read_bank(folder: Path) -> set[int]:
 
 
 def write_html(folder: Path, version: int) -> None:
-    scores = {key: 0.5 for key, _, _ in FIGURES} | {"bank_size": 3}
+    figure = {"mean": 0.5, "spread": 0.1}
+    scores = {name: {key: figure for key, _, _ in FIGURES} for name in SCORES}
     words = (
         "category",
         "n_train",
@@ -97,8 +98,8 @@ def write_html(folder: Path, version: int) -> None:
     line = {"loss": 1.0, "accuracy": 0.5, "step": 1}
     training = {k: 0.5 for k in TRAINING}
     result |= {
-        "before": scores,
-        "after": scores,
+        "scores": scores,
+        "weights": [0.5],
         "curve": [line, line],
         "layers": ["1"],
         "patchcore_layers": ["1"],

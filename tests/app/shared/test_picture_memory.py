@@ -119,7 +119,7 @@ def test_the_pages_pictures_share_one_memory_of_less_than_half_a_gigabyte():
     assert picture_memory.BYTES <= 500_000_000
     assert MEMORY.limit == picture_memory.BYTES
     for make in (
-        caches.photo,
+        caches._photo,
         caches._explained,
         caches._fused,
         caches.clusters,
