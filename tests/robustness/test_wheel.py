@@ -30,7 +30,6 @@ from cutswap.data.images import save_png
 from tests.commands.test_app import answer, free_port
 from tests.helpers.datasets import write_image
 from tests.helpers.small_photos import photo_of
-from tests.helpers.waiting import until
 from tests.test_docs import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -254,10 +253,20 @@ def test_the_app_opens_with_one_word(how: str, installed: Installed):
     port = free_port()
     first, *rest = how.split()
     line = [str(installed.bin / first), *rest, "app", "--no-browser", "--port", str(port)]
-    with subprocess.Popen([*line, "--data", "parts"], cwd=installed.work, env=installed.env()) as a:
+    with subprocess.Popen(
+        [*line, "--data", "parts"],
+        cwd=installed.work,
+        env=installed.env(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as a:
         try:
-            until(lambda: answer(port, "/_stcore/health") == "ok", seconds=120)
-            assert "Streamlit" in answer(port, "/")
+            assert a.stdout is not None
+            said = next(words for words in a.stdout if words.startswith("CutSwap Explorer: "))
+            path = said.split(f":{port}", 1)[1].strip()
+            assert path.startswith("/?token=")
+            assert "Streamlit" in answer(port, path)
+            assert "Streamlit" not in answer(port, "/")
         finally:
             a.send_signal(signal.SIGTERM)
         assert a.wait(60) == (1 if os.name == "nt" else 0)
