@@ -58,14 +58,15 @@ from cutswap.patchcore.embeddings import embed
 from cutswap.patchcore.heatmaps import to_heatmap
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.saliency.cache import saliency_of
+from cutswap.studies.methods import UNGUIDED
 
 RATIOS = (0.001, 0.01)
 SIZE = 256
 # Name: family, K and anchors. With one cluster, the whole image, CutSwap is unguided.
 METHODS = {
-    "none": ("cutswap", ClusterSettings(k=1, anchors="whole-image")),
+    "none": ("cutswap", UNGUIDED),
     "cutswap": ("cutswap", ClusterSettings()),
-    "random swap": ("cutswap", ClusterSettings(k=1, anchors="whole-image")),
+    "random swap": ("cutswap", UNGUIDED),
     **{f: (f, ClusterSettings()) for f in ("cutpaste", "smoothblend", "nsa", "perlin")},
 }
 

@@ -77,9 +77,8 @@ def _overview() -> None:
     freeze_modules()  # while only fragments are drawn, nobody else does
     with plain_errors("the list"):
         every = jobs.everything()
-        if _words(every) != st.session_state.get(
-            DRAWN_FOR
-        ):  # something ended, or its turn has come
+        # Something ended, or its turn has come.
+        if _words(every) != st.session_state.get(DRAWN_FOR):
             found_runs.clear()
             st.rerun()
         busy = [(run, stands) for run, stands in every if stands.is_active]

@@ -39,7 +39,6 @@ _PAUSE = 0.1  # seconds between looks whether the app answers
 _GRACE = 5.0  # seconds for pages at work, once the app is to stop
 HOSTS = ("localhost", HOST, "::1")  # what a browser on this machine asks for
 # 16: too many to try; these characters need no quoting in a link.
-# 16: too many to try; these characters need no quoting in a link.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,200}")
 _OPENER = """<!doctype html><html><head><meta charset="utf-8"><title>CutSwap Explorer</title>
 <meta name="referrer" content="no-referrer">

@@ -24,7 +24,7 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.evaluate import Evaluation
 from cutswap.evaluation.evaluate_head import (
     HeadEvaluation,
-    evaluate_head,
+    evaluate_head_banks,
     head_evaluation_files,
     write_head_evaluation,
 )
@@ -101,10 +101,8 @@ def run_demo(
     run = RunFolder(out / "run")
     head = PatchHead.load(run.head_file)
     backbone = tuned_backbone(run)
-    scored = [
-        evaluate_head(checked, backbone, head, DEMO_PATCHCORE, seed=seed + n, notify=notify)
-        for n in range(BANKS)
-    ]
+    seeds = [seed + n for n in range(BANKS)]
+    scored = evaluate_head_banks(checked, backbone, head, DEMO_PATCHCORE, seeds, notify=notify)
     samples, watcher = build_samples(checked, settings, seed)
     first = scored[0]
     result: dict[str, Any] = {

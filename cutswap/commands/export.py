@@ -139,7 +139,7 @@ def _negatives(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _model(options: argparse.Namespace) -> dict[str, Any]:
-    from cutswap.heads.export import IMAGE_SCORE, PATCH_SCORES, HeadRider
+    from cutswap.heads.export import IMAGE_SCORE, PATCH_SCORES, HeadOutputs
     from cutswap.networks.backbone import load_backbone
     from cutswap.networks.export import export_model, model_files
     from cutswap.runs.folder import RunFolder
@@ -180,7 +180,7 @@ def _model(options: argparse.Namespace) -> dict[str, Any]:
             layers=options.layers.split(",") if options.layers else layers,
             image_size=size,
             formats=formats,
-            rider=HeadRider(head) if head else None,
+            extra=HeadOutputs(head) if head else None,
         )
     for name, file in result["files"].items():
         worst = max(file["max_abs_difference"].values())

@@ -31,9 +31,9 @@ from cutswap.evaluation.evaluate import (
 )
 from cutswap.evaluation.metrics import summarise
 from cutswap.evaluation.missed import missed_defects
-from cutswap.heads.detector import HeadDetector
+from cutswap.heads.detector import HeadDetector, embedded_photos
 from cutswap.heads.patch_head import PatchHead
-from cutswap.heads.validation import make_validation_set
+from cutswap.heads.validation import ValidationSet, make_validation_set
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.files import write_text, write_with
@@ -87,6 +87,36 @@ def evaluate_head(
         CutSwapError: another category, other layers, another size or another network than the
             head's, or anything the stages refuse.
     """
+    (evaluation,) = evaluate_head_banks(
+        checked, backbone, head, settings, (seed,), score=score, notify=notify
+    )
+    return evaluation
+
+
+def evaluate_head_banks(
+    checked: CheckedCategory,
+    backbone: Backbone,
+    head: PatchHead,
+    settings: PatchCoreSettings,
+    seeds: Sequence[int],
+    *,
+    score: str = "both",
+    notify: Notify | None = None,
+) -> list[HeadEvaluation]:
+    """`evaluate_head` with a bank of each seed; every photo is embedded once.
+
+    Args:
+        checked: see `evaluate_head`.
+        backbone: see `evaluate_head`.
+        head: see `evaluate_head`.
+        settings: see `evaluate_head`; one shard, where there are several seeds.
+        seeds: at least one.
+        score: see `evaluate_head`.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: see `evaluate_head`.
+    """
     need_test_images(checked.category)
     backbone.resolve(settings.layers)
     train, test = checked.category.train, checked.category.test
@@ -102,37 +132,72 @@ def evaluate_head(
         )
     began = time.perf_counter()
 
-    bank = MemoryBank.fit(
-        backbone,
-        batches(train, settings),
-        settings,
-        seed=seed,
-        count=len(train),
-        progress=tick(notify, "memory bank"),
-    )
+    images, tell = batches(train, settings), tick(notify, "memory bank")
+    if len(seeds) == 1:
+        banks = [
+            MemoryBank.fit(
+                backbone, images, settings, seed=seeds[0], count=len(train), progress=tell
+            )
+        ]
+    else:
+        banks = MemoryBank.fit_each(
+            backbone, images, settings, seeds, count=len(train), progress=tell
+        )
     size = settings.image_size
     tick(notify, "weighing bank and head")(0, 1)
     good = load_photos([train[i] for i in held_out], size)
-    detector, told = HeadDetector.fit(bank, head, make_validation_set(good, head.origin.family))
+    fitted = _weighed(banks, head, make_validation_set(good, head.origin.family))
     tick(notify, "weighing bank and head")(1, 1)
-    scores = {name: np.empty(len(test), dtype=np.float32) for name in SCORES}
-    heatmaps = {name: np.empty((len(test), size, size), dtype=np.float32) for name in SCORES}
+    scores = [{n: np.empty(len(test), dtype=np.float32) for n in SCORES} for _ in banks]
+    heatmaps = [
+        {n: np.empty((len(test), size, size), dtype=np.float32) for n in SCORES} for _ in banks
+    ]
     done = 0
     for image in batches(test, settings):
-        prediction = detector.score(image)
-        stop = done + len(image)
-        for name in SCORES:
-            one = prediction.by(name)
-            scores[name][done:stop], heatmaps[name][done:stop] = one.scores, one.heatmaps
+        embedded, stop = fitted[0][0].embed(image), done + len(image)
+        for (detector, _), own_scores, own_maps in zip(fitted, scores, heatmaps, strict=True):
+            prediction = detector.score_patches(embedded, (size, size))
+            for name in SCORES:
+                one = prediction.by(name)
+                own_scores[name][done:stop], own_maps[name][done:stop] = one.scores, one.heatmaps
         done = stop
         tick(notify, "scoring")(done, len(test))
-    masks = load_masks(test, size)
+    masks, seconds = load_masks(test, size), time.perf_counter() - began
+    return [
+        _evaluation(checked, detector, told, own_scores, own_maps, masks, score, seconds)
+        for (detector, told), own_scores, own_maps in zip(fitted, scores, heatmaps, strict=True)
+    ]
+
+
+def _weighed(
+    banks: Sequence[MemoryBank], head: PatchHead, validation_set: ValidationSet
+) -> list[tuple[HeadDetector, dict[float, float]]]:
+    """`HeadDetector.fit` of each bank; for several the set is embedded once and kept."""
+    if len(banks) == 1:
+        return [HeadDetector.fit(banks[0], head, validation_set)]
+    good = list(embedded_photos(banks[0], validation_set.good))
+    made_up = list(embedded_photos(banks[0], validation_set.made_up))
+    return [HeadDetector.fit_embedded(bank, head, good, made_up) for bank in banks]
+
+
+def _evaluation(
+    checked: CheckedCategory,
+    detector: HeadDetector,
+    told: dict[float, float],
+    scores: dict[str, np.ndarray],
+    heatmaps: dict[str, np.ndarray],
+    masks: np.ndarray | None,
+    counts: str,
+    seconds: float,
+) -> HeadEvaluation:
+    """Figures of one bank with its head, by score (N,) and heatmaps (N, S, S)."""
+    test = checked.category.test
     labels = np.array([not r.is_good for r in test])
     metrics = {n: summarise(scores[n], labels, heatmaps[n], masks) for n in SCORES}
     shared = {
-        **setup_of(checked, bank, time.perf_counter() - began),
+        **setup_of(checked, detector.bank, seconds),
         "head": {
-            **head.about(),
+            **detector.head.about(),
             "join": detector.join.to_dict(),
             "weights_tried": [{"weight": w, "made_up_auroc": v} for w, v in told.items()],
         },
@@ -146,7 +211,7 @@ def evaluate_head(
             heatmaps=heatmaps[n],
             masks=masks,
             metrics=metrics[n],
-            bank=bank,
+            bank=detector.bank,
             summary={
                 **metrics[n].to_dict(),
                 "missed": missed_defects(defects, scores[n], metrics[n].threshold, masks).to_dict(),
@@ -156,7 +221,7 @@ def evaluate_head(
         )
         for n in SCORES
     }
-    return HeadEvaluation(by_score, score, detector)
+    return HeadEvaluation(by_score, counts, detector)
 
 
 def head_evaluation_files(records: Sequence[Record]) -> tuple[str, ...]:

@@ -122,17 +122,19 @@ class HeadDetector:
         detector.join, told = fit_join(of_bank, head.validation)
         return detector, told
 
-    def score(self, image: Tensor) -> Predictions:
-        """Score a batch of (N, 3, H, W) float, ImageNet-normalised images."""
-        size = (int(image.shape[-2]), int(image.shape[-1]))
+    def embed(self, image: Tensor) -> Tensor:
+        """What `score_patches` takes of (N, 3, H, W) float, ImageNet-normalised images."""
         backbone = self.bank.backbone
-        embedded = torch.cat(
+        return torch.cat(
             [
                 embed(backbone, part, self.bank.settings.layers)
                 for part in cache_sized(image.to(backbone.device))
             ]
         )
-        return self.score_patches(embedded, size)
+
+    def score(self, image: Tensor) -> Predictions:
+        """Score a batch of (N, 3, H, W) float, ImageNet-normalised images."""
+        return self.score_patches(self.embed(image), (int(image.shape[-2]), int(image.shape[-1])))
 
     def score_patches(self, embedded: Tensor, size: tuple[int, int]) -> Predictions:
         """Score images that are embedded already: (N, h, w, D) float32, maps at `size` (H, W)."""

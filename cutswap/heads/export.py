@@ -39,8 +39,8 @@ class HeadGraph(nn.Module):
         return patches, torch.topk(flat, highest, dim=1).values.mean(dim=1)
 
 
-class HeadRider:
-    """A head that goes with phi's export (`cutswap.networks.export.Rider`).
+class HeadOutputs:
+    """A head's scores as outputs of phi's export (`cutswap.networks.export.ExtraOutputs`).
 
     Args:
         head: trained on the network that is exported.

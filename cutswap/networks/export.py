@@ -1,6 +1,6 @@
 """Phi as TorchScript and ONNX, each run and compared before it is said to be there.
 
-What was trained on its features travels with it: a `Rider` adds its own outputs.
+What was trained on its features can be exported with it, as `ExtraOutputs`.
 
 The exported network takes photos as they are, (N, 3, S, S) float32 RGB in [0, 1], and normalises
 them itself: who runs it elsewhere needs no ImageNet constants. N is free, S is not.
@@ -43,7 +43,7 @@ Run = Callable[[np.ndarray], Sequence[np.ndarray]]  # (N, 3, S, S) to the output
 _NEEDS = ("onnx", "onnxscript", "onnxruntime")
 
 
-class Rider(Protocol):
+class ExtraOutputs(Protocol):
     """What is computed from phi's features and exported with it.
 
     Attributes:
@@ -63,37 +63,37 @@ class Rider(Protocol):
 
 
 class FeatureExtractor(nn.Module):
-    """Named features of a photo in [0, 1], and what a rider makes of them.
+    """Named features of a photo in [0, 1], and the outputs computed from them.
 
     Args:
         backbone: whose copy is used; the original keeps its taps.
         layers: full names, in the order of the outputs.
-        rider: whose outputs come after them.
+        extra: computed from them, after them.
     """
 
     def __init__(
-        self, backbone: Backbone, layers: Sequence[str], rider: Rider | None = None
+        self, backbone: Backbone, layers: Sequence[str], extra: ExtraOutputs | None = None
     ) -> None:
         super().__init__()
         module = copy.deepcopy(backbone.module).cpu()
         for part in module.modules():
             part._forward_hooks.clear()  # the taps look into a context that no file has
         self.layers = tuple(layers)
-        self.taken = backbone.resolve(rider.layers) if rider else ()
+        self.taken = backbone.resolve(extra.layers) if extra else ()
         needed = dict.fromkeys([*self.layers, *self.taken])
         self.features = create_feature_extractor(module, {n: n for n in needed}).eval()
-        self.rider = rider.module if rider else None
-        self.names = (*self.layers, *(rider.names if rider else ()))
+        self.extra = extra.module if extra else None
+        self.names = (*self.layers, *(extra.names if extra else ()))
         self.mean = nn.Buffer(torch.tensor(MEAN).view(1, 3, 1, 1))
         self.std = nn.Buffer(torch.tensor(STD).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, S, S) in [0, 1] to one (N, C, h, w) a layer, and the rider's outputs."""
+        """(N, 3, S, S) in [0, 1] to one (N, C, h, w) a layer, then the extra outputs."""
         features = self.features((image - self.mean) / self.std)
         outputs = tuple(features[name] for name in self.layers)
-        if self.rider is None:
+        if self.extra is None:
             return outputs
-        return (*outputs, *self.rider(*(features[name] for name in self.taken)))
+        return (*outputs, *self.extra(*(features[name] for name in self.taken)))
 
 
 def export_model(
@@ -103,7 +103,7 @@ def export_model(
     layers: Sequence[str] = ("layer2", "layer3"),
     image_size: int = 256,
     formats: Sequence[str] = FORMATS,
-    rider: Rider | None = None,
+    extra: ExtraOutputs | None = None,
 ) -> dict[str, Any]:
     """Write the network in some formats, with `model.json`.
 
@@ -113,7 +113,7 @@ def export_model(
         layers: outputs, in this order.
         image_size: S.
         formats: of `FORMATS`.
-        rider: what goes with it.
+        extra: outputs computed from its features, exported after them.
 
     Returns:
         What `model.json` holds; `max_abs_difference` for each format and output.
@@ -133,10 +133,10 @@ def export_model(
     if "onnx" in formats:
         _need_onnx()
     layers = backbone.resolve(layers)
-    phi = FeatureExtractor(backbone, layers, rider)
+    phi = FeatureExtractor(backbone, layers, extra)
     rng = torch.Generator().manual_seed(0)
     images = [torch.rand((n, 3, image_size, image_size), generator=rng) for n in _CHECKED]
-    wanted = [_reference(backbone, layers, rider, image) for image in images]
+    wanted = [_reference(backbone, layers, extra, image) for image in images]
     files = {}
     for name in formats:
         path = out / FILES[name]
@@ -164,7 +164,7 @@ def export_model(
         "outputs": {n: ["N", *shape] for n, shape in last.items()},
         "largest_output": float(max(v.abs().max() for v in wanted[-1])),
         "tolerance": TOLERANCE,
-        **(rider.about if rider else {}),
+        **(extra.about if extra else {}),
         "files": files,
     }
     write_json(out / CARD, result)
@@ -192,13 +192,13 @@ def _need_onnx() -> None:
 
 
 def _reference(
-    backbone: Backbone, layers: Sequence[str], rider: Rider | None, image: Tensor
+    backbone: Backbone, layers: Sequence[str], extra: ExtraOutputs | None, image: Tensor
 ) -> list[Tensor]:
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
     normalised = (image - mean) / std
     features = backbone.features(normalised, layers)
     outputs = [features[name].cpu() for name in layers]
-    return outputs + (rider.reference(backbone, normalised) if rider else [])
+    return outputs + (extra.reference(backbone, normalised) if extra else [])
 
 
 def _compare(

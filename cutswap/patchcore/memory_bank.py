@@ -7,7 +7,7 @@ picking.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,32 @@ class MemoryBank:
             items, picks, grid = choose_by_shards(images, collect, settings, count, seed)
             origin = _origin(picks.numpy(), grid)
             return cls(backbone, settings, items.numpy(), origin, seed, whitening)
+        return cls.fit_each(backbone, images, settings, (seed,), count=count, progress=progress)[0]
+
+    @classmethod
+    def fit_each(
+        cls,
+        backbone: Backbone,
+        images: Iterable[Tensor],
+        settings: PatchCoreSettings,
+        seeds: Sequence[int],
+        *,
+        count: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[MemoryBank]:
+        """`fit` once a seed, with all patches in memory; the images are embedded once.
+
+        Args:
+            backbone: see `fit`.
+            images: see `fit`.
+            settings: as of `fit`, but that shards do not count.
+            seeds: one bank each.
+            count: see `fit`.
+            progress: see `fit`.
+
+        Raises:
+            CutSwapError: no image at all; see `Whitening.of`.
+        """
         with tf32(settings.tf32):
             patches, grid = collect_patches(
                 backbone, images, settings.layers, count, progress, stay=True
@@ -152,7 +178,7 @@ class MemoryBank:
         whitening = whitening_of(patches, settings)
         if whitening:
             patches = whitening.apply_in_place(patches)
-        return cls._chosen(backbone, patches, grid, settings, seed, whitening)
+        return [cls._chosen(backbone, patches, grid, settings, s, whitening) for s in seeds]
 
     @classmethod
     def choose(

@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import platformdirs
 from safetensors import SafetensorError
@@ -492,14 +492,7 @@ def open_own(path: Path) -> IO[bytes]:
     Raises:
         OSError: it cannot be opened, or is none.
     """
-    # A pipe would be waited for; only its opener can tell what it has opened.
-    handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _BINARY)
-    try:
-        _need_file(handle)
-        return os.fdopen(handle, "rb")
-    except BaseException:
-        os.close(handle)
-        raise
+    return _opened_own(path, os.O_RDONLY, "rb")
 
 
 def append_own(path: Path) -> IO[bytes]:
@@ -508,19 +501,19 @@ def append_own(path: Path) -> IO[bytes]:
     Raises:
         OSError: it cannot be opened, or is a link, a pipe or a device.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _NO_WAIT | _BINARY
-    handle = os.open(path, flags, 0o644)
+    return _opened_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, "ab")
+
+
+def _opened_own(path: Path, flags: int, mode: str) -> IO[bytes]:
+    # A pipe would be waited for; only its opener can tell what it has opened.
+    handle = os.open(path, flags | _NO_LINK | _NO_WAIT | _BINARY, 0o644)
     try:
-        _need_file(handle)
-        return os.fdopen(handle, "ab")
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a file, but a folder, a device or a pipe")
+        return cast("IO[bytes]", os.fdopen(handle, mode))
     except BaseException:
         os.close(handle)
         raise
-
-
-def _need_file(handle: int) -> None:
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        raise OSError(errno.EINVAL, "not a file, but a folder, a device or a pipe")
 
 
 def unreadable(path: Path, error: OSError) -> CutSwapError:

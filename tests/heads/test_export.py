@@ -15,7 +15,7 @@ from cutswap.commands.parser import main
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
 from cutswap.heads import export as exporting
-from cutswap.heads.export import HeadRider
+from cutswap.heads.export import HeadOutputs
 from cutswap.heads.patch_head import KINDS, PatchHead
 from cutswap.networks.export import FILES, export_model
 from cutswap.patchcore.embeddings import embed
@@ -67,7 +67,7 @@ def test_onnx_runtime_scores_as_the_library_does(root: Path, head: PatchHead, tm
         layers=HEAD_LAYERS,
         image_size=HEAD_SIZE,
         formats=("onnx",),
-        rider=HeadRider(head),
+        extra=HeadOutputs(head),
     )
     for photos in (PHOTOS, PHOTOS[:1]):
         found = outputs(tmp_path / "x" / FILES["onnx"], photos)
@@ -86,7 +86,7 @@ def test_torchscript_scores_as_the_library_does(head: PatchHead, tmp_path: Path)
         layers=("layer3",),  # other outputs than the head's layers
         image_size=HEAD_SIZE,
         formats=("torchscript",),
-        rider=HeadRider(head),
+        extra=HeadOutputs(head),
     )
     loaded = torch.jit.load(str(tmp_path / FILES["torchscript"]))
     image = torch.from_numpy(PHOTOS.transpose(0, 3, 1, 2).astype(np.float32) / 255)
@@ -110,7 +110,7 @@ def test_a_head_that_scores_otherwise_is_not_left(head: PatchHead, tmp_path, mon
             layers=HEAD_LAYERS,
             image_size=HEAD_SIZE,
             formats=("torchscript",),
-            rider=HeadRider(head),
+            extra=HeadOutputs(head),
         )
     assert list(tmp_path.iterdir()) == []
 
