@@ -172,17 +172,24 @@ GUARDS = (
         "tests/runs/test_queue.py::test_a_queue_file_that_is_a_link_is_not_followed",
     ),
     Guard(
+        "links beside a run",
+        "cutswap/utils/files.py",
+        "flags | _NO_LINK | _NO_WAIT | _BINARY",
+        "flags | _NO_WAIT | _BINARY",
+        _BESIDE + "test_a_log_that_is_none_is_not_shown",
+    ),
+    Guard(
         "links and devices beside a run, read",
         "cutswap/utils/files.py",
-        "os.O_RDONLY | _NO_LINK | _NO_WAIT | _BINARY",
-        "os.O_RDONLY | _NO_WAIT | _BINARY",
+        'return _opened_own(path, os.O_RDONLY, "rb")',
+        'return path.open("rb")',
         _BESIDE + "test_a_log_that_is_none_is_not_shown",
     ),
     Guard(
         "links beside a run, written into",
         "cutswap/utils/files.py",
-        "os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK",
-        "os.O_WRONLY | os.O_APPEND | os.O_CREAT",
+        'return _opened_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, "ab")',
+        'return path.open("ab")',
         _BESIDE + "test_a_log_that_is_none_is_not_written_into",
     ),
     Guard(
