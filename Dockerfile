@@ -5,13 +5,15 @@ ARG PYTHON=3.12
 FROM python:${PYTHON}-slim-bookworm AS build
 # Which of PyTorch's own indexes torch comes from: cpu (200 MB) or cu130 (3 GB).
 ARG TORCH=cpu
+# Or any other index that has torch: a mirror, or https://pypi.org/simple for CUDA's build.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/${TORCH}
 WORKDIR /source
 RUN python -m venv /opt/cutswap
 ENV PATH=/opt/cutswap/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # torch in a layer of its own: it changes less often than we do.
 COPY constraints.txt .
 RUN grep -E '^(torch|torchvision)==' constraints.txt >torch.txt \
-    && pip install --index-url "https://download.pytorch.org/whl/${TORCH}" -r torch.txt
+    && pip install --index-url "${TORCH_INDEX}" -r torch.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY assets assets

@@ -4,10 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two cores are the smallest machine supported; xdist shares torch's memory poorly beyond four.
 WORKERS ?= 2
+# One thread a worker: two OpenMP teams on two cores wait for each other at every barrier. Reordered,
+# files of few tests come last, and the longest are of few tests: one worker would wait for the other.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak test-bfloat16 test-float32 test-guards test-kills \
-  test-lowest test-newest test-ray test-slow test-wheel story screenshots demo test lint types check clean \
-  shared-figures help
+.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak test-bfloat16 test-float32 test-guards \
+  test-journeys test-kills test-lowest test-newest test-ray test-slow test-wheel story screenshots demo test \
+  lint types clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,19 +27,21 @@ story: $(VENV)/ready  ## draw the Start page's four pictures anew
 demo: $(VENV)/ready  ## the whole chain on the built-in data, headless, with a report
 	$(BIN)/python -m cutswap demo --out runs/demo
 
-# One thread a worker: two OpenMP teams on two cores wait for each other at every barrier.
-test: lint types  ## lint, types and all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+test: lint types  ## lint, types and the tests
+	$(PYTEST) $(PARALLEL)
+
+test-journeys: $(VENV)/ready-dev  ## what `make test` leaves out but CI runs: browsers, kills (5 minutes)
+	$(PYTEST) -m journey
 
 # Precision `auto` is bfloat16 on processors with avx512_bf16 or amx_bf16, float32 on others.
 test-bfloat16: $(VENV)/ready-dev  ## all tests as on a processor with native bfloat16
-	CUTSWAP_TEST_PRECISION=bfloat16 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	CUTSWAP_TEST_PRECISION=bfloat16 $(PYTEST) $(PARALLEL)
 
 test-float32: $(VENV)/ready-dev  ## all tests as on a processor without it
-	CUTSWAP_TEST_PRECISION=float32 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	CUTSWAP_TEST_PRECISION=float32 $(PYTEST) $(PARALLEL)
 
 test-slow: $(VENV)/ready-dev  ## the tests that `make test` leaves out: benchmarks end to end (minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
@@ -57,19 +63,18 @@ bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 
 	$(BIN)/python benchmarks/bench_ui.py
 
 test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, and of a sweep (6 minutes)
-	CUTSWAP_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_kills.py \
-	  tests/sweeps/test_sweep.py
+	CUTSWAP_KILLS=20 $(PYTEST) -m "" tests/robustness/test_kills.py tests/sweeps/test_sweep.py
 
 CUTSWAP_WHEEL ?= 1
 test-wheel: $(VENV)/ready-dev  ## build, install elsewhere, and use it as README says (4 minutes)
-	CUTSWAP_WHEEL=$(CUTSWAP_WHEEL) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_wheel.py
+	CUTSWAP_WHEEL=$(CUTSWAP_WHEEL) $(PYTEST) tests/robustness/test_wheel.py
 
 test-ray: $(VENV)/ready-dev  ## sweeps on a Ray cluster of two nodes here, one killed (3 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"
-	CUTSWAP_RAY=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/sweeps/test_ray_engine.py
+	CUTSWAP_RAY=1 $(PYTEST) tests/sweeps/test_ray_engine.py
 
 fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris; fails without it (15 minutes)
-	CUTSWAP_FUZZ=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_hostile.py
+	CUTSWAP_FUZZ=all $(PYTEST) tests/robustness/test_hostile.py
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
 	$(BIN)/python -m tests.robustness.fuzz --seconds 60
 
@@ -77,7 +82,7 @@ test-guards: $(VENV)/ready-dev  ## take each guard out and see its test fail (15
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.guards
 
 crash: $(VENV)/ready-dev  ## kill -9 at fifty moments of each writer (5 minutes)
-	CUTSWAP_CRASHES=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/robustness/test_crashes.py
+	CUTSWAP_CRASHES=50 $(PYTEST) tests/robustness/test_crashes.py
 
 MINUTES ?= 10
 soak: $(VENV)/ready-dev  ## twenty sessions on the app over sockets (10 minutes; MINUTES=2 for less)

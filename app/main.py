@@ -59,7 +59,6 @@ def main() -> None:
     st.html(HOME / "look.css")
     st.session_state["pages"] = pages
     st.session_state[knobs.PAGE] = page.title
-    workspace.demo_rendering()
     data_uploads.hold_own()
     tab_memory.expect()
     if page.title == "Start":  # its pictures wait for nothing

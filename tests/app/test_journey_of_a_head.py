@@ -35,6 +35,7 @@ def choose(page: Any, label: str) -> None:
     settle(page)
 
 
+@pytest.mark.journey
 def test_a_projector_is_trained_and_asked_in_three_ways(address, runs, browser):  # noqa: F811
     page = opened(browser, address + "train?cat=part+%C2%B7+mine")
     choose(page, "Projector")

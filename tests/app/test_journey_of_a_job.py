@@ -21,6 +21,8 @@ assert CHROMIUM.is_file()  # test_journeys skips where it is missing
 
 from tests.screenshots import running_app, settle  # noqa: E402
 
+pytestmark = pytest.mark.journey  # its jobs are processes of their own, one after the other
+
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

@@ -305,12 +305,12 @@ CONTRAST = """
 """
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.journey)])
 def test_every_page_is_offline_readable_and_begins_at_the_top(address, browser, scheme):
     page = opened(browser, address, scheme)
     urls: list[str] = []
     page.on("request", lambda request: urls.append(request.url))
-    faint, kinds = [], set()
+    faint, kinds, titles = [], set(), set()
     for name in PAGES:
         page.goto(f"{address}{name}?cat=part+%C2%B7+mine")
         settle(page)
@@ -322,8 +322,11 @@ def test_every_page_is_offline_readable_and_begins_at_the_top(address, browser, 
             if ratio < wanted
         ]
         assert page.locator("h1").bounding_box()["y"] < 110, name
+        titles.add(page.title())
     assert kinds >= {"button", "caption", "alert", "chart", "tag"}
     assert not faint
+    assert len(titles) == len(PAGES)  # nine tabs are told apart
+    assert all(title.endswith("CutSwap Explorer") for title in titles)
     own = urlsplit(address).netloc
     away = {url for url in urls if url.startswith("http") and urlsplit(url).netloc != own}
     assert not away

@@ -1,6 +1,6 @@
 """kill -9 at random moments: resumed each time, the run is the unbroken one, step by step.
 
-Three kills here; `make test-kills` does twenty.
+Three kills in `make test-journeys`; `make test-kills` does twenty.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from cutswap.commands.parser import parse
 from cutswap.data.loading import check_category
@@ -70,6 +72,7 @@ def losses(run: Path) -> list[tuple[int, float, float]]:
     return [(line["step"], line["loss"], line["accuracy"]) for line in lines]
 
 
+@pytest.mark.journey
 def test_killed_and_resumed_is_the_unbroken_run(tmp_path: Path):
     build_category(tmp_path / "bolt", train=4)
     env = {**os.environ, "CUTSWAP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
