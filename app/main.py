@@ -18,7 +18,7 @@ from app.browser.history import one_entry_an_act  # noqa: E402
 from app.data import own_photos as data_uploads  # noqa: E402
 from app.data import tab_memory  # noqa: E402
 from app.memory import freeze_modules, steady_allocator  # noqa: E402
-from app.shared import knobs, selection, workspace  # noqa: E402
+from app.shared import knobs, selection  # noqa: E402
 from app.shared.page_parts import missing_packages, plain_errors  # noqa: E402
 from app.train.badge import job_badge  # noqa: E402
 from cutswap.installation.shipped import assets  # noqa: E402

@@ -31,7 +31,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from cutswap.config import (
@@ -58,6 +57,7 @@ from cutswap.patchcore.embeddings import embed
 from cutswap.patchcore.heatmaps import to_heatmap
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.saliency.cache import saliency_of
+from cutswap.studies.guidance import student_half
 from cutswap.studies.methods import UNGUIDED
 
 RATIOS = (0.001, 0.01)
@@ -413,10 +413,11 @@ def paired(cells: dict[tuple[Any, ...], list[dict[str, Any]]]) -> list[str]:
     ]
     for (kind, recipe, whiten, ratio, score, method), values in sorted(differences.items()):
         n = len(values)
-        half = stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n) if n > 1 else np.nan
+        half = student_half(values)
+        spread = "" if half is None else f" ± {half:.4f}"
         text.append(
             f"| {kind} | {recipe} | {whiten} | {ratio} | {score} | {method} | {n} |"
-            f" {np.mean(values):+.4f} ± {half:.4f} |"
+            f" {np.mean(values):+.4f}{spread} |"
         )
     return text
 

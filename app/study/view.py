@@ -9,6 +9,7 @@ import streamlit as st
 from app.shared import knobs, public, workspace
 from app.shared.page_parts import command_line, how_it_works, plain_errors, plain_text
 from app.shared.selection import current
+from app.study import guidance as study_guidance
 from app.study import missed as study_missed_view
 from app.study import new_study as study_new
 from app.study import queue as study_queue
@@ -147,6 +148,8 @@ def _tables(study: Study) -> None:
     for mismatch in average_mismatches():
         if (mismatch.printed.table, mismatch.printed.metric) == (number, metric):
             st.caption(f":material/report: {mismatch.sentence()}.")
+    with plain_errors("what guidance does"):
+        study_guidance.section(study, metric)
     with plain_errors("the missed defects"):
         study_missed_view.section(study, number)
 

@@ -16,6 +16,7 @@ from cutswap.results.paper_tables import (
 )
 from cutswap.results.table import SeedStatistics
 from cutswap.studies.folder import FAILED, MISSING, Study
+from cutswap.studies.guidance import guidance_sentences
 from cutswap.studies.methods import METHODS
 from cutswap.studies.plan import PRESETS, StudySettings
 from cutswap.studies.tables import SPREADS, Entry, all_entries, entries
@@ -152,7 +153,12 @@ def sentence(entry: Entry) -> str:
 
 def statements(study: Study) -> tuple[str, ...]:
     """The study in plain sentences, the weightiest first; whichever way it falls."""
-    said = [settings_sentence(study), *head_sentences(study), *detector_sentences(study)]
+    said = [
+        settings_sentence(study),
+        *head_sentences(study),
+        *detector_sentences(study),
+        *guidance_sentences(study),
+    ]
     compared = [e for e in all_entries(study) if e.is_beyond is not None]
     clean = [e for e in compared if not e.reservations]
     beyond = [e for e in clean if e.is_beyond]

@@ -16,6 +16,7 @@ from cutswap.studies.export import reservations_of, to_csv, to_latex
 from cutswap.studies.findings import average_checks, statements
 from cutswap.studies.flags import repeat_study
 from cutswap.studies.folder import DONE, FAILED, MISSING, Study
+from cutswap.studies.guidance import differences, differences_by_type
 from cutswap.studies.plan import coresets
 from cutswap.studies.tables import Entry, entries, missed_tables, pairs
 from cutswap.utils.files import write_text
@@ -70,6 +71,8 @@ def to_html(study: Study) -> str:
         missing=missing,
         accuracies=_accuracies(study),
         missed=missed_tables(study),
+        guidance=[d for d in differences(study, "image_auroc") if len(d.values) > 1],
+        guidance_by_type=[d for d in differences_by_type(study) if len(d.values) > 1],
         command=shlex.join(["python", "-m", "cutswap", *repeat_study(study)]),
         source=SOURCE,
     )

@@ -361,3 +361,38 @@ def test_the_chart_holds_spread_seeds_and_the_paper(tmp_path):
         "ours, coreset 0.01",
         "the paper, coreset 0.01",
     ]
+
+
+@pytest.mark.usefixtures("root")
+def test_whether_guidance_helps_is_told_by_pairs_and_by_place(tmp_path):
+    def value(cell):
+        better = {"CutSwap + PC": 0.02, "CutSwap projector": -0.01}.get(cell.variant.row, 0)
+        return 0.8 + better + (0.01 if cell.category == "nut" else 0) * cell.seed
+
+    write_small_study(
+        tmp_path / "runs/s",
+        value,
+        tables=("II",),
+        categories=("bolt", "nut"),
+        others=("random-swap", "random-swap-projector", "cutswap-projector"),
+    )
+    at = open_page("study")
+    assert_alive(at)
+    said = texts(at).replace("\\", "")
+    assert "CutSwap less random swap +0.020 ± 0.000 image AUROC (6 pairs" in said
+    assert "coreset 0.01: CutSwap less random swap -0.010 ± 0.000" in said
+    frame = at.dataframe[1].value
+    row = frame[frame["CutSwap less"] == "Random swap"].iloc[0]
+    assert (row["pairs"], row["says"], row["where"]) == (6, "helps", "all categories")
+    at.selectbox(key="knob.guidanceplace").set_value("nut").run()
+    assert_alive(at)
+    assert set(at.dataframe[1].value["where"]) == {"nut"}
+    assert set(at.dataframe[1].value["pairs"]) == {3}
+
+
+@pytest.mark.usefixtures("root")
+def test_a_study_without_random_swap_says_how_to_ask(tmp_path):
+    write_small_study(tmp_path / "runs/s", lambda _: 0.9)
+    at = open_page("study")
+    assert_alive(at)
+    assert "reproduce --methods random-swap projector" in texts(at)
