@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cutswap.commands.common import say
 from cutswap.commands.parser import parse
 from cutswap.errors import CutSwapError
 from cutswap.runs.devices import device_for
-from cutswap.runs.find import is_study, mark_of, runs_folder, study_of
+from cutswap.runs.find import is_study, mark_of, network_remark, runs_folder, study_of
 from cutswap.runs.provenance import free_beside
 from cutswap.runs.queue import Job, JobQueue
 from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail, read_run
@@ -58,6 +59,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run the action on the queue."""
     folder = runs_folder(options.runs)
     queue = JobQueue(folder)
+    if remark := network_remark(folder):
+        say(remark)
     result: dict[str, Any]
     if options.action == "add":
         result = _add(queue, options.words)

@@ -85,6 +85,20 @@ def test_a_run_begins_anew_beside(queue, capsys):
     assert "a study" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("queue")
+def test_a_shared_disk_is_said_once(tmp_path, monkeypatch, capsys):
+    jobs("list")
+    assert "file system" not in capsys.readouterr().err
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"server:/x {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr("cutswap.runs.find.MOUNTS", mounts)
+    jobs("list")
+    said = capsys.readouterr()
+    assert said.err.count("network file system (nfs4 at") == 1
+    assert said.err.count("\n") == 1
+    assert "file system" not in said.out
+
+
 def test_list_stop_and_resume(queue, capsys):
     assert jobs() == 0
     assert "no runs in" in capsys.readouterr().out

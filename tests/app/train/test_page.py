@@ -252,11 +252,17 @@ def test_a_process_that_ends_before_the_run_begins_shows_its_words(tmp_path, que
 
 
 @pytest.mark.usefixtures("root")
-def test_a_run_of_other_photos_can_begin_anew_beside(tmp_path, queue, monkeypatch):
+def test_on_a_network_disk_a_run_of_other_photos_can_begin_anew_beside(
+    tmp_path, queue, monkeypatch
+):
     monkeypatch.setattr(shared_jobs, "wake", lambda _line: None)  # nothing is to start
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"server:/x {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr("cutswap.runs.find.MOUNTS", mounts)
     run = write_run(tmp_path / "runs" / "early", 4, finished=False)
     Heart(run).end(FAILED, "expected the 3 training photos of its photos.json, found others")
     at = open_page("train")
+    assert texts(at).count("on a network file system (nfs4 at") == 1
     button(at, "Start anew beside").click().run()
     assert_alive(at)
     assert "**early-2** · waiting" in texts(at)
