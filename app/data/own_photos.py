@@ -14,7 +14,7 @@ from app.data.upload_end import hold
 from app.shared import public, workspace
 from app.shared.page_parts import go_to, plain_text, show_error
 from app.shared.selection import select
-from app.uploads.photos import MAX_FILE_BYTES, MAX_PIXELS, Upload
+from app.uploads.photos import MAX_FILE_BYTES, Upload
 from app.uploads.store import (
     MAX_FILES,
     MAX_TOTAL_BYTES,
@@ -48,7 +48,7 @@ def uploads() -> None:
     st.caption(
         "For this tab only, kept on the machine that runs the app; a reload keeps them. Deleted"
         " minutes after the tab is closed, at the latest after a day. Up to"
-        f" {limits.files} files of {limits.file_bytes // 10**6} MB and {MAX_PIXELS // 10**6}"
+        f" {limits.files} files of {limits.file_bytes // 10**6} MB and {limits.pixels // 10**6}"
         " million pixels; phone photos are turned upright, and only the pixels are kept."
     )
     number = st.session_state.get(_ROUND, 0)

@@ -178,7 +178,7 @@ def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, 
                 size = knobs.choice(
                     "pcsize",
                     "Image side, pixels",
-                    SIZES,
+                    public.small(SIZES),
                     DEFAULTS.image_size,
                     help="Photos are squashed to this square; small defects need a larger one.",
                 )
@@ -186,7 +186,7 @@ def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, 
             coreset = knobs.choice(
                 "coreset",
                 "Share kept in the bank",
-                CORESETS,
+                public.shares(CORESETS),
                 DEFAULTS.coreset,
                 show=lambda share: f"{share:.2%}".replace(".00%", "%"),
                 help="Patches of good parts that are remembered: fewer are faster and forget rare"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.negatives.draws import METHODS, Drawing
-from app.shared import knobs
+from app.shared import knobs, public
 from app.shared.caches import PhotoKey, SaliencyKey
 from app.shared.networks import fusion_controls, network_controls
 from app.shared.selection import Selection
@@ -120,7 +120,7 @@ def _geometry(method: str) -> tuple[NegativeSettings, int, WeakAugmentation]:
     size = knobs.choice(
         "size",
         "Image side, pixels",
-        SIZES,
+        public.small(SIZES),
         256,
         help="The photo is squashed to this square first; training uses 256.",
     )

@@ -96,7 +96,7 @@ def _settings() -> tuple[Looking, int, int | None, str]:
             size = knobs.choice(
                 "size",
                 "Image side, pixels",
-                SIZES,
+                public.small(SIZES),
                 SIZE,
                 help="The photo is squashed to this square first; training uses 256.",
             )

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from app.shared import public
 from app.shared.picture_memory import kept
 from cutswap.data.images import read_depth, resize_photo
 from cutswap.data.reading import READING_FILE, unused_bits
@@ -176,11 +177,15 @@ def _explained(key: SaliencyKey) -> Explained:
     from cutswap.data.images import to_image
     from cutswap.saliency.layercam import explain
 
-    looking = network(key.backbone, key.weights)
-    picture = photo(key.photo)
-    saliency = explain(looking, to_image(picture[None]), key.layers, target_class=key.target_class)
+    with public.turn(key.backbone, key.layers, key.photo.size):
+        looking = network(key.backbone, key.weights)
+        picture = photo(key.photo)
+        saliency = explain(
+            looking, to_image(picture[None]), key.layers, target_class=key.target_class
+        )
+        maps = saliency.upsampled(picture.shape[:2])[0].numpy()
     return Explained(
-        maps=saliency.upsampled(picture.shape[:2])[0].numpy(),
+        maps=maps,
         grids=tuple((int(m.shape[1]), int(m.shape[2])) for m in saliency.maps),
         target_class=int(saliency.classes[0]),
         score=float(saliency.scores[0]),

@@ -49,7 +49,7 @@ def network_controls() -> Looking:
         name = knobs.choice(
             "net",
             "Network",
-            BACKBONES,
+            public.networks(BACKBONES),
             "vgg16",
             help="The paper looks with VGG16. Its embedded form here has fewer channels.",
         )

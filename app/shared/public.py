@@ -6,8 +6,10 @@ in the functions that act; the pages only say so.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 
 import streamlit as st
 
@@ -15,16 +17,27 @@ from app.uploads.store import Limits
 from cutswap.errors import CutSwapError
 
 VARIABLE = "CUTSWAP_PUBLIC"
-LIMITS = Limits(files=20, total_bytes=40_000_000, file_bytes=5_000_000)
+LIMITS = Limits(
+    files=20,
+    total_bytes=40_000_000,
+    file_bytes=5_000_000,
+    pixels=25_000_000,
+    total_pixels=200_000_000,  # four seconds of decoding
+    kept_bytes=100_000_000,
+    all_kept_bytes=1_000_000_000,
+)
 ALL_UPLOADS = 400_000_000  # bytes in memory, of all visitors at once: ten full sessions
 MOST_WAITING = 4  # evaluations at work or in line, of all visitors
-LARGEST, MOST_KEPT = 256, 0.1  # of an evaluation: image side, share of patches in the bank
+LARGEST, MOST_KEPT = 256, 0.1  # image side, and of an evaluation the share of patches in the bank
+MOST_LAYERS = 8  # of one set of maps; the default is five
+NETWORKS = ("vgg16", "resnet18")  # those whose weights ship with the app
 LEFT = 10.0  # seconds without a look after which nobody waits for an evaluation any more
+_turn = threading.Lock()
 NOTES = {
     "start": "the rendered demo and your own uploads; no folders, no training.",
-    "saliency": "the demo and your uploads, with weights that ship with the app.",
-    "negatives": "the demo and your uploads, with weights that ship with the app; how good the"
-    " fakes are is not measured.",
+    "saliency": "the demo and your uploads, with weights that ship with the app, up to 256 pixels.",
+    "negatives": "the demo and your uploads, with weights that ship with the app, up to 256 pixels;"
+    " how good the fakes are is not measured.",
     "train": "training, the queue, renaming and deleting runs are off.",
     "inspect_heatmaps": "only the demo's categories are scored; uploads and runs are not.",
     "features": "there are no runs to look into.",
@@ -42,6 +55,49 @@ def is_public() -> bool:
 def offered(weights: Iterable[str]) -> tuple[str, ...]:
     """Of some weights those that may be chosen: a stranger's click must not start a download."""
     return tuple(w for w in weights if w != "imagenet" or not is_public())
+
+
+def small(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Of some image sides those that may be chosen."""
+    return tuple(size for size in sizes if size <= LARGEST or not is_public())
+
+
+def shares(kept: Sequence[float]) -> tuple[float, ...]:
+    """Of some shares of patches in the bank those that may be chosen."""
+    return tuple(share for share in kept if share <= MOST_KEPT or not is_public())
+
+
+def networks(names: Iterable[str]) -> tuple[str, ...]:
+    """Of some networks those that may be chosen."""
+    return tuple(name for name in names if name in NETWORKS or not is_public())
+
+
+@contextlib.contextmanager
+def turn(backbone: str, layers: Sequence[str], size: int) -> Iterator[None]:
+    """In public mode one visitor's maps at a time, and small ones; else nothing.
+
+    With a wide_resnet50_2, 512 pixels and all layers, eight sessions took 7.5 GB.
+
+    Args:
+        backbone: the network that is asked.
+        layers: whose maps are wanted.
+        size: image side, pixels.
+
+    Raises:
+        CutSwapError: the mode is public, and they are large.
+    """
+    if not is_public():
+        yield
+        return
+    if backbone not in NETWORKS or len(layers) > MOST_LAYERS or size > LARGEST:
+        raise CutSwapError(
+            "the public demo",
+            expected=f"{' or '.join(NETWORKS)}, at most {MOST_LAYERS} layers and {LARGEST} pixels",
+            found=f"{backbone}, {len(layers)} layers, {size} pixels",
+            fix="choose smaller ones, or run the app yourself: cutswap app",
+        )
+    with _turn:
+        yield
 
 
 def notice(page: str) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import streamlit as st
 
-from app.shared import jobs
+from app.shared import jobs, workspace
 from app.shared.page_parts import go_to, plain_text
-from app.shared.selection import select
+from app.shared.selection import found_runs, select
+from app.train.form import SHOWN
 from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
 from cutswap.runs.find import study_of
+from cutswap.runs.provenance import free_beside
 from cutswap.runs.states import DONE, FoundRun
 from cutswap.runs.status import RunStatus
 from cutswap.studies.flags import resume_command
@@ -48,6 +51,21 @@ def action(run: FoundRun, stands: RunStatus) -> None:
             help="The same command again; from the last checkpoint to the same result.",
         ) and _resume(run, stands):
             st.rerun()  # all of it: the part around the button does not look again by itself
+        if (
+            stands.word == js.FAILED
+            and run.settings
+            and st.button(
+                "Start anew beside",
+                key=f"beside.{run.name}",
+                icon=":material/add:",
+                width="stretch",
+                help="A new run of the same settings, from the photos and weights as they are now."
+                " This one stays.",
+                on_click=_begin_beside,
+                args=(run,),
+            )
+        ):
+            st.rerun()
     elif stands.word == DONE:
         inspect = st.session_state["pages"].get("inspect_heatmaps")
         if inspect is not None and st.button(
@@ -116,11 +134,21 @@ def _stop(run: FoundRun, by_force: bool) -> None:
 def _resume(run: FoundRun, stands: RunStatus) -> bool:
     """Whether it waits for its turn now."""
     command = command_of(run, stands)
-    if command is None:
-        return False
+    return command is not None and _queued(run, run.path, command)
+
+
+def _begin_beside(run: FoundRun) -> None:
+    """Queue its successor, which is then shown."""
+    new = free_beside(run.path, {job.run for job in jobs.queue().last_of_all()})
+    if _queued(run, new, repeat_arguments(run.settings, new)):
+        found_runs.clear()
+        st.session_state[SHOWN] = new.relative_to(workspace.runs_folder()).as_posix()
+
+
+def _queued(run: FoundRun, folder: Path, command: list[str]) -> bool:
     device = str((run.settings.get("training") or {}).get("device", "auto"))
     try:
-        jobs.enqueue(run.path, command, device)
+        jobs.enqueue(folder, command, device)
     except CutSwapError as error:
         _refuse(error)
         return False

@@ -17,7 +17,7 @@ from app.train import edits as run_edits_view
 from app.train.actions import command_of
 from app.train.form import RUNS, SHOWN
 from app.train.panel import DRAWN_FOR, ago, panel, words
-from cutswap.runs.find import mark_of
+from cutswap.runs.find import mark_of, network_remark
 from cutswap.runs.states import FoundRun
 from cutswap.runs.status import RunStatus
 from cutswap.training.flags import trained_in
@@ -36,6 +36,8 @@ def runs(every: Listed | Exception) -> None:
         Exception: this very one, mostly a CutSwapError.
     """
     st.subheader("Runs", anchor=RUNS)
+    if remark := network_remark(workspace.runs_folder()):
+        st.caption(f":material/lan: {plain_text(remark)}")
     if isinstance(every, Exception):
         raise every
     if not every:

@@ -35,7 +35,13 @@ class UnusableError(ValueError):
     """One file that cannot be used; the sentence is its only argument."""
 
 
-def decoded(file: Upload, name: str, limit: int, bits: int | None = None) -> tuple[np.ndarray, int]:
+def decoded(
+    file: Upload,
+    name: str,
+    limit: int,
+    bits: int | None = None,
+    pixels: int = MAX_PIXELS,
+) -> tuple[np.ndarray, int]:
     """Decode an upload; sizes are checked before that.
 
     Args:
@@ -43,6 +49,7 @@ def decoded(file: Upload, name: str, limit: int, bits: int | None = None) -> tup
         name: what to call it.
         limit: bytes at most.
         bits: that the camera fills of grey photos of more than 8, see `read_photo`.
+        pixels: at most.
 
     Returns:
         (H, W, 3) uint8, upright, and its largest number, as `read_depth` gives it.
@@ -57,9 +64,9 @@ def decoded(file: Upload, name: str, limit: int, bits: int | None = None) -> tup
         )
     try:
         height, width = upright_size(io.BytesIO(file.data), name)
-        if height * width > MAX_PIXELS:
+        if height * width > pixels:
             raise UnusableError(
-                f"{height} x {width} pixels, at most {MAX_PIXELS // 10**6} million; make it smaller"
+                f"{height} x {width} pixels, at most {pixels // 10**6} million; make it smaller"
             )
         photo, top = read_depth_bytes(file.data, name, bits)
     except CutSwapError as error:

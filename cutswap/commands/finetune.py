@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cutswap.config import FineTuningSettings
+    from cutswap.data.loading import CheckedCategory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_skip_bad(parser)
     add_seed_and_out(parser, "run folder; the same command resumes a stopped run")
+    parser.add_argument(
+        "--beside",
+        action="store_true",
+        help="where DIR holds a run of other photos, weights or settings, begin anew in DIR-2,"
+        " DIR-3, ... (default: refuse)",
+    )
     for settings, naming in FINETUNE_FLAGS.values():
         add_flags(parser, settings, naming)
 
@@ -51,10 +58,11 @@ def _backbone(options: argparse.Namespace, settings: FineTuningSettings) -> dict
     with stop_on_signals() as stop, Bars(options.quiet or not is_first) as bars:
         size = settings.training.image_size
         checked = checked_category(options, bars, is_told=is_first, train_size=size)
+        out = _place(options, checked, settings)
         steps = finetune(
             checked,
             settings,
-            options.out,
+            out,
             seed=options.seed,
             notify=bars,
             say=say,
@@ -72,9 +80,9 @@ def _backbone(options: argparse.Namespace, settings: FineTuningSettings) -> dict
                     f" {at_once} at a time"
                 )
     if not is_first:  # the first is still writing
-        return {"run": str(options.out)}
+        return {"run": str(out)}
     return _ended(
-        options.out,
+        out,
         was_stopped=stop.asked,
         text="accuracy {accuracy:.3f} (chance {chance:.3f}) over the last"
         " {averaged_over_last_updates} updates",
@@ -93,10 +101,11 @@ def _head(options: argparse.Namespace, settings: FineTuningSettings) -> dict[str
         )
     with stop_on_signals() as stop, Bars(options.quiet) as bars:
         checked = checked_category(options, bars, train_size=settings.training.image_size)
+        out = _place(options, checked, settings)
         steps = finetune_head(
             checked,
             settings,
-            options.out,
+            out,
             seed=options.seed,
             notify=bars,
             say=say,
@@ -107,13 +116,28 @@ def _head(options: argparse.Namespace, settings: FineTuningSettings) -> dict[str
             bars(f"training the {settings.head.train}", step.step, step.steps)
             bars.note(loss=f"{step.loss:.3f}", separation=f"{step.accuracy:.2f}")
     return _ended(
-        options.out,
+        out,
         was_stopped=stop.asked,
         text="changed patches score above unchanged ones with chance {accuracy:.3f}"
         " (guessing: {chance}) over the last {averaged_over_last_updates} updates"
         if settings.head.learns
         else "mean and deviation of every channel at every place are measured",
     )
+
+
+def _place(
+    options: argparse.Namespace, checked: CheckedCategory, settings: FineTuningSettings
+) -> Path:
+    """The run folder; with `--beside` perhaps another one than `--out`."""
+    out: Path = options.out
+    if not options.beside:
+        return out
+    from cutswap.training.finetuning import run_place
+
+    place = run_place(checked, settings, out, options.seed)
+    if place != out and os.environ.get("RANK", "0") == "0":
+        say(f"{out} holds another run; this one is in {place}")
+    return place
 
 
 def _ended(out: Path, *, was_stopped: bool, text: str) -> dict[str, Any]:

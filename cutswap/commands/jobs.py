@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cutswap.commands.common import say
 from cutswap.commands.parser import parse
 from cutswap.errors import CutSwapError
 from cutswap.runs.devices import device_for
-from cutswap.runs.find import is_study, mark_of, runs_folder, study_of
+from cutswap.runs.find import is_study, mark_of, network_remark, runs_folder, study_of
+from cutswap.runs.provenance import free_beside
 from cutswap.runs.queue import Job, JobQueue
 from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail, read_run
 from cutswap.runs.status import FAILED, RESUMABLE, jobs_ahead, status_of, statuses
@@ -45,17 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _runs(action)
         if name == "stop":
             action.add_argument("--force", action="store_true", help="kill it at once")
+        if name == "resume":
+            action.add_argument(
+                "--beside",
+                action="store_true",
+                help="begin it anew as RUN-2, RUN-3, ...: its photos or weights are others now",
+            )
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run the action on the queue."""
     folder = runs_folder(options.runs)
     queue = JobQueue(folder)
+    if remark := network_remark(folder):
+        say(remark)
     result: dict[str, Any]
     if options.action == "add":
         result = _add(queue, options.words)
     elif options.action == "resume":
-        result = resume(queue, _run(folder, options.name))
+        result = resume(queue, _run(folder, options.name), beside=options.beside)
     elif options.action == "stop":
         run = _run(folder, options.name)
         if not queue.stop(run, by_force=options.force):
@@ -78,13 +88,19 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
+def resume(queue: JobQueue, run: Path, *, beside: bool = False) -> dict[str, Any]:
     """Put an unfinished run into the queue again, with the command that began it.
 
     A study goes on by its reproduce command, and so does a network of one.
 
+    Args:
+        queue: of the runs folder.
+        run: the run folder.
+        beside: begin anew in a new folder beside it.
+
     Raises:
-        CutSwapError: it is done, active or broken, or neither folder nor queue knows its command.
+        CutSwapError: it is done, active or broken, neither folder nor queue knows its command, or
+            a study shall begin beside.
     """
     owner = study_of(run)
     if owner is not None:
@@ -100,6 +116,8 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
             found=f"{stands.word} {stands.why}".strip(),
             fix="start a new run" if stands.word == DONE else "see the list",
         )
+    if beside:
+        return _begin_beside(queue, run, known)
     if is_study(run) and known.state != BROKEN:
         command, device = resume_command(run)
     elif known.settings:
@@ -117,6 +135,19 @@ def resume(queue: JobQueue, run: Path) -> dict[str, Any]:
     return _queued(queue, run, command, device)
 
 
+def _begin_beside(queue: JobQueue, run: Path, known: FoundRun) -> dict[str, Any]:
+    if is_study(run) or not known.settings:
+        raise CutSwapError(
+            run.name,
+            expected="a fine-tuning run that has noted its settings",
+            found="a study" if is_study(run) else "none",
+            fix="resume it without --beside",
+        )
+    new = free_beside(run, {job.run for job in queue.last_of_all()})
+    device = str((known.settings.get("training") or {}).get("device", "auto"))
+    return _queued(queue, new, repeat_arguments(known.settings, new), device)
+
+
 def _add(queue: JobQueue, words: list[str]) -> dict[str, Any]:
     words = words[1:] if words[:1] == ["--"] else words
     if not words or words[0] not in QUEUEABLE:
@@ -130,6 +161,13 @@ def _add(queue: JobQueue, words: list[str]) -> dict[str, Any]:
     if words[0] == "finetune":
         from cutswap.training.flags import finetuning_settings
 
+        if options.beside:  # the queue knows a job by its folder
+            raise CutSwapError(
+                "jobs add finetune",
+                expected="a run folder that is known beforehand",
+                found="--beside",
+                fix="leave it out: pass a new --out, or see jobs resume RUN --beside",
+            )
         device = finetuning_settings(options).training.device
     elif words[0] == "reproduce":
         from cutswap.studies.flags import study_settings

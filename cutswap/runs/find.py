@@ -6,6 +6,7 @@ One broken folder never hides the others: each is judged for itself by `states`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,11 @@ from cutswap.utils.folder_names import (
 
 MAX_DEPTH = 4  # runs/demo/run is 2; people sort by project and date above that
 MAX_FOLDERS = 5000  # a home folder given by mistake must not hang a page
+MOUNTS = Path("/proc/self/mounts")  # Linux's; elsewhere nothing is told
+_NETWORK = re.compile(
+    r"nfs4?|cifs|smb[23]?|smbfs|ncpfs|afs|ceph|lustre|gpfs|beegfs|glusterfs|davfs"
+    r"|fuse\.(sshfs|glusterfs|ceph|davfs2?|rclone|s3fs|gcsfuse|goofys|mount-s3|juicefs|smbnetfs)"
+)
 _NOT_ENTERED = (PICTURES, BY_SCORE)  # hundreds of pictures, no runs
 
 
@@ -57,6 +63,40 @@ class FoundRuns:
 def runs_folder(given: Path | None = None) -> Path:
     """The folder given, the variable CUTSWAP_RUNS, or `runs` in the current folder."""
     return Path(given or os.environ.get("CUTSWAP_RUNS") or "runs").absolute()
+
+
+def network_disk(folder: Path) -> str:
+    """`nfs4 at /home` where a folder is on a network file system; empty where not, or not told.
+
+    Args:
+        folder: need not exist.
+    """
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+        where = folder.resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        return ""
+    found = Path(), ""
+    for line in lines:
+        words = line.split()
+        if len(words) < 3:
+            continue
+        place = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), words[1]))
+        # Of mounts at one place the last one counts.
+        if where.is_relative_to(place) and len(place.parts) >= len(found[0].parts):
+            found = place, words[2]
+    return f"{found[1]} at {found[0]}" if _NETWORK.fullmatch(found[1]) else ""
+
+
+def network_remark(folder: Path) -> str:
+    """What to know of a runs folder on a network file system, in a sentence; empty elsewhere."""
+    disk = network_disk(folder)
+    if not disk:
+        return ""
+    return (
+        f"The runs folder is on a network file system ({disk}): begin and resume a run on one"
+        " machine only, for not every such disk keeps a lock between machines."
+    )
 
 
 def find_runs(folder: Path) -> FoundRuns:

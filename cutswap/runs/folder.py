@@ -2,7 +2,7 @@
 
 settings.json           everything that decides the result, seed included
 environment.json        versions, device, where each network's weights came from, their hashes
-photos.json             hashes of the training photos (see `photos`)
+photos.json             hashes of the training photos (see `provenance`)
 heartbeat.json          who is at work on it, or how that ended (see `heartbeat`)
 metrics.jsonl           one line an update
 seen.png, seen.json     the last batch as the network saw it (see `seen`)
@@ -23,7 +23,12 @@ from torch import Tensor
 
 from cutswap.config import TrainingSettings
 from cutswap.errors import CutSwapError
-from cutswap.runs.photos import refuse_other_photos, write_photos
+from cutswap.runs.provenance import (
+    ANEW,
+    note_start,
+    refuse_other_photos,
+    refuse_other_weights,
+)
 from cutswap.runs.states import need_update
 from cutswap.utils.files import append_json_line, read_json, read_json_lines, write_json, write_text
 from cutswap.utils.folder_names import (
@@ -107,39 +112,57 @@ class RunFolder:
                     self.path,
                     expected="an empty folder, or a run with the same settings to resume",
                     found=f"a run that differs in {', '.join(differing[:6])}",
-                    fix="choose another --out, or repeat the settings in its settings.json",
+                    fix=f"repeat the settings in its settings.json to go on, or {ANEW}",
                 )
-        elif self.path.exists() and any(map(_is_foreign, self.path.iterdir())):
+        elif self.path.exists() and (
+            not self.path.is_dir() or any(map(_is_foreign, self.path.iterdir()))
+        ):
             raise CutSwapError(
                 self.path,
                 expected="an empty or new folder for the run",
-                found="a folder with other files",
+                found="a folder with other files" if self.path.is_dir() else "a file",
                 fix="choose another --out",
             )
 
-    def begin(
-        self, settings: dict[str, Any], environment: dict[str, Any], photos: dict[str, str]
-    ) -> bool:
-        """Start the folder, or find it started with the very same settings and photos.
+    def refuse_other_start(
+        self, settings: dict[str, Any], photos: dict[str, str], weights: dict[str, Any]
+    ) -> None:
+        """Nothing where the folder is new, or its run began from just these.
 
         Args:
             settings: everything that decides the result.
-            environment: versions, device and weights.
-            photos: hashes of the training photos, see `photos.hashes_of`.
-
-        Returns:
-            Whether there is something to resume.
+            photos: hashes of the training photos, see `provenance.hashes_of`.
+            weights: see `provenance.refuse_other_weights`.
 
         Raises:
-            CutSwapError: see `refuse_other` and `photos.refuse_other_photos`.
+            CutSwapError: the folder holds a run of others, or other files.
         """
         self.refuse_other(settings)
         refuse_other_photos(self.path, photos)
-        if not self.settings_file.exists():
-            write_photos(self.path, photos)  # before: settings say that all is there
+        refuse_other_weights(self.path, weights)
+
+    def begin(
+        self, settings: dict[str, Any], environment: dict[str, Any], photos: dict[str, str]
+    ) -> str:
+        """Start the folder, or find it started from the very same settings, photos and weights.
+
+        Args:
+            settings: everything that decides the result.
+            environment: versions, device and, as `weights`, the starting weights.
+            photos: hashes of the training photos, see `provenance.hashes_of`.
+
+        Returns:
+            What an older run had not noted, for people, see `provenance.note_start`.
+
+        Raises:
+            CutSwapError: see `refuse_other_start`.
+        """
+        self.refuse_other_start(settings, photos, environment["weights"])
+        gap = note_start(self.path, photos, environment["weights"])
+        if not self.settings_file.exists():  # last: settings say that all is there
             write_json(self.path / ENVIRONMENT, environment)
             write_json(self.settings_file, settings)
-        return self.checkpoint_file.exists()
+        return gap
 
     def settings(self) -> dict[str, Any]:
         """The stored settings.

@@ -12,7 +12,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ _LARGEST = 2**31  # of process numbers and of units of work
 SILENT = 60.0  # seconds without a beat after which a living process is said to be silent
 WORKING, STOPPED, FAILED, DONE = "working", "stopped", "failed", "done"
 MOST_SKEW = 2 * 24 * 3600.0  # seconds that two machines' clocks may differ; beyond it a beat is old
-_first_seen: dict[Path, tuple[object, float]] = {}  # by folder: the last beat, and since when
+_first_seen: dict[Hashable, tuple[object, float]] = {}  # of a folder: the last beat, and since when
 _seeing = threading.Lock()
 _MOST_SEEN = 10_000  # folders
 # What a reader concludes from it.
@@ -163,14 +163,29 @@ def read_beat(folder: Path) -> Beat | None:
         return None
 
 
-def _unchanged(folder: Path, beat: object) -> float:
-    """Seconds since this process first saw the beat; 0 at the first sight."""
+def is_awaited(folder: Path, by: Process, since: float | None) -> bool:
+    """Whether another machine's process may yet say its first word on a run.
+
+    Python and torch take seconds to start. By this process's own clock it gets `SILENT` of them.
+
+    Args:
+        folder: the run folder.
+        by: the process.
+        since: when it began, by its own clock, which may differ by `MOST_SKEW`; None: unknown.
+    """
+    if since is not None and time.time() - since > MOST_SKEW:
+        return False
+    return _unchanged((folder, "first word"), by) < SILENT
+
+
+def _unchanged(key: Hashable, seen: object) -> float:
+    """Seconds since this process first saw this of a folder; 0 at the first sight."""
     now = time.monotonic()
     with _seeing:
-        last, since = _first_seen.get(folder, (None, now))
-        if last != beat:
+        last, since = _first_seen.get(key, (None, now))
+        if last != seen:
             since = now
-        _first_seen[folder] = beat, since
+        _first_seen[key] = seen, since
         while len(_first_seen) > _MOST_SEEN:
             del _first_seen[next(iter(_first_seen))]
     return now - since

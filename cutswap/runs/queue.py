@@ -1,8 +1,9 @@
 """The job queue of a runs folder: waiting and running jobs, their order and device.
 
-Kept in `<runs>/.queue.sqlite3` (SQLite in WAL mode), so that several pages, apps and terminals see
-the same and no two of them start the same job. The database holds order and processes only; how
-far a run has come is in its own folder, and whether a process lives, the operating system says.
+Kept in `<runs>/.queue.sqlite3` (SQLite, in WAL mode on disks of this machine), so that several
+pages, apps and terminals see the same and no two of them start the same job. The database holds
+order and processes only; how far a run has come is in its own folder, and whether a process lives,
+the operating system says.
 
     queued -> claimed by a worker -> running in a process of its own -> ended
 
@@ -23,7 +24,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cutswap.errors import CutSwapError
-from cutswap.runs.heartbeat import ELSEWHERE, read_beat
+from cutswap.runs.find import network_disk
+from cutswap.runs.heartbeat import ELSEWHERE, is_awaited, read_beat
 from cutswap.utils.processes import Process, end, hold_life, sweep_lives, this_process
 
 DATABASE = ".queue.sqlite3"
@@ -292,7 +294,10 @@ class JobQueue:
         with self._transaction() as db:
             if self._jobs(db, "device = ? AND state = 'queued' LIMIT 1", device):
                 return False
-            db.execute("DELETE FROM workers WHERE device = ? AND pid = ?", (device, worker.pid))
+            db.execute(
+                "DELETE FROM workers WHERE device = ? AND pid = ? AND host = ?",
+                (device, worker.pid, worker.host),
+            )
             return True
 
     def register(self, number: int) -> Job | None:
@@ -311,12 +316,16 @@ class JobQueue:
             return self._job(db, "id = ?", number) if began.rowcount == 1 else None
 
     def finish(self, number: int, code: int) -> None:
-        """Note a job's exit status."""
+        """Note a job's exit status, unless it is another machine's meanwhile.
+
+        To one that sees no locks a slow start looks like a dead worker: it may have taken the job
+        and be at work on it. Within a machine a job stays with its worker while that lives.
+        """
         with self._transaction() as db:
             db.execute(
                 "UPDATE jobs SET state = 'ended', ended = COALESCE(ended, ?), code = ?"
-                " WHERE id = ? AND state != 'queued'",
-                (time.time(), code, number),
+                " WHERE id = ? AND state != 'queued' AND host = ?",
+                (time.time(), code, number, this_process().host),
             )
 
     def _reap(self, db: sqlite3.Connection) -> None:
@@ -340,10 +349,13 @@ class JobQueue:
     def _is_at_work(self, row: sqlite3.Row) -> bool:
         there = _process(row)
         lives = there.lives(self.folder) if there is not None else False
-        if lives is None and row["state"] == RUNNING:  # another machine's can only be heard
-            beat = read_beat(self._read(row).run)
-            return beat is not None and beat.by == there and beat.state() == ELSEWHERE
-        return bool(lives)
+        if lives is not None or there is None:
+            return bool(lives)
+        job = self._read(row)  # another machine's can only be heard
+        beat = read_beat(job.run)
+        if beat is not None and beat.by == there:
+            return beat.state() == ELSEWHERE
+        return is_awaited(job.run, there, job.began)
 
     def _only_idle(self, run: Path) -> bool:
         """Whether there is anything to change."""
@@ -429,7 +441,7 @@ class JobQueue:
                 sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
             ) as db:
                 db.row_factory = sqlite3.Row
-                _make(db)
+                _make(db, self.folder)
                 db.execute("BEGIN IMMEDIATE")
                 try:
                     yield db
@@ -447,15 +459,18 @@ class JobQueue:
             ) from error
 
 
-def _make(db: sqlite3.Connection) -> None:
+def _make(db: sqlite3.Connection, folder: Path) -> None:
     """Make the tables of a new file; of two who try at once one waits for the other.
+
+    A write-ahead log needs memory that all its readers share, so between machines it breaks:
+    https://sqlite.org/wal.html, "does not work over a network filesystem".
 
     SQLite's own waiting (`timeout`) does not cover the change of the journal's mode.
     """
     end = time.monotonic() + _WAIT
     while db.execute("PRAGMA user_version").fetchone()[0] != 1:
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA journal_mode = {'DELETE' if network_disk(folder) else 'WAL'}")
             made = f"{_SCHEMA} {_first_number()} PRAGMA user_version = 1;"
             db.executescript(f"BEGIN IMMEDIATE; {made} COMMIT;")
         except sqlite3.OperationalError as error:

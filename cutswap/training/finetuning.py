@@ -19,7 +19,7 @@ from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
-from cutswap.runs.photos import hashes_of, refuse_other_photos
+from cutswap.runs.provenance import hashes_of, place_of
 from cutswap.runs.seen import EVERY, write_seen
 from cutswap.saliency.cache import saliency_of
 from cutswap.training.distributed import Team, join_team
@@ -40,13 +40,22 @@ def build_samples(
     seed: int,
     notify: Notify | None = None,
     device: str = "cpu",
+    watcher: Backbone | None = None,
 ) -> tuple[TrainingSamples, Backbone | None]:
-    """Training samples, and the network whose saliency guides them (None for CutPaste)."""
+    """Training samples, and the network whose saliency guides them (None for CutPaste).
+
+    Args:
+        checked: the category.
+        settings: all stages' settings.
+        seed: of every draw.
+        notify: called with (stage, done, total).
+        device: where saliency is computed.
+        watcher: the network of `saliency_network`, where it is loaded already.
+    """
     photos = training_photos(checked, settings.training.image_size, notify)
-    saliency, watcher = None, None
-    if settings.training.augment == "cutswap":
-        looking = settings.saliency
-        watcher = load_backbone(looking.backbone, looking.weights, device=device)
+    saliency, watcher = None, watcher or saliency_network(settings)
+    if watcher is not None:
+        watcher.to(device)
         saliency = saliency_of(
             watcher,
             photos,
@@ -70,6 +79,17 @@ def build_samples(
         names=tuple(str(record.image) for record in checked.category.train),
     )
     return samples, watcher
+
+
+def saliency_network(settings: FineTuningSettings) -> Backbone | None:
+    """The network whose saliency guides the negatives, on the processor; None for CutPaste.
+
+    Raises:
+        CutSwapError: its weights are missing, damaged or do not fit.
+    """
+    if settings.training.augment != "cutswap":
+        return None
+    return load_backbone(settings.saliency.backbone, settings.saliency.weights)
 
 
 def training_photos(
@@ -160,16 +180,18 @@ def _train(
             notify(stage, done, total)
 
     base = load_backbone(settings.training.backbone, settings.training.weights, seed=seed)
+    with team.rank_zero_first():
+        watcher = saliency_network(settings)
     record = run_record(checked, settings, seed)
+    weights = weights_record(base, watcher)
     photos: dict[str, str] = {}
     if heart:
-        run.refuse_other(record)
         photos = hashes_of(checked.category.train)
-        refuse_other_photos(run.path, photos)
+        run.refuse_other_start(record, photos, weights)
     with team.rank_zero_first():
         # Named by the settings, asked for by the team: each of several processes has its own.
         device = str(team.device(settings.training.device))
-        samples, watcher = build_samples(checked, settings, seed, tell, device)
+        samples, _ = build_samples(checked, settings, seed, tell, device, watcher)
     for network in (base, watcher):
         if say and network is not None:
             say(f"{network.name}: {network.report.sentence()}")
@@ -187,12 +209,10 @@ def _train(
             device=describe_device(tuner.device),
             processes=team.size,
             feeding=tuner.feeding.to_dict(),
-            weights={
-                "phi": base.report.to_dict(),
-                "saliency": watcher.report.to_dict() if watcher else None,
-            },
+            weights=weights,
         )
-        run.begin(record, about, photos)
+        if (gap := run.begin(record, about, photos)) and say:
+            say(gap)
         run.rewind_metrics(tuner.step)
     saved, looked = tuner.step, -math.inf
     writers = Writers(int(is_accelerator(tuner.device)))
@@ -228,6 +248,33 @@ def run_record(checked: CheckedCategory, settings: FineTuningSettings, seed: int
         "seed": seed,
         **settings.to_dict(),
     }
+
+
+def weights_record(base: Backbone, watcher: Backbone | None) -> dict[str, Any]:
+    """What environment.json holds of the starting weights: reports with their files' hashes."""
+    return {
+        "phi": base.report.to_dict(),
+        "saliency": watcher.report.to_dict() if watcher else None,
+    }
+
+
+def run_place(checked: CheckedCategory, settings: FineTuningSettings, out: Path, seed: int) -> Path:
+    """Where `--beside` trains: `out`, or beside it where that holds a run of another start.
+
+    Args:
+        checked: the category.
+        settings: all stages' settings.
+        out: the run folder asked for.
+        seed: of every draw.
+
+    Raises:
+        CutSwapError: photos or weights that cannot be read.
+    """
+    base = load_backbone(settings.training.backbone, settings.training.weights, seed=seed)
+    learns = settings.head.train == "backbone" or settings.head.learns
+    weights = weights_record(base, saliency_network(settings) if learns else None)
+    record, photos = run_record(checked, settings, seed), hashes_of(checked.category.train)
+    return place_of(out, lambda place: RunFolder(place).refuse_other_start(record, photos, weights))
 
 
 def tuned_backbone(run: RunFolder, device: str = "cpu") -> Backbone:

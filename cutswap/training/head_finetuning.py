@@ -35,8 +35,15 @@ from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.patchcore.embeddings import embed
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
-from cutswap.runs.photos import hashes_of, refuse_other_photos
-from cutswap.training.finetuning import WINDOW, build_samples, run_record, training_photos
+from cutswap.runs.provenance import hashes_of
+from cutswap.training.finetuning import (
+    WINDOW,
+    build_samples,
+    run_record,
+    saliency_network,
+    training_photos,
+    weights_record,
+)
 from cutswap.training.flags import trained_in
 from cutswap.utils.devices import choose_device, describe_device
 from cutswap.utils.environment import environment
@@ -100,19 +107,18 @@ def _train(
 
     head, training = settings.head, settings.training
     record = run_record(checked, settings, seed)
-    run.refuse_other(record)
     hashes = hashes_of(checked.category.train)
-    refuse_other_photos(run.path, hashes)
     held_out = held_out_positions(len(checked.category.train), head.held_out)
     device = choose_device(training.device)
     backbone = load_backbone(training.backbone, training.weights, device=str(device), seed=seed)
     backbone.resolve(head.layers)
-    photos, features, watcher = _features(checked, settings, backbone, run, seed, tell, say)
-    weights = {
-        "phi": backbone.report.to_dict(),
-        "saliency": watcher.report.to_dict() if watcher else None,
-    }
-    run.begin(record, environment(device=describe_device(device), weights=weights), hashes)
+    watcher = saliency_network(settings) if head.learns else None
+    weights = weights_record(backbone, watcher)
+    run.refuse_other_start(record, hashes, weights)
+    photos, features = _features(checked, settings, backbone, watcher, run, seed, tell, say)
+    about = environment(device=describe_device(device), weights=weights)
+    if (gap := run.begin(record, about, hashes)) and say:
+        say(gap)
     origin = HeadOrigin(
         backbone=backbone.name,
         fingerprint=backbone.fingerprint,
@@ -174,16 +180,16 @@ def _features(
     checked: CheckedCategory,
     settings: FineTuningSettings,
     backbone: Backbone,
+    watcher: Backbone | None,
     run: RunFolder,
     seed: int,
     notify: Notify,
     say: Callable[[str], None] | None,
-) -> tuple[np.ndarray, HeadFeatures, Backbone | None]:
-    """Photos, what a head learns from, and the network whose saliency guided the negatives."""
+) -> tuple[np.ndarray, HeadFeatures]:
+    """Photos, and what a head learns from."""
     head, training = settings.head, settings.training
-    watcher = None
     if head.learns:
-        samples, watcher = build_samples(checked, settings, seed, notify)
+        samples, _ = build_samples(checked, settings, seed, notify, watcher=watcher)
         samples.count = head.draws * len(samples.photos)
         photos = samples.photos
     else:
@@ -195,7 +201,7 @@ def _features(
         notify("features", 0, len(photos))
         clean = clean_features(backbone, photos, layers=head.layers, grid=head.grid)
         notify("features", len(photos), len(photos))
-        return photos, HeadFeatures.of_photos(clean), None
+        return photos, HeadFeatures.of_photos(clean)
     features = cache_features(
         backbone,
         photos,
@@ -207,7 +213,7 @@ def _features(
         file=run.path / FEATURES,
         progress=lambda done, total: notify("features", done, total),
     )
-    return photos, features, watcher
+    return photos, features
 
 
 class _Stages:

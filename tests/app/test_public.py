@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from PIL import Image
 from app.data import disk as data_cache
 from app.data import folders as data_folders
 from app.data.disk import KINDS
-from app.shared import evaluations, jobs, public, workspace
+from app.shared import caches, evaluations, jobs, public, workspace
+from app.shared.caches import PhotoKey, SaliencyKey
 from app.shared.evaluations import Wanted, Workshop, workshop
 from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
@@ -206,6 +209,63 @@ def test_in_an_app_of_ones_own_work_goes_on_without_its_page(line: Line, monkeyp
         line.shop.start(line.wanted(seed, image_size=512))
     until(lambda: line.begun == [0])
     assert all(work.is_running for work in line.shop._works.values())
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"backbone": "wide_resnet50_2", "layers": ("layer2",)},
+        {"photo": PhotoKey(Path("none"), 0, 512)},
+        {"layers": tuple(map(str, range(9)))},
+    ],
+    ids=["network", "pixels", "layers"],
+)
+def test_strangers_get_no_large_maps(large: dict[str, Any], monkeypatch):
+    """With all of these, eight sessions took 7.5 GB."""
+    key = SaliencyKey(PhotoKey(Path("none"), 0, 256), "vgg16", "embedded", ("4", "9"))
+    monkeypatch.setenv(public.VARIABLE, "1")
+    with pytest.raises(CutSwapError, match="at most 8 layers and 256 pixels"):
+        caches.explained(dataclasses.replace(key, **large))
+
+
+def test_strangers_maps_are_computed_one_at_a_time(monkeypatch):
+    monkeypatch.setenv(public.VARIABLE, "1")
+    at_once, most = [0], []
+
+    def visit() -> None:
+        with public.turn("vgg16", ("4",), 256):
+            at_once[0] += 1
+            most.append(at_once[0])
+            time.sleep(0.01)
+            at_once[0] -= 1
+
+    visitors = [threading.Thread(target=visit) for _ in range(6)]
+    for one in visitors:
+        one.start()
+    for one in visitors:
+        one.join()
+    assert most == [1] * 6
+
+
+@pytest.mark.parametrize(
+    ("page", "query", "offered"),
+    [
+        ("saliency", {"net": "wide_resnet50_2", "size": "512"}, {"128", "192", "256"}),
+        ("negatives", {"size": "512"}, {"128", "192", "256"}),
+        ("inspect_heatmaps", {"coreset": "0.25", "pcsize": "512"}, {"64", "128", "192", "256"}),
+    ],
+)
+def test_a_link_asks_strangers_for_no_more_than_is_offered(page, query, offered, root, monkeypatch):
+    shared_demo(root, monkeypatch)
+    monkeypatch.setenv(public.VARIABLE, "1")
+    monkeypatch.setattr(type(workshop()), "start", lambda *_: None)
+    found_runs.clear()
+    at = open_page(page, **query)
+    assert_alive(at)
+    options = {o for box in at.selectbox if "Image side" in box.label for o in box.options}
+    assert options == offered
+    every = {o for box in at.selectbox for o in box.options}
+    assert not every & {"wide_resnet50_2", "25.00%", "25%"}
 
 
 @pytest.mark.usefixtures("root")

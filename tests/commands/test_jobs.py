@@ -62,12 +62,41 @@ def test_a_command_is_checked_made_absolute_and_queued(queue, tmp_path, monkeypa
         ("distill",),
         ("finetune", "--data", "x", "--out", "elsewhere"),
         ("finetune", "--data", "x", "--out", "runs/a", "--epochs", "0"),
+        ("finetune", "--data", "x", "--out", "runs/a", "--beside"),
     ],
 )
 def test_what_cannot_be_queued_is_refused_at_once(queue, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
     assert jobs("add", *words) == 2
     assert queue.active() == []
+
+
+def test_a_run_begins_anew_beside(queue, capsys):
+    """As after its photos were replaced: the old one stays as it was."""
+    write_run(queue.folder / "half", 4, finished=False)
+    for number in (2, 3):
+        assert jobs("resume", "half", "--beside") == 0
+        assert f"half-{number}: queued" in capsys.readouterr().out
+        job = queue.active()[-1]
+        assert job.run == queue.folder / f"half-{number}"
+        assert job.command[job.command.index("--out") + 1] == str(job.run)
+    write_small_study(queue.folder / "study", lambda _: None)
+    assert jobs("resume", "study", "--beside") == 2
+    assert "a study" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_shared_disk_is_said_once(tmp_path, monkeypatch, capsys):
+    jobs("list")
+    assert "file system" not in capsys.readouterr().err
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"server:/x {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr("cutswap.runs.find.MOUNTS", mounts)
+    jobs("list")
+    said = capsys.readouterr()
+    assert said.err.count("network file system (nfs4 at") == 1
+    assert said.err.count("\n") == 1
+    assert "file system" not in said.out
 
 
 def test_list_stop_and_resume(queue, capsys):

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cutswap.commands.parser import main
 from cutswap.data.images import is_constant
 from cutswap.negatives.draw import UnchangedError
+from cutswap.networks.backbone import load_backbone
 from cutswap.runs.folder import RunFolder
 from cutswap.sweeps import cell
 from tests.helpers.datasets import build_category, noise_photo, write_image
@@ -241,9 +243,53 @@ def test_a_run_whose_photos_changed_is_not_resumed(
     assert said in told
     assert "another --out" in told
     assert (out / "metrics.jsonl").read_bytes() == before
-    # Runs of earlier versions noted no photos: they go on.
+    if change is not replaced:
+        return
+    assert run(*words, "--beside") == 0  # the way out
+    assert f"this one is in {tmp_path / 'run-2'}" in capsys.readouterr().err
+    assert (tmp_path / "run-2/result.json").is_file()
+    assert not (out / "result.json").exists()
+    # Runs of earlier versions noted no photos: they go on, which is said once.
     (out / "photos.json").unlink()
     assert run(*words) == 0
+    assert "without noting its training photos" in capsys.readouterr().err
+    (out / "result.json").unlink()
+    assert run(*words, "--beside") == 0  # the very same start: it goes on where it is
+    assert "older version" not in capsys.readouterr().err
+    assert (out / "result.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["backbone", "projector"])
+def test_a_run_whose_starting_weights_changed_is_not_resumed(kind: str, tmp_path: Path, capsys):
+    """The file keeps its name and gets other content: settings alone would not show it."""
+    data, out = build_category(tmp_path / "bolt", train=4), tmp_path / "run"
+    files = {"trained": tmp_path / "phi.pth", "saliency": tmp_path / "saliency.pth"}
+    networks = {"trained": "resnet18", "saliency": "squeezenet1_0"}
+
+    def write(name: str, seed: int) -> None:
+        state = load_backbone(networks[name], "random", seed=seed).module.state_dict()
+        torch.save(state, files[name])
+
+    for name in files:
+        write(name, 0)
+    words = ["finetune", "--data", data, "--out", out, *TINY]
+    words += ["--weights", files["trained"], "--saliency-weights", files["saliency"]]
+    if kind == "projector":
+        words += ["--train", "projector", "--head-updates", "2", "--head-draws", "1"]
+        words += ["--head-grid", "8", "--head-width", "8", "--area", "0.2,0.4"]
+    assert run(*words) == 0
+    (out / "result.json").unlink()
+    before = (out / "checkpoint.safetensors").read_bytes()
+    for name, file in files.items():
+        write(name, 1)
+        capsys.readouterr()
+        assert run(*words) == 2
+        told = capsys.readouterr().err
+        assert f"the {name} network's" in told
+        assert str(file) in told
+        assert "--beside" in told
+        write(name, 0)
+    assert (out / "checkpoint.safetensors").read_bytes() == before
 
 
 def test_a_run_that_never_began_may_have_other_photos(tmp_path: Path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,8 @@ import pytest
 
 from cutswap.errors import CutSwapError
 from cutswap.runs import find as module
-from cutswap.runs.find import find_runs
+from cutswap.runs.find import find_runs, network_disk, network_remark
+from cutswap.runs.queue import DATABASE, JobQueue
 from cutswap.runs.states import BROKEN, DONE, UNFINISHED, read_evaluation, read_run, training_curve
 from cutswap.utils.folder_names import RESULT, RUN_FILES
 from tests.helpers.runs import lines, write_evaluation, write_run
@@ -253,3 +256,51 @@ def test_lists_of_runs_do_not_wait_for_torch(name: str):
     code = f"import sys, cutswap.{name}; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
+
+
+# Network file systems
+
+LOCAL = "/dev/sda1 / ext4 rw 0 0\nproc /proc proc rw 0 0\n"
+
+
+def mounted(monkeypatch: pytest.MonkeyPatch, home: Path, lines: str) -> None:
+    table = home / "mounts"
+    table.write_text(LOCAL + lines)
+    monkeypatch.setattr("cutswap.runs.find.MOUNTS", table)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_network"),
+    [
+        *((kind, True) for kind in ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "lustre", "ceph")),
+        *((kind, False) for kind in ("ext4", "tmpfs", "overlay", "fuse.ntfs-3g", "nfsd", "9p")),
+    ],
+)
+def test_a_network_file_system_is_known_by_its_kind(kind, is_network, tmp_path, monkeypatch):
+    mounted(monkeypatch, tmp_path, f"server:/x {tmp_path} {kind} rw 0 0\n")
+    told = f"{kind} at {tmp_path}" if is_network else ""
+    assert network_disk(tmp_path / "runs/not/there/yet") == told
+    assert bool(network_remark(tmp_path)) == is_network
+    journal = "delete" if is_network else "wal"  # which needs memory in common
+    queue = JobQueue(tmp_path / "runs")
+    queue.add(tmp_path / "runs/a", ["finetune"], "cpu")
+    with contextlib.closing(sqlite3.connect(queue.folder / DATABASE)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == (journal,)
+
+
+def test_the_deepest_mount_counts_and_at_one_place_the_last(tmp_path: Path, monkeypatch):
+    (tmp_path / "a b/local").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a b")
+    share = str(tmp_path / "a b").replace(" ", "\\040")
+    mounted(
+        monkeypatch,
+        tmp_path,
+        f"server:/x {share} autofs rw 0 0\nserver:/x {share} nfs4 rw 0 0\n"
+        f"/dev/sdb1 {share}/local ext4 rw 0 0\nnot-a-mount\n",
+    )
+    assert network_disk(tmp_path / "a b/runs") == f"nfs4 at {tmp_path / 'a b'}"
+    assert network_disk(tmp_path / "link/runs") == f"nfs4 at {tmp_path / 'a b'}"
+    assert network_disk(tmp_path / "a b/local/runs") == ""
+    assert network_disk(tmp_path / "a b2") == ""
+    monkeypatch.setattr("cutswap.runs.find.MOUNTS", tmp_path / "none")
+    assert network_disk(tmp_path / "a b/runs") == ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -190,3 +192,113 @@ def test_looking_leaves_no_trace_of_its_lock(tmp_path: Path):
     run = write_run(tmp_path / "run", 4, finished=False)
     assert read_beat(run) is None
     assert not (run / LOCK).exists()
+
+
+# Two machines on one queue, which see each other's files and none of each other's locks
+
+MACHINE = """
+import json, os, platform, sys, time
+from pathlib import Path
+from cutswap.utils import processes
+
+folder, name, ahead, dies = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), sys.argv[4]
+real = time.time
+platform.node = lambda: name
+processes._boot = lambda: f"boot-of-{name}"
+processes.is_held = lambda lock: None
+time.time = lambda: real() + ahead
+
+from cutswap.runs import heartbeat, queue
+
+heartbeat.is_held = lambda lock: None
+heartbeat.SILENT = 1.0  # seconds; a minute in life
+line, me = queue.JobQueue(folder), processes.this_process()
+print("in", flush=True)
+sys.stdin.readline()
+line.hire("cpu", me)
+while any(job.state == "queued" or job.by.host != name for job in line.active()):
+    job = line.claim("cpu", me)
+    if job is None or line.register(job.number) is None:
+        time.sleep(0.01)
+        continue
+    if job.number == int(dies):
+        os._exit(9)
+    with heartbeat.beating(job.run):  # makes the folder
+        with (folder / "done").open("a") as file:
+            file.write(f"{job.run.name} {name}\\n")
+        time.sleep(0.03)
+    line.finish(job.number, 0)
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("ahead", [-DAY, DAY])
+def test_two_machines_with_clocks_a_day_apart_do_each_job_once(tmp_path: Path, ahead: float):
+    """One of them dies with a job in its hands: that one is interrupted, the others are done."""
+    queue = JobQueue(tmp_path)
+    jobs = [queue.add(tmp_path / f"r{i}", ["finetune"], "cpu") for i in range(12)]
+    lost = jobs[5].number
+    with contextlib.ExitStack() as stack:
+        machines = []
+        for name, skew in (("one", 0.0), ("other", ahead)):
+            command = [sys.executable, "-c", MACHINE, tmp_path, name, skew, lost]
+            child = subprocess.Popen(
+                list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            stack.callback(child.wait)
+            stack.callback(child.kill)
+            machines.append(child)
+        for child in machines:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "in\n"
+        for child in machines:
+            child.stdin.write("\n")  # type: ignore[union-attr]
+            child.stdin.flush()  # type: ignore[union-attr]
+        codes = sorted(child.wait(timeout=60) for child in machines)
+    assert codes == [0, 9]
+    done = [line.split() for line in (tmp_path / "done").read_text().splitlines()]
+    assert sorted(name for name, _ in done) == sorted(j.run.name for j in jobs if j.number != lost)
+    ended = {job.run.name: (job.state, job.code) for job in queue.last_of_all()}
+    assert ended == {job.run.name: ("ended", None if job.number == lost else 0) for job in jobs}
+
+
+@pytest.mark.parametrize("as_far_as", ["claimed", "running"])
+@pytest.mark.parametrize("ahead", [0, -DAY, DAY])
+def test_a_job_that_another_machine_is_starting_is_left_to_it(
+    tmp_path: Path, as_far_as: str, ahead: float, clock
+):
+    """Before its first heartbeat it was ended, or taken, at the first look of another machine."""
+    queue, run = JobQueue(tmp_path), tmp_path / "a"
+    job = queue.add(run, ["finetune"], "cpu")
+    _taken_by_another(queue, job.number, as_far_as, time.time() + ahead)
+    assert [j.state for j in queue.active()] == [as_far_as]
+    clock(hb.SILENT - 5)
+    assert queue.claim("cpu", this_process()) is None
+    clock(10)
+    left = queue.of(run)
+    assert left is not None
+    assert left.state == ("queued" if as_far_as == "claimed" else "ended")
+
+
+def test_a_worker_does_not_end_what_another_machine_has_taken_from_it(tmp_path: Path):
+    queue, run = JobQueue(tmp_path), tmp_path / "a"
+    job = queue.add(run, ["finetune"], "cpu")
+    assert queue.claim("cpu", this_process()) is not None
+    _taken_by_another(queue, job.number, "running", time.time())
+    queue.finish(job.number, 0)  # its own process found the job taken, and went
+    assert [j.state for j in queue.active()] == ["running"]
+
+
+def _taken_by_another(queue: JobQueue, number: int, state: str, began: float) -> None:
+    with contextlib.closing(sqlite3.connect(queue.folder / DATABASE)) as db, db:
+        db.execute(
+            "UPDATE jobs SET state = ?, pid = ?, marker = ?, host = ?, began = ? WHERE id = ?",
+            (
+                state,
+                AWAY.pid,
+                AWAY.marker,
+                AWAY.host,
+                began if state == "running" else None,
+                number,
+            ),
+        )

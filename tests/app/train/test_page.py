@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from app.shared import jobs as shared_jobs
 from app.train import curves as run_chart
 from app.train import estimate as run_estimate
 from app.train import form as run_form
 from cutswap.config import RECIPES, TrainingSettings
 from cutswap.runs.find import find_runs
-from cutswap.runs.heartbeat import STOPPED, Heart
+from cutswap.runs.heartbeat import FAILED, STOPPED, Heart
 from cutswap.runs.queue import JobQueue
 from cutswap.runs.states import FoundRun, log_file, log_tail, read_run
 from cutswap.utils.processes import Process, this_process
@@ -248,6 +249,26 @@ def test_a_process_that_ends_before_the_run_begins_shows_its_words(tmp_path, que
     assert "ended before its first word" in at.error[0].value
     assert "no such device" in texts(at)
     assert button(at, "Try again")
+
+
+@pytest.mark.usefixtures("root")
+def test_on_a_network_disk_a_run_of_other_photos_can_begin_anew_beside(
+    tmp_path, queue, monkeypatch
+):
+    monkeypatch.setattr(shared_jobs, "wake", lambda _line: None)  # nothing is to start
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"server:/x {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr("cutswap.runs.find.MOUNTS", mounts)
+    run = write_run(tmp_path / "runs" / "early", 4, finished=False)
+    Heart(run).end(FAILED, "expected the 3 training photos of its photos.json, found others")
+    at = open_page("train")
+    assert texts(at).count("on a network file system (nfs4 at") == 1
+    button(at, "Start anew beside").click().run()
+    assert_alive(at)
+    assert "**early-2** · waiting" in texts(at)
+    (job,) = queue.active()
+    assert job.run == tmp_path / "runs" / "early-2"
+    assert job.command[job.command.index("--out") + 1] == str(job.run)
 
 
 @pytest.mark.usefixtures("root")

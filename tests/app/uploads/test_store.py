@@ -7,6 +7,8 @@ import io
 import json
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from app.uploads import photos as upload_photos
 from app.uploads import store as uploads
 from app.uploads.photos import Upload, printable
 from app.uploads.store import (
+    Limits,
     remove_uploads,
     store_images,
     store_parts,
@@ -377,3 +380,67 @@ def test_progress_counts_files(tmp_path: Path):
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(1, 2), (2, 2)]
+
+
+# What strangers may take
+
+LITTLE = Limits(files=20, total_bytes=10**7, file_bytes=10**6)
+
+
+def told(made: uploads.Uploaded) -> list[str]:
+    return [one.reason for one in made.refused]
+
+
+def test_pixels_are_limited_by_file_and_by_batch(tmp_path: Path):
+    limits = dataclasses.replace(LITTLE, pixels=200, total_pixels=500)
+    files = [Upload(f"{i}.png", png(i, size)) for i, size in enumerate([(12, 16)] * 3 + [(8, 16)])]
+    files.insert(1, Upload("large.png", png(9, (16, 16))))
+    made = store_images(SESSION, files, cache=tmp_path, limits=limits)
+    assert [k.name for k in made.kept] == ["0.png", "1.png"]  # 192 each; the third is too much
+    assert len(made.refused) == 3
+    assert "16 x 16 pixels" in told(made)[0]
+    assert "12 x 16 pixels" in told(made)[1]
+
+
+def test_the_disk_is_limited_by_session_and_in_all(tmp_path: Path):
+    files = [Upload(f"{i}.png", png(i, (40, 40))) for i in range(8)]
+    one = dataclasses.replace(LITTLE, kept_bytes=20_000)  # about 5 kB each
+    made = store_images(SESSION, files, cache=tmp_path, limits=one)
+    assert 3 <= len(made.kept) < 8
+    assert all("take 0 MB already" in reason for reason in told(made))
+    assert len(store_images(SESSION, files, cache=tmp_path, limits=one).kept) == len(made.kept)
+    # the other kind of batch lies beside it
+    assert store_parts(SESSION, files, cache=tmp_path, limits=one).kept == ()
+    everybody = dataclasses.replace(LITTLE, all_kept_bytes=30_000)
+    other = store_images("session-0002", files, cache=tmp_path, limits=everybody)
+    assert 0 < len(other.kept) < 4
+    assert "all visitors' pictures" in told(other)[-1]
+    remove_uploads(SESSION, cache=tmp_path)
+    assert len(store_images("session-0003", files, cache=tmp_path, limits=everybody).kept) > 2
+
+
+def test_of_all_sessions_one_picture_is_decoded_at_a_time(tmp_path: Path, monkeypatch):
+    """Six at once, of 49 million pixels in 143 kB each, took 2.65 GB."""
+    real, at_once, most = uploads.decoded, [0], []
+
+    def slow(*args):
+        at_once[0] += 1
+        most.append(at_once[0])
+        time.sleep(0.01)
+        try:
+            return real(*args)
+        finally:
+            at_once[0] -= 1
+
+    monkeypatch.setattr(uploads, "decoded", slow)
+    visitors = [
+        threading.Thread(
+            target=store_images, args=(f"session-{i:04d}", [upload(i)]), kwargs={"cache": tmp_path}
+        )
+        for i in range(6)
+    ]
+    for one in visitors:
+        one.start()
+    for one in visitors:
+        one.join()
+    assert most == [1] * 6
