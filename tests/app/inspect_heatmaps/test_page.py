@@ -24,7 +24,6 @@ from app.inspect_heatmaps.picture import Heat, alt_text, boxed, picture
 from app.inspect_heatmaps.thresholds import first_value
 from app.shared import caches, workspace
 from app.shared.caches import PhotoKey
-from app.shared.evaluate_command import saved_command, settings_flags, weights_flags
 from app.shared.evaluations import Wanted, Workshop, estimate, workshop
 from cutswap.commands.parser import parse
 from cutswap.config import PLAIN, PatchCoreSettings
@@ -35,6 +34,7 @@ from cutswap.evaluation.scored_set import read_scored
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.flags import settings_from
 from cutswap.networks.backbone import Backbone
+from cutswap.reports.repeat import evaluate_again, settings_flags, weights_flags
 from tests.helpers.datasets import write_image
 from tests.helpers.runs import write_run
 from tests.helpers.scored import SETTINGS, SIZE, build_parts, score_parts
@@ -634,13 +634,13 @@ class TestPieces:
 
     def test_the_command_of_a_saved_one(self, saved):
         summary = read_scored(saved / "first").summary
-        line = [str(part) for part in saved_command(summary)]
+        line = [str(part) for part in evaluate_again(summary)]
         options = parse(line)
         assert settings_from(options, PatchCoreSettings).layers == SETTINGS.layers
         assert str(options.data) == summary["data"]["root"]
-        assert saved_command({}) is None
+        assert evaluate_again({}) is None
         old = {n: v for n, v in summary["patchcore"].items() if n not in {*PLAIN, "shrinkage"}}
-        line = [str(part) for part in saved_command({**summary, "patchcore": old})]
+        line = [str(part) for part in evaluate_again({**summary, "patchcore": old})]
         again = settings_from(parse(line), PatchCoreSettings)
         assert PLAIN.items() <= again.to_dict().items()  # what it was scored with
 
