@@ -119,7 +119,15 @@ def unlabelled(folder: Path) -> UnlabelledSet:
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _unlabelled(folder: Path, modified: int) -> UnlabelledSet:
     del modified
-    return read_unlabelled(folder)
+    found = read_unlabelled(folder)
+    if found.heatmaps.nbytes <= IN_MEMORY:
+        found = replace(found, heatmaps=np.array(found.heatmaps))
+    return found
+
+
+def source_of(scored: ScoredSet) -> tuple[object, ...]:
+    """What tells its heatmaps from others: folder, time of change, score."""
+    return scored.folder, changed(scored.folder / RESULT), scored.summary.get("score")
 
 
 def image_tally(scored: ScoredSet) -> ThresholdCounts:

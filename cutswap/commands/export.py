@@ -234,8 +234,8 @@ def _model(options: argparse.Namespace) -> dict[str, Any]:
 
 def _report(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.evaluation.scored_set import read_scored
-    from cutswap.evaluation.thresholds import ThresholdCounts
-    from cutswap.reports.inspection import REPORT, Prices, inspection_report
+    from cutswap.evaluation.thresholds import Prices, ThresholdCounts
+    from cutswap.reports.inspection import REPORT, inspection_report
     from cutswap.reports.kept_photos import read_kept
     from cutswap.utils.files import write_text
 

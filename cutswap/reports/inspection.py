@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.missed import Missed, Recall, missed_defects
 from cutswap.evaluation.photo_strips import photo_strip
 from cutswap.evaluation.scored_set import ScoredSet
-from cutswap.evaluation.thresholds import Confusion, ThresholdCounts
+from cutswap.evaluation.thresholds import Confusion, Prices, ThresholdCounts
 from cutswap.evaluation.verdicts import Verdict, chosen, in_order, verdicts_of
 from cutswap.reports.kept_photos import KeptPhoto
 from cutswap.reports.page import html_page, inline
@@ -47,19 +46,6 @@ _KIND_SIDE = (
     " before it counts."
 )
 _SAME_PHOTOS = f" It was chosen by the very photos that it is judged on: {_KIND_SIDE}"
-
-
-@dataclass(frozen=True)
-class Prices:
-    """What mistakes cost, in one unit.
-
-    Attributes:
-        miss: a defective part called good.
-        alarm: a good part called defective.
-    """
-
-    miss: float
-    alarm: float
 
 
 def inspection_report(

@@ -13,9 +13,9 @@ import pytest
 from cutswap.commands.parser import main
 from cutswap.evaluation.missed import wilson
 from cutswap.evaluation.scored_set import ScoredSet, read_scored
-from cutswap.evaluation.thresholds import ThresholdCounts
+from cutswap.evaluation.thresholds import Prices, ThresholdCounts
 from cutswap.reports import inspection
-from cutswap.reports.inspection import Prices, how_chosen, inspection_report
+from cutswap.reports.inspection import how_chosen, inspection_report
 from cutswap.reports.kept_photos import KeptPhoto
 from cutswap.runs.photos import hashes_of
 from tests.helpers.scored import build_parts, score_parts
