@@ -132,7 +132,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("heads",),
     ("evaluation",),
     ("training",),
-    ("analysis", "sweeps", "benchmark"),
+    ("analysis", "sweeps", "benchmark", "reports"),
     ("studies",),
     ("commands",),
     ("__main__",),

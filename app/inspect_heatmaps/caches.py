@@ -27,7 +27,6 @@ from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal, nearest_normal
 from cutswap.utils.folder_names import RESULT, UNLABELLED
 
-USUAL = 0.99  # share of good photos' pixels whose heat is not worth a look
 IN_MEMORY = 100_000_000  # bytes of heatmaps copied: a mapped file cut short kills the process
 
 
@@ -120,7 +119,15 @@ def unlabelled(folder: Path) -> UnlabelledSet:
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _unlabelled(folder: Path, modified: int) -> UnlabelledSet:
     del modified
-    return read_unlabelled(folder)
+    found = read_unlabelled(folder)
+    if found.heatmaps.nbytes <= IN_MEMORY:
+        found = replace(found, heatmaps=np.array(found.heatmaps))
+    return found
+
+
+def source_of(scored: ScoredSet) -> tuple[object, ...]:
+    """What tells its heatmaps from others: folder, time of change, score."""
+    return scored.folder, changed(scored.folder / RESULT), scored.summary.get("score")
 
 
 def image_tally(scored: ScoredSet) -> ThresholdCounts:
@@ -138,7 +145,7 @@ def _image_tally(
 
 
 def usual_heat(scored: ScoredSet) -> float | None:
-    """Value that 99 of 100 pixels of good test photos keep below; None without good photos."""
+    """`ScoredSet.usual_heat`."""
     modified = changed(scored.folder / RESULT)
     return _usual_heat(scored.folder, modified, scored.summary.get("score"), scored)
 
@@ -146,11 +153,7 @@ def usual_heat(scored: ScoredSet) -> float | None:
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _usual_heat(folder: Path, modified: int, score: str | None, _found: ScoredSet) -> float | None:
     del folder, modified, score
-    good = np.flatnonzero(~_found.labels)
-    if not len(good):
-        return None
-    # Smoothed over 4 pixels and more: every fourth says the same.
-    return float(np.quantile(_found.heatmaps[good, ::4, ::4], USUAL))
+    return _found.usual_heat()
 
 
 def truth(scored: ScoredSet) -> Truth:

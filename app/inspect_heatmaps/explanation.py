@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from app.inspect_heatmaps.controls import InspectRequest
-from app.shared.evaluate_command import saved_command, settings_flags, weights_flags
 from app.shared.page_parts import command_line, data_flags, how_it_works
 from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.reports.repeat import evaluate_again, settings_flags, weights_flags
 
 FIGURES = (
     ("image_auroc", "image AUROC"),
@@ -47,7 +47,7 @@ def commands(asked: InspectRequest) -> None:
     if asked.saved is not None:
         summary = asked.saved.summary
         summary = {**summary, "score": asked.score} if asked.score is not None else summary
-        line = saved_command(summary) if summary else None
+        line = evaluate_again(summary) if summary else None
         if line is not None:
             maps = ["export", "maps", "--evaluation", asked.saved.path, "--out", "out/maps"]
             command_line(

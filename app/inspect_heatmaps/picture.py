@@ -11,12 +11,12 @@ from app.shared import caches
 from app.shared.caches import PhotoKey
 from app.viewer.viewer import Box, Legend, Picture
 from cutswap.data.records import Record
-from cutswap.utils.overlays import colourise
+from cutswap.evaluation.photo_strips import clear_and_full
+from cutswap.utils.overlays import colourise, rising
 
 SHARP = 512  # pixels of the photo below; heat and outline are as fine as they were scored
 FRAMED = "Yellow frame: the patch compared below; click another place to compare that."
 CONTOUR = (0, 255, 255)  # no colour of the heat
-FULL = 0.3  # share of the way from the usual heat to the highest, from which heat is full
 
 
 @dataclass(frozen=True)
@@ -138,14 +138,12 @@ def _clear(heat: Heat, pixel_threshold: float | None) -> tuple[float, float] | N
     if heat.usual is None:
         return None
     start = heat.usual if pixel_threshold is None else min(heat.usual, pixel_threshold)
-    return start, start + FULL * max(heat.span[1] - start, 0.0)
+    return clear_and_full(start, heat.span[1])
 
 
 def _alpha(values: np.ndarray, clear: tuple[float, float]) -> np.ndarray:
     """(S, S) uint8: 0 up to the first value, rising to 255 at the second."""
-    start, full = clear
-    share = np.clip((values - start) / max(full - start, 1e-30), 0, 1)
-    return (share * 255).astype(np.uint8)
+    return (rising(values, *clear) * 255).astype(np.uint8)
 
 
 def _shares(clear: tuple[float, float] | None, span: tuple[float, float]) -> tuple[float, float]:

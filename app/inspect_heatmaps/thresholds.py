@@ -3,99 +3,132 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps.caches import Truth
 from app.shared import knobs
 from cutswap.evaluation.scored_set import ScoredSet
-from cutswap.evaluation.thresholds import Confusion, CurvePoint, ThresholdCounts
+from cutswap.evaluation.thresholds import Confusion, CurvePoint, Prices, ThresholdCounts
 
 IMAGE, PIXEL = "thr", "pthr"  # names in the URL
 STEPS = 500  # of a slider
+SHARE = 0.05  # of photos without labels, for a first look at the most unusual
 
 
-@dataclass(frozen=True)
-class Verdicts:
-    """The thresholds as they are set.
+def image_threshold(scored: ScoredSet, images: ThresholdCounts) -> tuple[float, Prices]:
+    """Slider, buttons, confusion; small enough to stand beside the picture.
 
-    Attributes:
-        image: image scores at or above it are called defective.
-        pixel: heatmap values at or above it are; None without marked defects.
+    Args:
+        scored: the evaluation.
+        images: counts of its photos.
+
+    Returns:
+        The threshold, and what the two kinds of mistake cost.
     """
-
-    image: float
-    pixel: float | None
-
-
-def controls(
-    scored: ScoredSet, images: ThresholdCounts, pixels: ThresholdCounts | None
-) -> Verdicts:
-    """Prices, both sliders and their buttons; both columns end where the figures go on."""
-    first, second, _ = st.columns([1, 1, 2], vertical_alignment="bottom")
-    with first:
-        miss = (
-            knobs.number(
-                "missprice",
-                "Price of a missed defect",
-                0,
-                1_000_000,
-                10,
-                help="What it costs to ship one defective part: a complaint, a recall.",
-            )
-            or 0
-        )
-    with second:
-        alarm = (
-            knobs.number(
-                "alarmprice",
-                "Price of a false alarm",
-                0,
-                1_000_000,
-                1,
-                help="What it costs to throw away, or look again at, one good part.",
-            )
-            or 0
-        )
-    left, right = st.columns(2)
-    with left:
-        image = _one(
+    run = float(scored.summary["threshold"])
+    slider, row, figures = st.container(), st.container(horizontal=True), st.container()
+    with st.popover("Prices", icon=":material/payments:", help="What mistakes cost."):
+        prices = _prices()
+    with slider:
+        value = _one(
             IMAGE,
             "Image threshold",
             images,
-            float(scored.summary["threshold"]),
+            run,
             scored,
-            miss,
-            alarm,
+            prices,
+            row,
             "Parts whose score reaches it are sorted out. Lower it and fewer defects slip through,"
             " but more good parts are lost.",
         )
-        _figures(images, image, miss, alarm, "images")
-    pixel = None
-    with right:
-        if pixels is None:
-            st.info(_why_no_pixels(scored), icon=":material/info:")
-        else:
-            run = scored.summary.get("pixel_threshold")
-            default = float(run) if isinstance(run, (int, float)) else pixels.best_f1()
-            pixel = _one(
+    with figures:
+        _figures(images, value, prices, "images")
+    return value, prices
+
+
+def pixel_threshold(
+    scored: ScoredSet, pixels: ThresholdCounts | None, prices: Prices
+) -> float | None:
+    """The same of pixels; None, with the reason, where no defect is marked."""
+    if pixels is None:
+        st.info(_why_no_pixels(scored), icon=":material/info:")
+        return None
+    left, right = st.columns(2)
+    run = scored.summary.get("pixel_threshold")
+    default = float(run) if isinstance(run, (int, float)) else pixels.best_f1()
+    with left:
+        slider, row = st.container(), st.container(horizontal=True)
+        with slider:
+            value = _one(
                 PIXEL,
                 "Pixel threshold",
                 pixels,
                 default,
                 scored,
-                miss,
-                alarm,
+                prices,
+                row,
                 "Pixels whose heat reaches it are called defective: it decides how large a defect"
                 " looks, not whether the part is sorted out.",
             )
-            _figures(pixels, pixel, miss, alarm, "pixels")
-    return Verdicts(image, pixel)
+    with right:
+        _figures(pixels, value, prices, "pixels")
+    return value
 
 
-def curves(verdicts: Verdicts, images: ThresholdCounts, pixels: ThresholdCounts | None) -> None:
+def own_threshold(scores: np.ndarray, owner: str) -> float | None:
+    """A threshold for photos without labels, and what it calls; None until somebody sets one.
+
+    Args:
+        scores: (N,) float.
+        owner: whose scores; a link's threshold is kept for the first one.
+    """
+    counts = ThresholdCounts.of_images(scores, np.zeros(len(scores), bool))
+    low, none = counts.low, counts.beyond
+    keep_in_range(IMAGE, low, none, none, owner)
+    value = float(
+        knobs.slider(
+            IMAGE,
+            "Image threshold",
+            low,
+            none,
+            none,
+            step=(none - low) / STEPS,
+            help="Photos whose score reaches it are called defective. Nobody has said which photos"
+            " are good, so nobody can count how often that is wrong.",
+        )
+    )
+    row = st.container(horizontal=True)
+    highest = float(np.sort(scores)[-max(1, round(SHARE * len(scores)))])
+    row.button(
+        f"The {SHARE:.0%} highest",
+        on_click=knobs.set_knob,
+        args=(IMAGE, highest),
+        key="thr.share",
+        help="The most unusual photos, of any number; at least one.",
+    )
+    row.button(
+        "None",
+        on_click=knobs.set_knob,
+        args=(IMAGE, none),
+        key="thr.none",
+        disabled=value >= none,
+        help="Back to no threshold: nothing is called anything.",
+    )
+    if value >= none:
+        st.caption("No threshold is set: no photo is called good or defective.")
+        return None
+    called = counts.at(value).alarms
+    st.markdown(f"**{called:,}** called defective, **{len(scores) - called:,}** called good.")
+    return counts.acting(value)
+
+
+def curves(
+    image: float, pixel: float | None, images: ThresholdCounts, pixels: ThresholdCounts | None
+) -> None:
     """ROC and precision-recall of both; a click on a point sets the threshold."""
     st.subheader("Every threshold at once", anchor=False)
     st.caption(
@@ -103,10 +136,10 @@ def curves(verdicts: Verdicts, images: ThresholdCounts, pixels: ThresholdCounts 
     )
     left, right = st.columns(2)
     with left:
-        _curve_pair(images, verdicts.image, IMAGE, "images")
-    if pixels is not None and verdicts.pixel is not None:
+        _curve_pair(images, image, IMAGE, "images")
+    if pixels is not None and pixel is not None:
         with right:
-            _curve_pair(pixels, verdicts.pixel, PIXEL, "pixels")
+            _curve_pair(pixels, pixel, PIXEL, "pixels")
 
 
 def keep_in_range(name: str, low: float, high: float, default: float, owner: str) -> None:
@@ -135,19 +168,22 @@ def _one(
     tally: ThresholdCounts,
     run: float,
     scored: ScoredSet,
-    miss: int,
-    alarm: int,
+    prices: Prices,
+    row: DeltaGenerator,
     help: str,
 ) -> float:
     low, high = tally.low, tally.beyond
     run = min(max(run, low), high)
     keep_in_range(name, low, high, run, f"{scored.folder} {scored.summary.get('score', '')}")
     value = float(knobs.slider(name, label, low, high, run, step=(high - low) / STEPS, help=help))
-    row = st.container(horizontal=True)
     buttons: tuple[tuple[str, float, str], ...] = (
         ("Best F1", tally.best_f1(), "Where precision and recall together are best."),
         ("As in the run", run, "The threshold stored with the evaluation: its own best F1."),
-        ("Cheapest", tally.cheapest(miss, alarm), "Where the mistakes cost least at these prices."),
+        (
+            "Cheapest",
+            tally.cheapest(prices.miss, prices.alarm),
+            "Where the mistakes cost least at these prices.",
+        ),
     )
     for text, target, why in buttons:
         row.button(
@@ -156,12 +192,32 @@ def _one(
     return value
 
 
-def _figures(tally: ThresholdCounts, threshold: float, miss: int, alarm: int, what: str) -> None:
+def _prices() -> Prices:
+    miss = knobs.number(
+        "missprice",
+        "Price of a missed defect",
+        0,
+        1_000_000,
+        10,
+        help="What it costs to ship one defective part: a complaint, a recall.",
+    )
+    alarm = knobs.number(
+        "alarmprice",
+        "Price of a false alarm",
+        0,
+        1_000_000,
+        1,
+        help="What it costs to throw away, or look again at, one good part.",
+    )
+    return Prices(miss or 0, alarm or 0)
+
+
+def _figures(tally: ThresholdCounts, threshold: float, prices: Prices, what: str) -> None:
     counts = tally.at(threshold)
     st.markdown(counts_table(counts))
     st.markdown(
         f"Precision **{_rate(counts.precision)}** · recall **{_rate(counts.recall)}** ·"
-        f" F1 **{counts.f1:.3f}** · cost **{counts.cost(miss, alarm):,.0f}**"
+        f" F1 **{counts.f1:.3f}** · cost **{counts.cost(prices.miss, prices.alarm):,.0f}**"
     )
     if not tally.is_exact:
         acting = tally.acting(threshold)

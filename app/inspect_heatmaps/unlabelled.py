@@ -1,8 +1,7 @@
-"""Inspect for unlabelled photos: heatmap and score, and why there is no threshold."""
+"""Inspect for unlabelled photos: heatmap and score, and verdicts by a threshold of one's own."""
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
@@ -10,20 +9,25 @@ from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import nearest_normal as inspect_nearest
 from app.inspect_heatmaps.caches import BankKey
 from app.inspect_heatmaps.controls import InspectRequest
-from app.inspect_heatmaps.gallery import gallery
 from app.inspect_heatmaps.picture import Heat, picture
 from app.inspect_heatmaps.resolve import wait_for
-from app.shared.caches import PhotoKey
+from app.inspect_heatmaps.review import contact_sheet, kept
+from app.inspect_heatmaps.review.reviewed import Reviewed
+from app.inspect_heatmaps.review.steps import step_buttons
+from app.inspect_heatmaps.thresholds import own_threshold
+from app.shared.caches import PhotoKey, changed
 from app.shared.evaluations import SMALL, estimate, shown_seconds, workshop
 from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.viewer.viewer import viewer
 from cutswap.evaluation.unlabelled import UnlabelledSet
+from cutswap.evaluation.verdicts import verdict_of
+from cutswap.utils.folder_names import UNLABELLED
 
 CLEAR = 0.25  # share of the range that stays clear: nobody knows which of these photos are good
-NO_THRESHOLD = (
-    "No threshold, figures or curves here: they need good **and** defective test photos, sorted"
-    " into test/good and test/&lt;defect&gt;. The heatmap and the score need none: they say how"
-    " unlike the normal photos this one is, not whether it is defective."
+NO_FIGURES = (
+    "No figures or curves here: they need good **and** defective test photos, sorted into test/good"
+    " and test/&lt;defect&gt;. Heatmap and score need none: they say how unlike the normal photos"
+    " this one is. Where the line is between good and defective is yours to set."
 )
 LEARNT = (
     "There are no test photos: these are the photos the bank was fitted on, so all of them look"
@@ -51,15 +55,22 @@ def show(asked: InspectRequest) -> None:
             _start(asked, "Learn what is normal")
         return
     unlabelled = inspect_caches.unlabelled(wanted.folder)
-    st.info(NO_THRESHOLD, icon=":material/info:")
+    st.info(NO_FIGURES, icon=":material/info:")
     if unlabelled.learnt:
         st.caption(LEARNT)
     heat = _heat(asked, unlabelled)
-    st.markdown(
-        f"{plain_text(heat.record.name)} · score **{heat.score:.3f}** · higher than"
-        f" {int((unlabelled.scores < heat.score).sum())} of {len(unlabelled.scores)} photos."
-    )
-    left, right = st.columns([3, 2])
+    top, screen = st.container(), st.container(key="inspect_screen")
+    left, right = screen.columns([3, 2])
+    with right:
+        threshold = own_threshold(unlabelled.scores, str(unlabelled.folder))
+    reviewed = _reviewed(asked, unlabelled, threshold)
+    verdict = verdict_of(None, heat.score, threshold)
+    with top:
+        st.markdown(
+            f"**{verdict.text}** · {plain_text(heat.record.name)} · score **{heat.score:.3f}** ·"
+            f" higher than {int((unlabelled.scores < heat.score).sum())} of"
+            f" {len(unlabelled.scores)} photos."
+        )
     bank = BankKey.of(unlabelled.bank_file)
     with left:
         compared = None
@@ -70,7 +81,7 @@ def show(asked: InspectRequest) -> None:
         box = None if compared is None else compared.test.box
         tag = "" if compared is None else f"frame: {compared.distance:.3g} from normal"
         place = viewer(
-            picture(heat, cell_box=box, tag=tag),
+            picture(heat, cell_box=box, tag=tag, verdict=verdict.text),
             key="heat",
             memory="heat",
             group="heat",
@@ -79,18 +90,50 @@ def show(asked: InspectRequest) -> None:
         if place is not None:
             inspect_nearest.remember_place(heat.record, place)
             st.rerun()
-    with right, plain_errors("the list of photos"):
-        _list(asked, unlabelled)
-    with plain_errors("the scores"):
+    with right, plain_errors("the scores"):
+        step_buttons(reviewed.most_wrong(), heat.record.name, "Most unusual")
         st.plotly_chart(
-            inspect_charts.number_line(unlabelled.names, unlabelled.scores, None, heat.score, None),
+            inspect_charts.number_line(
+                unlabelled.names, unlabelled.scores, None, heat.score, threshold
+            ),
             width="stretch",
             key="line",
             config={"displayModeBar": False},
             alt=f"Scores of {len(unlabelled.names)} photos; this one at {heat.score:.3f}",
         )
+        if heat.record.name in unlabelled.names:
+            kept.keep_box(reviewed.category, heat.record.name)
     if compared is not None:
         inspect_nearest.section(compared, heat.record)
+    with plain_errors("the contact sheet"):
+        contact_sheet.section(reviewed, heat.record.name)
+    with plain_errors("the kept photos"):
+        st.subheader("Kept photos", anchor=False)
+        kept.section(reviewed)
+
+
+def _reviewed(
+    asked: InspectRequest, unlabelled: UnlabelledSet, threshold: float | None
+) -> Reviewed:
+    """The scored photos, without those that have gone since."""
+    category = asked.selected.category
+    by_name = {r.name: r for r in (*category.test, *category.train)}
+    there = [i for i, name in enumerate(unlabelled.names) if name in by_name]
+    names = tuple(unlabelled.names[i] for i in there)
+    return Reviewed(
+        category=asked.selected.key,
+        source=(unlabelled.folder, changed(unlabelled.folder / UNLABELLED)),
+        names=names,
+        defects=None,
+        labels=None,
+        scores=unlabelled.scores[there],
+        records=[by_name[name] for name in names],
+        threshold=threshold,
+        values=lambda place: unlabelled.heatmaps[there[place]],
+        masks=None,
+        span=unlabelled.range,
+        usual=_usual(unlabelled.range),
+    )
 
 
 def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
@@ -114,21 +157,13 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
         mask=None,
         span=span,
         span_says=says,
-        usual=None if asked.stretch else span[0] + CLEAR * (span[1] - span[0]),
+        usual=None if asked.stretch else _usual(span),
     )
 
 
-def _list(asked: InspectRequest, unlabelled: UnlabelledSet) -> None:
-    category = asked.selected.category
-    by_name = {r.name: r for r in (*category.test, *category.train)}
-    names = [name for name in unlabelled.names if name in by_name]
-    scores = np.array(
-        [s for n, s in zip(unlabelled.names, unlabelled.scores, strict=True) if n in by_name]
-    )
-    order = [int(i) for i in np.argsort(-scores, kind="stable")]
-    records = [by_name[name] for name in names]
-    shown = asked.selected.record.name
-    gallery(names, records, scores, [""] * len(names), order, shown, first="Most unusual")
+def _usual(span: tuple[float, float]) -> float:
+    """Heat that stays clear."""
+    return span[0] + CLEAR * (span[1] - span[0])
 
 
 def _start(asked: InspectRequest, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The Inspect page: one image large, all images as a list, and the effect of a threshold.
+"""The Inspect page: one photo large beside the threshold, all photos as a contact sheet.
 
 Order matters for speed: sliders and the picture come before tables and charts.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps import charts as inspect_charts
@@ -21,12 +22,14 @@ from app.inspect_heatmaps import thresholds as inspect_thresholds
 from app.inspect_heatmaps import unlabelled as inspect_unlabelled
 from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
 from app.inspect_heatmaps.controls import InspectRequest, controls
-from app.inspect_heatmaps.gallery import gallery, verdict, worst_first
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
 from app.inspect_heatmaps.picture import SHARP, Heat, picture
 from app.inspect_heatmaps.resolve import resolve, wait_for
-from app.inspect_heatmaps.thresholds import Verdicts
+from app.inspect_heatmaps.review import contact_sheet, kept
+from app.inspect_heatmaps.review.report import report_button
+from app.inspect_heatmaps.review.reviewed import Reviewed
+from app.inspect_heatmaps.review.steps import step_buttons
 from app.shared import caches
 from app.shared.caches import PhotoKey
 from app.shared.page_parts import plain_errors, plain_text
@@ -36,6 +39,7 @@ from cutswap.data.records import Record
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
+from cutswap.evaluation.verdicts import Verdict, verdict_of
 from cutswap.patchcore.memory_bank import Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal
 from cutswap.utils.folder_names import DETECTOR
@@ -135,39 +139,75 @@ class _Screen:
         return [r for r in self.asked.selected.category.train if str(r.image) not in out]
 
     def draw(self) -> None:
-        top, middle, line, thresholds, missed, near, curves = (st.container() for _ in range(7))
+        top, screen, near, sheet, list_, missed, pixel_place, curves = (
+            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(8)
+        )
         pixels = inspect_thresholds.tally_of(self.truth)
-        with thresholds:
-            st.subheader("Threshold, mistakes and their price", anchor=False)
-            verdicts = inspect_thresholds.controls(self.scored, self.images, pixels)
+        with screen:
+            beside, left = self._columns()
+        with beside:
+            image, prices = inspect_thresholds.image_threshold(self.scored, self.images)
+            under = st.container()
+        with pixel_place:
+            st.subheader("Pixel threshold", anchor=False)
+            pixel = inspect_thresholds.pixel_threshold(self.scored, pixels, prices)
+        reviewed = self._reviewed(image)
         heat = compared = None
-        with middle:
-            if not inspect_compare.is_ready(self.asked):
-                left, right = st.columns([3, 2])
-            else:  # two pictures need the whole width
-                left, right = st.container(), st.container()
-            with left, plain_errors("the heatmap"):
-                heat = self.heat()
-                compared = self._picture(heat, verdicts)
-            with right, plain_errors("the list of images"):
-                self._gallery(verdicts)
+        with left, plain_errors("the heatmap"):
+            heat = self.heat()
+            compared = self._picture(heat, image, pixel)
         with top, plain_errors("the verdict"):
             if self.asked.score is not None:
                 st.caption(join_words(self.scored))
-            self._headline(heat, verdicts)
-        with line, plain_errors("the scores"):
-            self._number_line(heat, verdicts)
-        with missed, plain_errors("which defects are missed"):
-            masks = None if self.truth is None else self.truth.masks
-            acting = self.images.acting(verdicts.image)
-            inspect_missed.section(self.scored, masks, acting)
-            each_misses(self.scored, self.asked.selected.category)
+            self._headline(heat, image)
+        with under, plain_errors("the scores"):
+            step_buttons(reviewed.most_wrong(), self.record.name, "Worst mistake")
+            self._number_line(heat, image)
+            if self.index is not None:
+                kept.keep_box(reviewed.category, self.record.name)
         with near, plain_errors("the nearest normal patch"):
             if heat is not None and compared is not None:
                 inspect_nearest.section(compared, self.record, is_heat=not self.is_by_head)
+        with sheet, plain_errors("the contact sheet"):
+            contact_sheet.section(reviewed, self.record.name)
+        with list_, plain_errors("the kept photos"):
+            st.subheader("Kept photos and report", anchor=False)
+            kept.section(reviewed)
+            report_button(self.scored, image, prices, reviewed.category)
+        with missed, plain_errors("which defects are missed"):
+            masks = None if self.truth is None else self.truth.masks
+            acting = self.images.acting(image)
+            inspect_missed.section(self.scored, masks, acting)
+            each_misses(self.scored, self.asked.selected.category)
         with curves, plain_errors("the curves"):
-            inspect_thresholds.curves(verdicts, self.images, pixels)
+            inspect_thresholds.curves(image, pixel, self.images, pixels)
         inspect_words.figures(self.scored)
+
+    def _columns(self) -> tuple[DeltaGenerator, DeltaGenerator]:
+        """Places of the threshold and of the picture, which see each other."""
+        if not inspect_compare.is_ready(self.asked):
+            left, right = st.columns([3, 2])
+            return right, left
+        # Two pictures need the whole width: the threshold stands above them.
+        above = st.columns([2, 3])[0]
+        return above, st.container()
+
+    def _reviewed(self, threshold: float) -> Reviewed:
+        scored = self.scored
+        return Reviewed(
+            category=self.asked.selected.key,
+            source=inspect_caches.source_of(scored),
+            names=scored.names,
+            defects=scored.defects,
+            labels=scored.labels,
+            scores=scored.scores,
+            records=scored.records,
+            threshold=self.images.acting(threshold),
+            values=scored.heatmaps.__getitem__,
+            masks=None if self.truth is None else self.truth.masks,
+            span=scored.range,
+            usual=inspect_caches.usual_heat(scored),
+        )
 
     def heat(self) -> Heat:
         """The selected image's heatmap: as evaluated, or anew where settings allow it at once."""
@@ -214,7 +254,7 @@ class _Screen:
             f"{MEANINGS[self.score]}; one range for all {len(self.scored.names)} test images",
         )
 
-    def _picture(self, heat: Heat, verdicts: Verdicts) -> NearestNormal | None:
+    def _picture(self, heat: Heat, image: float, pixel: float | None) -> NearestNormal | None:
         compared = None
         with plain_errors("the nearest normal patch"):
             hottest = hottest_patch(self._by_head()) if self.is_by_head else None
@@ -223,10 +263,10 @@ class _Screen:
             )
         drawn = picture(
             heat,
-            pixel_threshold=verdicts.pixel,
+            pixel_threshold=pixel,
             contour=self.asked.contour,
             cell_box=None if compared is None else compared.test.box,
-            verdict=self._verdict(heat.score, verdicts),
+            verdict=self._verdict(heat.score, image).text,
             tag="" if compared is None else f"frame: {compared.distance:.3g} from normal",
         )
         place = inspect_compare.beside(self.asked, self.scored, self.index, heat, drawn)
@@ -235,36 +275,24 @@ class _Screen:
             st.rerun()
         return compared
 
-    def _verdict(self, score: float, verdicts: Verdicts) -> str:
-        called = score >= self.images.acting(verdicts.image)
-        if self.index is None:
-            return "called defective" if called else "called good"
-        return verdict(bool(self.scored.labels[self.index]), called)
+    def _verdict(self, score: float, threshold: float) -> Verdict:
+        truth = None if self.index is None else bool(self.scored.labels[self.index])
+        return verdict_of(truth, score, self.images.acting(threshold))
 
-    def _headline(self, heat: Heat | None, verdicts: Verdicts) -> None:
+    def _headline(self, heat: Heat | None, threshold: float) -> None:
         if heat is None:
             return
         good = self.scored.scores[~self.scored.labels]
         higher = int((good < heat.score).sum())
-        name = plain_text(self.record.name)
+        name, verdict = plain_text(self.record.name), self._verdict(heat.score, threshold)
         what = "" if self.index is not None else " A training photo: the bank has seen it."
         st.markdown(
-            f"**{self._verdict(heat.score, verdicts)}** · {name} · score **{heat.score:.3f}**,"
-            f" threshold {verdicts.image:.3f} · higher than {higher} of {len(good)} good test"
+            f"**{verdict.text}** · {name} · score **{heat.score:.3f}**,"
+            f" threshold {threshold:.3f} · higher than {higher} of {len(good)} good test"
             f" images.{what}"
         )
 
-    def _gallery(self, verdicts: Verdicts) -> None:
-        scored = self.scored
-        acting = self.images.acting(verdicts.image)
-        texts = [
-            verdict(bool(d), bool(s >= acting))
-            for d, s in zip(scored.labels, scored.scores, strict=True)
-        ]
-        order = worst_first(scored.scores, scored.labels, acting)
-        gallery(scored.names, scored.records, scored.scores, texts, order, self.record.name)
-
-    def _number_line(self, heat: Heat | None, verdicts: Verdicts) -> None:
+    def _number_line(self, heat: Heat | None, threshold: float) -> None:
         scored = self.scored
         turn = st.session_state.get("inspect.turn.line", 0)
         key = f"line.{turn}"
@@ -277,14 +305,12 @@ class _Screen:
 
         here = None if heat is None else heat.score
         st.plotly_chart(
-            inspect_charts.number_line(
-                scored.names, scored.scores, scored.labels, here, verdicts.image
-            ),
+            inspect_charts.number_line(scored.names, scored.scores, scored.labels, here, threshold),
             width="stretch",
             key=key,
             on_select=choose,
             selection_mode="points",
             config={"displayModeBar": False},
             alt=f"Scores of {len(scored.names)} test images on a line; this image at"
-            f" {here if here is None else round(here, 3)}, threshold {verdicts.image:.3f}",
+            f" {here if here is None else round(here, 3)}, threshold {threshold:.3f}",
         )

@@ -8,7 +8,6 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import jobs, knobs, workspace
-from app.shared.evaluate_command import weights_flags
 from app.shared.evaluations import Wanted, estimate, network_of, shown_seconds
 from app.shared.heads import head_of
 from app.shared.open_in_inspect import CORESETS
@@ -16,6 +15,7 @@ from app.shared.page_parts import data_flags, plain_text, show_error
 from app.shared.selection import Selection, found_runs, learnt_elsewhere
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
+from cutswap.reports.repeat import weights_flags
 from cutswap.runs.states import DONE, log_tail, read_evaluation
 from cutswap.runs.status import jobs_ahead
 

@@ -10,7 +10,6 @@ from app.results import grid as results_grid
 from app.results import paper as results_paper
 from app.shared import knobs, public, workspace
 from app.shared import open_in_inspect as results_open
-from app.shared.evaluate_command import saved_command
 from app.shared.page_parts import (
     command_line,
     data_flags,
@@ -20,6 +19,7 @@ from app.shared.page_parts import (
     plain_text,
 )
 from app.shared.selection import current, found_runs
+from cutswap.reports.repeat import evaluate_again
 from cutswap.results.export import protocol_differences, to_csv, to_markdown
 from cutswap.results.setups import each_score, setup_of
 from cutswap.results.table import (
@@ -257,7 +257,7 @@ def _commands(evaluations: tuple[FoundEvaluation, ...]) -> None:
     folder = workspace.runs_folder()
     lines: list[list[object]] = []
     for evaluation in sound[:SHOWN]:
-        line = saved_command(evaluation.summary)
+        line = evaluate_again(evaluation.summary)
         if line is not None:
             is_cached = evaluation.name.startswith(results_open.CACHED)
             name = f"again-{len(lines) + 1}" if is_cached else evaluation.name

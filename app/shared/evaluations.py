@@ -32,7 +32,7 @@ from cutswap.evaluation.scored_set import evaluation_key
 from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.networks.backbone import Backbone
 from cutswap.utils.files import cache_folder, read_json
-from cutswap.utils.folder_names import RESULT, SETTINGS, UNLABELLED
+from cutswap.utils.folder_names import HEATMAPS, RESULT, SETTINGS, UNLABELLED
 
 SMALL = 120  # images of a category that is evaluated without asking: under half a minute
 KEPT = 12  # evaluations in the cache folder; each is 50 to 100 MB with its network
@@ -89,8 +89,10 @@ class Wanted:
     @property
     def is_done(self) -> bool:
         """Whether it is there, as far as its last file tells."""
-        name = RESULT if is_labelled(self.category) else UNLABELLED
-        return (self.folder / name).is_file()
+        if is_labelled(self.category):
+            return (self.folder / RESULT).is_file()
+        # Earlier versions kept no heatmaps beside these scores: such a folder is made anew.
+        return all((self.folder / name).is_file() for name in (UNLABELLED, HEATMAPS))
 
     @property
     def count(self) -> int:

@@ -6,6 +6,7 @@ Figures go to standard output, remarks to standard error. No package is needed t
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import webbrowser
@@ -66,6 +67,22 @@ def count(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 100_000:
         raise argparse.ArgumentTypeError(f"expected 1 to 100000, found {text}")
+    return value
+
+
+def finite(text: str) -> float:
+    """A number that is neither infinite nor NaN."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a number, found {text}")
+    return value
+
+
+def price(text: str) -> float:
+    """A number from 0 on."""
+    value = finite(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a number >= 0, found {text}")
     return value
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
-from PIL import Image
 
 from cutswap.config import SCORES
+from cutswap.reports.page import html_page, inline, jpeg
 from cutswap.utils.files import write_bytes, write_text
 
 REPORT = "report.html"
@@ -37,10 +34,11 @@ def write_report(out: Path, result: Mapping[str, Any], pictures: Mapping[str, np
     Returns:
         The file written.
     """
-    environment = Environment(loader=PackageLoader("cutswap.commands", "."), autoescape=True)
-    page = environment.get_template("demo_report.html").render(
+    page = html_page(
+        "cutswap.commands",
+        "demo_report.html",
         result=result,
-        pictures={name: _inline(photo) for name, photo in pictures.items()},
+        pictures={name: inline(photo) for name, photo in pictures.items()},
         figures=[
             {
                 "name": label,
@@ -55,7 +53,7 @@ def write_report(out: Path, result: Mapping[str, Any], pictures: Mapping[str, np
         accuracy_points=_polyline([line["accuracy"] for line in result["curve"]], high=1.0),
     )
     for name, photo in pictures.items():
-        write_bytes(out / _picture(name), _jpeg(photo))
+        write_bytes(out / _picture(name), jpeg(photo))
     path = out / REPORT
     write_text(path, page)
     return path
@@ -72,16 +70,6 @@ def report_files(pictures: Iterable[str]) -> tuple[str, ...]:
 
 def _picture(name: str) -> str:
     return f"pictures/{name}.jpg"
-
-
-def _jpeg(photo: np.ndarray) -> bytes:
-    data = io.BytesIO()
-    Image.fromarray(photo).save(data, "JPEG", quality=88)
-    return data.getvalue()
-
-
-def _inline(photo: np.ndarray) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(_jpeg(photo)).decode()
 
 
 def _shown(figure: Mapping[str, float | None]) -> str:

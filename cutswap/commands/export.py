@@ -1,16 +1,25 @@
-"""`python -m cutswap export`: maps, negatives and the network in formats that others read."""
+"""`python -m cutswap export`: maps, negatives, the network and a report in formats others read."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import add_common, add_data, add_skip_bad, count, seed
+from cutswap.commands.common import (
+    add_common,
+    add_data,
+    add_skip_bad,
+    count,
+    finite,
+    price,
+    seed,
+)
 from cutswap.commands.own_outputs import claim
-from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings
+from cutswap.config import SCORES, ClusterSettings, NegativeSettings, SaliencySettings
 from cutswap.errors import CutSwapError
 from cutswap.flags import FlagNames, add_flags, settings_from
 from cutswap.utils.files import need_out
@@ -18,7 +27,7 @@ from cutswap.utils.progress import Bars
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`maps`, `negatives` and `model`, each with its own."""
+    """`maps`, `negatives`, `model` and `report`, each with its own."""
     actions = parser.add_subparsers(metavar="WHAT", dest="what", required=True)
     maps = actions.add_parser("maps", help="float32 TIFFs for the MVTec AD evaluation script")
     maps.add_argument(
@@ -74,7 +83,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F,F",
         help="torchscript, onnx or both [both]",
     )
-    for action in (maps, negatives, model):
+    report = actions.add_parser(
+        "report", help="one page on an evaluation for people who decide, to print"
+    )
+    report.add_argument(
+        "--evaluation", type=Path, required=True, metavar="DIR", help="folder that evaluate wrote"
+    )
+    report.add_argument(
+        "--score", choices=SCORES, help="whose scores, of bank and head [what the result counts]"
+    )
+    report.add_argument(
+        "--threshold",
+        type=finite,
+        metavar="T",
+        help="photos whose score reaches it are called defective [the evaluation's, or the"
+        " cheapest at the prices]",
+    )
+    report.add_argument(
+        "--miss-price", type=price, metavar="P", help="of a missed defect, with --alarm-price"
+    )
+    report.add_argument(
+        "--alarm-price", type=price, metavar="P", help="of a false alarm, with --miss-price"
+    )
+    report.add_argument(
+        "--kept", type=Path, metavar="CSV", help="kept photos and comments, as Inspect writes them"
+    )
+    for action in (maps, negatives, model, report):
         action.add_argument(
             "--out", type=Path, required=True, metavar="DIR", help="folder to write"
         )
@@ -84,7 +118,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run the action."""
     need_out(options.out)
-    return {"maps": _maps, "negatives": _negatives, "model": _model}[options.what](options)
+    actions = {"maps": _maps, "negatives": _negatives, "model": _model, "report": _report}
+    return actions[options.what](options)
 
 
 def _maps(options: argparse.Namespace) -> dict[str, Any]:
@@ -195,3 +230,53 @@ def _model(options: argparse.Namespace) -> dict[str, Any]:
             f" every patch and {IMAGE_SCORE} of every photo"
         )
     return result
+
+
+def _report(options: argparse.Namespace) -> dict[str, Any]:
+    from cutswap.evaluation.scored_set import read_scored
+    from cutswap.evaluation.thresholds import Prices, ThresholdCounts
+    from cutswap.reports.inspection import REPORT, inspection_report
+    from cutswap.reports.kept_photos import read_kept
+    from cutswap.utils.files import write_text
+
+    given = (options.miss_price, options.alarm_price)
+    if None in given and given != (None, None):
+        raise CutSwapError(
+            "--miss-price and --alarm-price",
+            expected="both",
+            found="one of the two",
+            fix="give the other too: 1, if that is the unit",
+        )
+    prices = None if None in given else Prices(*given)
+    own = claim(options.out, "export report", [REPORT], options.json)
+    scored = read_scored(options.evaluation, score=options.score)
+    kept = read_kept(options.kept) if options.kept else ()
+    threshold = options.threshold
+    counts = ThresholdCounts.of_images(scored.scores, scored.labels)
+    if threshold is None:
+        threshold = float(scored.summary["threshold"])
+        if prices is not None:
+            threshold = counts.cheapest(prices.miss, prices.alarm)
+    page = inspection_report(
+        scored,
+        threshold=threshold,
+        prices=prices,
+        kept=kept,
+        written=time.strftime("%Y-%m-%d %H:%M"),
+    )
+    with own.writing():
+        write_text(options.out / REPORT, page)
+    found = counts.at(threshold)
+    print(
+        f"{options.out / REPORT}: threshold {threshold:.6g}, {found.missed} missed,"
+        f" {found.alarms} falsely called, {len(kept)} kept"
+    )
+    return {
+        "file": str(options.out / REPORT),
+        "threshold": threshold,
+        "found": found.hits,
+        "missed": found.missed,
+        "alarms": found.alarms,
+        "passed": found.passed,
+        "kept": len(kept),
+    }

@@ -36,7 +36,7 @@ COMMANDS = {
     "distill": "distil a small network on any folder of photographs",
     "jobs": "the queue: list, add, follow, stop, resume",
     "download": "VisA in one step; MVTec AD: instructions and a check",
-    "export": "maps, negatives or the network in formats others read",
+    "export": "maps, negatives, the network or a report in formats others read",
     "benchmark": "time every step beside a plain way of doing it",
 }
 

@@ -29,6 +29,7 @@ from cutswap.utils.folder_names import BANK, BY_SCORE, HEATMAPS, RESULT, SCORES
 COLUMNS = ("image", "defect", "is_defective", "score")
 NEEDED = ("category", "data", "fingerprint", "n_test", "n_train", "patchcore", "seed", "threshold")
 FIX = "evaluate again into a new folder"
+USUAL = 0.99  # share of good photos' pixels whose heat is not worth a look
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,14 @@ class ScoredSet:
         from cutswap.data.loading import load_masks
 
         return None if self.records is None else load_masks(self.records, self.size)
+
+    def usual_heat(self) -> float | None:
+        """Value that 99 of 100 pixels of good photos keep below; None without good photos."""
+        good = np.flatnonzero(~self.labels)
+        if not len(good):
+            return None
+        # Smoothed over 4 pixels and more: every fourth says the same.
+        return float(np.quantile(self.heatmaps[good, ::4, ::4], USUAL))
 
 
 def read_scored(

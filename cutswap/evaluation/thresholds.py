@@ -62,6 +62,19 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Prices:
+    """What mistakes cost, in one unit.
+
+    Attributes:
+        miss: a defective part called good.
+        alarm: a good part called defective.
+    """
+
+    miss: float
+    alarm: float
+
+
+@dataclass(frozen=True)
 class CurvePoint:
     """A point of a curve and the threshold that leads to it."""
 

@@ -5,12 +5,12 @@ photo is unlike the normal ones, and scores can be put in order. Where there are
 all, the photos that were learnt from are scored: they look normal to the bank by construction.
 
 bank.safetensors   the fitted memory bank
+heatmaps.npy       (N, S, S) float32 in the order of the scores
 unlabelled.json    scores and the range of the heatmaps; written last
 """
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,8 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.evaluate import batches
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
-from cutswap.utils.files import read_json, write_json
-from cutswap.utils.folder_names import BANK, UNLABELLED
+from cutswap.utils.files import is_own_file, read_json, write_json, write_with
+from cutswap.utils.folder_names import BANK, HEATMAPS, UNLABELLED
 from cutswap.utils.progress import Notify, tick
 
 
@@ -37,6 +37,7 @@ class UnlabelledSet:
         folder: where it was read from.
         names: of the photos, N of them.
         scores: (N,) float64.
+        heatmaps: (N, S, S) float32, mapped from the file, read only.
         range: smallest and largest heatmap value of them all.
         learnt: whether these are the photos the bank was fitted on.
         seconds: it took.
@@ -45,6 +46,7 @@ class UnlabelledSet:
     folder: Path
     names: tuple[str, ...]
     scores: np.ndarray
+    heatmaps: np.ndarray
     range: tuple[float, float]
     learnt: bool
     seconds: float
@@ -95,26 +97,25 @@ def score_unlabelled(
     )
     photos = _scored_photos(category)
     scores: dict[str, float] = {}
-    low, high = math.inf, -math.inf
+    size = settings.image_size
+    heatmaps = np.empty((len(photos), size, size), dtype=np.float32)
     done = 0
     for image in batches(photos, settings):
         prediction = bank.score(image)
         for record, score in zip(photos[done:], prediction.scores, strict=False):
             scores[record.name] = float(score)
-        low, high = (
-            min(low, float(prediction.heatmaps.min())),
-            max(high, float(prediction.heatmaps.max())),
-        )
-        done += len(prediction.scores)
+        stop = done + len(prediction.scores)
+        heatmaps[done:stop], done = prediction.heatmaps, stop
         tick(notify, "scoring")(done, len(photos))
     bank.save(out / BANK)
+    write_with(out / HEATMAPS, lambda f: np.save(f, heatmaps, allow_pickle=False))
     seconds = round(time.perf_counter() - began, 2)
     write_json(
         out / UNLABELLED,
         {
             "scores": scores,
-            "low": low,
-            "high": high,
+            "low": float(heatmaps.min()),
+            "high": float(heatmaps.max()),
             "learnt": not category.test,
             "seconds": seconds,
         },
@@ -128,6 +129,7 @@ def read_unlabelled(folder: Path) -> UnlabelledSet:
         CutSwapError: missing or damaged.
     """
     values: Any = read_json(folder / UNLABELLED)
+    heatmaps = _read_heatmaps(folder)
     try:
         scores = {str(name): float(score) for name, score in values["scores"].items()}
         span = float(values["low"]), float(values["high"])
@@ -135,6 +137,7 @@ def read_unlabelled(folder: Path) -> UnlabelledSet:
             folder=folder,
             names=tuple(scores),
             scores=np.array(list(scores.values())),
+            heatmaps=heatmaps,
             range=span,
             learnt=bool(values["learnt"]),
             seconds=float(values["seconds"]),
@@ -143,7 +146,23 @@ def read_unlabelled(folder: Path) -> UnlabelledSet:
         raise _damaged(folder, error) from error
     if not (scores and np.isfinite([*unlabelled.scores, *span]).all()):
         raise _damaged(folder, "no score, or one that is not finite")
+    if len(heatmaps) != len(scores):
+        raise _damaged(folder, f"{len(heatmaps)} heatmaps of {len(scores)} photos")
     return unlabelled
+
+
+def _read_heatmaps(folder: Path) -> np.ndarray:
+    path = folder / HEATMAPS
+    if not is_own_file(path):
+        raise _damaged(folder, f"no {HEATMAPS} beside it")
+    try:
+        heatmaps = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy parses its header, and raises almost anything
+        # Its own words advise to allow pickles.
+        raise _damaged(folder, "damaged or foreign heatmaps") from error
+    if heatmaps.ndim != 3 or heatmaps.dtype != np.float32:
+        raise _damaged(folder, f"heatmaps of shape {heatmaps.shape} {heatmaps.dtype}")
+    return heatmaps
 
 
 def _scored_photos(category: Category) -> tuple[Record, ...]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
-
+from cutswap.reports.page import html_page
 from cutswap.results.export import signed
 from cutswap.results.paper_tables import METRICS, PAPER_TABLES, SOURCE
 from cutswap.studies.export import reservations_of, to_csv, to_latex
@@ -54,12 +53,13 @@ def to_html(study: Study) -> str:
     Args:
         study: with its results.
     """
-    environment = Environment(loader=PackageLoader("cutswap.studies", "."), autoescape=True)
     failed = [
         (c.label, study.result(c).error) for c in study.distinct if study.result(c).state == FAILED
     ]
     missing = [c.label for c in study.distinct if study.result(c).state == MISSING]
-    return environment.get_template("study.html").render(
+    return html_page(
+        "cutswap.studies",
+        "study.html",
         study=study,
         done=study.count(DONE),
         total=len(study.distinct),

@@ -31,10 +31,32 @@ def colourise(values: np.ndarray, low: float = 0.0, high: float = 1.0) -> np.nda
     return np.ascontiguousarray(coloured[..., ::-1])  # OpenCV gives blue first
 
 
-def blend(photo: np.ndarray, heat: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """Heat over a photo, both (H, W, 3) uint8; opacity 0 shows the photo alone."""
-    mixed = photo.astype(np.float32) * (1 - opacity) + heat.astype(np.float32) * opacity
+def blend(photo: np.ndarray, heat: np.ndarray, opacity: float | np.ndarray = 0.5) -> np.ndarray:
+    """Heat over a photo, both (H, W, 3) uint8.
+
+    Args:
+        photo: below.
+        heat: above.
+        opacity: in [0, 1], 0 shows the photo alone; one for all pixels, or (H, W) float.
+    """
+    share = np.asarray(opacity, np.float32)
+    share = share[..., None] if share.ndim else share
+    mixed = photo.astype(np.float32) * (1 - share) + heat.astype(np.float32) * share
     return mixed.round().astype(np.uint8)
+
+
+def rising(values: np.ndarray, start: float, full: float) -> np.ndarray:
+    """How much of the heat is to be seen, so that ordinary places stay clear.
+
+    Args:
+        values: (H, W) float.
+        start: up to it nothing is seen.
+        full: from it everything is.
+
+    Returns:
+        (H, W) float in [0, 1], rising in between.
+    """
+    return np.clip((values - start) / max(full - start, 1e-30), 0, 1)
 
 
 def colour_regions(regions: np.ndarray) -> np.ndarray:

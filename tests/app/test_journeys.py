@@ -221,11 +221,22 @@ def test_a_phone_photo_is_uploaded_upright(address, browser, tmp_path):
 def test_the_worst_mistake_and_a_threshold_that_moves(address, browser):
     # Scored by the highest patch alone the small category has a mistake to go to.
     page = opened(browser, address + "inspect?cat=part+%C2%B7+mine&highest=1")
-    page.get_by_text("Threshold, mistakes and their price").wait_for()
+    slider = page.get_by_role("slider", name="Image threshold")
+    slider.wait_for()
     settle(page)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.locator(".stage img.heat").first.wait_for()
+    places = {
+        "picture": page.locator(".stage").first.bounding_box(),
+        "threshold": slider.bounding_box(),
+        "confusion": page.get_by_role("table").filter(has_text="false alarms").first.bounding_box(),
+    }
+    for name in ("threshold", "confusion"):  # whole, on one screen with the picture, beside it
+        assert places[name]["y"] + places[name]["height"] < 800, places
+        assert places[name]["x"] > places["picture"]["x"] + places["picture"]["width"], places
+    assert places["picture"]["y"] < 400, places
     page.get_by_role("button", name="Worst mistake", exact=True).click(delay=100)
     settle(page)
-    slider = page.get_by_role("slider", name="Image threshold")
     folder = next(Path(os.environ["CUTSWAP_CACHE"]).glob("evaluations/*/scores.csv"))
     rows = list(csv.DictReader(folder.read_text().splitlines()))
     scores = np.array([np.float32(r["score"]) for r in rows])

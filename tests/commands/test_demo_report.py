@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 
 from cutswap.commands.demo_chain import figures_of
 from cutswap.commands.demo_report import FIGURES, verdict, write_report
 from cutswap.config import SCORES
+from cutswap.reports.page import html_page
 
 
 class _Scored:
@@ -47,6 +49,11 @@ def test_the_verdict_follows_the_figures(banks, says):
     assert says in verdict(figures_of([_Scored(*bank) for bank in banks]))
 
 
+def test_a_value_that_the_template_lacks_is_no_silent_gap():
+    with pytest.raises(UndefinedError, match="n_train"):
+        html_page("cutswap.commands", "demo_report.html", result={"category": "nut"}, pictures={})
+
+
 def test_the_page_shows_every_figure_three_ways(tmp_path):
     line = {"loss": 1.25, "accuracy": 0.75}
     result = {
@@ -55,6 +62,9 @@ def test_the_page_shows_every_figure_three_ways(tmp_path):
         "curve": [line, line],
         "training": {"loss": 0.5, "accuracy": 0.9, "chance": 0.5},
         "layers": ["4"], "patchcore_layers": ["layer2"], "category": "<b>nut</b>",
+        "n_train": 40, "n_test": 10, "n_defective": 5, "seed": 0, "seconds": 9, "device": "cpu",
+        "saliency_backbone": "resnet18", "k": 2, "coreset": 0.001, "bank_size": 40, "banks": 1,
+        "phi_weights": "a", "saliency_weights": "b", "command": "c",
     }  # fmt: skip
     picture = np.zeros((4, 4, 3), np.uint8)
     names = ("saliency", "clusters", "negatives", "heatmaps")

@@ -9,22 +9,18 @@ import dataclasses
 import re
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import streamlit as st
-import torch
 from streamlit.testing.v1 import AppTest
 
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.caches import BankKey
-from app.inspect_heatmaps.gallery import verdict, worst_first
 from app.inspect_heatmaps.picture import Heat, alt_text, boxed, picture
 from app.inspect_heatmaps.thresholds import first_value
-from app.shared import caches, workspace
+from app.shared import workspace
 from app.shared.caches import PhotoKey
-from app.shared.evaluate_command import saved_command, settings_flags, weights_flags
 from app.shared.evaluations import Wanted, Workshop, estimate, workshop
 from cutswap.commands.parser import parse
 from cutswap.config import PLAIN, PatchCoreSettings
@@ -34,65 +30,21 @@ from cutswap.evaluation.metrics import f1_max
 from cutswap.evaluation.scored_set import read_scored
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.flags import settings_from
-from cutswap.networks.backbone import Backbone
+from cutswap.reports.repeat import evaluate_again, settings_flags, weights_flags
 from tests.helpers.datasets import write_image
+from tests.helpers.inspect_page import (
+    PAGE,
+    ROOT,
+    SMALL_SETTINGS,
+    button,
+    no_trace,
+    open_page,
+    settled,
+    words,
+)
 from tests.helpers.runs import write_run
 from tests.helpers.scored import SETTINGS, SIZE, build_parts, score_parts
 from tests.helpers.small_photos import photo_of
-from tests.helpers.tiny_networks import tiny_backbone
-
-ROOT = Path(__file__).resolve().parents[3]
-PAGE = "../pages/inspect_heatmaps.py"
-SMALL_SETTINGS = {"pcsize": str(SIZE), "pclayers": "layer1~layer2", "coreset": "0.05"}
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch) -> Path:
-    """Empty cache and runs folders, a tiny demo set of one category, tiny networks."""
-    monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("CUTSWAP_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("CUTSWAP_DATA", "")
-    demo = build_parts(tmp_path / "demo")
-    monkeypatch.setattr(workspace, "demo_root", lambda **_: demo)
-    monkeypatch.setattr(workspace, "DEMO_CATEGORIES", ("bolt",))
-    networks = {"embedded": tiny_backbone(0), "random": tiny_backbone(1)}
-
-    def network(_name: str, weights: str):
-        if weights not in networks:
-            raise CutSwapError(weights, expected="weights", found="none", fix="choose others")
-        return networks[weights]
-
-    monkeypatch.setattr(caches, "network", network)
-    monkeypatch.setattr(Backbone, "from_state", staticmethod(_rebuilt))
-    st.cache_resource.clear()
-    yield tmp_path
-    st.cache_resource.clear()
-
-
-def _rebuilt(_name: str, tensors: dict[str, torch.Tensor], _device: object = "cpu") -> Backbone:
-    """What a saved bank does with its network's tensors, for the tiny one."""
-    backbone = tiny_backbone()
-    backbone.module.load_state_dict(tensors)
-    return backbone
-
-
-def open_page(**query: str) -> AppTest:
-    at = AppTest.from_file(str(ROOT / "app/main.py"), default_timeout=60)
-    for name, value in query.items():
-        at.query_params[name] = value
-    return at.run().switch_page(PAGE).run()
-
-
-def settled(at: AppTest) -> AppTest:
-    """Rerun until what the page waited for is there: its own rerun is not AppTest's."""
-    for _ in range(3):
-        at = at.run()
-    return at
-
-
-def words(at: AppTest) -> str:
-    kinds = (at.markdown, at.caption, at.info, at.warning, at.error)
-    return "\n".join(e.value for kind in kinds for e in kind)
 
 
 def confusions(at: AppTest) -> list[list[int]]:
@@ -100,23 +52,6 @@ def confusions(at: AppTest) -> list[list[int]]:
     pattern = r"✔ ([\d,]+) found \| ✖ ([\d,]+) missed .*\n.*✖ ([\d,]+) false alarms \| ✔ ([\d,]+)"
     tables = (re.search(pattern, m.value) for m in at.markdown)
     return [[int(n.replace(",", "")) for n in t.groups()] for t in tables if t]
-
-
-def button(at: AppTest, text: str):
-    return next(b for b in at.button if b.label.startswith(text))
-
-
-def no_trace(at: AppTest) -> None:
-    assert list(at.exception) == []
-    assert "Traceback" not in words(at)
-    assert "Something went wrong" not in words(at)
-
-
-@pytest.fixture
-def saved(world) -> Path:
-    """The runs folder with one evaluation of the demo's category."""
-    score_parts(world / "demo", world / "runs/first")
-    return world / "runs"
 
 
 class TestStates:
@@ -238,10 +173,9 @@ class TestStates:
         monkeypatch.setattr(workspace, "demo_root", lambda **_: root)
         at = settled(open_page(**SMALL_SETTINGS))
         no_trace(at)
-        assert "No threshold" in words(at)
+        assert "No figures or curves" in words(at)
         assert "higher than" in words(at)
         assert confusions(at) == []
-        assert [s.label for s in at.slider if "threshold" in s.label] == []
 
     @pytest.mark.usefixtures("world")
     def test_weights_that_are_not_there(self):
@@ -546,15 +480,6 @@ class TestWorkshop:
 
 
 class TestPieces:
-    def test_worst_first(self):
-        scores = np.array([1.0, 5.0, 3.0, 2.0, 3.0])
-        labels = np.array([True, False, True, False, False])
-        # threshold 3: missed by 2, alarm by 2, found, passed by 1, alarm by 0
-        assert worst_first(scores, labels, 3.0) == [0, 1, 4, 2, 3]
-
-    def test_verdicts_are_words(self):
-        assert len({verdict(d, c) for d in (True, False) for c in (True, False)}) == 4
-
     @pytest.fixture
     def heat(self, tmp_path) -> Heat:
         from cutswap.data.records import Record
@@ -634,13 +559,13 @@ class TestPieces:
 
     def test_the_command_of_a_saved_one(self, saved):
         summary = read_scored(saved / "first").summary
-        line = [str(part) for part in saved_command(summary)]
+        line = [str(part) for part in evaluate_again(summary)]
         options = parse(line)
         assert settings_from(options, PatchCoreSettings).layers == SETTINGS.layers
         assert str(options.data) == summary["data"]["root"]
-        assert saved_command({}) is None
+        assert evaluate_again({}) is None
         old = {n: v for n, v in summary["patchcore"].items() if n not in {*PLAIN, "shrinkage"}}
-        line = [str(part) for part in saved_command({**summary, "patchcore": old})]
+        line = [str(part) for part in evaluate_again({**summary, "patchcore": old})]
         again = settings_from(parse(line), PatchCoreSettings)
         assert PLAIN.items() <= again.to_dict().items()  # what it was scored with
 

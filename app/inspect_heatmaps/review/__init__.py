@@ -1,0 +1,1 @@
+"""All scored photos for people who decide: contact sheet, kept photos, report."""

@@ -1,0 +1,60 @@
+"""The evaluate command that gives the numbers of an evaluation again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cutswap.config import PatchCoreSettings
+from cutswap.errors import CutSwapError
+from cutswap.flags import flags_from
+
+PRETRAINED = ("embedded", "imagenet", "random")
+_RUN = "fine-tuned run "  # before the folder, in an evaluation's record of its weights
+
+
+def weights_flags(weights: str) -> list[object]:
+    """`--weights imagenet` or `--run FOLDER`; the default weights need none.
+
+    Args:
+        weights: one of `PRETRAINED`, or a run's folder.
+    """
+    if weights == "embedded":
+        return []
+    return ["--weights", weights] if weights in PRETRAINED else ["--run", weights]
+
+
+def settings_flags(settings: PatchCoreSettings, seed: int) -> list[object]:
+    """Flags of the settings that are not at their default, and of the seed.
+
+    Args:
+        settings: PatchCore's.
+        seed: of the coreset.
+    """
+    return [*flags_from(settings), *(["--seed", seed] if seed else [])]
+
+
+def evaluate_again(summary: dict[str, Any]) -> list[object] | None:
+    """The command behind an evaluation, or None where its record does not say.
+
+    Args:
+        summary: what its result.json holds; with a score chosen since, that one is asked for.
+    """
+    try:
+        source = str(summary["weights"]["source"])
+        if source.startswith(_RUN):
+            weights: list[object] = ["--run", source.removeprefix(_RUN)]
+        else:
+            weights = [] if source == "embedded" else ["--weights", source]
+            if summary.get("backbone", "resnet18") != "resnet18":
+                weights += ["--backbone", str(summary["backbone"])]
+        root = str(summary["data"]["root"])
+        if summary["data"].get("left_out"):
+            weights += ["--skip-bad"]
+        # An older record lacks newer settings; they are at their default.
+        patchcore = PatchCoreSettings.from_dict(summary["patchcore"])
+        settings = settings_flags(patchcore, int(summary["seed"]))
+        if "score" in summary:
+            weights += ["--score", str(summary["score"])]
+    except (AttributeError, LookupError, TypeError, ValueError, CutSwapError):
+        return None
+    return ["evaluate", "--data", root, *weights, *settings, "--out", "runs/again"]
