@@ -59,6 +59,7 @@ class Cells:
 
     Attributes:
         shows: what a cell may show, in words; one of them is chosen where there are several.
+        says: what the figures mean, one or two sentences.
         draw: values, side in pixels, one of `shows` -> (side, side, 3) uint8 of this photo.
         figures: values -> its figures on this photo.
         over: values and a number below `photos` -> figures on that photo of the category;
@@ -71,6 +72,7 @@ class Cells:
     """
 
     shows: tuple[str, ...]
+    says: str
     draw: Callable[[Values, int, str], np.ndarray]
     figures: Callable[[Values], Figures]
     over: Callable[[Values, int], Figures] | None
@@ -182,7 +184,8 @@ def _controls(
     def label(url: str) -> str:
         return by_url[url].label
 
-    first, second, third, fourth = st.columns([2, 2, 3, 3])
+    places = iter(st.columns([2, 2, 3, 3] if len(cells.shows) > 1 else [2, 2, 6]))
+    first, second = next(places), next(places)
     with first:
         row = knobs.choice(
             "rows", "Rows", names, default[0], show=label, help="The knob that changes downwards."
@@ -199,7 +202,7 @@ def _controls(
         )
     shown, measured = cells.shows[0], False
     if len(cells.shows) > 1:
-        with third:
+        with next(places):
             shown = knobs.choice(
                 "cells",
                 "Cells show",
@@ -209,7 +212,7 @@ def _controls(
                 help="Of this photo, whatever the figures are of.",
             )
     if cells.over is not None and not public.is_public():  # a minute for everybody who asks
-        with fourth:
+        with next(places):
             measured = (
                 knobs.choice(
                     "figures",
@@ -303,7 +306,7 @@ def _with_means(grid: LabelledGrid, means: list[list[dict[str, MeanWithInterval]
 
 def _say(rows: Axis, columns: Axis, cells: Cells, shown: str, *, is_measured: bool) -> None:
     of = f"means over {cells.photos} good photos" if is_measured else "of this photo"
-    text = f"A cell shows {shown}; figures {of}. Click a cell to take its values."
+    text = f"A cell shows {shown}; figures {of}: {cells.says} Click a cell to take its values."
     for axis in (rows, columns):
         if axis.current not in axis.values:
             text += f" {axis.label} is {axis.show(axis.current)} now, which is none of these."

@@ -145,6 +145,9 @@ def negatives_grid(drawing: Drawing, epoch: int, selected: Selection, origin: Or
         _axes(drawing, epoch),
         Cells(
             shows=(NEGATIVE, PLACES),
+            says="share of what changed on the part, as another network guesses the part; changed"
+            " share of the photo; mean change there, levels of 255, and SSIM, 1 where nobody sees"
+            " it. Over the category also the distance to normal photos, in features.",
             draw=asked.draw,
             figures=asked.figures,
             over=asked.over if asked.records else None,

@@ -100,6 +100,8 @@ def saliency_grid(
         axes.append(Axis("w", "Weights", weights, key.weights, str))
     cells = Cells(
         shows=("the clusters, the most salient one outlined",),
+        says="the most salient cluster's share on the part, as another network guesses the part,"
+        " and of the photo's area.",
         draw=asked.draw,
         figures=asked.figures,
         over=asked.over if asked.records else None,
