@@ -125,7 +125,7 @@ def test_imports_are_found_wherever_they_stand():
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("settings", "utils", "installation"),
-    ("config", "flags", "data"),
+    ("config", "flags", "data", "figures"),
     ("networks",),
     ("saliency", "patchcore", "runs"),
     ("negatives", "results"),
@@ -141,6 +141,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 APP_FLOORS: tuple[tuple[str, ...], ...] = (
     ("access", "browser", "memory", "uploads", "viewer"),
     ("shared",),
+    ("figures",),
     (
         "data",
         "features",

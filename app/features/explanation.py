@@ -42,14 +42,19 @@ fulfilled; if they all lie with the positives, the network has learnt the fakes 
 
 def command(selected: Selection, wanted: WantedFeatures, seed: int) -> None:
     """The command that gives the very numbers on this page."""
+    command_line(
+        features_command(selected, wanted, seed),
+        note="Writes points.csv, figures.json and the features of both networks.",
+    )
+
+
+def features_command(selected: Selection, wanted: WantedFeatures, seed: int) -> list[object]:
+    """Words after `python -m cutswap` that give the same points and figures."""
     flags: list[object] = ["--run", wanted.run, "--data", selected.dataset.root]
     flags += flags_from(wanted.settings)
     if seed:
         flags += ["--seed", seed]
-    command_line(
-        ["features", *flags, "--out", "runs/features"],
-        note="Writes points.csv, figures.json and the features of both networks.",
-    )
+    return ["features", *flags, "--out", "runs/features"]
 
 
 def numbers(metrics: SeparationMetrics, features: FeatureSet) -> None:

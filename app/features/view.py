@@ -21,6 +21,8 @@ from app.features.collecting import (
 )
 from app.features.point import WORDS, facts, hover_texts, nearest
 from app.features.run_choice import need_run
+from app.figures.chart_files import chart_config
+from app.figures.take_home import of_chart, take_home
 from app.shared import knobs
 from app.shared.page_parts import go_to, plain_errors, show_error
 from app.shared.selection import Selection, select
@@ -30,6 +32,7 @@ from cutswap.analysis.feature_projection import points_csv
 from cutswap.analysis.feature_set import DEFECT, FeatureSet
 from cutswap.analysis.feature_settings import PROJECTIONS, FeatureSettings
 from cutswap.errors import CutSwapError
+from cutswap.figures.figure_files import Origin
 
 CHARTS = ("features-before", "features-after")
 NAMES = {"pca": "PCA", "tsne": "t-SNE", "lda": "Discriminants"}
@@ -193,16 +196,19 @@ class _Screen:
             ("Before tuning", flat.before, flat.axes_before),
             ("After tuning", flat.after, flat.axes_after),
         )
+        figures = []
         for column, key, (title, places, axes) in zip(st.columns(2), CHARTS, sides, strict=True):
             with column:
                 st.markdown(f"**{title}**")
+                chart = scatter(self.features, places, axes, shown, texts)
+                figures.append(of_chart(key, title, chart))
                 st.plotly_chart(
-                    scatter(self.features, places, axes, shown, texts),
+                    chart,
                     key=key,
                     width="stretch",
                     on_select=partial(self._clicked, key),
                     selection_mode="points",
-                    config={"displayModeBar": False},
+                    config=chart_config(key),
                     alt=f"{title}: {len(places)} points by {' and '.join(axes)}",
                 )
         about = self.features.about
@@ -213,6 +219,9 @@ class _Screen:
             " large; a click in the legend hides a group."
         )
         hover_thumbnails(CHARTS, self.features.thumbnails, key=f"hover.{self.wanted.key[:12]}")
+        settings = {**self.wanted.settings.to_dict(), "seed": self.seed, **about}
+        command = features_words.features_command(self.selected, self.wanted, self.seed)
+        take_home(figures, Origin("Features", settings, (command,)), key="features")
         st.download_button(
             "Points as CSV",
             points_csv(self.features, flat),

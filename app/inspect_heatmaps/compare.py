@@ -11,7 +11,7 @@ import streamlit as st
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.controls import NOTHING, InspectRequest, saved_evaluations
 from app.inspect_heatmaps.heads import with_head
-from app.inspect_heatmaps.picture import Heat, picture
+from app.inspect_heatmaps.picture import Heat, heat_to_take_home, picture
 from app.inspect_heatmaps.resolve import read_or_offer_repair, wait_for
 from app.shared import workspace
 from app.shared.evaluations import SMALL, Wanted, estimate, network_of, shown_seconds, workshop
@@ -58,8 +58,11 @@ def beside(
     if other is None or index is None or scored.names[index] not in other.names:
         if other is not None:
             st.caption("The other evaluation has not scored this image.")
-        return viewer(drawn, key="heat", memory="heat", group="heat", clickable=True)
-    return _pair(asked, scored, other, heat, drawn)
+        place = viewer(drawn, key="heat", memory="heat", group="heat", clickable=True)
+    else:
+        place = _pair(asked, scored, other, heat, drawn)
+    heat_to_take_home(asked.selected.key, scored, index, heat, drawn)
+    return place
 
 
 def is_ready(asked: InspectRequest) -> bool:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from app.figures.take_home import of_picture, take_home
 from app.shared import caches
 from app.shared.caches import PhotoKey
 from app.viewer.viewer import Box, Legend, Picture
 from cutswap.data.records import Record
 from cutswap.evaluation.photo_strips import clear_and_full
+from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.figures.figure_files import Origin
+from cutswap.reports.repeat import evaluate_again
 from cutswap.utils.overlays import colourise, rising
 
 SHARP = 512  # pixels of the photo below; heat and outline are as fine as they were scored
@@ -115,6 +119,37 @@ def alt_text(heat: Heat, verdict: str = "") -> str:
     if heat.mask is not None and heat.mask.any():
         text += f", {'inside' if heat.mask[y, x] else 'outside'} the marked defect"
     return f"{text}; image score {heat.score:.3g}" + (f", {verdict}" if verdict else "")
+
+
+def heat_to_take_home(
+    category: str, scored: ScoredSet, index: int | None, heat: Heat, drawn: Picture
+) -> None:
+    """Files of a scored photo; the command is left out where the heat was scored anew.
+
+    Args:
+        category: key of the category.
+        scored: the evaluation.
+        index: of the photo in it.
+        heat: the photo with its heatmap.
+        drawn: as the viewer shows it.
+    """
+    is_its = index is not None and np.array_equal(heat.values, scored.heatmaps[index])
+    command = evaluate_again(scored.summary) if is_its else None
+    settings = {
+        "category": category,
+        "image": heat.record.name,
+        "score": float(heat.score),
+        "colours": [float(end) for end in heat.span],
+        "colours_of": heat.span_says,
+        "patchcore": scored.settings.to_dict(),
+        "weights": scored.summary.get("weights"),
+        "scored_anew": not is_its,
+    }
+    arrays = {"photo": drawn.base, "heatmap": heat.values}
+    if heat.mask is not None:
+        arrays["mask"] = heat.mask
+    origin = Origin(heat.record.name, settings, [command] if command else [])
+    take_home([of_picture("heatmap", "Heatmap", drawn, arrays)], origin, key="inspect")
 
 
 def boxed(photo: np.ndarray, inner: tuple[float, float, float, float], scale: int) -> np.ndarray:

@@ -69,7 +69,7 @@ class CachedLevels:
         if self.clusters_settings.anchors in ("whole-image", "top-n"):
             return None
         try:
-            return caches.clusters(self.key, level, self.clusters_settings.k)
+            return caches.clusters_of_regions(self.key, level, self.clusters_settings.k)
         except CutSwapError:  # `draw_negative` meets it again and records the fallback
             return None
 
@@ -145,6 +145,13 @@ def draw(
 
 @kept()
 def _draw(drawing: Drawing, epoch: int, method: str, level: int | None) -> Drawn:
+    return draw_anew(drawing, epoch, method, level)
+
+
+def draw_anew(
+    drawing: Drawing, epoch: int, method: str | None = None, level: int | None = None
+) -> Drawn:
+    """`draw` without a place in the memory, for many draws of which only figures are kept."""
     negatives, clusters = drawing.settings(method)
     guided = negatives.method.startswith("cutswap")
     number = drawing.number(epoch)

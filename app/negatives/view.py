@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
+from app.figures.take_home import Figure, of_picture, take_home
+from app.negatives.command import augment_command
 from app.negatives.controls import controls
 from app.negatives.draws import METHODS, Drawing, Drawn, archive, draw, tally
+from app.negatives.grid import negatives_grid
 from app.negatives.origin import GOOD_ONLY, is_good_for_training, say_origin
 from app.negatives.quality import quality_section
+from app.negatives.shapes import COLOURS, region, shapes
 from app.shared import caches
-from app.shared.networks import Looking, fusion_flags
 from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.viewer.pictures import jpeg
-from app.viewer.viewer import Box, Legend, Picture, Point, viewer
-from cutswap.errors import CutSwapError
-from cutswap.flags import FlagNames, flags_from
-from cutswap.negatives.geometry import rotated_size
+from app.viewer.viewer import Legend, Picture, viewer
+from cutswap.figures.figure_files import Origin
+from cutswap.figures.labelled_grid import GridCell, LabelledGrid, draw_grid
 from cutswap.negatives.record import NegativeRecord
-from cutswap.saliency.clusters import anchor_region
 from cutswap.saliency.fusion import FUSED
 from cutswap.utils.overlays import colourise, sheet
 
 SHEET = 12
+ACROSS = 4  # draws beside each other on paper
 SMALL = 122  # pixels; six levels fit beside each other
 DIFFERENCE_GAIN = 4
-COLOURS = ("#ffd500", "#00c8ff")
 
 
 def show(selected: Selection) -> None:
@@ -49,53 +54,70 @@ def show(selected: Selection) -> None:
     if METHODS[drawing.method][0].startswith("cutswap"):
         with plain_errors("the levels"):
             _levels(drawing, epoch)
+    origin = Origin(
+        f"{drawing.method} of {selected.record.name}",
+        {**_about(drawing, selected), "epoch": epoch, "number": drawn.number},
+        (augment_command(drawing, drawn),),
+    )
+    _take_home(drawing, drawn, selected, origin)
+    negatives_grid(drawing, epoch, selected, origin)
     quality_section(selected, drawing.key)
     _explanation()
-    _commands(drawing, drawn, selected)
+    is_trained = drawing.index is not None
+    trained = "; so does a fine-tuning run with these settings." if is_trained else "."
+    command_line(
+        augment_command(drawing, drawn), note="Gives this very negative, bit for bit" + trained
+    )
 
 
 def _large(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
-    record, photo = drawn.negative.record, drawn.negative.photo
-    boxes, points = _shapes(drawn)
-    region = _region(drawing, drawn)
-    changed = drawn.negative.mask.mean()
     left, right = st.columns(2)
     with left:
         viewer(
-            Picture(
-                drawn.positive,
-                after=photo,
-                boxes=boxes,
-                points=points,
-                mask=region,
-                outline_name="Where anchors may lie",
-                left="positive x+",
-                right="negative x−",
-                legend=_legend(record),
-                alt=f"{drawing.method} of {selected.record.name}, {changed:.1%} of the pixels"
-                f" changed, boxes at {[b.place[:2] for b in boxes]}",
-            ),
+            _negative_picture(drawing, drawn, selected),
             key="negative",
             memory="negative",
             group="negative",
         )
     with right:
-        difference = np.abs(photo.astype(np.int16) - drawn.positive).max(axis=-1)
-        viewer(
-            Picture(
-                drawn.positive,
-                heat=colourise(difference * DIFFERENCE_GAIN, 0, 255),
-                mask=drawn.negative.mask,
-                outline_name="Exact mask",
-                opacity=100,
-                left=f"difference x{DIFFERENCE_GAIN}",
-                legend=Legend("0", f"{255 // DIFFERENCE_GAIN}+", "largest difference of a channel"),
-                alt=f"Difference between positive and negative, {changed:.1%} of the pixels",
-            ),
-            key="difference",
-            memory="difference",
-            group="negative",
-        )
+        viewer(_difference_picture(drawn), key="difference", memory="difference", group="negative")
+
+
+def _negative_picture(drawing: Drawing, drawn: Drawn, selected: Selection) -> Picture:
+    boxes, points = shapes(drawn)
+    return Picture(
+        drawn.positive,
+        after=drawn.negative.photo,
+        boxes=boxes,
+        points=points,
+        mask=region(drawing, drawn),
+        outline_name="Where anchors may lie",
+        left="positive x+",
+        right="negative x−",
+        legend=_legend(drawn.negative.record),
+        alt=f"{drawing.method} of {selected.record.name}, {drawn.negative.mask.mean():.1%} of the"
+        f" pixels changed, boxes at {[b.place[:2] for b in boxes]}",
+    )
+
+
+def _difference(drawn: Drawn) -> np.ndarray:
+    """(S, S) int16, the largest difference of a channel."""
+    difference = np.abs(drawn.negative.photo.astype(np.int16) - drawn.positive)
+    return np.asarray(difference.max(axis=-1))
+
+
+def _difference_picture(drawn: Drawn) -> Picture:
+    return Picture(
+        drawn.positive,
+        heat=colourise(_difference(drawn) * DIFFERENCE_GAIN, 0, 255),
+        mask=drawn.negative.mask,
+        outline_name="Exact mask",
+        opacity=100,
+        left=f"difference x{DIFFERENCE_GAIN}",
+        legend=Legend("0", f"{255 // DIFFERENCE_GAIN}+", "largest difference of a channel"),
+        alt="Difference between positive and negative,"
+        f" {drawn.negative.mask.mean():.1%} of the pixels",
+    )
 
 
 def _legend(record: NegativeRecord) -> Legend | None:
@@ -106,45 +128,6 @@ def _legend(record: NegativeRecord) -> Legend | None:
     swap = record.method.startswith("cutswap")
     names = ("first patch", "second patch") if swap else ("cut from", "pasted to")
     return Legend(swatches=tuple(zip(COLOURS, names, strict=True)))
-
-
-def _shapes(drawn: Drawn) -> tuple[list[Box], list[Point]]:
-    record = drawn.negative.record
-    boxes, points = [], []
-    if record.method.startswith("cutswap"):
-        for move, colour, label in zip(record.moves, COLOURS, ("a1", "a2"), strict=True):
-            (y, x), (h, w) = move.target, move.placed_size
-            boxes.append(Box((y, x, h, w), "", colour))
-            points.append(Point((y, x), label, colour))
-        return boxes, points
-    if record.texture is not None:
-        if record.texture.strip is not None:
-            y, x, h, w = record.texture.strip
-            place = (y, x, *rotated_size((h, w), record.texture.angle))
-            boxes.append(Box(place, "texture", COLOURS[1]))
-        return boxes, points
-    (move,) = record.moves
-    y, x, h, w = move.source
-    boxes.append(Box((y, x, h, w), "from", COLOURS[0], dashed=True))
-    boxes.append(Box((*move.target, *move.placed_size), "to", COLOURS[1]))
-    return boxes, points
-
-
-def _region(drawing: Drawing, drawn: Drawn) -> np.ndarray | None:
-    """Pixels anchors were drawn from; None where that is the whole image or was a chance."""
-    record = drawn.negative.record
-    _, clusters = drawing.settings()
-    if record.layer is None or clusters.anchors in ("whole-image", "random-cluster"):
-        return None
-    levels = drawing.levels_of(clusters)
-    level = drawing.key.levels.index(record.layer)
-    try:
-        region = anchor_region(
-            levels.map(level), clusters, np.random.default_rng(0), levels.clusters(level)
-        )
-    except CutSwapError:
-        return None
-    return None if region.all() else region
 
 
 def _facts(drawn: Drawn) -> None:
@@ -196,21 +179,7 @@ def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
         f" {changed.max():.1%}, mean {changed.mean():.1%}. Rejected draws: {reasons}."
         + "".join(f" {n} of {SHEET}: {text}." for text, n in fallbacks.items())
     )
-    negatives, clusters = drawing.settings()
-    about = {
-        "category": selected.key,
-        "image": selected.record.name,
-        "image_size": size,
-        "seed": drawing.seed,
-        "backbone": drawing.key.backbone,
-        "weights": drawing.key.weights,
-        "levels": [drawing.key.levels[level] for level in drawing.levels],
-        "layers": list(drawing.key.layers),
-        "fusion": drawing.key.fusion and list(drawing.key.fusion),
-        "negative_settings": negatives.to_dict(),
-        "cluster_settings": clusters.to_dict(),
-        "weak": drawing.weak.to_dict(),
-    }
+    about = _about(drawing, selected)
     first, second = st.columns(2)
     stem = f"{drawing.method.lower().replace(' ', '-')}-{selected.category.name}"
     first.download_button(
@@ -232,6 +201,84 @@ def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
         + "train/good, test/METHOD and ground_truth/METHOD, as anomalib's Folder and this app"
         " read them. A whole category so: python -m cutswap export negatives --help.",
     )
+
+
+def _about(drawing: Drawing, selected: Selection) -> dict[str, Any]:
+    """Everything that decides the draws, as files say it."""
+    negatives, clusters = drawing.settings()
+    return {
+        "category": selected.key,
+        "image": selected.record.name,
+        "image_size": drawing.key.photo.size,
+        "seed": drawing.seed,
+        "backbone": drawing.key.backbone,
+        "weights": drawing.key.weights,
+        "levels": [drawing.key.levels[level] for level in drawing.levels],
+        "layers": list(drawing.key.layers),
+        "fusion": drawing.key.fusion and list(drawing.key.fusion),
+        "negative_settings": negatives.to_dict(),
+        "cluster_settings": clusters.to_dict(),
+        "weak": drawing.weak.to_dict(),
+    }
+
+
+def _take_home(drawing: Drawing, drawn: Drawn, selected: Selection, origin: Origin) -> None:
+    """Files of the pair, of the twelve epochs, of all methods and of all levels."""
+    stem = METHODS[drawing.method][0]
+    pair = {
+        "positive": drawn.positive,
+        "negative": drawn.negative.photo,
+        "mask": drawn.negative.mask,
+    }
+    methods = {name: partial(draw, drawing, drawn.epoch, method=name) for name in METHODS}
+    epochs = {
+        f"epoch {e}": partial(draw, drawing, e) for e in range(drawn.epoch, drawn.epoch + SHEET)
+    }
+    figures = [
+        of_picture(stem, drawing.method, _negative_picture(drawing, drawn, selected), pair),
+        of_picture(
+            f"{stem}-difference",
+            "Difference",
+            _difference_picture(drawn),
+            {"difference": _difference(drawn), "mask": drawn.negative.mask},
+        ),
+        _several(f"{stem}-epochs", "Twelve epochs", epochs),
+        _several("methods", "Every method", methods),
+    ]
+    if stem.startswith("cutswap"):
+        levels = {
+            layer if layer == FUSED else f"layer {layer}": partial(
+                draw, drawing, drawn.epoch, level=level
+            )
+            for level, layer in enumerate(drawing.key.levels)
+        }
+        figures.append(_several(f"{stem}-levels", "Every level", levels))
+    take_home(figures, origin, key="negatives")
+
+
+def _several(name: str, title: str, draws: Mapping[str, Callable[[], Drawn]]) -> Figure:
+    """Some draws in rows of four with their names, and as arrays."""
+
+    def picture(width: int) -> np.ndarray:
+        cells = [
+            GridCell(one.negative.photo, (said, f"changed {one.negative.mask.mean():.1%}"))
+            for said, one in ((said, make()) for said, make in draws.items())
+        ]
+        empty = GridCell(np.full_like(cells[0].picture, 255))
+        cells += [empty] * (-len(cells) % ACROSS)
+        rows = [tuple(cells[i : i + ACROSS]) for i in range(0, len(cells), ACROSS)]
+        return draw_grid(LabelledGrid(("",) * len(rows), ("",) * ACROSS, tuple(rows)), width)
+
+    def arrays() -> dict[str, np.ndarray]:
+        made = [make() for make in draws.values()]
+        return {
+            "positives": np.stack([one.positive for one in made]),
+            "negatives": np.stack([one.negative.photo for one in made]),
+            "masks": np.stack([one.negative.mask for one in made]),
+            "names": np.array(list(draws)),
+        }
+
+    return Figure(name, title, picture, arrays)
 
 
 def _side_by_side(drawing: Drawing, epoch: int) -> None:
@@ -279,25 +326,4 @@ part: the result stays plausible, and the network must look closely to tell $x^-
 is the same with thin turned strips. Patches leaving the image or overlapping are drawn again and
 counted; when the region is too compact the patch shrinks, and that is said.
 """
-    )
-
-
-def _commands(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
-    negatives, clusters = drawing.settings()
-    record = drawn.negative.record
-    flags: list[object] = ["--method", negatives.method]
-    if record.layer is not None:
-        looking = Looking(drawing.key.backbone, drawing.key.weights, drawing.key.layers)
-        flags += ["--backbone", looking.name, "--weights", looking.weights]
-        if record.layer == FUSED:
-            flags += fusion_flags(looking, drawing.key.fusion)
-        flags += ["--layer", record.layer, *flags_from(clusters)]
-    flags += flags_from(negatives, naming=FlagNames(skip=("method",)))
-    flags += ["--image-size", drawing.key.photo.size, "--weak-jitter", drawing.weak.jitter]
-    flags += ["--seed", drawing.seed, "--first", drawn.number, "--count", 1]
-    is_trained = drawing.index is not None
-    trained = "; so does a fine-tuning run with these settings." if is_trained else "."
-    command_line(
-        ["augment", selected.record.image, *flags, "--out", "negatives"],
-        note="Gives this very negative, bit for bit" + trained,
     )

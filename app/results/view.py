@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.figures.chart_files import chart_config
+from app.figures.take_home import of_chart, take_home
 from app.results import chart as results_chart
 from app.results import evaluate as results_evaluate
 from app.results import grid as results_grid
@@ -19,6 +21,7 @@ from app.shared.page_parts import (
     plain_text,
 )
 from app.shared.selection import current, found_runs
+from cutswap.figures.figure_files import Origin
 from cutswap.reports.repeat import evaluate_again
 from cutswap.results.export import protocol_differences, to_csv, to_markdown
 from cutswap.results.setups import each_score, setup_of
@@ -105,13 +108,22 @@ def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], runs: 
     st.caption(" ".join(notes))
     _cell(cell, table, evaluations, runs)
     with plain_errors("the chart"):
+        chart = results_chart.dots(table, names)
         st.plotly_chart(
-            results_chart.dots(table, names),
+            chart,
             width="stretch",
             key="results.dots",
-            config={"displayModeBar": False},
+            config=chart_config(f"results-{table.metric}"),
             alt=f"{METRICS[table.metric]} of {len(table.rows)} categories, as in the table above",
         )
+        commands = [evaluate_again(e.summary) for e in evaluations if e.summary]
+        origin = Origin(
+            METRICS[table.metric],
+            {"figure": table.metric, "columns": [names[setup] for setup in table.setups]},
+            [words for words in commands if words],
+        )
+        figure = of_chart(f"results-{table.metric}", METRICS[table.metric], chart)
+        take_home([figure], origin, key="results")
     if table.paper:
         with st.expander(
             "Why these columns are not the paper's experiment", icon=":material/rule:"

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
+from app.figures.chart_files import chart_config
+from app.figures.take_home import Figure, of_chart, of_picture, take_home
 from app.saliency import histogram as charts
+from app.saliency.grid import saliency_command, saliency_grid
 from app.shared import caches, knobs, public
 from app.shared.caches import Explained, PhotoKey, SaliencyKey
 from app.shared.networks import (
     Looking,
     class_label,
     fusion_controls,
-    fusion_flags,
     network_controls,
 )
 from app.shared.page_parts import command_line, how_it_works, plain_errors, plain_text
@@ -29,6 +33,8 @@ from app.viewer.viewer import Legend, Picture, Point, viewer
 from cutswap.config import ClusterSettings
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
+from cutswap.figures.figure_files import Origin
+from cutswap.figures.labelled_grid import GridCell, LabelledGrid, draw_grid
 from cutswap.saliency.clusters import Clusters
 from cutswap.saliency.fusion import FUSED
 from cutswap.utils.overlays import blend, colour_regions
@@ -69,14 +75,23 @@ def show(selected: Selection) -> None:
         with plain_errors("the comparison"):
             _comparison(compare, key, level, k, selected)
     _strip(key, explained, level)
+    chart = None
     if groups is not None:
-        _histogram(explained, level, groups)
+        chart = _histogram(explained, level, groups)
     st.caption(
         f"Explained: class {class_label(explained.target_class)} (score {explained.score:.2f})."
         f" {plain_text(looking.name)}, {explained.weights}."
     )
+    origin = _origin(selected, key, explained, k, level)
+    _take_home(key, explained, level, groups, chart, origin, selected.record)
+    saliency_grid(selected, key, level, k, origin)
     _explanation()
-    _commands(selected, key, size, target, k, level)
+    command_line(
+        saliency_command(key),
+        note=f"Writes saliency.npz (all levels and their fusion) and an overlay each. Clusters of"
+        f" {key.levels[level]} at K = {k}:"
+        " cutswap.cluster_saliency(map, k), the same call as here.",
+    )
 
 
 def _settings() -> tuple[Looking, int, int | None, str]:
@@ -144,17 +159,8 @@ def _pair(
     place = st.session_state.get(place_key)
     points = () if place is None else (_point(place, values.shape),)
     with left:
-        grid = explained.grids[level]
         clicked = viewer(
-            Picture(
-                photo,
-                heat=caches.heat(key, level),
-                points=points,
-                legend=Legend("0", "1", "saliency, relative to this map's own range"),
-                alt=_alt(record, layer, values),
-                opacity=60,
-                left=f"{_named(layer)} · {grid[0]}x{grid[1]}",
-            ),
+            _saliency_picture(key, explained, level, record, points),
             key=f"saliency{tag}",
             memory="saliency",
             group="saliency",
@@ -183,6 +189,21 @@ def _pair(
         with told:
             _tell(place, values, groups)
     return groups
+
+
+def _saliency_picture(
+    key: SaliencyKey, explained: Explained, level: int, record: Record, points: Sequence[Point]
+) -> Picture:
+    layer, shape = key.levels[level], explained.grids[level]
+    return Picture(
+        caches.photo(key.photo),
+        heat=caches.heat(key, level),
+        points=points,
+        legend=Legend("0", "1", "saliency, relative to this map's own range"),
+        alt=_alt(record, layer, explained.maps[level]),
+        opacity=60,
+        left=f"{_named(layer)} · {shape[0]}x{shape[1]}",
+    )
 
 
 def _named(layer: str) -> str:
@@ -247,15 +268,17 @@ def _strip(key: SaliencyKey, explained: Explained, chosen: int) -> None:
         )
 
 
-def _histogram(explained: Explained, level: int, groups: Clusters) -> None:
+def _histogram(explained: Explained, level: int, groups: Clusters) -> go.Figure:
+    chart = charts.saliency_histogram(explained.maps[level], groups)
     st.plotly_chart(
-        charts.saliency_histogram(explained.maps[level], groups),
+        chart,
         width="stretch",
         key="histogram",
-        config={"displayModeBar": False},
+        config=chart_config("saliency-histogram"),
         alt="Histogram of saliency with the cluster boundaries",
     )
     st.caption("Dashed: boundaries between clusters. Numbers: their centroids.")
+    return chart
 
 
 def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Selection) -> None:
@@ -327,19 +350,63 @@ the stretched maps, stretched again: the paper names it as future work.
     )
 
 
-def _commands(
-    selected: Selection, key: SaliencyKey, size: int, target: int | None, k: int, level: int
+def _origin(
+    selected: Selection, key: SaliencyKey, explained: Explained, k: int, level: int
+) -> Origin:
+    """How the page's figures were made, as their files say it."""
+    settings = {
+        "category": selected.key,
+        "image": selected.record.name,
+        "image_size": key.photo.size,
+        "backbone": key.backbone,
+        "weights": explained.weights,
+        "layers": list(key.layers),
+        "layer": key.levels[level],
+        "fusion": key.fusion and list(key.fusion),
+        "target_class": explained.target_class,
+        "k": k,
+    }
+    return Origin(f"Saliency of {selected.record.name}", settings, (saliency_command(key),))
+
+
+def _take_home(
+    key: SaliencyKey,
+    explained: Explained,
+    level: int,
+    groups: Clusters | None,
+    chart: go.Figure | None,
+    origin: Origin,
+    record: Record,
 ) -> None:
-    looking = Looking(key.backbone, key.weights, key.layers)
-    flags: list[object] = ["--backbone", looking.name, "--weights", looking.weights]
-    flags += fusion_flags(looking, key.fusion)
-    flags += ["--image-size", size]
-    if target is not None:
-        flags += ["--target-class", target]
-    image = selected.record.image
-    command_line(
-        ["saliency", image, *flags, "--out", "maps"],
-        note=f"Writes saliency.npz (all levels and their fusion) and an overlay each. Clusters of"
-        f" {key.levels[level]} at K = {k}:"
-        " cutswap.cluster_saliency(map, k), the same call as here.",
+    """Files of the pair, the strip and the histogram."""
+    photo, values, layer = caches.photo(key.photo), explained.maps[level], key.levels[level]
+    figures = [
+        of_picture(
+            f"saliency-{layer}",
+            f"Saliency, {_named(layer)}",
+            _saliency_picture(key, explained, level, record, ()),
+            {"photo": photo, "saliency": values},
+        )
+    ]
+    if groups is not None and chart is not None:
+        picture = _cluster_picture(photo, values, groups, (), layer)
+        arrays = {
+            "photo": photo,
+            "regions": groups.regions(values).astype(np.uint8),
+            "centroids": groups.centroids,
+            "boundaries": groups.boundaries,
+        }
+        name = f"clusters-{layer}-k{groups.k}"
+        figures.append(of_picture(name, f"Clusters, K = {groups.k}", picture, arrays))
+        figures.append(of_chart("histogram", "Histogram", chart))
+    figures.append(
+        Figure("levels", "All levels", partial(_levels, key), lambda: {"maps": explained.maps})
     )
+    take_home(figures, origin, key="saliency")
+
+
+def _levels(key: SaliencyKey, width: int) -> np.ndarray:
+    """The strip of levels on paper."""
+    photo = caches.photo(key.photo)
+    cells = tuple(GridCell(blend(photo, caches.heat(key, i), 0.6)) for i in range(len(key.levels)))
+    return draw_grid(LabelledGrid(("",), tuple(map(_named, key.levels)), (cells,)), width)

@@ -11,7 +11,7 @@ from app.shared import knobs, public
 from app.shared.caches import network
 from cutswap.networks.backbone import BACKBONES, SALIENCY_LEVELS, Backbone
 from cutswap.networks.lean_torchvision import import_torchvision
-from cutswap.networks.weights import EMBEDDED_FOLDER
+from cutswap.networks.weights import EMBEDDED_FOLDER, imagenet_file
 from cutswap.saliency.fusion import fusion_shares
 
 WEIGHTS = ("embedded", "imagenet", "random")
@@ -105,6 +105,21 @@ def fusion_flags(looking: Looking, fusion: tuple[float, ...] | None) -> list[obj
     if fusion is not None and len(set(fusion)) > 1:
         flags += ["--fusion", ",".join(f"{w:g}" for w in fusion)]
     return flags
+
+
+def looking_weights(name: str, current: str) -> tuple[str, ...]:
+    """Weights that a network can look with at once: no grid of them may begin a download.
+
+    Args:
+        name: of the network.
+        current: weights that are chosen, which are there or have said why not.
+    """
+    there = {
+        "embedded": (EMBEDDED_FOLDER / f"{name}.safetensors").is_file(),
+        "imagenet": imagenet_file(name).is_file(),
+        "random": True,
+    }
+    return tuple(w for w in public.offered(WEIGHTS) if there[w] or w == current)
 
 
 @cache

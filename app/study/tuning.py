@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from app.figures.chart_files import chart_config
 from app.shared import knobs, workspace
 from app.shared.chart_style import COLOURS
 from app.shared.page_parts import plain_text
@@ -70,6 +71,7 @@ def show() -> None:
             history(search["trials"]),
             width="stretch",
             key="tuning.history",
+            config=chart_config("tuning-history"),
             alt=f"Score of {len(search['trials'])} trials in their order, and the best so far",
         )
         if search["importance"]:
@@ -77,6 +79,7 @@ def show() -> None:
                 importance(search["importance"]),
                 width="stretch",
                 key="tuning.importance",
+                config=chart_config("tuning-importance"),
                 alt="Share of the scores' variance that each setting explains",
             )
         else:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.figures.chart_files import chart_config
 from app.shared import knobs, public, workspace
 from app.shared.page_parts import command_line, how_it_works, plain_errors, plain_text
 from app.shared.selection import current
@@ -170,7 +171,7 @@ def _charts(number: str, metric: str, rows: tuple[Entry, ...]) -> None:
         ablation(shown, NAMES[metric]),
         width="stretch",
         key=f"study.chart.{number}.{metric}",
-        config={"displayModeBar": False},
+        config=chart_config(f"study-table-{number}-{metric}"),
         alt=f"Table {number}, {NAMES[metric]}, {place}: the figures of the table below",
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd  # type: ignore[import-untyped] # Streamlit's own: shading needs its Styler
 import streamlit as st
 
+from app.figures.chart_files import chart_config
 from app.shared import open_in_inspect as results_open
 from app.shared import workspace
 from app.shared.page_parts import plain_errors, plain_text
@@ -148,7 +149,7 @@ def _draw(
             run_compare_chart.compared(timed, width, ways, by_seconds=by_seconds),
             width="stretch",
             key="compare.chart",
-            config={"displayModeBar": False},
+            config=chart_config("runs-compared"),
             alt=f"Loss and accuracy of {', '.join(timed)}; the last values are in the table below",
         )
     _say(width, ways, by_seconds, [name for name in curves if name not in timed])

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.figures.chart_files import chart_config
 from app.shared import jobs
 from app.shared.page_parts import plain_errors, plain_text
 from app.shared.selection import found_runs
@@ -80,7 +81,7 @@ def _panel(path: Path, name: str) -> None:
                     run_chart.curves(lines, is_head=is_head),
                     width="stretch",
                     key=f"curve.{name}",
-                    config={"displayModeBar": False},
+                    config=chart_config(f"training-{name}"),
                     alt=f"Loss from {lines[0]['loss']:.2f} to {lines[-1]['loss']:.2f} and accuracy"
                     f" from {lines[0]['accuracy']:.2f} to {lines[-1]['accuracy']:.2f}",
                 )

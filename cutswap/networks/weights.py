@@ -309,8 +309,7 @@ def _embedded(backbone: str) -> StateDict:
 def _imagenet(backbone: str) -> StateDict:
     # V1 is the recipe of the paper's time and the one PatchCore's published figures use.
     entry = import_torchvision().models.get_model_weights(backbone)["IMAGENET1K_V1"]
-    name = entry.url.rsplit("/", 1)[-1]
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    cached = imagenet_file(backbone)
     try:
         tensors = entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except Exception as error:  # whatever a network or a damaged file in the cache provokes
@@ -318,9 +317,15 @@ def _imagenet(backbone: str) -> StateDict:
             f"ImageNet weights for {backbone}",
             expected=f"{cached}, whole, or a network to download it",
             found=_first_line(error),
-            fix=f"copy {name} there, pass its path as --weights, or use --weights embedded",
+            fix=f"copy {cached.name} there, pass its path as --weights, or use --weights embedded",
         ) from error
     return StateDict(dict(tensors), "imagenet", sha256_of(cached) if cached.is_file() else None)
+
+
+def imagenet_file(backbone: str) -> Path:
+    """Where torchvision keeps its ImageNet weights once they are downloaded."""
+    entry = import_torchvision().models.get_model_weights(backbone)["IMAGENET1K_V1"]
+    return Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rsplit("/", 1)[-1]
 
 
 def describe_card(backbone: str) -> dict[str, Any]:

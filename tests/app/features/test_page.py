@@ -20,6 +20,7 @@ from app.features.charts import DEFECT_COLOUR, GROUPS, scatter
 from app.features.collecting import WantedFeatures, feature_workshop
 from app.features.point import nearest
 from app.features.view import _first_index
+from app.figures.take_home import LABEL
 from app.shared import workspace
 from app.viewer.hover import sheet
 from cutswap.analysis.feature_set import ABOUT, ARRAYS, FeatureSet, read_features
@@ -182,6 +183,7 @@ class TestTrouble:
         assert_alive(at)
         assert "The head's own figures are missing" in texts(at)
         assert "AUROC of a straight line" in texts(at)
+        assert LABEL in [popover.proto.popover.label for popover in at.get("popover")]
 
     @pytest.mark.usefixtures("world")
     def test_many_draws_are_asked_for_first(self):

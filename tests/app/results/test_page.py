@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.figures.take_home import LABEL
 from app.results import chart as results_chart
 from app.results import grid as results_grid
 from app.shared import open_in_inspect as results_open
@@ -68,6 +69,7 @@ def test_evaluations_are_a_table_with_the_metric_switched(root, tmp_path):
     table = at.dataframe[0].value
     assert list(table["category"]) == ["part", "mean (categories)"]
     assert table.iloc[0, 1] == "0.800 ± 0.100 (n=3)"
+    assert LABEL in [popover.proto.popover.label for popover in at.get("popover")]
     at.segmented_control(key="knob.metric").set_value("pixel_auroc").run()
     assert at.dataframe[0].value.iloc[0, 1] == "0.800 ± 0.000 (n=3)"
     at.segmented_control(key="knob.metric").set_value("aupro").run()

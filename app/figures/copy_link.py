@@ -1,0 +1,28 @@
+"""A button that copies the address of what is on the screen, without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+_FOLDER = Path(__file__).parent
+LABEL = "Copy link"
+HELP = "The address of this very view, with its knobs, for a colleague with access to this app."
+
+_mount = st.components.v2.component(
+    "cutswap_copy_link",
+    html="<div class='link'><button type='button'><span></span></button>"
+    "<input readonly hidden aria-label='Address of this view'><span role='status'></span></div>",
+    css=(_FOLDER / "copy_link.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "copy_link.js").read_text(encoding="utf-8"),
+)
+
+
+def copy_link(key: str) -> None:
+    """Draw the button.
+
+    Args:
+        key: unique on the page.
+    """
+    _mount(data={"label": LABEL, "help": HELP}, key=key)
