@@ -94,14 +94,14 @@ class Drift:
         if not self.is_drift:
             return f"no drift: {self.photos} new photos score as the good ones did"
         what = (
-            "many defects, or other parts, light or focus"
+            "many are defective, or parts, light or focus have changed"
             if self.is_higher
-            else "other parts, light or focus; a blurred photo hides defects"
+            else "parts, light or focus have changed (a blurred photo hides defects)"
         )
         return (
             f"drift: {self.photos} new photos score {'higher' if self.is_higher else 'lower'} than"
-            f" the good ones did (Kolmogorov-Smirnov p = {self.p_value:.2g}): {what}. The promise"
-            " does not hold for them: take new good photos and evaluate again"
+            f" the good ones did (Kolmogorov-Smirnov p = {self.p_value:.2g}): {what}. Where they"
+            " have, the promise does not hold: take new good photos and evaluate again"
         )
 
 

@@ -122,7 +122,16 @@ def test_a_threshold_needs_no_defects(tmp_path: Path, capsys, test: dict[str, in
     assert run("--data", parts, "--out", out, "--false-alarms", 0.2) == 0  # its own files
 
 
-def test_too_few_good_photos_are_refused_before_the_work(parts: Path, tmp_path: Path, capsys):
+def test_without_a_rate_defects_are_still_asked_for(tmp_path: Path, capsys):
+    parts = build_category(tmp_path / "bolt", train=6, test={"good": 2})
+    assert run("--data", parts, "--out", tmp_path / "out") == 2
+    assert "expected good and defective test images" in capsys.readouterr().err
+
+
+def test_too_few_good_photos_are_refused_before_the_work(
+    parts: Path, tmp_path: Path, capsys, monkeypatch
+):
+    monkeypatch.setattr(MemoryBank, "fit", lambda *_, **__: pytest.fail("the work began"))
     assert run("--data", parts, "--out", tmp_path / "out", "--false-alarms", 0.01) == 2
     said = capsys.readouterr().err
     assert "expected at least 99 good photos that were held out for a rate of 0.01, found 6" in said
@@ -137,6 +146,7 @@ def test_too_few_good_photos_are_refused_before_the_work(parts: Path, tmp_path: 
         ("good_scores", [1.0] * 5 + [None]),
         ("good_scores", []),
         ("good_scores", "none"),
+        ("good_scores", str),
         ("threshold", 0.5),
         ("asked", 0.01),  # fewer photos than it needs
         ("asked", "0.15"),
@@ -147,6 +157,8 @@ def test_too_few_good_photos_are_refused_before_the_work(parts: Path, tmp_path: 
 )
 def test_a_decision_that_was_edited_is_refused(decided: Path, tmp_path: Path, name, value):
     values = json.loads((decided / "decision.json").read_text())
+    if value is str:  # the same numbers, as text
+        value = [*map(str, values[name])]
     (tmp_path / "decision.json").write_text(json.dumps({**values, name: value}))
     with pytest.raises(CutSwapError, match="expected the decision that evaluate wrote"):
         read_decision(tmp_path)
