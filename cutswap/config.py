@@ -479,6 +479,25 @@ class PatchCoreSettings(Settings):
 
 
 @dataclass(frozen=True)
+class FalseAlarmSettings(Settings):
+    """A threshold from good photos alone (`cutswap.decision`)."""
+
+    false_alarms: float | None = setting(
+        None,
+        "share of good photos that may be called defective: gives a threshold from the good photos"
+        " alone, which needs 1 / share - 1 of them; default: none",
+        above=0.0,
+        high=0.2,
+    )
+    folds: int = setting(
+        5,
+        "parts of the good photos, each scored by a bank of the others, for --false-alarms",
+        low=2,
+        high=20,
+    )
+
+
+@dataclass(frozen=True)
 class FineTuningSettings(Settings):
     """Everything a fine-tuning run is decided by, except the data and the seed."""
 

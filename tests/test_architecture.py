@@ -131,7 +131,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("negatives", "results"),
     ("heads",),
     ("evaluation",),
-    ("training",),
+    ("training", "decision"),
     ("analysis", "sweeps", "benchmark", "reports"),
     ("studies",),
     ("commands",),

@@ -16,14 +16,18 @@ from cutswap.commands.common import (
     say_weights,
 )
 from cutswap.commands.own_outputs import claim
-from cutswap.config import BANKS, PatchCoreSettings
+from cutswap.config import BANKS, FalseAlarmSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
+from cutswap.utils.folder_names import BANK, DECISION, UNLABELLED
 from cutswap.utils.progress import Bars
 
 if TYPE_CHECKING:
     from cutswap.data.loading import CheckedCategory
+    from cutswap.decision.deciding import OnTestPhotos
+    from cutswap.decision.decision import Decision
+    from cutswap.evaluation.evaluate import Evaluation
     from cutswap.heads.patch_head import PatchHead
     from cutswap.networks.backbone import Backbone
 
@@ -54,13 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what a photo's score is and whether patches are whitened, which the"
         " flags below change; plain is the paper's [the defaults]",
     )
+    add_flags(parser, FalseAlarmSettings)
     add_flags(parser, PatchCoreSettings)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """PatchCore on a category, with a network or a run's tuned one."""
+    from cutswap.decision.deciding import decide, need_enough_photos
     from cutswap.evaluation.evaluate import evaluate as run_evaluation
     from cutswap.evaluation.evaluate import evaluation_files, write_evaluation
+    from cutswap.evaluation.unlabelled import is_labelled
     from cutswap.networks.backbone import load_backbone
     from cutswap.runs.folder import RunFolder
     from cutswap.training.finetuning import tuned_backbone
@@ -68,6 +75,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     need_out(options.out)
     settings = settings_from(options, PatchCoreSettings, BANKS.get(options.preset, {}))
+    asked = settings_from(options, FalseAlarmSettings)
     if options.run_folder and options.weights:
         raise CutSwapError(
             "--run and --weights",
@@ -85,16 +93,116 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     say_weights(backbone.report.sentence(), backbone.name)
     with Bars(options.quiet) as bars:
         checked = checked_category(options, bars)
+        need_enough_photos(asked, checked, head, options.score or "both")
+        if asked.false_alarms is not None and not is_labelled(checked.category):
+            return _learn_without_defects(options, checked, backbone, head, settings, asked, bars)
         if head is not None:
-            return _evaluate_head(options, checked, backbone, head, settings, bars)
-        names = evaluation_files(checked.category.test)
+            return _evaluate_head(options, checked, backbone, head, settings, asked, bars)
+        names = (*evaluation_files(checked.category.test), *_decision_file(asked))
         own = claim(options.out, options.command, names, options.json)
         evaluation = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
+        decision = decide(checked, backbone, settings, asked, seed=options.seed, notify=bars)
+        told = _take_in(decision, evaluation)
         with own.writing():
+            _write_decision(decision, told, checked, options.out)
             write_evaluation(evaluation, options.out, notify=bars)
     print(describe(evaluation.summary))
     say_missed(evaluation.summary["missed"])
+    _say_decision(decision, told)
     return {**evaluation.summary, "out": str(options.out)}
+
+
+def _decision_file(asked: FalseAlarmSettings) -> tuple[str, ...]:
+    return () if asked.false_alarms is None else (DECISION,)
+
+
+def _take_in(decision: Decision | None, evaluation: Evaluation) -> OnTestPhotos | None:
+    """What a decision means on the test photos, also put into the evaluation's summary."""
+    from cutswap.decision.deciding import on_test_photos
+
+    if decision is None:
+        return None
+    defects = [record.defect for record in evaluation.records]
+    told = on_test_photos(decision, defects, evaluation.scores, evaluation.masks)
+    evaluation.summary["false_alarms"] = {**decision.to_dict(), **told.to_dict()}
+    return told
+
+
+def _write_decision(
+    decision: Decision | None, told: OnTestPhotos | None, checked: CheckedCategory, out: Path
+) -> None:
+    from cutswap.decision.decision import write_decision
+
+    if decision is not None and told is not None:
+        write_decision(decision, out, bits=checked.category.reading.bits, **told.to_dict())
+
+
+def _say_decision(decision: Decision | None, told: OnTestPhotos | None) -> None:
+    if decision is None or told is None:
+        return
+    print(decision.promise.text())
+    print(f"  {decision.how}")
+    for line in (told.text(), told.drift.text() if told.drift else ""):
+        if line:
+            print(f"  {line}")
+
+
+def _learn_without_defects(
+    options: argparse.Namespace,
+    checked: CheckedCategory,
+    backbone: Backbone,
+    head: PatchHead | None,
+    settings: PatchCoreSettings,
+    asked: FalseAlarmSettings,
+    bars: Bars,
+) -> dict[str, Any]:
+    """A bank and its threshold where nothing says what a defect looks like: no figures.
+
+    Raises:
+        CutSwapError: the scores of a head, which is weighed and told by labelled photos.
+    """
+    import numpy as np
+
+    from cutswap.decision.deciding import decide, on_test_photos
+    from cutswap.evaluation.unlabelled import read_unlabelled, score_unlabelled
+
+    if head is not None and options.score != "bank":
+        raise CutSwapError(
+            f"category {checked.category.name}",
+            expected="good and defective test images, for the scores of a head",
+            found="none, or one of the two",
+            fix="pass --score bank, or add images to test/good and test/<defect>",
+        )
+    own = claim(options.out, options.command, (BANK, UNLABELLED, DECISION), options.json)
+    decision = decide(checked, backbone, settings, asked, seed=options.seed, notify=bars)
+    if decision is None:
+        raise RuntimeError("without a rate there is nothing to decide")
+    with own.writing():
+        score_unlabelled(
+            checked.category, backbone, settings, options.out, seed=options.seed, notify=bars
+        )
+        scored = read_unlabelled(options.out)
+        by_name = dict(zip(scored.names, scored.scores, strict=True))
+        test = checked.category.test
+        scores = np.array([by_name[record.name] for record in test])
+        told = on_test_photos(decision, [record.defect for record in test], scores, None)
+        _write_decision(decision, told, checked, options.out)
+    bars.close()
+    print(
+        f"{checked.category.name}: no test photos of both kinds, so no AUROC;"
+        f" a bank of {len(checked.category.train)} good photos"
+    )
+    _say_decision(decision, told)
+    print(f"score photos with: cutswap score FOLDER --detector {options.out} --out SCORES")
+    return {
+        "category": checked.category.name,
+        "false_alarms": {**decision.to_dict(), **told.to_dict()},
+        "patchcore": settings.to_dict(),
+        "n_train": len(checked.category.train),
+        "n_test": len(test),
+        "seed": options.seed,
+        "out": str(options.out),
+    }
 
 
 def _head_of(options: argparse.Namespace) -> PatchHead | None:
@@ -124,16 +232,18 @@ def _evaluate_head(
     backbone: Backbone,
     head: PatchHead,
     settings: PatchCoreSettings,
+    asked: FalseAlarmSettings,
     bars: Bars,
 ) -> dict[str, Any]:
     """Bank, head and both, with the figures of each."""
+    from cutswap.decision.deciding import decide
     from cutswap.evaluation.evaluate_head import (
         evaluate_head,
         head_evaluation_files,
         write_head_evaluation,
     )
 
-    names = head_evaluation_files(checked.category.test)
+    names = (*head_evaluation_files(checked.category.test), *_decision_file(asked))
     own = claim(options.out, options.command, names, options.json)
     evaluation = evaluate_head(
         checked,
@@ -144,7 +254,19 @@ def _evaluate_head(
         seed=options.seed,
         notify=bars,
     )
+    decision = decide(
+        checked,
+        backbone,
+        settings,
+        asked,
+        detector=evaluation.detector,
+        score=evaluation.counts,
+        seed=options.seed,
+        notify=bars,
+    )
+    told = _take_in(decision, evaluation.result)
     with own.writing():
+        _write_decision(decision, told, checked, options.out)
         write_head_evaluation(evaluation, options.out, notify=bars)
     bars.close()
     for name, one in evaluation.by_score.items():
@@ -152,4 +274,5 @@ def _evaluate_head(
     join = evaluation.detector.join
     print(f"the head's share in both is {join.weight:.2f}, chosen without test images")
     say_missed(evaluation.result.summary["missed"])
+    _say_decision(decision, told)
     return {**evaluation.result.summary, "out": str(options.out)}

@@ -25,6 +25,7 @@ COMMANDS = {
     "augment": "draw negatives of one image",
     "finetune": "fine-tune a network on a category's negatives",
     "evaluate": "PatchCore heatmaps and AUROC of a category",
+    "score": "photos of a folder called good or defective, as they come",
     "evaluate-anomalib": "STFPM, PaDiM or DRAEM on the same split and figures",
     "features": "what a run has learnt: features before, after",
     "quality": "how good a category's negatives are, method by method",
@@ -36,7 +37,7 @@ COMMANDS = {
     "distill": "distil a small network on any folder of photographs",
     "jobs": "the queue: list, add, follow, stop, resume",
     "download": "VisA in one step; MVTec AD: instructions and a check",
-    "export": "maps, negatives, the network or a report in formats others read",
+    "export": "maps, negatives, a network, detector or report in formats others read",
     "benchmark": "time every step beside a plain way of doing it",
 }
 

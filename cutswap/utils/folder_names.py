@@ -21,6 +21,7 @@ EVALUATION_FILES = (SCORES, HEATMAPS, BANK)
 PICTURES = "heatmaps"  # a folder of the maps as pictures
 DETECTOR, BY_SCORE = "detector.safetensors", "by_score"  # of a run with a head
 UNLABELLED = "unlabelled.json"  # in RESULT's place where nothing says what is good
+DECISION = "decision.json"  # of `--false-alarms`: good scores and the threshold they promise
 
 # A study, see `studies.folder`.
 STUDY, CELLS, RUNS = "study.json", "cells", "runs"

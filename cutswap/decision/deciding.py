@@ -1,0 +1,149 @@
+"""From good photos to a decision, and what it means on photos whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cutswap.config import FalseAlarmSettings, PatchCoreSettings
+from cutswap.data.loading import CheckedCategory
+from cutswap.data.records import GOOD
+from cutswap.decision.conformal import Drift, drift, need_photos
+from cutswap.decision.decision import Decision, how_by_folds, how_of_head
+from cutswap.decision.held_out import held_out_by_folds, held_out_of_head
+from cutswap.evaluation.missed import Missed, missed_defects
+from cutswap.heads.detector import HeadDetector
+from cutswap.heads.patch_head import PatchHead
+from cutswap.networks.backbone import Backbone
+from cutswap.utils.progress import Notify
+
+
+@dataclass(frozen=True)
+class OnTestPhotos:
+    """What a threshold means on labelled test photos, which took no part in it.
+
+    Attributes:
+        missed: recall by type and area at it; None without a defective photo.
+        drift: whether the good ones score as those did that it comes from; None without one.
+        alarms: good ones called defective.
+        good: good ones.
+    """
+
+    missed: Missed | None
+    drift: Drift | None
+    alarms: int
+    good: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "missed": self.missed.to_dict() if self.missed else None,
+            "drift": self.drift.to_dict() if self.drift else None,
+            "test_good": self.good,
+            "test_alarms": self.alarms,
+        }
+
+    def text(self) -> str:
+        """One line; empty where there is no labelled photo."""
+        parts = [f"{self.alarms} of {self.good} good called defective"] if self.good else []
+        if self.missed:
+            found = sum(r.found for r in self.missed.by_type)
+            count = sum(r.count for r in self.missed.by_type)
+            parts.append(f"{count - found:g} of {count} defects missed")
+        return f"test photos at that threshold: {', '.join(parts)}" if parts else ""
+
+
+def need_enough_photos(
+    asked: FalseAlarmSettings, checked: CheckedCategory, head: PatchHead | None, score: str
+) -> None:
+    """Refuse, before the work, a rate for which there are too few good photos.
+
+    Args:
+        asked: the rate; none is always fine.
+        checked: the category.
+        head: of the detector to come.
+        score: whose scores count.
+
+    Raises:
+        CutSwapError: too few; the message says how many are wanted.
+    """
+    if asked.false_alarms is None:
+        return
+    count, fix = len(checked.category.train), ""
+    if head is not None and score != "bank":
+        count = len(head.origin.held_out)
+        fix = "pass --score bank, which holds out every good photo in turn, "
+    need_photos(asked.false_alarms, count, fix=fix)
+
+
+def decide(
+    checked: CheckedCategory,
+    backbone: Backbone,
+    settings: PatchCoreSettings,
+    asked: FalseAlarmSettings,
+    *,
+    detector: HeadDetector | None = None,
+    score: str = "bank",
+    seed: int = 0,
+    notify: Notify | None = None,
+) -> Decision | None:
+    """Score good photos held out and take the threshold that they promise.
+
+    Args:
+        checked: the category; its good training photos are used.
+        backbone: of the detector.
+        settings: PatchCore's, of the detector.
+        asked: the rate and the folds; without a rate there is nothing to decide.
+        detector: bank and head, where there is one.
+        score: whose scores count.
+        seed: of the deal into folds and of their banks.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: too few good photos, or anything the stages refuse.
+    """
+    if asked.false_alarms is None:
+        return None
+    need_enough_photos(asked, checked, detector.head if detector else None, score)
+    train = checked.category.train
+    if detector is None or score == "bank":
+        good = held_out_by_folds(train, backbone, settings, asked.folds, seed=seed, notify=notify)
+        how = how_by_folds(len(good), asked.folds)
+    else:
+        good = held_out_of_head(
+            train,
+            backbone,
+            settings,
+            detector.head,
+            detector.join,
+            score,
+            seed=seed,
+            notify=notify,
+        )
+        how = how_of_head(score, len(good))
+    return Decision.of(checked.category.name, score, good, asked.false_alarms, how)
+
+
+def on_test_photos(
+    decision: Decision, defects: Sequence[str], scores: np.ndarray, masks: np.ndarray | None
+) -> OnTestPhotos:
+    """Alarms, missed defects and drift of test photos at the decision's threshold.
+
+    Args:
+        decision: whose threshold it is.
+        defects: type of each photo, `good` for none.
+        scores: (N,) float, of the same photos.
+        masks: (N, H, W) bool, True on defects; None where the data marks none.
+    """
+    threshold = decision.promise.threshold
+    good = np.asarray(scores)[[defect == GOOD for defect in defects]]
+    missed = missed_defects(defects, scores, threshold, masks)
+    return OnTestPhotos(
+        missed=missed if missed.by_type else None,
+        drift=drift(decision.good, good) if len(good) else None,
+        alarms=int((good >= threshold).sum()),
+        good=len(good),
+    )

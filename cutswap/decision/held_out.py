@@ -1,0 +1,169 @@
+"""Scores of good photos by a detector that has not seen them, without giving up a photo.
+
+Cross-conformal (Vovk 2015): the good photos are dealt into k folds, and each fold is scored by a
+bank fitted on the others. The detector itself then learns from all of them. Its bank has seen
+more than those of the folds, so a new good photo scores, if anything, lower than the held-out ones
+did: the promise errs on the safe side (docs/decisions.md has how far). So that nothing else
+differs, a fold's bank keeps as many patches as the detector's.
+
+A head is not trained k times. Its training held out some photos and was repeated without them to
+weigh bank and head (`cutswap.heads.validation`): those photos alone are scored, by that trained
+head and by one bank of the others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cutswap.config import PatchCoreSettings
+from cutswap.data.records import Record
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.evaluate import batches
+from cutswap.heads.joining import Join
+from cutswap.heads.patch_head import PatchHead
+from cutswap.networks.backbone import Backbone
+from cutswap.patchcore.embeddings import collect_patches
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.utils.devices import tf32
+from cutswap.utils.progress import Notify, tick
+
+_STAGE = "scoring good photos held out"
+_DEAL = 7  # second entry of the seed tuple: folds are dealt by a stream of their own
+AT_ONCE = 8  # photos scored together
+
+
+def deal(count: int, folds: int, seed: int) -> list[np.ndarray]:
+    """Positions of `count` photos in folds whose sizes differ by at most one, each rising.
+
+    Args:
+        count: photos.
+        folds: at most; there are never more than photos.
+        seed: of the deal.
+    """
+    order = np.random.default_rng((seed, _DEAL)).permutation(count)
+    return [np.sort(part) for part in np.array_split(order, max(1, min(folds, count)))]
+
+
+def held_out_by_folds(
+    records: tuple[Record, ...],
+    backbone: Backbone,
+    settings: PatchCoreSettings,
+    folds: int,
+    *,
+    seed: int = 0,
+    notify: Notify | None = None,
+) -> np.ndarray:
+    """Image scores of good photos, each by a bank fitted without its fold.
+
+    Args:
+        records: the good training photos, N >= 2 of them.
+        backbone: as of the detector.
+        settings: PatchCore's, as of the detector.
+        folds: k; more cost more and come closer to the detector's own bank.
+        seed: of the deal and of every bank.
+        notify: called with (stage, done, total).
+
+    Returns:
+        (N,) float32, in the order of the records.
+
+    Raises:
+        CutSwapError: fewer than two photos, or anything the bank refuses.
+    """
+    return _scored(records, backbone, settings, deal(len(records), folds, seed), seed, notify)
+
+
+def held_out_of_head(
+    records: tuple[Record, ...],
+    backbone: Backbone,
+    settings: PatchCoreSettings,
+    head: PatchHead,
+    join: Join,
+    score: str,
+    *,
+    seed: int = 0,
+    notify: Notify | None = None,
+) -> np.ndarray:
+    """Image scores of the photos that a head's training held out, by a detector without them.
+
+    The join was weighed with these photos too, one number of eight; it is taken as it is.
+
+    Args:
+        records: the good training photos that the head was trained on.
+        backbone: as of the detector.
+        settings: PatchCore's, as of the detector.
+        head: with its scores of the validation set.
+        join: how bank and head become one.
+        score: `head` or `both`.
+        seed: of the bank.
+        notify: called with (stage, done, total).
+
+    Returns:
+        (G,) float32, in the order in which they were held out.
+
+    Raises:
+        CutSwapError: a head without those scores, or photos that are not there any more.
+    """
+    held_out = np.array(head.origin.held_out, dtype=int)
+    if head.validation is None or len(head.validation.good) != len(held_out):
+        raise CutSwapError(
+            "head",
+            expected="a finished one, with its scores of the photos held out",
+            found="none",
+            fix="train it to the end with finetune",
+        )
+    if score == "head":
+        return np.asarray(head.validation.good, dtype=np.float32)
+    of_bank = _scored(records, backbone, settings, [held_out], seed, notify)[held_out]
+    return join.images(of_bank, head.validation.good)
+
+
+def _scored(
+    records: tuple[Record, ...],
+    backbone: Backbone,
+    settings: PatchCoreSettings,
+    folds: list[np.ndarray],
+    seed: int,
+    notify: Notify | None,
+) -> np.ndarray:
+    """(N,) float32; NaN where a photo is in no fold."""
+    count = len(records)
+    if count < 2 or any(len(fold) >= count for fold in folds):
+        raise CutSwapError(
+            "training photos",
+            expected="at least 2 good ones, one to learn from and one held out",
+            found=count,
+            fix="add good photos",
+        )
+    total = sum(len(fold) for fold in folds)
+    scores, done = np.full(count, np.nan, dtype=np.float32), 0
+    tell = tick(notify, _STAGE)
+    tell(0, total)
+    embedded, grid = None, (0, 0)
+    if settings.shards == 1:  # else they do not fit in memory, and are embedded a fold at a time
+        with tf32(settings.tf32):
+            patches, grid = collect_patches(
+                backbone, batches(records, settings), settings.layers, count, None, stay=True
+            )
+        embedded = patches.view(count, -1, patches.shape[1])
+    for fold in folds:
+        others = np.setdiff1d(np.arange(count), fold)
+        same_size = min(1.0, settings.coreset * count / len(others))
+        own = settings.replace(coreset=same_size)
+        if embedded is None:
+            rest, asked = (tuple(records[i] for i in part) for part in (others, fold))
+            bank = MemoryBank.fit(
+                backbone, batches(rest, own), own, seed=seed, count=len(rest), progress=None
+            )
+            found = [bank.score(image).scores for image in batches(asked, own)]
+        else:
+            seen = embedded[torch.from_numpy(others)].flatten(0, 1)
+            bank = MemoryBank.choose(backbone, seen, grid, own, seed=seed)
+            found = [
+                bank.score_patches(embedded[part].unflatten(1, grid), (1, 1)).scores
+                for part in torch.from_numpy(fold).split(AT_ONCE)
+            ]
+        scores[fold] = np.concatenate(found)
+        done += len(fold)
+        tell(done, total)
+    return scores

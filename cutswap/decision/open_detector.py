@@ -1,0 +1,188 @@
+"""A detector read from its folder, ready for photos: bank, perhaps head, threshold and p-values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cutswap.data.images import to_image
+from cutswap.data.reading import ReadingSettings
+from cutswap.decision.conformal import p_values
+from cutswap.decision.decision import Decision, read_decision
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.scored_set import read_scored
+from cutswap.evaluation.unlabelled import read_unlabelled
+from cutswap.heads.detector import HeadDetector
+from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.utils.files import read_json, sha256_of
+from cutswap.utils.folder_names import BANK, DECISION, DETECTOR, RESULT, UNLABELLED
+
+GOOD, DEFECTIVE = "good", "defective"
+BY_F1 = "best F1 of the evaluation's test images"
+GIVEN = "given by --threshold"
+# (N, S, S, 3) uint8 photos to (N,) float32 scores and (N, S, S) float32 heatmaps
+Scores = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class OpenDetector:
+    """What scores photos and calls them good or defective.
+
+    Attributes:
+        folder: where it was read from.
+        identity: changes with whatever changes a score or a verdict.
+        category: whose parts it knows.
+        image_size: side S of the square photos it takes, pixels.
+        bits: that the camera fills of deep grey photos; None: all.
+        threshold: a score at or above it is called defective; a float32 number.
+        how: one line on how that was chosen.
+        decision: scores of good photos, for p-values; None where there are none.
+        range: smallest and largest heatmap value of the photos it was tried on.
+        scores_of: scores and heatmaps of squashed photos.
+    """
+
+    folder: Path
+    identity: str
+    category: str
+    image_size: int
+    bits: int | None
+    threshold: float
+    how: str
+    decision: Decision | None
+    range: tuple[float, float]
+    scores_of: Scores
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray | None:
+        """(N,) conformal p-values of (N,) scores; None without good photos' scores."""
+        return None if self.decision is None else p_values(self.decision.good, scores)
+
+    def verdict(self, score: float) -> str:
+        """`good` or `defective`."""
+        return DEFECTIVE if score >= self.threshold else GOOD
+
+
+@dataclass(frozen=True)
+class EvaluatedDetector:
+    """The detector in a folder that `evaluate` wrote, with its parts.
+
+    Attributes:
+        opened: ready for photos.
+        bank: the memory bank.
+        detector: bank and head; None without a head.
+        score: whose scores count, one of `SCORES`.
+    """
+
+    opened: OpenDetector
+    bank: MemoryBank
+    detector: HeadDetector | None
+    score: str
+
+
+def read_evaluated(
+    folder: Path,
+    *,
+    rate: float | None = None,
+    threshold: float | None = None,
+    device: str = "cpu",
+) -> EvaluatedDetector:
+    """Read the detector of an evaluation.
+
+    Args:
+        folder: that `evaluate` wrote.
+        rate: false alarms asked for, in place of the rate it was evaluated with.
+        threshold: in place of any other.
+        device: where the network computes.
+
+    Raises:
+        CutSwapError: no such evaluation or a damaged one, a rate without good photos' scores, or
+            no threshold at all.
+    """
+    if not (folder / BANK).exists():
+        raise CutSwapError(
+            folder,
+            expected="a detector: a folder that evaluate or export detector wrote",
+            found=f"no {BANK}" if folder.is_dir() else "no such folder",
+            fix="pass the --out of evaluate",
+        )
+    decision = read_decision(folder)
+    summary: dict[str, Any] = {}
+    if (folder / RESULT).exists():
+        scored = read_scored(folder)
+        summary, span = scored.summary, scored.range
+    else:
+        span = read_unlabelled(folder).range
+    score = str(summary.get("score", "bank"))
+    own = decision if decision is None or rate is None else decision.at(rate)
+    if decision is not None and decision.score != score:
+        raise CutSwapError(
+            folder / DECISION,
+            expected=f"good photos' scores of the {score}, as the evaluation's",
+            found=decision.score,
+            fix="evaluate again",
+        )
+    if rate is not None and own is None:
+        raise CutSwapError(
+            folder,
+            expected=f"scores of good photos held out ({DECISION}), for a rate of false alarms",
+            found="none",
+            fix=f"run its evaluate again with --false-alarms {rate:g}",
+        )
+    if threshold is not None:
+        used, how = float(np.float32(threshold)), GIVEN
+    elif own is not None:
+        used, how = own.promise.threshold, own.promise.text()
+    elif summary:
+        used, how = float(np.float32(summary["threshold"])), BY_F1
+    else:
+        raise CutSwapError(
+            folder,
+            expected=f"a threshold in {RESULT} or {DECISION}",
+            found=f"{UNLABELLED} alone",
+            fix="run its evaluate again with --false-alarms 0.01, or pass --threshold",
+        )
+    detector = None
+    file = folder / BANK
+    if "score" in summary:
+        file = folder / DETECTOR
+        detector = HeadDetector.load(file, device=device)
+    bank = detector.bank if detector else MemoryBank.load(file, device=device)
+    opened = OpenDetector(
+        folder=folder,
+        identity=f"{sha256_of(file)[:16]} {score} {used!r}",
+        category=str(summary.get("category", decision.category if decision else "")),
+        image_size=bank.settings.image_size,
+        bits=_bits(folder, summary),
+        threshold=used,
+        how=how,
+        decision=own,
+        range=span,
+        scores_of=_scores_of(bank, detector, score),
+    )
+    return EvaluatedDetector(opened, bank, detector, score)
+
+
+def _scores_of(bank: MemoryBank, detector: HeadDetector | None, score: str) -> Scores:
+    def scores_of(photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        image = to_image(photos)
+        one = bank.score(image) if detector is None else detector.score(image).by(score)
+        return one.scores, one.heatmaps
+
+    return scores_of
+
+
+def _bits(folder: Path, summary: dict[str, Any]) -> int | None:
+    """How deep grey photos of the category are read.
+
+    Raises:
+        CutSwapError: no number of bits.
+    """
+    data = summary.get("data")
+    reading = data.get("reading") if isinstance(data, dict) else None
+    if not summary and (folder / DECISION).exists():
+        reading = read_json(folder / DECISION)
+    told = reading.get("bits") if isinstance(reading, dict) else None
+    return ReadingSettings.from_dict({"bits": told}).bits
