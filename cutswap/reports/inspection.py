@@ -25,7 +25,7 @@ from cutswap.evaluation.verdicts import Verdict, chosen, in_order, verdicts_of
 from cutswap.reports.kept_photos import KeptPhoto
 from cutswap.reports.page import html_page, inline
 from cutswap.reports.repeat import evaluate_again
-from cutswap.runs.photos import hashes_of
+from cutswap.runs.provenance import hashes_of
 from cutswap.utils.environment import environment
 from cutswap.utils.files import is_own_file, read_json, sha256_of
 from cutswap.utils.folder_names import BANK, ENVIRONMENT, SCORES

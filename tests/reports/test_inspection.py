@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cutswap.runs.photos import hashes_of
 
 from cutswap.commands.parser import main
 from cutswap.evaluation.missed import wilson
@@ -18,6 +17,7 @@ from cutswap.evaluation.thresholds import Prices, ThresholdCounts
 from cutswap.reports import inspection
 from cutswap.reports.inspection import how_chosen, inspection_report
 from cutswap.reports.kept_photos import KeptPhoto
+from cutswap.runs.provenance import hashes_of
 from tests.helpers.scored import build_parts, score_parts
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&amp;"
