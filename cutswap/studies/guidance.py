@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from cutswap.config import LEARNT_HEADS
 from cutswap.evaluation.missed import over_seeds
