@@ -93,7 +93,7 @@ test-newest:  ## the tests with the newest versions that it allows
 docs:  ## the documentation site in out/site, warnings are errors; it needs no network to be read
 	PYTHON=$(PYTHON) .ci/docs
 
-lock: $(VENV)/ready-dev  ## pin in constraints.txt what .venv holds, for every platform
+lock: $(VENV)/ready-dev  ## pin what .venv holds in constraints.txt, with hashes in requirements.lock
 	.ci/lock $(BIN)/python
 
 sbom: $(VENV)/ready  ## bill of materials of .venv, CycloneDX, in out/sbom.json
