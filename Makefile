@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two cores are the smallest machine supported; xdist shares torch's memory poorly beyond four.
 WORKERS ?= 2
 
-.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak test-bfloat16 test-float32 test-guards test-kills \
+.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak soak-attacked test-bfloat16 test-float32 test-guards test-kills \
   test-lowest test-newest test-ray test-slow test-wheel story screenshots demo test lint types check clean \
   shared-figures help
 
@@ -81,7 +81,10 @@ crash: $(VENV)/ready-dev  ## kill -9 at fifty moments of each writer (5 minutes)
 
 MINUTES ?= 10
 soak: $(VENV)/ready-dev  ## twenty sessions on the app over sockets (10 minutes; MINUTES=2 for less)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --minutes $(MINUTES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --minutes $(MINUTES) $(SOAK)
+
+soak-attacked: SOAK = --attacker
+soak-attacked: soak  ## the same in public mode, beside one who uploads and opens links without end
 
 # Environments of their own, 6 GB each with CUDA's libraries; tests that need no browser.
 test-lowest:  ## the tests with the lowest versions that requirements.txt allows
