@@ -3,7 +3,7 @@
 A process of its own, so that its children can be forked and killed: each child writes versions 0
 and 1 in turn, for ever, until `kill -9`; what lies there must then be one of the two, whole. A
 folder of several files that is being replaced may also say that it is none.
-Forking is cheap, so fifty kills a writer take seconds, not minutes. A training that is killed is
+Forking is cheap, so 25 kills a writer take seconds, not minutes. A training that is killed is
 `test_kills`: here it is its checkpoint.
 
     python -m tests.robustness.crash_writer FOLDER KILLS [WRITER ...]

@@ -1,6 +1,6 @@
 """kill -9 and a full disk while caches, runs, banks, the queue, studies and uploads are written.
 
-One kill a writer here; `make crash` does fifty. Resumed runs: `test_kills`.
+One kill a writer here; `make crash` does 25. Resumed runs: `test_kills`.
 """
 
 from __future__ import annotations
