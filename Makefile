@@ -9,8 +9,8 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak test-bfloat16 test-float32 test-guards \
-  test-journeys test-kills test-lowest test-newest test-ray test-slow test-wheel story screenshots demo test \
+.PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak soak-attacked test-bfloat16 test-float32 \
+  test-guards test-journeys test-kills test-lowest test-newest test-ray test-slow test-wheel story screenshots demo test \
   lint types clean shared-figures help
 
 help:  ## list the targets
@@ -81,12 +81,15 @@ fuzz: $(VENV)/ready-dev  ## the whole hostile corpus, then atheris; fails withou
 test-guards: $(VENV)/ready-dev  ## take each guard out and see its test fail (15 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.guards
 
-crash: $(VENV)/ready-dev  ## kill -9 at fifty moments of each writer (5 minutes)
-	CUTSWAP_CRASHES=50 $(PYTEST) tests/robustness/test_crashes.py
+crash: $(VENV)/ready-dev  ## kill -9 at 25 moments of each of eight writers (2 minutes)
+	CUTSWAP_CRASHES=25 $(PYTEST) tests/robustness/test_crashes.py
 
 MINUTES ?= 10
 soak: $(VENV)/ready-dev  ## twenty sessions on the app over sockets (10 minutes; MINUTES=2 for less)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --minutes $(MINUTES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --minutes $(MINUTES) $(SOAK)
+
+soak-attacked: SOAK = --attacker
+soak-attacked: soak  ## the same in public mode, beside one who uploads and opens links without end
 
 # Environments of their own, 6 GB each with CUDA's libraries; tests that need no browser.
 test-lowest:  ## the tests with the lowest versions that requirements.txt allows
@@ -98,7 +101,7 @@ test-newest:  ## the tests with the newest versions that it allows
 docs:  ## the documentation site in out/site, warnings are errors; it needs no network to be read
 	PYTHON=$(PYTHON) .ci/docs
 
-lock: $(VENV)/ready-dev  ## pin in constraints.txt what .venv holds, for every platform
+lock: $(VENV)/ready-dev  ## pin what .venv holds in constraints.txt, with hashes in requirements.lock
 	.ci/lock $(BIN)/python
 
 sbom: $(VENV)/ready  ## bill of materials of .venv, CycloneDX, in out/sbom.json

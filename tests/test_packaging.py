@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import cutswap
 from cutswap.commands.parser import parse
@@ -59,6 +60,53 @@ def test_every_requirement_is_pinned_inside_its_range():
         assert found, need
         for pin in found:
             assert need.specifier.contains(str(pin.specifier)[2:]), (need, pin)
+
+
+# What runs the program, file by file; and the first versions without holes that are public.
+LOCKED = re.compile(
+    r"(?m)^([a-z0-9-]+)==(\S+)(?: ; [^\n\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$"
+)
+SAFE = {
+    "filelock": "3.20.3",  # CVE-2025-68146, CVE-2026-22701: links beside the lock
+    "flask": "3.1.3",  # CVE-2026-27205
+    "flask-cors": "6",  # CVE-2024-6839, -6844, -6866
+    "jinja2": "3.1.6",  # CVE-2025-27516
+    "onnx": "1.21",  # CVE-2026-27489, -28500, -34445
+    "opencv-python-headless": "4.12.0.88",  # CVE-2025-53644, in 4.10 and 4.11
+    "pillow": "13",  # CVE-2026-112403, -96639: decoding a JPEG, or several frames, writes elsewhere
+    "ray": "2.52",  # CVE-2025-62593
+    "scikit-learn": "1.5",  # CVE-2024-5206
+    "torch": "2.10",  # CVE-2025-32434, CVE-2026-24747
+    "tqdm": "4.66.3",  # CVE-2024-34062
+}
+
+
+def test_no_range_admits_a_version_with_a_known_hole():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    asked = map(
+        requirement, [*project["dependencies"], *(one for extra in extras for one in extra)]
+    )
+    bounds = {canonicalize_name(need.name): need.specifier for need in asked}
+    assert SAFE.keys() <= bounds.keys()
+    for name, safe in SAFE.items():
+        (lowest,) = [Version(one.version) for one in bounds[name] if one.operator == ">="]
+        assert lowest >= Version(safe), name
+
+
+def test_the_lock_has_each_file_by_its_hash_and_the_constraints_versions():
+    text = (ROOT / "requirements.lock").read_text()
+    locked = {name: version for name, version, _ in LOCKED.findall(text)}
+    assert len(locked) > 50
+    assert re.sub(LOCKED, "", re.sub(r"(?m)^#.*", "", text)).strip() == ""
+    assert not [version for version in locked.values() if "+" in version]  # one machine's torch
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    found = [requirement(line) for line in lines if line and not line.startswith("#")]
+    pins = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in found}
+    assert {n: v for n, v in locked.items() if pins.get(n) != v} == {}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = {canonicalize_name(requirement(line).name) for line in project["dependencies"]}
+    assert asked <= locked.keys()
 
 
 # The container

@@ -1,34 +1,54 @@
-"""Kills the four long writers at random moments, and fills their disk; prints what was left.
+"""Kills the writers at random moments, and fills their disk; prints what was left.
 
 A process of its own, so that its children can be forked and killed: each child writes versions 0
-and 1 of a file in turn, for ever, until `kill -9`; what lies there must then be one of the two.
-Forking is cheap, so fifty kills a writer take seconds, not minutes.
+and 1 in turn, for ever, until `kill -9`; what lies there must then be one of the two, whole. A
+folder of several files that is being replaced may also say that it is none.
+Forking is cheap, so 25 kills a writer take seconds, not minutes. A training that is killed is
+`test_kills`: here it is its checkpoint.
 
-    python -m tests.robustness.crash_writer FOLDER KILLS
+    python -m tests.robustness.crash_writer FOLDER KILLS [WRITER ...]
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import random
 import resource
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from app.uploads.photos import Upload
+from app.uploads.store import store_parts, stored_uploads
 from cutswap.commands.demo_report import FIGURES, write_report
 from cutswap.config import SCORES, PatchCoreSettings
+from cutswap.data.images import read_photo
+from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
+from cutswap.evaluation.evaluate import Evaluation, evaluate, write_evaluation
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.runs.folder import RunFolder
+from cutswap.runs.queue import DATABASE, JobQueue
+from cutswap.runs.states import DONE as SCORED
+from cutswap.runs.states import read_evaluation
 from cutswap.saliency import cache as saliency_cache
+from cutswap.studies.folder import DONE, read_cell, write_cell
+from cutswap.utils.folder_names import BANK, HEATMAPS, RESULT
+from cutswap.utils.processes import this_process
+from tests.helpers.datasets import noise_photo
+from tests.helpers.scored import SETTINGS as SCORED_SETTINGS
+from tests.helpers.scored import build_parts
 from tests.helpers.tiny_networks import tiny_backbone
 
 Write, Read = Callable[[Path, int], None], Callable[[Path], set[int]]
@@ -121,12 +141,100 @@ def read_html(folder: Path) -> set[int]:
     return {version for version in (0, 1) if f"version{version}" in page}
 
 
+def write_queue(folder: Path, version: int) -> None:
+    """A job's whole life; one that a killed process has left is ended first."""
+    queue, me = JobQueue(folder), this_process()
+    queue.stop(folder / "run")
+    job = queue.add(folder / "run", ["finetune", str(version)], "cpu")
+    assert queue.claim("cpu", me) is not None
+    assert queue.register(job.number) is not None
+    queue.finish(job.number, 0)
+
+
+def read_queue(folder: Path) -> set[int]:
+    queue = JobQueue(folder)
+    assert len(queue.active()) <= 1, "a job is there twice"
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    job = queue.of(folder / "run")
+    assert job is not None, "the queue has lost its jobs"
+    return {int(job.command[1])}
+
+
+def write_study_cell(folder: Path, version: int) -> None:
+    figures = {"image_auroc": float(version), "pixel_auroc": float(version)}
+    missed = {str(number): version for number in range(5_000)}
+    record = {"id": "one", "state": DONE, "metrics": figures, "seconds": version, "missed": missed}
+    write_cell(folder, "one", record)
+
+
+def read_study_cell(folder: Path) -> set[int]:
+    found = read_cell(folder, "one")
+    assert found.state == DONE, "half a cell"
+    values = (*found.metrics.values(), found.seconds, *found.missed.values())
+    return {int(value) for value in values if value is not None}
+
+
+PICTURES = [noise_photo(version, (96, 128)) for version in (0, 1)]
+
+
+def write_upload(folder: Path, version: int) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(PICTURES[version]).save(stream, format="PNG")
+    files = [Upload("part.png", stream.getvalue() + bytes([place])) for place in range(3)]
+    made = store_parts("session-0001", files, cache=folder)
+    assert made.refused == ()
+
+
+def read_upload(folder: Path) -> set[int]:
+    found = stored_uploads("session-0001", cache=folder)
+    if found is None or found.root is None:
+        return set()
+    assert len(found.kept) == 3, "some of the pictures"
+    photos = [read_photo(found.root / kept.file) for kept in found.kept]
+    return {[(photo == one).all() for one in PICTURES].index(True) for photo in photos}
+
+
+def write_scored(folder: Path, version: int) -> None:
+    write_evaluation(EVALUATIONS[version], folder / "scored")
+
+
+def read_scored(folder: Path) -> set[int]:
+    found = read_evaluation(folder / "scored", "scored")
+    if not (folder / "scored" / RESULT).exists():
+        return set()
+    assert found.state == SCORED, found.reason
+    maps = np.load(folder / "scored" / HEATMAPS, allow_pickle=False)
+    bank = MemoryBank.load(folder / "scored" / BANK, NETWORK)
+    return {int(found.summary["seed"]), bank.seed, *map(int, np.unique(maps))}
+
+
+def two_evaluations(folder: Path) -> list[Evaluation]:
+    """One evaluation of a small category, its heatmaps, bank and seed once 0 and once 1."""
+    checked = check_category(build_parts(folder, good=1, defects=1), "bolt", skip_bad=False)
+    one = evaluate(checked, NETWORK, SCORED_SETTINGS, seed=0)
+    made = []
+    for version in (0, 1):
+        bank = MemoryBank(NETWORK, one.bank.settings, one.bank.items, one.bank.origin, version)
+        maps = np.full_like(one.heatmaps, version)
+        summary = {**one.summary, "seed": version}
+        made.append(replace(one, heatmaps=maps, bank=bank, summary=summary))
+    return made
+
+
+EVALUATIONS: list[Evaluation] = []  # made by `main`: their photos are read at every writing
 WRITERS: dict[str, tuple[Write, Read]] = {
     "saliency": (write_saliency, read_saliency),
     "checkpoint": (write_checkpoint, read_checkpoint),
     "bank": (write_bank, read_bank),
     "report": (write_html, read_html),
+    "queue": (write_queue, read_queue),
+    "study": (write_study_cell, read_study_cell),
+    "upload": (write_upload, read_upload),
+    "evaluation": (write_scored, read_scored),
 }
+# SQLite's file is written into; what a full disk does to it is seen by `test_other_machines`.
+NEVER_FILLED = ("queue",)
 
 
 def kill(folder: Path, write: Write, read: Read, kills: int, dice: random.Random) -> dict[str, int]:
@@ -134,7 +242,7 @@ def kill(folder: Path, write: Write, read: Read, kills: int, dice: random.Random
     began = time.perf_counter()
     write(folder, 0)
     took = time.perf_counter() - began
-    left = {"0": 0, "1": 0, "interrupted": 0}
+    left = {"0": 0, "1": 0, "none": 0, "interrupted": 0}
     for _ in range(kills):
         before = set(folder.rglob(".*.tmp"))
         child = os.fork()
@@ -147,8 +255,8 @@ def kill(folder: Path, write: Write, read: Read, kills: int, dice: random.Random
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         found = read(folder)
-        assert len(found) == 1, f"two versions in one file: {found}"
-        left[str(found.pop())] += 1
+        assert len(found) <= 1, f"two versions at once: {found}"
+        left[str(found.pop()) if found else "none"] += 1
         left["interrupted"] += bool(set(folder.rglob(".*.tmp")) - before)
     return left
 
@@ -174,22 +282,26 @@ def fill(folder: Path, write: Write, read: Read) -> str:
     with os.fdopen(there) as pipe:
         said = pipe.read()
     os.waitpid(child, 0)
-    assert read(folder) == {0}, "the old file was spoiled"
+    assert read(folder) in ({0}, set()), "the old file was spoiled"
     return said
 
 
 def main() -> None:
-    """All four; JSON on the last line."""
+    """All of them; JSON on the last line."""
     torch.set_num_threads(1)
     home, kills = Path(sys.argv[1]), int(sys.argv[2])
     dice = random.Random(0)  # noqa: S311 - moments to strike at
+    EVALUATIONS[:] = two_evaluations(home / "parts")
     told: dict[str, dict[str, object]] = {}
-    for name, (write, read) in WRITERS.items():
+    for name in sys.argv[3:] or WRITERS:
+        write, read = WRITERS[name]
         killed, full = home / name / "killed", home / name / "full"
         killed.mkdir(parents=True)
         full.mkdir()
-        told[name] = {**kill(killed, write, read, kills, dice), "full": fill(full, write, read)}
-        told[name]["rest"] = sorted(p.name for p in full.rglob(".*.tmp"))
+        told[name] = {**kill(killed, write, read, kills, dice)}
+        if name not in NEVER_FILLED:
+            told[name]["full"] = fill(full, write, read)
+            told[name]["rest"] = sorted(p.name for p in full.rglob(".*.tmp"))
     print(json.dumps(told))
 
 

@@ -3,6 +3,7 @@
 Each session looks at a photo of its own with a seed of its own, moves a slider, waits for the
 whole page, checks that the picture is its own, thinks, and moves again. Printed are answers,
 errors, mixed up pictures, the time of an answer, and the memory's growth; `--json FILE` keeps them.
+With `--attacker` the app is in public mode, and `soak_attacker` does beside them what it can.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from typing import Any
 import numpy as np
 
 from tests.helpers.streamlit_socket import Visitor
-from tests.robustness.soak_answers import Look, build_photos, looks
+from tests.robustness.soak_answers import CATEGORY, Look, build_photos, looks
 
 ROOT = Path(__file__).resolve().parents[2]
 WARM_UP = 0.3  # share of the time that memory is not judged by: caches fill
 EPOCHS = 32
+ENDS = 120.0  # seconds that an attacker's last round may take
 
 
 @dataclass
@@ -72,6 +74,7 @@ class Seen:
             "tracebacks": log.count("Traceback"),
             "log_end": log[-2000:] if "Traceback" in log else "",
             "memory_mb": round(steady / 1e6, 1),
+            "memory_peak_mb": round(max((b for _, b in self.memory), default=0) / 1e6, 1),
             "memory_growth_an_hour": round(growth, 4),
             "its_standard_error": round(unsure, 4),
             "load_mean": round(float(np.mean(self.load)), 2) if self.load else None,
@@ -217,8 +220,31 @@ async def everyone(
     return seen
 
 
+@contextlib.contextmanager
+def attacker(app: App, category: str, seconds: float) -> Iterator[list[dict[str, int]]]:
+    """`soak_attacker` while the block lasts; what it tells at its end is in the list then."""
+    command = [sys.executable, "-m", "tests.robustness.soak_attacker", app.address, category]
+    told: list[dict[str, int]] = []
+    with subprocess.Popen(
+        [*command, str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            yield told
+            said, _ = child.communicate(timeout=ENDS)
+            told.append(json.loads(said))
+        finally:
+            child.kill()
+
+
 def soak(
-    folder: Path, sessions: int, seconds: float, think: float, least: int = 0, **variables: str
+    folder: Path,
+    sessions: int,
+    seconds: float,
+    think: float,
+    least: int = 0,
+    *,
+    attacked: bool = False,
+    **variables: str,
 ) -> Any:
     """Start the app below `folder`, load it, and give the figures.
 
@@ -228,24 +254,40 @@ def soak(
         seconds: how long each stays.
         think: mean seconds between a visitor's moves.
         least: moves each makes at least, however long that takes.
+        attacked: in public mode, with an attacker beside the visitors.
         variables: environment of the app.
     """
-    photos = build_photos(folder / "mine", sessions)
-    all_looks = looks(photos, "mine", EPOCHS)
-    with running_app(folder, folder / "mine", **variables) as app:
-        seen = asyncio.run(everyone(app, all_looks, seconds, think, least))
+    # Strangers see the demo alone, and only what lies in the cache folder is scored for them.
+    data = folder / "cache" / "demo" if attacked else folder / "mine"
+    label = "Demo" if attacked else "mine"
+    if attacked:
+        variables = {"CUTSWAP_PUBLIC": "1", "CUTSWAP_SOAK_DEMO": str(data), **variables}
+    photos = build_photos(data, sessions)
+    all_looks = looks(photos, label, EPOCHS)
+    with running_app(folder, data, **variables) as app:
+        beside = attacker(app, f"{CATEGORY} · {label}", seconds) if attacked else None
+        with beside or contextlib.nullcontext([]) as told:
+            seen = asyncio.run(everyone(app, all_looks, seconds, think, least))
         log = app.log.read_text(encoding="utf-8", errors="replace")
     return {
         "sessions": sessions,
         "minutes": round(seconds / 60, 2),
         "think_s": think,
+        **({"attacker": told[0]} if attacked else {}),
         **seen.to_dict(log),
         "memory_curve_mb": [round(b / 1e6) for _, b in seen.memory[::15]],
     }
 
 
 def verdicts(found: dict[str, Any]) -> dict[str, bool]:
-    """Which of the issue's figures hold."""
+    """Which figures hold: those of visitors alone, or of visitors beside an attacker."""
+    if "attacker" in found:
+        return {
+            "no errors": found["error_count"] == 0 and found["tracebacks"] == 0,
+            "no mixed up pictures": found["mixed_up_count"] == 0,
+            "95% of the answers under 3 s": found["p95_s"] < 3,
+            "memory under 3 GB": found["memory_peak_mb"] < 3000,
+        }
     return {
         "no errors": found["error_count"] == 0 and found["tracebacks"] == 0,
         "no mixed up pictures": found["mixed_up_count"] == 0,
@@ -260,10 +302,17 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10, help="how long [10]")
     parser.add_argument("--sessions", type=int, default=20, help="at once [20]")
     parser.add_argument("--think", type=float, default=2, help="mean seconds between moves [2]")
+    parser.add_argument("--attacker", action="store_true", help="public mode, and one beside them")
     parser.add_argument("--json", type=Path, help="file for every number")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cutswap-soak-") as folder:
-        found = soak(Path(folder), options.sessions, options.minutes * 60, options.think)
+        found = soak(
+            Path(folder),
+            options.sessions,
+            options.minutes * 60,
+            options.think,
+            attacked=options.attacker,
+        )
     for name, value in found.items():
         print(f"{name:<22} {value}")
     held = verdicts(found)

@@ -21,6 +21,16 @@ def forget_the_photo_in_keys() -> None:
     PhotoKey.__hash__ = lambda self: hash(self.size)  # type: ignore[method-assign]
 
 
+def serve_as_demo(folder: Path) -> None:
+    """Other photos in the rendered demo's place: in public mode no others can be looked at."""
+    from app.shared.workspace import DemoRendering
+
+    def take(self: DemoRendering) -> None:
+        self.root = folder
+
+    DemoRendering._render = take  # type: ignore[method-assign]
+
+
 def leave_the_demo_out() -> None:
     """Rendering it takes ten seconds of a core, which short tests would wait for."""
     from app.shared.workspace import DemoRendering
@@ -33,8 +43,11 @@ def leave_the_demo_out() -> None:
 
 
 if __name__ == "__main__":
-    if os.environ.get("CUTSWAP_SOAK_DEMO") == "0":
+    demo = os.environ.get("CUTSWAP_SOAK_DEMO")
+    if demo == "0":
         leave_the_demo_out()
+    elif demo:
+        serve_as_demo(Path(demo))
     if os.environ.get("CUTSWAP_SOAK_BREAK") == "photo-key":
         forget_the_photo_in_keys()
     script = os.environ.get("CUTSWAP_SOAK_SCRIPT") or str(ROOT / "app/server.py")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.robustness.soak import growth_an_hour, soak, standard_error, verdicts
+from tests.robustness.soak_attacker import attack
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory from /proc")
 
@@ -56,3 +58,25 @@ def test_the_error_of_the_growth_covers_what_noise_makes_of_it():
     growth, error = np.array(found).T
     assert np.isfinite(error).all()
     assert 0.7 < error.mean() / growth.std() < 1.3
+
+
+@pytest.mark.parametrize(
+    "address", ["http://192.0.2.1:8501/", "http://[2001:db8::1]/", "http://localhost.example/", ""]
+)
+def test_the_attacker_attacks_this_machine_alone(address: str):
+    with pytest.raises(ValueError, match=r"only this machine|does not appear to be"):
+        asyncio.run(attack(address, "part", 1))
+
+
+def test_beside_an_attacker_other_figures_count():
+    found = {
+        "attacker": {},
+        "error_count": 0,
+        "tracebacks": 0,
+        "mixed_up_count": 0,
+        "p95_s": 2.9,
+        "memory_peak_mb": 2900,
+    }
+    assert all(verdicts(found).values())
+    for worse in ({"p95_s": 3.1}, {"memory_peak_mb": 3100}, {"error_count": 1}):
+        assert list(verdicts(found | worse).values()).count(False) == 1
