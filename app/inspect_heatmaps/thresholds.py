@@ -227,7 +227,7 @@ def _figures(tally: ThresholdCounts, threshold: float, prices: Prices, what: str
 def counts_table(counts: Confusion) -> str:
     """The confusion matrix as a Markdown table, verdicts in words and marks."""
     return (
-        "| | called defective | called good |\n|---|---|---|\n"
+        "| truth | called defective | called good |\n|---|---|---|\n"
         f"| **is defective** | ✔ {counts.hits:,} found | ✖ {counts.missed:,} missed |\n"
         f"| **is good** | ✖ {counts.alarms:,} false alarms | ✔ {counts.passed:,} passed |"
     )

@@ -31,8 +31,8 @@ from cutswap.utils.files import is_own_file, read_json, sha256_of
 from cutswap.utils.folder_names import BANK, ENVIRONMENT, SCORES
 
 REPORT = "report.html"
-MOST = 9  # pictures of a kind: three rows of three, so that all three kinds fit on a second page
-NAMED = 40  # further ones named below them
+MOST = 6  # pictures of a kind: two rows of three, so that all three kinds fit on two pages of A4
+NAMED = 24  # further ones named below them
 SIDE = 128  # pixels of a small picture; three beside each other are a third of A4 at 165 dpi
 FIGURES = (
     ("image_auroc", "image AUROC", "chance that a defective photo scores above a good one"),
@@ -108,10 +108,10 @@ def inspection_report(
         figures=_figures(scored.summary),
         recalls=_recalls(missed),
         kinds=[
-            ("Missed", "defective parts called good", tiles(_of(order, verdicts, Verdict.MISSED))),
+            ("Missed", "Defective parts called good", tiles(_of(order, verdicts, Verdict.MISSED))),
             (
                 "Falsely called",
-                "good parts called defective",
+                "Good parts called defective",
                 tiles(_of(order, verdicts, Verdict.FALSE_ALARM)),
             ),
         ],
@@ -253,18 +253,18 @@ def _figures(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _recalls(missed: Missed) -> list[tuple[str, list[dict[str, str]]]]:
     alarms = (missed.alarms,) if missed.alarms else ()
     kinds = (
-        ("type of defect", "found", missed.by_type),
-        ("marked area", "found", missed.by_area),
-        ("good photos", "called defective", alarms),
+        ("type of defect: found", missed.by_type),
+        ("marked area: found", missed.by_area),
+        ("good photos: called defective", alarms),
     )
-    return [(title, [_row(row, what) for row in rows]) for title, what, rows in kinds if rows]
+    return [(title, [_row(row) for row in rows]) for title, rows in kinds if rows]
 
 
-def _row(row: Recall, what: str) -> dict[str, str]:
+def _row(row: Recall) -> dict[str, str]:
     low, high = row.interval
     return {
         "name": row.name,
-        "counted": f"{int(row.found)} of {row.count} {what}",
+        "counted": f"{int(row.found)} of {row.count}",
         "share": f"{row.recall:.2f}",
         "interval": f"{low:.2f} to {high:.2f}",
     }

@@ -73,7 +73,7 @@ def test_the_numbers_are_those_of_the_threshold(scored, place):
     for part in (
         f"{counts.hits} found", f"{counts.missed} missed", f"{counts.alarms} false alarms",
         f"{counts.passed} passed", f"score ≥ {threshold:.6g}", f"Missed: {counts.missed}",
-        f"Falsely called: {counts.alarms}", f"{counts.hits} of 3 found",
+        f"Falsely called: {counts.alarms}", f"spot {counts.hits} of 3",
         f"an alarm {counts.cost(10, 1):g}",
     ):  # fmt: skip
         assert part in said
