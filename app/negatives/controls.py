@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import streamlit as st
 
 from app.negatives.draws import METHODS, Drawing
@@ -13,6 +15,7 @@ from cutswap.config import ANCHORS, ClusterSettings, NegativeSettings, WeakAugme
 from cutswap.saliency.fusion import FUSED
 
 ALL = "all levels"
+SEEDS = 100_000  # what the dice rolls below: five digits can be read out to somebody
 SIZES = (128, 192, 256, 384, 512)
 
 
@@ -35,7 +38,7 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
         looking = network_controls()
         negatives, size, weak = _geometry(method)
         anchors, top_n = _anchors(guided)
-    first, second, third, fourth = st.columns([6, 2, 2, 2], vertical_alignment="bottom")
+    first, second, third, dice, fourth = st.columns([11, 4, 4, 3, 4], vertical_alignment="bottom")
     with first:
         level = knobs.choice(
             "layer",
@@ -60,6 +63,14 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
             )
             or 0
         )
+    dice.button(
+        "Roll",
+        on_click=_roll,
+        icon=":material/casino:",
+        key="seed.roll",
+        help="Another seed, at random: the same settings, another draw.",
+        width="stretch",
+    )
     with fourth:
         epoch = knobs.slider(
             "epoch",
@@ -92,6 +103,10 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
         count=len(train),
     )
     return drawing, epoch
+
+
+def _roll() -> None:
+    knobs.set_knob("seed", secrets.randbelow(SEEDS))
 
 
 def _geometry(method: str) -> tuple[NegativeSettings, int, WeakAugmentation]:

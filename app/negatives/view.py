@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,10 +15,11 @@ from app.negatives.command import augment_command
 from app.negatives.controls import controls
 from app.negatives.draws import METHODS, Drawing, Drawn, archive, draw, tally
 from app.negatives.grid import negatives_grid
+from app.negatives.hand_over import train_button
 from app.negatives.origin import GOOD_ONLY, is_good_for_training, say_origin
 from app.negatives.quality import quality_section
 from app.negatives.shapes import COLOURS, region, shapes
-from app.shared import caches
+from app.shared import caches, knobs
 from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.viewer.pictures import jpeg
@@ -29,6 +31,7 @@ from cutswap.saliency.fusion import FUSED
 from cutswap.utils.overlays import colourise, sheet
 
 SHEET = 12
+BESIDE, WIPE = "side by side", "wipe"
 ACROSS = 4  # draws beside each other on paper
 SMALL = 122  # pixels; six levels fit beside each other
 DIFFERENCE_GAIN = 4
@@ -47,6 +50,7 @@ def show(selected: Selection) -> None:
         st.warning(note, icon=":material/exposure:")
     _large(drawing, drawn, selected)
     _facts(drawn)
+    train_button(drawing)
     with plain_errors("the contact sheet"):
         _sheet(drawing, epoch, selected)
     with plain_errors("the comparison"):
@@ -71,14 +75,35 @@ def show(selected: Selection) -> None:
 
 
 def _large(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
-    left, right = st.columns(2)
-    with left:
-        viewer(
-            _negative_picture(drawing, drawn, selected),
-            key="negative",
-            memory="negative",
-            group="negative",
-        )
+    layout = knobs.choice(
+        "pair",
+        "Positive and negative",
+        (BESIDE, WIPE),
+        BESIDE,
+        segmented=True,
+        help="Beside each other, zooming together; or larger, one uncovered by wiping.",
+    )
+    picture = _negative_picture(drawing, drawn, selected)
+    if layout == WIPE:
+        left, right = st.columns(2)
+        with left:
+            viewer(picture, key="negative", memory="negative", group="negative")
+    else:
+        first, second, right = st.columns(3)
+        with first:
+            before = replace(picture, after=None, right="", left="positive x+")
+            viewer(before, key="positive", memory="negative", group="negative")
+        with second:
+            after = replace(
+                picture,
+                base=drawn.negative.photo,
+                after=None,
+                mask=None,
+                right="",
+                left="negative x−",
+                legend=None,
+            )
+            viewer(after, key="negative.beside", memory="negative", group="negative")
     with right:
         viewer(_difference_picture(drawn), key="difference", memory="difference", group="negative")
 
