@@ -12,14 +12,14 @@ import streamlit as st
 
 from app.figures.take_home import Figure, of_picture, take_home
 from app.negatives.command import augment_command
-from app.negatives.controls import controls
+from app.negatives.controls import WIPE, controls
 from app.negatives.draws import METHODS, Drawing, Drawn, archive, draw, tally
 from app.negatives.grid import negatives_grid
 from app.negatives.hand_over import train_button
 from app.negatives.origin import GOOD_ONLY, is_good_for_training, say_origin
 from app.negatives.quality import quality_section
 from app.negatives.shapes import COLOURS, region, shapes
-from app.shared import caches, knobs
+from app.shared import caches
 from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.viewer.pictures import jpeg
@@ -31,7 +31,6 @@ from cutswap.saliency.fusion import FUSED
 from cutswap.utils.overlays import colourise, sheet
 
 SHEET = 12
-BESIDE, WIPE = "side by side", "wipe"
 ACROSS = 4  # draws beside each other on paper
 SMALL = 122  # pixels; six levels fit beside each other
 DIFFERENCE_GAIN = 4
@@ -44,11 +43,11 @@ def show(selected: Selection) -> None:
         CutSwapError: an unreadable photo, settings out of range, a constant image.
     """
     say_origin(selected)
-    drawing, epoch = controls(selected)
+    drawing, epoch, layout = controls(selected)
     drawn = draw(drawing, epoch)
     if note := caches.depth_note(drawing.key.photo):
         st.warning(note, icon=":material/exposure:")
-    _large(drawing, drawn, selected)
+    _large(drawing, drawn, selected, layout)
     _facts(drawn)
     train_button(drawing)
     with plain_errors("the contact sheet"):
@@ -74,15 +73,7 @@ def show(selected: Selection) -> None:
     )
 
 
-def _large(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
-    layout = knobs.choice(
-        "pair",
-        "Positive and negative",
-        (BESIDE, WIPE),
-        BESIDE,
-        segmented=True,
-        help="Beside each other, zooming together; or larger, one uncovered by wiping.",
-    )
+def _large(drawing: Drawing, drawn: Drawn, selected: Selection, layout: str) -> None:
     picture = _negative_picture(drawing, drawn, selected)
     if layout == WIPE:
         left, right = st.columns(2)

@@ -204,7 +204,7 @@ def test_in_public_nothing_is_measured_over_the_category(seen, monkeypatch, tmp_
     assert_alive(at)
     assert seen.grid is not None
     assert "knob.figures" not in at.session_state
-    assert "figures of this photo" in texts(at)
+    assert "Figures of this photo" in texts(at)
 
 
 def test_a_cell_that_cannot_be_shown_says_why_and_the_others_stay(seen, monkeypatch):
