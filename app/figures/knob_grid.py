@@ -305,8 +305,8 @@ def _with_means(grid: LabelledGrid, means: list[list[dict[str, MeanWithInterval]
 
 
 def _say(rows: Axis, columns: Axis, cells: Cells, shown: str, *, is_measured: bool) -> None:
-    of = f"means over {cells.photos} good photos" if is_measured else "of this photo"
-    text = f"A cell shows {shown}; figures {of}: {cells.says} Click a cell to take its values."
+    of = f", means over {cells.photos} good photos" if is_measured else " of this photo"
+    text = f"A cell shows {shown}. Figures{of}: {cells.says} Click a cell to take its values."
     for axis in (rows, columns):
         if axis.current not in axis.values:
             text += f" {axis.label} is {axis.show(axis.current)} now, which is none of these."

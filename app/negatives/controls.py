@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import streamlit as st
 
 from app.negatives.draws import METHODS, Drawing
@@ -13,11 +15,13 @@ from cutswap.config import ANCHORS, ClusterSettings, NegativeSettings, WeakAugme
 from cutswap.saliency.fusion import FUSED
 
 ALL = "all levels"
+BESIDE, WIPE = "side by side", "wipe"
+SEEDS = 100_000  # what the dice rolls below: five digits can be read out to somebody
 SIZES = (128, 192, 256, 384, 512)
 
 
-def controls(selected: Selection) -> tuple[Drawing, int]:
-    """Settings of the negatives drawn, and the epoch shown."""
+def controls(selected: Selection) -> tuple[Drawing, int, str]:
+    """Settings of the negatives drawn, the epoch shown, and `BESIDE` or `WIPE`."""
     method = knobs.choice(
         "method",
         "Method",
@@ -35,7 +39,8 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
         looking = network_controls()
         negatives, size, weak = _geometry(method)
         anchors, top_n = _anchors(guided)
-    first, second, third, fourth = st.columns([6, 2, 2, 2], vertical_alignment="bottom")
+    first, fifth = st.columns([11, 6], vertical_alignment="bottom")
+    second, third, dice, fourth = st.columns([4, 3, 2, 4], vertical_alignment="bottom")
     with first:
         level = knobs.choice(
             "layer",
@@ -60,6 +65,14 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
             )
             or 0
         )
+    dice.button(
+        "Roll",
+        on_click=_roll,
+        icon=":material/casino:",
+        key="seed.roll",
+        help="Another seed, at random: the same settings, another draw.",
+        width="stretch",
+    )
     with fourth:
         epoch = knobs.slider(
             "epoch",
@@ -68,6 +81,15 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
             255,
             0,
             help="A run meets this photo once an epoch and draws anew each time.",
+        )
+    with fifth:
+        layout = knobs.choice(
+            "pair",
+            "Positive and negative",
+            (BESIDE, WIPE),
+            BESIDE,
+            segmented=True,
+            help="Beside each other, zooming together; or larger, one uncovered by wiping.",
         )
     count = len(looking.layers)
     fusion = fusion_controls(looking) if level == FUSED else (1.0,) * count
@@ -91,7 +113,11 @@ def controls(selected: Selection) -> tuple[Drawing, int]:
         index=train.index(name) if name in train else None,
         count=len(train),
     )
-    return drawing, epoch
+    return drawing, epoch, layout
+
+
+def _roll() -> None:
+    knobs.set_knob("seed", secrets.randbelow(SEEDS))
 
 
 def _geometry(method: str) -> tuple[NegativeSettings, int, WeakAugmentation]:

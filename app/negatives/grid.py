@@ -83,7 +83,12 @@ class _Asked:
         if shown == NEGATIVE:
             return cv2.resize(drawn.negative.photo, (side, side), interpolation=cv2.INTER_AREA)
         boxes, points = shapes(drawn)
-        picture = Picture(drawn.positive, boxes=boxes, points=points, mask=region(drawing, drawn))
+        picture = Picture(
+            drawn.positive,
+            boxes=[replace(box, label="") for box in boxes],  # unreadable in a small cell
+            points=[replace(point, label="") for point in points],
+            mask=region(drawing, drawn),
+        )
         return draw_picture(picture, side)
 
     def figures(self, values: Values) -> dict[str, float]:

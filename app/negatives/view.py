@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,9 +12,10 @@ import streamlit as st
 
 from app.figures.take_home import Figure, of_picture, take_home
 from app.negatives.command import augment_command
-from app.negatives.controls import controls
+from app.negatives.controls import WIPE, controls
 from app.negatives.draws import METHODS, Drawing, Drawn, archive, draw, tally
 from app.negatives.grid import negatives_grid
+from app.negatives.hand_over import train_button
 from app.negatives.origin import GOOD_ONLY, is_good_for_training, say_origin
 from app.negatives.quality import quality_section
 from app.negatives.shapes import COLOURS, region, shapes
@@ -41,12 +43,13 @@ def show(selected: Selection) -> None:
         CutSwapError: an unreadable photo, settings out of range, a constant image.
     """
     say_origin(selected)
-    drawing, epoch = controls(selected)
+    drawing, epoch, layout = controls(selected)
     drawn = draw(drawing, epoch)
     if note := caches.depth_note(drawing.key.photo):
         st.warning(note, icon=":material/exposure:")
-    _large(drawing, drawn, selected)
+    _large(drawing, drawn, selected, layout)
     _facts(drawn)
+    train_button(drawing)
     with plain_errors("the contact sheet"):
         _sheet(drawing, epoch, selected)
     with plain_errors("the comparison"):
@@ -70,15 +73,28 @@ def show(selected: Selection) -> None:
     )
 
 
-def _large(drawing: Drawing, drawn: Drawn, selected: Selection) -> None:
-    left, right = st.columns(2)
-    with left:
-        viewer(
-            _negative_picture(drawing, drawn, selected),
-            key="negative",
-            memory="negative",
-            group="negative",
-        )
+def _large(drawing: Drawing, drawn: Drawn, selected: Selection, layout: str) -> None:
+    picture = _negative_picture(drawing, drawn, selected)
+    if layout == WIPE:
+        left, right = st.columns(2)
+        with left:
+            viewer(picture, key="negative", memory="negative", group="negative")
+    else:
+        first, second, right = st.columns(3)
+        with first:
+            before = replace(picture, after=None, right="", left="positive x+")
+            viewer(before, key="positive", memory="negative", group="negative")
+        with second:
+            after = replace(
+                picture,
+                base=drawn.negative.photo,
+                after=None,
+                mask=None,
+                right="",
+                left="negative x−",
+                legend=None,
+            )
+            viewer(after, key="negative.beside", memory="negative", group="negative")
     with right:
         viewer(_difference_picture(drawn), key="difference", memory="difference", group="negative")
 

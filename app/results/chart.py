@@ -6,7 +6,7 @@ import textwrap
 
 import plotly.graph_objects as go
 
-from app.shared.chart_style import COLOURS
+from app.figures.chart_style import COLOURS
 from cutswap.results.table import PAPER_METHODS, Column, ResultsTable
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "pentagon", "star")

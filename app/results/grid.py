@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd  # type: ignore[import-untyped] # Streamlit's own: shading needs its Styler
 import streamlit as st
 
-from app.shared.chart_style import BETTER, SAME, WORSE
+from app.figures.chart_style import BETTER, SAME, WORSE
 from cutswap.results.export import signed
 from cutswap.results.setups import Setup
 from cutswap.results.table import Column, PaperColumn, ResultsTable, Row

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from app.shared.chart_style import COLOURS
+from app.figures.chart_style import COLOURS
 from cutswap.studies.tables import Entry
 
 _SEEDS = 0.45  # opacity of single seeds

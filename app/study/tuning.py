@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app.figures.chart_files import chart_config
+from app.figures.chart_style import COLOURS
 from app.shared import knobs, workspace
-from app.shared.chart_style import COLOURS
 from app.shared.page_parts import plain_text
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import read_json

@@ -13,6 +13,7 @@ from app.shared import jobs, workspace
 from app.shared.page_parts import command_line, plain_errors, plain_text
 from app.shared.selection import Selection, found_runs
 from app.train import estimate as run_estimate
+from app.train.handed_over import fill_fields, with_handed
 from app.train.head_form import (
     BACKBONE,
     head_estimate,
@@ -123,6 +124,7 @@ def form(selected: Selection) -> None:
         CutSwapError: the runs folder cannot be listed.
     """
     runs = found_runs(workspace.runs_folder()).runs
+    fill_fields()
     trained = train_control()
     if trained == BACKBONE:
         _length()
@@ -240,7 +242,7 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
         "Seed",
         0,
         _LARGE,
-        0,
+        "min",
         key="train.seed",
         persist_state="session",
         help="Of every draw: the same seed makes the same negatives, and the same run on a CPU.",
@@ -291,6 +293,7 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
         "saliency": SaliencySettings(image_size=size).to_dict(),
         "clusters": ClusterSettings(k=k, anchors=anchors).to_dict(),
     }
+    record = with_handed(record, uses_negatives=sees_negatives)
     if is_head:
         record |= {"head": head.to_dict(), "weak": {"jitter": HEAD_JITTER}}
     return TrainingRequest(
@@ -369,10 +372,10 @@ def _more(sees_negatives: bool) -> tuple[int, str, int, int, bool]:
         k, anchors, ways = _drawing(first, second, fourth)
     else:
         third = first
+    st.session_state.setdefault("train.size", TrainingSettings().image_size)
     size = third.selectbox(
         "Image side, pixels",
-        (128, 192, 256, 384),
-        index=2,
+        (128, 192, 256, 384, 512),
         key="train.size",
         persist_state="session",
         help="Photos are squashed to this square; half is 4 times faster.",
@@ -388,11 +391,12 @@ def _more(sees_negatives: bool) -> tuple[int, str, int, int, bool]:
 def _drawing(first: Any, second: Any, fourth: Any) -> tuple[int, str, int]:
     """Clusters, anchors and classes of the negatives."""
     control = control_of(ClusterSettings, "k")
+    st.session_state.setdefault("train.k", ClusterSettings().k)
     k = first.number_input(
         control.label,
         int(control.low),
         int(control.high),
-        ClusterSettings().k,
+        "min",
         key="train.k",
         persist_state="session",
         help=control.help,

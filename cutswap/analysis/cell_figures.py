@@ -144,7 +144,7 @@ def short_lines(figures: Mapping[str, float]) -> tuple[str, ...]:
         AREA: lambda v: f"area {v:.1%}",
         CHANGED: lambda v: f"changed {v:.1%}",
         CHANGE: lambda v: f"by {v:.0f} of 255",
-        SSIM: lambda v: f"SSIM {v:.2f}",
+        SSIM: lambda v: f"SSIM {round(v, 2) + 0.0:.2f}",
         TO_NORMAL: lambda v: f"to normal {v:.2f}",
     }
     return tuple(say(figures[name]) for name, say in words.items() if name in figures)

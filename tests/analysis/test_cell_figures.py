@@ -85,4 +85,5 @@ def test_figures_in_a_cell_s_words():
         "SSIM 0.50",
         "to normal 1.23",
     )
+    assert short_lines({"ssim": -0.001}) == ("SSIM 0.00",)
     assert short_lines({}) == ()

@@ -422,3 +422,18 @@ def test_every_page_is_offline_readable_and_begins_at_the_top(address, walk, sch
 def test_axe_finds_nothing_serious_on_any_page(walk):
     pytest.importorskip("axe_playwright_python")
     assert walk("light").barriers == []
+
+
+def test_a_cell_of_the_grid_is_taken_by_the_keyboard_and_its_link_copied(address, browser):
+    page = opened(browser, address + "saliency?cat=part+%C2%B7+mine&grid=1")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("button.cell.chosen").focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_function("location.search.includes('k=6')")
+    page.wait_for_selector("button.cell.chosen[data-row='5'][data-column='3']")
+    assert "layer=23" in page.url
+    page.get_by_role("button", name="Copy link").first.click()
+    page.get_by_text("Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    page.context.close()

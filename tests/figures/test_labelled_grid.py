@@ -38,6 +38,9 @@ def test_cells_stand_in_the_order_of_rows_and_columns():
     assert (np.diff(places[:, :, 0], axis=0) > 100).all()  # and downwards
     assert np.ptp(places[0, :, 0]) < 2
     assert np.ptp(places[:, 0, 1]) < 2
+    names = page[: int(places[0, 0, 0]) - 60].max(axis=-1) < 60  # above the cells
+    for x in places[0, :, 1]:
+        assert names[:, int(x) - 40 : int(x) + 40].any()
 
 
 def test_names_and_figures_are_written_beside_the_cells():

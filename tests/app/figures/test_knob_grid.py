@@ -131,7 +131,8 @@ def test_rows_and_columns_are_in_the_link_and_never_one_knob(seen):
     assert at.session_state["knob.method"] == "CutPaste"
     at.selectbox(key="knob.rows").set_value("seed").run()
     assert_alive(at)
-    assert "seed" not in at.selectbox(key="knob.cols").options
+    assert "Seed" in at.selectbox(key="knob.rows").options
+    assert "Seed" not in at.selectbox(key="knob.cols").options
     assert seen.grid.rows == tuple(f"seed {s}" for s in range(6, 12))
 
 
@@ -204,7 +205,7 @@ def test_in_public_nothing_is_measured_over_the_category(seen, monkeypatch, tmp_
     assert_alive(at)
     assert seen.grid is not None
     assert "knob.figures" not in at.session_state
-    assert "figures of this photo" in texts(at)
+    assert "Figures of this photo" in texts(at)
 
 
 def test_a_cell_that_cannot_be_shown_says_why_and_the_others_stay(seen, monkeypatch):

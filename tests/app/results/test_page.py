@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from app.figures.chart_style import BETTER, WORSE
 from app.figures.take_home import LABEL
 from app.results import chart as results_chart
 from app.results import grid as results_grid
 from app.shared import open_in_inspect as results_open
-from app.shared.chart_style import BETTER, WORSE
 from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.results.table import build_table

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.shared.chart_style import BETTER, WORSE
+from app.figures.chart_style import BETTER, WORSE
 from app.study import new_study as study_new
 from app.study import table as study_table
 from app.study import view as study_view
