@@ -1,10 +1,10 @@
 """Scores of good photos by a detector that has not seen them, without giving up a photo.
 
 Cross-conformal (Vovk 2015): the good photos are dealt into k folds, and each fold is scored by a
-bank fitted on the others. The detector itself then learns from all of them. Its bank has seen
-more than those of the folds, so a new good photo scores, if anything, lower than the held-out ones
-did: the promise errs on the safe side (docs/decisions.md has how far). So that nothing else
-differs, a fold's bank keeps as many patches as the detector's.
+bank fitted on the others, with as many patches as the detector's, which learns from all of them.
+That the detector's bank is another one than the folds' is an approximation: banks of few patches
+differ from each other, and all scores of one move together. docs/decisions.md has how far rates
+stray by it: about twice as far as the interval says.
 
 A head is not trained k times. Its training held out some photos and was repeated without them to
 weigh bank and head (`cutswap.heads.validation`): those photos alone are scored, by that trained
