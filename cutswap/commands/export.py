@@ -1,4 +1,4 @@
-"""`python -m cutswap export`: maps, negatives, the network and a report in formats others read."""
+"""`python -m cutswap export`: maps, negatives, networks, whole detectors and reports for others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import shlex
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cutswap.commands.common import (
     add_common,
@@ -19,15 +19,26 @@ from cutswap.commands.common import (
     seed,
 )
 from cutswap.commands.own_outputs import claim
-from cutswap.config import SCORES, ClusterSettings, NegativeSettings, SaliencySettings
+from cutswap.config import (
+    SCORES,
+    ClusterSettings,
+    FalseAlarmSettings,
+    NegativeSettings,
+    SaliencySettings,
+)
 from cutswap.errors import CutSwapError
 from cutswap.flags import FlagNames, add_flags, settings_from
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cutswap.decision.open_detector import OpenDetector
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`maps`, `negatives`, `model` and `report`, each with its own."""
+    """`maps`, `negatives`, `model`, `report` and `detector`, each with its own."""
     actions = parser.add_subparsers(metavar="WHAT", dest="what", required=True)
     maps = actions.add_parser("maps", help="float32 TIFFs for the MVTec AD evaluation script")
     maps.add_argument(
@@ -108,7 +119,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     report.add_argument(
         "--kept", type=Path, metavar="CSV", help="kept photos and comments, as Inspect writes them"
     )
-    for action in (maps, negatives, model, report):
+    detector = actions.add_parser(
+        "detector",
+        help="one folder that scores photos with ONNX Runtime alone: bank, head, threshold",
+    )
+    detector.add_argument(
+        "--evaluation", type=Path, required=True, metavar="DIR", help="folder that evaluate wrote"
+    )
+    detector.add_argument(
+        "--threshold",
+        type=finite,
+        metavar="T",
+        help="a score at or above it is called defective [the evaluation's]",
+    )
+    add_flags(detector, FalseAlarmSettings, FlagNames(skip=("folds",)))
+    detector.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="photos to check it on [the evaluation's test photos, or made-up ones]",
+    )
+    for action in (maps, negatives, model, report, detector):
         action.add_argument(
             "--out", type=Path, required=True, metavar="DIR", help="folder to write"
         )
@@ -118,7 +149,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run the action."""
     need_out(options.out)
-    actions = {"maps": _maps, "negatives": _negatives, "model": _model, "report": _report}
+    actions = {
+        "maps": _maps,
+        "negatives": _negatives,
+        "model": _model,
+        "report": _report,
+        "detector": _detector,
+    }
     return actions[options.what](options)
 
 
@@ -280,3 +317,66 @@ def _report(options: argparse.Namespace) -> dict[str, Any]:
         "passed": found.passed,
         "kept": len(kept),
     }
+
+
+def _detector(options: argparse.Namespace) -> dict[str, Any]:
+    from cutswap.decision.export import export_detector
+    from cutswap.decision.exported import DETECTOR_FILES, NETWORK, RUNNER
+    from cutswap.decision.open_detector import read_evaluated
+    from cutswap.networks.export import need_onnx
+
+    need_onnx()
+    rate = settings_from(options, FalseAlarmSettings).false_alarms
+    if rate is not None and options.threshold is not None:
+        raise CutSwapError(
+            "--threshold and --false-alarms",
+            expected="one of the two",
+            found="both",
+            fix="leave one out",
+        )
+    own = claim(options.out, "export detector", DETECTOR_FILES, options.json)
+    evaluated = read_evaluated(options.evaluation, rate=rate, threshold=options.threshold)
+    photos, source = _photos_to_check(options, evaluated.opened)
+    with own.writing():
+        about = export_detector(evaluated, options.out, photos, source)
+    check, times = about["check"], about["check"]["seconds_per_photo"]
+    print(
+        f"{options.out / NETWORK}: {about['bytes'] / 1e6:.1f} MB,"
+        f" {about['category']}, threshold {about['threshold']['value']:.6g}"
+        f" ({about['threshold']['how']})"
+    )
+    print(
+        f"on {check['photos']} {source} its scores differ by"
+        f" {check['max_score_difference']:.1g} at most (largest {check['largest_score']:.3g}), its"
+        f" heatmaps by {check['max_heatmap_difference']:.1g}; a photo takes"
+        f" {1000 * times['onnxruntime']:.0f} ms, {1000 * times['cutswap']:.0f} ms here"
+    )
+    print(f"score photos anywhere with: python {options.out / RUNNER} FOLDER")
+    return {name: value for name, value in about.items() if name != "decision"}
+
+
+def _photos_to_check(options: argparse.Namespace, detector: OpenDetector) -> tuple[np.ndarray, str]:
+    """Photos that network and library are compared on, and what they are."""
+    from cutswap.decision.export import made_up_photos, squashed_photos
+    from cutswap.decision.incoming import list_photos, need_folder
+    from cutswap.evaluation.scored_set import read_scored
+    from cutswap.utils.folder_names import RESULT
+
+    size, bits = detector.image_size, detector.bits
+    if options.photos:
+        need_folder(options.photos, options.out)
+        paths = [photo.path for photo in list_photos(options.photos, options.out).photos]
+        if not paths:
+            raise CutSwapError(
+                options.photos,
+                expected="photos (png, jpg, bmp, tif or webp)",
+                found="none",
+                fix="pass the folder that they lie in, or leave --photos out",
+            )
+        return squashed_photos(paths, size, bits), "photos"
+    records = None
+    if (options.evaluation / RESULT).exists():
+        records = read_scored(options.evaluation).records
+    if not records:
+        return made_up_photos(size), "made-up photos"
+    return squashed_photos([r.image for r in records], size, bits), "test photos"

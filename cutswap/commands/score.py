@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Score a folder, once or for as long as it is watched."""
+    from cutswap.decision.exported import open_detector
     from cutswap.decision.incoming import list_photos, need_folder
-    from cutswap.decision.open_detector import read_evaluated
     from cutswap.decision.scoring import FILES, FolderScorer, score_once, watch
     from cutswap.utils.devices import choose_device
 
@@ -80,9 +80,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         )
     own = claim(options.out, options.command, FILES, options.json)
     device = str(choose_device(options.device))
-    detector = read_evaluated(
+    detector = open_detector(
         options.detector, rate=rate, threshold=options.threshold, device=device
-    ).opened
+    )
     say(f"threshold {detector.threshold:.6g}: {detector.how}")
     scorer = FolderScorer(detector, options.folder, options.out, heatmaps=not options.no_heatmaps)
     before = scorer.need_same(options.watch)

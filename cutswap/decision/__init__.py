@@ -1,1 +1,1 @@
-"""From scores to verdicts: a threshold from good photos, and photos that come in."""
+"""From scores to verdicts: thresholds from good photos, incoming photos, exported detectors."""

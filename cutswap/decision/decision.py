@@ -81,7 +81,8 @@ def how_by_folds(count: int, folds: int) -> str:
     """How `held_out_by_folds` came by its scores, in one line."""
     return (
         f"cross-conformal: {count} good photos in {min(count, folds)} folds, each scored by a bank"
-        " of the others; the detector's bank has seen all"
+        " of the others; the detector's is another bank, so rates stray about twice as far as the"
+        " interval says (docs/decisions.md)"
     )
 
 

@@ -1,10 +1,10 @@
 """Scores of good photos by a detector that has not seen them, without giving up a photo.
 
 Cross-conformal (Vovk 2015): the good photos are dealt into k folds, and each fold is scored by a
-bank fitted on the others. The detector itself then learns from all of them. Its bank has seen
-more than those of the folds, so a new good photo scores, if anything, lower than the held-out ones
-did: the promise errs on the safe side (docs/decisions.md has how far). So that nothing else
-differs, a fold's bank keeps as many patches as the detector's.
+bank fitted on the others, with as many patches as the detector's, which learns from all of them.
+That the detector's bank is another one than the folds' is an approximation: banks of few patches
+differ from each other, and all scores of one move together. docs/decisions.md has how far rates
+stray by it: about twice as far as the interval says.
 
 A head is not trained k times. Its training held out some photos and was repeated without them to
 weigh bank and head (`cutswap.heads.validation`): those photos alone are scored, by that trained
@@ -12,6 +12,8 @@ head and by one bank of the others.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -139,31 +141,67 @@ def _scored(
     scores, done = np.full(count, np.nan, dtype=np.float32), 0
     tell = tick(notify, _STAGE)
     tell(0, total)
-    embedded, grid = None, (0, 0)
-    if settings.shards == 1:  # else they do not fit in memory, and are embedded a fold at a time
+    if settings.shards == 1:
         with tf32(settings.tf32):
             patches, grid = collect_patches(
                 backbone, batches(records, settings), settings.layers, count, None, stay=True
             )
         embedded = patches.view(count, -1, patches.shape[1])
-    for fold in folds:
-        others = np.setdiff1d(np.arange(count), fold)
-        same_size = min(1.0, settings.coreset * count / len(others))
-        own = settings.replace(coreset=same_size)
-        if embedded is None:
-            rest, asked = (tuple(records[i] for i in part) for part in (others, fold))
-            bank = MemoryBank.fit(
-                backbone, batches(rest, own), own, seed=seed, count=len(rest), progress=None
-            )
-            found = [bank.score(image).scores for image in batches(asked, own)]
-        else:
-            seen = embedded[torch.from_numpy(others)].flatten(0, 1)
-            bank = MemoryBank.choose(backbone, seen, grid, own, seed=seed)
-            found = [
-                bank.score_patches(embedded[part].unflatten(1, grid), (1, 1)).scores
-                for part in torch.from_numpy(fold).split(AT_ONCE)
-            ]
-        scores[fold] = np.concatenate(found)
+        return scores_by_folds(
+            backbone, embedded, grid, settings, folds, seed, lambda done: tell(done, total)
+        )
+    for fold in folds:  # all do not fit in memory, and are embedded once a fold
+        others, own = _others(fold, count, settings)
+        rest, asked = (tuple(records[i] for i in part) for part in (others, fold))
+        bank = MemoryBank.fit(backbone, batches(rest, own), own, seed=seed, count=len(rest))
+        scores[fold] = np.concatenate([bank.score(image).scores for image in batches(asked, own)])
         done += len(fold)
         tell(done, total)
     return scores
+
+
+def scores_by_folds(
+    backbone: Backbone,
+    embedded: torch.Tensor,
+    grid: tuple[int, int],
+    settings: PatchCoreSettings,
+    folds: list[np.ndarray],
+    seed: int,
+    tell: Callable[[int], None] = lambda _done: None,
+) -> np.ndarray:
+    """Image scores of photos that are embedded already, each by a bank without its fold.
+
+    Args:
+        backbone: whose features they are.
+        embedded: (N, h * w, D) float32.
+        grid: (h, w).
+        settings: PatchCore's, of the bank of all.
+        folds: positions of photos.
+        seed: of every bank.
+        tell: called with the number of photos scored.
+
+    Returns:
+        (N,) float32; NaN where a photo is in no fold.
+    """
+    scores, done = np.full(len(embedded), np.nan, dtype=np.float32), 0
+    for fold in folds:
+        others, own = _others(fold, len(embedded), settings)
+        seen = embedded[torch.from_numpy(others)].flatten(0, 1)
+        bank = MemoryBank.choose(backbone, seen, grid, own, seed=seed)
+        scores[fold] = np.concatenate(
+            [
+                bank.score_patches(embedded[part].unflatten(1, grid), (1, 1)).scores
+                for part in torch.from_numpy(fold).split(AT_ONCE)
+            ]
+        )
+        done += len(fold)
+        tell(done)
+    return scores
+
+
+def _others(
+    fold: np.ndarray, count: int, settings: PatchCoreSettings
+) -> tuple[np.ndarray, PatchCoreSettings]:
+    """Photos outside a fold, and settings that keep as many of their patches as of all."""
+    others = np.setdiff1d(np.arange(count), fold)
+    return others, settings.replace(coreset=min(1.0, settings.coreset * count / len(others)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,6 @@ def read_evaluated(
     else:
         span = read_unlabelled(folder).range
     score = str(summary.get("score", "bank"))
-    own = decision if decision is None or rate is None else decision.at(rate)
     if decision is not None and decision.score != score:
         raise CutSwapError(
             folder / DECISION,
@@ -124,26 +124,8 @@ def read_evaluated(
             found=decision.score,
             fix="evaluate again",
         )
-    if rate is not None and own is None:
-        raise CutSwapError(
-            folder,
-            expected=f"scores of good photos held out ({DECISION}), for a rate of false alarms",
-            found="none",
-            fix=f"run its evaluate again with --false-alarms {rate:g}",
-        )
-    if threshold is not None:
-        used, how = float(np.float32(threshold)), GIVEN
-    elif own is not None:
-        used, how = own.promise.threshold, own.promise.text()
-    elif summary:
-        used, how = float(np.float32(summary["threshold"])), BY_F1
-    else:
-        raise CutSwapError(
-            folder,
-            expected=f"a threshold in {RESULT} or {DECISION}",
-            found=f"{UNLABELLED} alone",
-            fix="run its evaluate again with --false-alarms 0.01, or pass --threshold",
-        )
+    told = (float(summary["threshold"]), BY_F1) if summary else None
+    used, how, own = choose_threshold(folder, decision, told, rate=rate, threshold=threshold)
     detector = None
     file = folder / BANK
     if "score" in summary:
@@ -160,12 +142,64 @@ def read_evaluated(
         how=how,
         decision=own,
         range=span,
-        scores_of=_scores_of(bank, detector, score),
+        scores_of=scores_by(bank, detector, score),
     )
     return EvaluatedDetector(opened, bank, detector, score)
 
 
-def _scores_of(bank: MemoryBank, detector: HeadDetector | None, score: str) -> Scores:
+def choose_threshold(
+    folder: Path,
+    decision: Decision | None,
+    told: tuple[float, str] | None,
+    *,
+    rate: float | None,
+    threshold: float | None,
+) -> tuple[float, str, Decision | None]:
+    """The threshold that counts: given, of a rate asked for, of the decision, or the one told.
+
+    Args:
+        folder: the detector's, for messages.
+        decision: scores of good photos, where there are some.
+        told: a threshold beside it, and how it was chosen.
+        rate: false alarms asked for, in place of the decision's.
+        threshold: given, in place of any other.
+
+    Returns:
+        The threshold, a float32 number; how it was chosen; the decision, at the rate asked for.
+
+    Raises:
+        CutSwapError: a rate without good photos' scores, too few of them, a threshold that is no
+            number, or none at all.
+    """
+    if rate is not None and decision is None:
+        raise CutSwapError(
+            folder,
+            expected=f"scores of good photos held out ({DECISION}), for a rate of false alarms",
+            found="none",
+            fix=f"run its evaluate again with --false-alarms {rate:g}",
+        )
+    own = decision if decision is None or rate is None else decision.at(rate)
+    if threshold is not None:
+        if not math.isfinite(threshold):
+            raise CutSwapError(
+                "--threshold", expected="a finite number", found=threshold, fix="pass a score"
+            )
+        return float(np.float32(threshold)), GIVEN, own
+    if own is not None:
+        return own.promise.threshold, own.promise.text(), own
+    if told is None:
+        raise CutSwapError(
+            folder,
+            expected=f"a threshold in {RESULT} or {DECISION}",
+            found=f"{UNLABELLED} alone",
+            fix="run its evaluate again with --false-alarms 0.01, or pass --threshold",
+        )
+    return float(np.float32(told[0])), told[1], None
+
+
+def scores_by(bank: MemoryBank, detector: HeadDetector | None, score: str) -> Scores:
+    """What scores squashed photos: the bank, or one of `SCORES` of bank and head."""
+
     def scores_of(photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         image = to_image(photos)
         one = bank.score(image) if detector is None else detector.score(image).by(score)

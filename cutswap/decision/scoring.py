@@ -186,8 +186,8 @@ class FolderScorer:
             told = detector.p_values(found)
             if told is not None:
                 p_values = dict(zip(read, map(float, told), strict=True))
-            for (name, photo), heatmap in zip(read.items(), heatmaps, strict=True):
-                if self._heatmaps and (problem := self._draw(name, photo, heatmap)):
+            for (name, pixels), heatmap in zip(read.items(), heatmaps, strict=True):
+                if self._heatmaps and (problem := self._draw(name, pixels, heatmap)):
                     problems[name] = problem
         return [
             ScoredPhoto(

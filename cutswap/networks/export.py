@@ -131,7 +131,7 @@ def export_model(
             fix="pass --formats onnx",
         )
     if "onnx" in formats:
-        _need_onnx()
+        need_onnx("pass --formats torchscript")
     layers = backbone.resolve(layers)
     phi = FeatureExtractor(backbone, layers, extra)
     rng = torch.Generator().manual_seed(0)
@@ -180,14 +180,22 @@ def model_files(formats: Sequence[str]) -> tuple[str, ...]:
     return (*(FILES[name] for name in formats if name in FILES), CARD)
 
 
-def _need_onnx() -> None:
+def need_onnx(otherwise: str = "") -> None:
+    """Refuse to export ONNX where what writes or runs it is missing.
+
+    Args:
+        otherwise: another way out.
+
+    Raises:
+        CutSwapError: the packages that are missing.
+    """
     missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise CutSwapError(
             "ONNX export",
             expected=f"the packages {', '.join(_NEEDS)}",
             found=f"no {', '.join(missing)}",
-            fix='pip install "cutswap[export]", or pass --formats torchscript',
+            fix='pip install "cutswap[export]"' + (f", or {otherwise}" if otherwise else ""),
         )
 
 
@@ -250,16 +258,30 @@ def _write_torchscript(phi: FeatureExtractor, image: Tensor, path: Path) -> Run:
     return run
 
 
-def _write_onnx(phi: FeatureExtractor, image: Tensor, path: Path) -> Run:
+def write_onnx(
+    module: nn.Module, example: Tensor, path: Path, *, name: str, outputs: Sequence[str]
+) -> Run:
+    """Write a module as one ONNX file and open it with ONNX Runtime.
+
+    Args:
+        module: of one tensor, whose first axis is free, to a tuple of tensors.
+        example: what it is followed on; two or more along the first axis.
+        path: file to write.
+        name: of its input.
+        outputs: their names.
+
+    Returns:
+        What runs the file: an array to the list of outputs.
+    """
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():  # it prints its progress
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            phi,
-            (image,),
+            module,
+            (example,),
             dynamo=True,
             verbose=False,
-            input_names=[INPUT],
-            output_names=list(phi.names),
+            input_names=[name],
+            output_names=list(outputs),
             dynamic_shapes=({0: torch.export.Dim("batch")},),
         )
     if program is None:  # the signature allows it, the exporter never does it
@@ -270,9 +292,13 @@ def _write_onnx(phi: FeatureExtractor, image: Tensor, path: Path) -> Run:
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
 
     def run(image: np.ndarray) -> list[np.ndarray]:
-        return list(session.run(None, {INPUT: image}))
+        return list(session.run(None, {name: image}))
 
     return run
+
+
+def _write_onnx(phi: FeatureExtractor, image: Tensor, path: Path) -> Run:
+    return write_onnx(phi, image, path, name=INPUT, outputs=phi.names)
 
 
 _WRITERS = {"torchscript": _write_torchscript, "onnx": _write_onnx}
