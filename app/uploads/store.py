@@ -393,7 +393,9 @@ class _Disk:
 
 
 def _default_limits() -> Limits:
-    return Limits(MAX_FILES, MAX_TOTAL_BYTES, upload_photos.MAX_FILE_BYTES)
+    return Limits(
+        MAX_FILES, MAX_TOTAL_BYTES, upload_photos.MAX_FILE_BYTES, upload_photos.MAX_PIXELS
+    )
 
 
 def _size(photo: np.ndarray) -> tuple[int, int]:
