@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from app.figures.chart_files import chart_config
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps.caches import Truth
 from app.shared import knobs
@@ -265,7 +266,7 @@ def _curve_pair(tally: ThresholdCounts, threshold: float, name: str, what: str) 
             key=key,
             on_select=_setter(key, name),
             selection_mode="points",
-            config={"displayModeBar": False},
+            config=chart_config("thresholds"),
             alt=f"{title}, {len(points)} points; now at {_rate(x)} and {_rate(y)}",
         )
 

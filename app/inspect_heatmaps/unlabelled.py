@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.figures.chart_files import chart_config
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import nearest_normal as inspect_nearest
@@ -98,7 +99,7 @@ def show(asked: InspectRequest) -> None:
             ),
             width="stretch",
             key="line",
-            config={"displayModeBar": False},
+            config=chart_config("unlabelled"),
             alt=f"Scores of {len(unlabelled.names)} photos; this one at {heat.score:.3f}",
         )
         if heat.record.name in unlabelled.names:

@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from app.figures.chart_files import chart_config
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import compare as inspect_compare
@@ -310,7 +311,7 @@ class _Screen:
             key=key,
             on_select=choose,
             selection_mode="points",
-            config={"displayModeBar": False},
+            config=chart_config("scores"),
             alt=f"Scores of {len(scored.names)} test images on a line; this image at"
             f" {here if here is None else round(here, 3)}, threshold {threshold:.3f}",
         )

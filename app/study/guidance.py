@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
+from app.figures.chart_files import chart_config
+from app.figures.chart_style import COLOURS
 from app.shared import knobs
-from app.shared.chart_style import COLOURS
 from cutswap.results.paper_tables import AVERAGE
 from cutswap.results.table import METRICS
 from cutswap.studies.folder import Study
@@ -52,7 +53,7 @@ def _differences(found: Sequence[PairedDifference], metric: str) -> None:
         intervals(shown, METRICS[metric]),
         width="stretch",
         key=f"study.guidance.{metric}",
-        config={"displayModeBar": False},
+        config=chart_config("guidance"),
         alt=f"CutSwap less other methods, {METRICS[metric]}: the figures of the table below",
     )
     _grid(shown, METRICS[metric])
