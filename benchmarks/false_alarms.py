@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=256)
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--calibration", choices=("folds", "apart"), default="folds")
     parser.add_argument(
         "--share", type=float, default=0.5, help="of the good photos, to learn from"
     )
@@ -69,19 +70,20 @@ def measure(name: str, options: argparse.Namespace) -> None:
         learnt, asked = np.split(order, [round(options.share * len(order))])
         own = embedded[torch.from_numpy(learnt)]
         folds = deal(len(learnt), options.folds, split)
-        good = scores_by_folds(backbone, own, grid, settings, folds, split)
-        bank = MemoryBank.choose(backbone, own.flatten(0, 1), grid, settings, seed=split)
-        new = np.concatenate(
-            [
-                bank.score_patches(embedded[part].unflatten(1, grid), (1, 1)).scores
-                for part in torch.from_numpy(asked).split(8)
-            ]
-        )
+        if options.calibration == "apart":
+            rest = torch.from_numpy(np.setdiff1d(np.arange(len(learnt)), folds[0]))
+            bank = MemoryBank.choose(backbone, own[rest].flatten(0, 1), grid, settings, seed=split)
+            good = scored(bank, own[torch.from_numpy(folds[0])], grid)
+        else:
+            good = scores_by_folds(backbone, own, grid, settings, folds, split)
+            bank = MemoryBank.choose(backbone, own.flatten(0, 1), grid, settings, seed=split)
+        new = scored(bank, embedded[torch.from_numpy(asked)], grid)
         for rate in options.rates:
             promised = promised_threshold(good, rate)
             line = {
                 "category": name,
                 "coreset": options.coreset,
+                "calibration": options.calibration,
                 "split": split,
                 "asked": rate,
                 "photos": len(good),
@@ -96,18 +98,31 @@ def measure(name: str, options: argparse.Namespace) -> None:
             print(line, flush=True)
 
 
+def scored(bank: MemoryBank, embedded: torch.Tensor, grid: tuple[int, int]) -> np.ndarray:
+    """(N,) float32 image scores of embedded photos."""
+    parts = embedded.split(8)
+    return np.concatenate(
+        [bank.score_patches(part.unflatten(1, grid), (1, 1)).scores for part in parts]
+    )
+
+
 def print_tables(path: Path) -> None:
     """Means over splits, with the standard error of the given rate."""
     lines = read_json_lines(path)
-    print("| category | coreset | good photos | asked | expected | given | splits | drift called |")
-    print("|---|---|---|---|---|---|---|---|")
-    for key in dict.fromkeys((n["category"], n["coreset"], n["asked"]) for n in lines):
-        own = [n for n in lines if (n["category"], n["coreset"], n["asked"]) == key]
+    print(
+        "| category | coreset | calibration | good photos | asked | expected | given | spread |"
+        " splits | drift called |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    names = ("category", "coreset", "calibration", "asked")
+    for key in dict.fromkeys(tuple(n[name] for name in names) for n in lines):
+        own = [n for n in lines if tuple(n[name] for name in names) == key]
         given = np.array([n["alarms"] / n["new"] for n in own])
         error = given.std(ddof=1) / np.sqrt(len(given)) if len(given) > 1 else float("nan")
         print(
-            f"| {key[0]} | {key[1]:g} | {own[0]['photos']} | {key[2]:.0%} |"
-            f" {own[0]['expected']:.1%} | {given.mean():.1%} +- {error:.1%} | {len(own)} |"
+            f"| {key[0]} | {key[1]:g} | {key[2]} | {own[0]['photos']} | {key[3]:.0%} |"
+            f" {own[0]['expected']:.1%} | {given.mean():.1%} +- {error:.1%} |"
+            f" {given.std(ddof=1) if len(given) > 1 else float('nan'):.1%} | {len(own)} |"
             f" {sum(n['drift'] for n in own)} |"
         )
 

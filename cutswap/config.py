@@ -491,9 +491,16 @@ class FalseAlarmSettings(Settings):
     )
     folds: int = setting(
         5,
-        "parts of the good photos, each scored by a bank of the others, for --false-alarms",
+        "parts that the good photos are dealt into, for --false-alarms",
         low=2,
         high=20,
+    )
+    calibration: str = setting(
+        "folds",
+        "where the threshold of --false-alarms comes from: all folds, each scored by a bank of the"
+        " others (rates stray more than promised), or one fold kept apart from the bank (exact, but"
+        " of fewer photos)",
+        choices=("folds", "apart"),
     )
 
 

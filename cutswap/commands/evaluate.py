@@ -25,11 +25,13 @@ from cutswap.utils.progress import Bars
 
 if TYPE_CHECKING:
     from cutswap.data.loading import CheckedCategory
+    from cutswap.data.records import Record
     from cutswap.decision.deciding import OnTestPhotos
     from cutswap.decision.decision import Decision
     from cutswap.evaluation.evaluate import Evaluation
     from cutswap.heads.patch_head import PatchHead
     from cutswap.networks.backbone import Backbone
+    from cutswap.patchcore.memory_bank import MemoryBank
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """PatchCore on a category, with a network or a run's tuned one."""
-    from cutswap.decision.deciding import decide, need_enough_photos
+    from cutswap.decision.deciding import need_enough_photos, set_apart
     from cutswap.evaluation.evaluate import evaluate as run_evaluation
     from cutswap.evaluation.evaluate import evaluation_files, write_evaluation
     from cutswap.evaluation.unlabelled import is_labelled
@@ -94,14 +96,19 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with Bars(options.quiet) as bars:
         checked = checked_category(options, bars)
         need_enough_photos(asked, checked, head, options.score or "both")
+        checked, apart = set_apart(checked, asked, options.seed)
         if asked.false_alarms is not None and not is_labelled(checked.category):
-            return _learn_without_defects(options, checked, backbone, head, settings, asked, bars)
+            return _learn_without_defects(
+                options, checked, apart, backbone, head, settings, asked, bars
+            )
         if head is not None:
             return _evaluate_head(options, checked, backbone, head, settings, asked, bars)
         names = (*evaluation_files(checked.category.test), *_decision_file(asked))
         own = claim(options.out, options.command, names, options.json)
         evaluation = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
-        decision = decide(checked, backbone, settings, asked, seed=options.seed, notify=bars)
+        decision = _decide(
+            options, checked, apart, backbone, settings, evaluation.bank, asked, bars
+        )
         told = _take_in(decision, evaluation)
         with own.writing():
             _write_decision(decision, told, checked, options.out)
@@ -110,6 +117,25 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     say_missed(evaluation.summary["missed"])
     _say_decision(decision, told)
     return {**evaluation.summary, "out": str(options.out)}
+
+
+def _decide(
+    options: argparse.Namespace,
+    checked: CheckedCategory,
+    apart: tuple[Record, ...],
+    backbone: Backbone,
+    settings: PatchCoreSettings,
+    bank: MemoryBank,
+    asked: FalseAlarmSettings,
+    bars: Bars,
+) -> Decision | None:
+    """By the photos kept apart from the bank, or else by folds of all."""
+    from cutswap.decision.deciding import decide, decide_apart
+
+    if apart:
+        is_tuned = options.run_folder is not None
+        return decide_apart(checked.category.name, bank, apart, asked, is_tuned=is_tuned)
+    return decide(checked, backbone, settings, asked, seed=options.seed, notify=bars)
 
 
 def _decision_file(asked: FalseAlarmSettings) -> tuple[str, ...]:
@@ -150,6 +176,7 @@ def _say_decision(decision: Decision | None, told: OnTestPhotos | None) -> None:
 def _learn_without_defects(
     options: argparse.Namespace,
     checked: CheckedCategory,
+    apart: tuple[Record, ...],
     backbone: Backbone,
     head: PatchHead | None,
     settings: PatchCoreSettings,
@@ -163,8 +190,9 @@ def _learn_without_defects(
     """
     import numpy as np
 
-    from cutswap.decision.deciding import decide, on_test_photos
+    from cutswap.decision.deciding import on_test_photos
     from cutswap.evaluation.unlabelled import read_unlabelled, score_unlabelled
+    from cutswap.patchcore.memory_bank import MemoryBank
 
     if head is not None and options.score != "bank":
         raise CutSwapError(
@@ -174,13 +202,14 @@ def _learn_without_defects(
             fix="pass --score bank, or add images to test/good and test/<defect>",
         )
     own = claim(options.out, options.command, (BANK, UNLABELLED, DECISION), options.json)
-    decision = decide(checked, backbone, settings, asked, seed=options.seed, notify=bars)
-    if decision is None:
-        raise RuntimeError("without a rate there is nothing to decide")
     with own.writing():
         score_unlabelled(
             checked.category, backbone, settings, options.out, seed=options.seed, notify=bars
         )
+        bank = MemoryBank.load(options.out / BANK, backbone)
+        decision = _decide(options, checked, apart, backbone, settings, bank, asked, bars)
+        if decision is None:
+            raise RuntimeError("without a rate there is nothing to decide")
         scored = read_unlabelled(options.out)
         by_name = dict(zip(scored.names, scored.scores, strict=True))
         test = checked.category.test

@@ -132,7 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="a score at or above it is called defective [the evaluation's]",
     )
-    add_flags(detector, FalseAlarmSettings, FlagNames(skip=("folds",)))
+    add_flags(detector, FalseAlarmSettings, FlagNames(skip=("folds", "calibration")))
     detector.add_argument(
         "--photos",
         type=Path,

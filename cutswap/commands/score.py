@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="a score at or above it is called defective [the detector's]",
     )
-    add_flags(parser, FalseAlarmSettings, FlagNames(skip=("folds",)))
+    add_flags(parser, FalseAlarmSettings, FlagNames(skip=("folds", "calibration")))
     parser.add_argument("--no-heatmaps", action="store_true", help="scores and verdicts alone")
     parser.add_argument(
         "--watch",

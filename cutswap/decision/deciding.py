@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from cutswap.config import FalseAlarmSettings, PatchCoreSettings
 from cutswap.data.loading import CheckedCategory
-from cutswap.data.records import GOOD
+from cutswap.data.records import GOOD, Record
 from cutswap.decision.conformal import Drift, drift, need_photos
-from cutswap.decision.decision import Decision, how_by_folds, how_of_head
-from cutswap.decision.held_out import held_out_by_folds, held_out_of_head
+from cutswap.decision.decision import Decision, how_apart, how_by_folds, how_of_head
+from cutswap.decision.held_out import deal, held_out_by_folds, held_out_of_head
+from cutswap.errors import CutSwapError
+from cutswap.evaluation.evaluate import batches
 from cutswap.evaluation.missed import Missed, missed_defects
 from cutswap.heads.detector import HeadDetector
 from cutswap.heads.patch_head import PatchHead
 from cutswap.networks.backbone import Backbone
+from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.progress import Notify
 
 
@@ -68,15 +71,82 @@ def need_enough_photos(
         score: whose scores count.
 
     Raises:
-        CutSwapError: too few; the message says how many are wanted.
+        CutSwapError: too few, and the message says how many are wanted; or settings of a rate
+            without one.
     """
     if asked.false_alarms is None:
+        if asked != FalseAlarmSettings():
+            raise CutSwapError(
+                "--folds and --calibration",
+                expected="--false-alarms beside them",
+                found="no rate",
+                fix="pass --false-alarms 0.05, or leave them out",
+            )
         return
     count, fix = len(checked.category.train), ""
-    if head is not None and score != "bank":
+    if asked.calibration == "apart":
+        if head is not None:
+            raise CutSwapError(
+                "--calibration apart",
+                expected="a run without a head, whose own training has held photos out",
+                found="one with a head",
+                fix="leave --calibration out",
+            )
+        count = -(-count // asked.folds)  # the first fold is never the smaller one
+        fix = "pass --folds 2 to keep half apart, or leave --calibration out to use all, "
+    elif head is not None and score != "bank":
         count = len(head.origin.held_out)
         fix = "pass --score bank, which holds out every good photo in turn, "
     need_photos(asked.false_alarms, count, fix=fix)
+
+
+def set_apart(
+    checked: CheckedCategory, asked: FalseAlarmSettings, seed: int
+) -> tuple[CheckedCategory, tuple[Record, ...]]:
+    """The category without the good photos that are kept out of the bank, and those photos.
+
+    Args:
+        checked: the category, with enough photos (`need_enough_photos`).
+        asked: the rate, the folds, and whether one is kept apart.
+        seed: of the deal.
+
+    Returns:
+        The category as it was and nothing where no photo is kept apart.
+    """
+    if asked.false_alarms is None or asked.calibration != "apart":
+        return checked, ()
+    train = checked.category.train
+    kept = set(deal(len(train), asked.folds, seed)[0].tolist())
+    rest = tuple(record for place, record in enumerate(train) if place not in kept)
+    less = replace(checked, category=replace(checked.category, train=rest))
+    return less, tuple(train[place] for place in sorted(kept))
+
+
+def decide_apart(
+    name: str,
+    bank: MemoryBank,
+    apart: tuple[Record, ...],
+    asked: FalseAlarmSettings,
+    *,
+    is_tuned: bool,
+) -> Decision:
+    """The threshold that good photos promise which the detector's bank has not seen.
+
+    Args:
+        name: of the category.
+        bank: the detector's own.
+        apart: good photos, see `set_apart`.
+        asked: the rate.
+        is_tuned: whether the network itself has learnt from them.
+
+    Raises:
+        CutSwapError: an unreadable photo.
+    """
+    if asked.false_alarms is None:
+        raise ValueError("without a rate there is nothing to decide")
+    found = [bank.score(image).scores for image in batches(apart, bank.settings)]
+    how = how_apart(len(apart), is_tuned=is_tuned)
+    return Decision.of(name, "bank", np.concatenate(found), asked.false_alarms, how)
 
 
 def decide(

@@ -82,7 +82,15 @@ def how_by_folds(count: int, folds: int) -> str:
     return (
         f"cross-conformal: {count} good photos in {min(count, folds)} folds, each scored by a bank"
         " of the others; the detector's is another bank, so rates stray about twice as far as the"
-        " interval says (docs/decisions.md)"
+        " interval says (docs/decisions.md); --calibration apart is exact, of fewer photos"
+    )
+
+
+def how_apart(count: int, *, is_tuned: bool) -> str:
+    """How photos kept apart came by their scores, in one line."""
+    tuned = "; the network was tuned on them too, which the promise does not cover"
+    return f"split conformal: {count} good photos that the detector's bank has not seen" + (
+        tuned if is_tuned else ""
     )
 
 

@@ -12,6 +12,7 @@ import argparse
 import csv
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,11 @@ def photos_in(places: list[Path]) -> Iterator[tuple[Path, str]]:
                 yield path, path.name if path == place else path.relative_to(place).as_posix()
 
 
+def guarded(name: str) -> str:
+    """A name that no spreadsheet computes."""
+    return f"'{name}" if re.match(r"'*[=+\-@\t\r]", name) else name
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Score photos: good or defective.")
@@ -77,8 +83,7 @@ def main() -> int:
         told = dict(zip(names, session.run(None, {"photo": photo[None]}), strict=True))
         p_value = f"{told['p_value'][0]:.6g}" if "p_value" in told else ""
         verdict = "defective" if told["is_defective"][0] else "good"
-        cell = f"'{name}" if name.startswith(tuple("=+-@")) else name  # no spreadsheet computes it
-        table.writerow([cell, f"{told['score'][0]:.9g}", p_value, verdict])
+        table.writerow([guarded(name), f"{told['score'][0]:.9g}", p_value, verdict])
         if options.heatmaps:
             place = options.heatmaps / f"{name}.npy"
             place.parent.mkdir(parents=True, exist_ok=True)

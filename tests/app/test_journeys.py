@@ -287,11 +287,11 @@ def tab_to(page: Any, text: str) -> None:
 def test_two_visitors_never_see_each_other_s_pictures(address, browser):
     first = opened(browser, address + "negatives?cat=part+%C2%B7+mine&seed=1")
     second = opened(browser, address + "negatives?cat=part+%C2%B7+mine&seed=2")
-    mine, theirs = shown(first, 0, "after"), shown(second, 0, "after")
+    mine, theirs = shown(first, 1, "base"), shown(second, 1, "base")
     assert mine != theirs
     first.reload()
     settle(first)
-    assert shown(first, 0, "after") == mine
+    assert shown(first, 1, "base") == mine
     first.context.close()
     second.context.close()
 

@@ -103,9 +103,51 @@ def test_evaluate_prints_writes_and_keeps_the_promise(parts: Path, tmp_path: Pat
     assert found == called[scored.labels].sum()
     assert told["drift"]["photos"] == 2
     # without the flag nothing of it is left
-    assert run(*words) == 0
+    assert run(*words[:4]) == 0
     assert read_decision(out) is None
     assert "false_alarms" not in json.loads((out / "result.json").read_text())
+
+
+@pytest.mark.parametrize("test", [{"good": 2, "crack": 2}, {"good": 2}])
+def test_photos_kept_apart_are_scored_by_the_detectors_own_bank(
+    tmp_path: Path, capsys, test: dict[str, int]
+):
+    parts, out = build_category(tmp_path / "bolt", train=10, test=test), tmp_path / "out"
+    words = ["--data", parts, "--out", out, "--folds", 2, "--calibration", "apart"]
+    assert run(*words, "--false-alarms", 0.2, "--seed", 3) == 0
+    said = capsys.readouterr().out
+    assert "from 5 good photos alone (4 needed)" in said
+    assert "split conformal: 5 good photos that the detector's bank has not seen" in said
+    train = check_category(parts, None, skip_bad=False).category.train
+    kept = deal(10, 2, seed=3)[0]
+    bank = MemoryBank.load(out / "bank.safetensors")
+    (image,) = batches(tuple(train[i] for i in kept), bank.settings)
+    decision = read_decision(out)
+    assert decision is not None
+    np.testing.assert_allclose(decision.good, np.sort(bank.score(image).scores), rtol=1e-5)
+    # The bank is that of the other five alone.
+    rest = tuple(record for i, record in enumerate(train) if i not in kept)
+    own = MemoryBank.fit(
+        bank.backbone, batches(rest, bank.settings), bank.settings, seed=3, count=5
+    )
+    np.testing.assert_array_equal(bank.items, own.items)
+
+
+@pytest.mark.parametrize("words", [("--folds", 3), ("--calibration", "apart")])
+def test_settings_of_a_rate_without_a_rate_are_refused(parts, tmp_path, capsys, words):
+    assert run("--data", parts, "--out", tmp_path / "out", *words) == 2
+    assert "pass --false-alarms 0.05" in capsys.readouterr().err
+
+
+def test_too_few_photos_to_keep_apart_are_refused_before_the_work(
+    parts: Path, tmp_path: Path, capsys
+):
+    words = ["--data", parts, "--out", tmp_path / "out", "--calibration", "apart"]
+    assert run(*words, "--false-alarms", 0.2) == 2
+    said = capsys.readouterr().err
+    assert "found 2" in said
+    assert "--folds 2 to keep half apart" in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("test", [{}, {"good": 2}, {"crack": 2}])

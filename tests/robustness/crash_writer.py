@@ -109,6 +109,8 @@ def write_html(folder: Path, version: int) -> None:
         "saliency_backbone",
         "k",
         "coreset",
+        "bank_size",
+        "banks",
         "phi_weights",
         "saliency_weights",
         "device",

@@ -77,12 +77,13 @@ class Look:
 
     def wrong(self, viewers: Sequence[dict[str, Any]], value: int) -> str:
         """What is wrong with a page's pictures; empty where they are this session's own."""
-        if len(viewers) != 2:
-            return f"{len(viewers)} viewers instead of 2"
         saliency = self.page == "saliency"
+        wanted = 2 if saliency else 3  # positive, negative and their difference
+        if len(viewers) != wanted:
+            return f"{len(viewers)} viewers instead of {wanted}"
         if saliency and viewers[0]["base"] != self.photo:
             return "the photo of another session"
-        shown = viewers[1]["heat"] if saliency else viewers[0]["after"]
+        shown = viewers[1]["heat" if saliency else "base"]
         if shown == self.pictures[value]:
             return ""
         known = [v for v, picture in self.pictures.items() if picture == shown]
