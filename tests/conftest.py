@@ -35,13 +35,19 @@ settings.load_profile("steady")
 
 
 def pytest_collection_finish() -> None:
-    """Set the libraries and the thousands of collected tests apart from garbage collection.
+    """Do once what Streamlit does for every page: with all that is loaded here it costs much.
 
-    Streamlit forces one after every rerun, and `test_hostile` before every file: with all that is
-    loaded here each took 0.6 s of processor time.
+    Garbage is collected after every rerun, and `test_hostile` does so before every file: what the
+    libraries and the collected tests hold is set apart, 0.6 s of processor time each. A new AppTest
+    asks every installed package whether it has components: 0.3 s each.
     """
     gc.collect()
     gc.freeze()
+    if "streamlit" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        found = manifest_scanner.scan_component_manifests()
+        manifest_scanner.scan_component_manifests = lambda *_: found
 
 
 # One thread: the same sums in the same order, and room for pytest-xdist beside it.
