@@ -12,10 +12,6 @@ HOME = Path(__file__).resolve().parent
 if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself there
     sys.path.insert(0, str(HOME.parent))
 
-from app import early_imports  # noqa: E402
-
-early_imports.finish()
-
 import streamlit as st  # noqa: E402
 
 from app.browser.history import one_entry_an_act  # noqa: E402

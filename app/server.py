@@ -15,7 +15,6 @@ from starlette.middleware import Middleware  # noqa: E402
 from streamlit import runtime  # noqa: E402
 from streamlit.starlette import App  # noqa: E402
 
-from app import early_imports  # noqa: E402
 from app.access import gate, upload_limits  # noqa: E402
 from app.shared import public  # noqa: E402
 from app.uploads.store import MAX_FILES, MAX_TOTAL_BYTES  # noqa: E402
@@ -63,4 +62,3 @@ app = App(
         Middleware(upload_limits.UploadLimits, room=room(), held=held),
     ],
 )
-early_imports.begin()
