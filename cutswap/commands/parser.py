@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from cutswap import __version__
 from cutswap.commands.common import add_common
 from cutswap.commands.engine import early_start
 from cutswap.commands.terminal import Output, any_terminal
@@ -118,6 +119,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         description="CutSwap negatives, fine-tuning on them, and PatchCore anomaly heatmaps.",
         epilog="Start with: cutswap demo --out demo-run",
     )
+    parser.add_argument("--version", action="version", version=f"cutswap {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         chosen: argparse.ArgumentParser = commands.add_parser(

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import cutswap
 from cutswap.commands.parser import main, parse
 from cutswap.config import FAMILIES, METHODS
 from cutswap.data.images import read_mask, read_photo
@@ -510,6 +511,13 @@ class TestRefusals:
             == 2
         )
         assert "test images" in capsys.readouterr().err
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"cutswap {cutswap.__version__}\n"
 
 
 def test_help_needs_no_torch():
