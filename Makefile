@@ -30,7 +30,7 @@ demo: $(VENV)/ready  ## the whole chain on the built-in data, headless, with a r
 test: lint types  ## lint, types and the tests
 	$(PYTEST) $(PARALLEL)
 
-test-journeys: $(VENV)/ready-dev  ## what `make test` leaves out but CI runs: browsers, kills (5 minutes)
+test-journeys: $(VENV)/ready-dev  ## what `make test` leaves out but CI runs: browsers, kills (8 minutes)
 	$(PYTEST) -m journey
 
 # Precision `auto` is bfloat16 on processors with avx512_bf16 or amx_bf16, float32 on others.
