@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         decision = _decide(
             options, checked, apart, backbone, settings, evaluation.bank, asked, bars
         )
-        told = _take_in(decision, evaluation)
+        told = _take_in(decision, asked, evaluation)
         with own.writing():
             _write_decision(decision, told, checked, options.out)
             write_evaluation(evaluation, options.out, notify=bars)
@@ -142,7 +142,9 @@ def _decision_file(asked: FalseAlarmSettings) -> tuple[str, ...]:
     return () if asked.false_alarms is None else (DECISION,)
 
 
-def _take_in(decision: Decision | None, evaluation: Evaluation) -> OnTestPhotos | None:
+def _take_in(
+    decision: Decision | None, asked: FalseAlarmSettings, evaluation: Evaluation
+) -> OnTestPhotos | None:
     """What a decision means on the test photos, also put into the evaluation's summary."""
     from cutswap.decision.deciding import on_test_photos
 
@@ -150,7 +152,11 @@ def _take_in(decision: Decision | None, evaluation: Evaluation) -> OnTestPhotos 
         return None
     defects = [record.defect for record in evaluation.records]
     told = on_test_photos(decision, defects, evaluation.scores, evaluation.masks)
-    evaluation.summary["false_alarms"] = {**decision.to_dict(), **told.to_dict()}
+    evaluation.summary["false_alarms"] = {
+        **decision.to_dict(),
+        **told.to_dict(),
+        "settings": asked.to_dict(),
+    }
     return told
 
 
@@ -225,7 +231,7 @@ def _learn_without_defects(
     print(f"score photos with: cutswap score FOLDER --detector {options.out} --out SCORES")
     return {
         "category": checked.category.name,
-        "false_alarms": {**decision.to_dict(), **told.to_dict()},
+        "false_alarms": {**decision.to_dict(), **told.to_dict(), "settings": asked.to_dict()},
         "patchcore": settings.to_dict(),
         "n_train": len(checked.category.train),
         "n_test": len(test),
@@ -293,7 +299,7 @@ def _evaluate_head(
         seed=options.seed,
         notify=bars,
     )
-    told = _take_in(decision, evaluation.result)
+    told = _take_in(decision, asked, evaluation.result)
     with own.writing():
         _write_decision(decision, told, checked, options.out)
         write_head_evaluation(evaluation, options.out, notify=bars)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import FalseAlarmSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.flags import flags_from
 
@@ -53,6 +53,9 @@ def evaluate_again(summary: dict[str, Any]) -> list[object] | None:
         # An older record lacks newer settings; they are at their default.
         patchcore = PatchCoreSettings.from_dict(summary["patchcore"])
         settings = settings_flags(patchcore, int(summary["seed"]))
+        if "false_alarms" in summary:  # photos kept apart are in no bank: the figures are others
+            asked = FalseAlarmSettings.from_dict(summary["false_alarms"]["settings"])
+            settings += flags_from(asked)
         if "score" in summary:
             weights += ["--score", str(summary["score"])]
     except (AttributeError, LookupError, TypeError, ValueError, CutSwapError):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cutswap.commands.parser import main
+from cutswap.commands.parser import main, parse
 from cutswap.config import FalseAlarmSettings
 from cutswap.data.loading import check_category
 from cutswap.decision.deciding import decide
@@ -17,9 +17,11 @@ from cutswap.decision.held_out import deal, held_out_by_folds, held_out_of_head
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.evaluate import batches
 from cutswap.evaluation.scored_set import read_scored
+from cutswap.flags import settings_from
 from cutswap.heads.joining import Join
 from cutswap.heads.patch_head import PatchHead
 from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.reports.repeat import evaluate_again
 from tests.helpers.datasets import build_category
 from tests.helpers.head_runs import HEAD_LAYERS, HEAD_SIZE, train_tiny_head
 from tests.helpers.scored import SETTINGS, build_parts
@@ -125,6 +127,12 @@ def test_photos_kept_apart_are_scored_by_the_detectors_own_bank(
     decision = read_decision(out)
     assert decision is not None
     np.testing.assert_allclose(decision.good, np.sort(bank.score(image).scores), rtol=1e-5)
+    if "crack" in test:  # and the record says how to get these figures again
+        summary = json.loads((out / "result.json").read_text())
+        again = list(map(str, evaluate_again(summary) or []))
+        assert settings_from(parse(again), FalseAlarmSettings) == FalseAlarmSettings(
+            0.2, 2, "apart"
+        )
     # The bank is that of the other five alone.
     rest = tuple(record for i, record in enumerate(train) if i not in kept)
     own = MemoryBank.fit(

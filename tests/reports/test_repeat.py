@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cutswap.commands.parser import parse
-from cutswap.config import PatchCoreSettings
+from cutswap.config import FalseAlarmSettings, PatchCoreSettings
 from cutswap.flags import settings_from
 from cutswap.reports.repeat import evaluate_again
 
@@ -39,10 +39,16 @@ def test_the_command_names_what_differs_from_the_defaults(changes, flags):
     assert options.seed == 3
 
 
+def test_a_rate_and_the_photos_kept_apart_are_asked_for_again():
+    asked = FalseAlarmSettings(false_alarms=0.05, folds=2, calibration="apart")
+    line = evaluate_again({**SUMMARY, "false_alarms": {"settings": asked.to_dict()}})
+    assert settings_from(parse(list(map(str, line))), FalseAlarmSettings) == asked
+
+
 @pytest.mark.parametrize(
     "summary",
     [{}, {**SUMMARY, "weights": None}, {**SUMMARY, "data": None}, {**SUMMARY, "seed": "x"},
-     {**SUMMARY, "patchcore": 5}, {**SUMMARY, "data": []}],
+     {**SUMMARY, "false_alarms": {}}, {**SUMMARY, "patchcore": 5}, {**SUMMARY, "data": []}],
 )  # fmt: skip
 def test_a_record_that_does_not_say_gives_none(summary):
     assert evaluate_again(summary) is None
