@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cutswap.errors import first_names
-from cutswap.flags import FlagNames, add_flags, split_names
+from cutswap.config import FalseAlarmSettings
+from cutswap.errors import CutSwapError, first_names
+from cutswap.flags import FlagNames, add_flags, settings_from, split_names
 
 if TYPE_CHECKING:  # --help needs no package
     from cutswap.data.loading import CheckedCategory
@@ -84,6 +85,39 @@ def price(text: str) -> float:
     if value < 0:
         raise argparse.ArgumentTypeError(f"expected a number >= 0, found {text}")
     return value
+
+
+def add_threshold(parser: argparse.ArgumentParser, owner: str) -> None:
+    """`--threshold` and `--false-alarms`, for another threshold than the detector's.
+
+    Args:
+        parser: of the command.
+        owner: whose threshold it is without them, for the help.
+    """
+    parser.add_argument(
+        "--threshold",
+        type=finite,
+        metavar="T",
+        help=f"a score at or above it is called defective [the {owner}'s]",
+    )
+    add_flags(parser, FalseAlarmSettings, FlagNames(skip=("folds", "calibration")))
+
+
+def asked_rate(options: argparse.Namespace) -> float | None:
+    """The false-alarm rate of `add_threshold`; None where none was asked for.
+
+    Raises:
+        CutSwapError: a threshold was given too.
+    """
+    rate: float | None = settings_from(options, FalseAlarmSettings).false_alarms
+    if rate is not None and options.threshold is not None:
+        raise CutSwapError(
+            "--threshold and --false-alarms",
+            expected="one of the two",
+            found="both",
+            fix="leave one out",
+        )
+    return rate
 
 
 def add_skip_bad(parser: argparse.ArgumentParser) -> None:

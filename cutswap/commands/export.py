@@ -13,6 +13,8 @@ from cutswap.commands.common import (
     add_common,
     add_data,
     add_skip_bad,
+    add_threshold,
+    asked_rate,
     count,
     finite,
     price,
@@ -22,7 +24,6 @@ from cutswap.commands.own_outputs import claim
 from cutswap.config import (
     SCORES,
     ClusterSettings,
-    FalseAlarmSettings,
     NegativeSettings,
     SaliencySettings,
 )
@@ -126,13 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     detector.add_argument(
         "--evaluation", type=Path, required=True, metavar="DIR", help="folder that evaluate wrote"
     )
-    detector.add_argument(
-        "--threshold",
-        type=finite,
-        metavar="T",
-        help="a score at or above it is called defective [the evaluation's]",
-    )
-    add_flags(detector, FalseAlarmSettings, FlagNames(skip=("folds", "calibration")))
+    add_threshold(detector, "evaluation")
     detector.add_argument(
         "--photos",
         type=Path,
@@ -326,14 +321,7 @@ def _detector(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.networks.export import need_onnx
 
     need_onnx()
-    rate = settings_from(options, FalseAlarmSettings).false_alarms
-    if rate is not None and options.threshold is not None:
-        raise CutSwapError(
-            "--threshold and --false-alarms",
-            expected="one of the two",
-            found="both",
-            fix="leave one out",
-        )
+    rate = asked_rate(options)
     own = claim(options.out, "export detector", DETECTOR_FILES, options.json)
     evaluated = read_evaluated(options.evaluation, rate=rate, threshold=options.threshold)
     photos, source = _photos_to_check(options, evaluated.opened)

@@ -8,11 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import say
+from cutswap.commands.common import add_threshold, asked_rate, say
 from cutswap.commands.own_outputs import claim
-from cutswap.config import FalseAlarmSettings
 from cutswap.errors import CutSwapError, first_names
-from cutswap.flags import FlagNames, add_flags, settings_from
 from cutswap.utils.files import need_out
 from cutswap.utils.progress import Bars
 from cutswap.utils.signals import stop_on_signals
@@ -31,13 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder that evaluate or export detector wrote",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        metavar="T",
-        help="a score at or above it is called defective [the detector's]",
-    )
-    add_flags(parser, FalseAlarmSettings, FlagNames(skip=("folds", "calibration")))
+    add_threshold(parser, "detector")
     parser.add_argument("--no-heatmaps", action="store_true", help="scores and verdicts alone")
     parser.add_argument(
         "--watch",
@@ -70,14 +62,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         )
     need_out(options.out)
     need_folder(options.folder, options.out)
-    rate = settings_from(options, FalseAlarmSettings).false_alarms
-    if rate is not None and options.threshold is not None:
-        raise CutSwapError(
-            "--threshold and --false-alarms",
-            expected="one of the two",
-            found="both",
-            fix="leave one out",
-        )
+    rate = asked_rate(options)
     own = claim(options.out, options.command, FILES, options.json)
     device = str(choose_device(options.device))
     detector = open_detector(

@@ -147,3 +147,12 @@ def test_what_is_no_photo_or_no_detector_is_refused(
     error = capsys.readouterr().err
     assert said in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [["score", "f", "--detector", "d"],
+                                     ["export", "detector", "--evaluation", "d"]])  # fmt: skip
+@pytest.mark.parametrize("threshold", ["nan", "inf", "high"])
+def test_a_threshold_is_a_number(command: list[str], threshold: str, capsys):
+    with pytest.raises(SystemExit):
+        main([*command, "--out", "o", "--threshold", threshold])
+    assert "--threshold" in capsys.readouterr().err
