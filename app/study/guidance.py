@@ -130,7 +130,7 @@ def intervals(shown: Sequence[PairedDifference], name: str) -> go.Figure:
         height=110 + _ROW * len(shown),
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        xaxis_title=f"{name}, CutSwap less the other",
+        xaxis_title=f"difference in {name}",  # no longer: a phone is 390 pixels wide
         yaxis={"autorange": "reversed", "title": None},
     )
     return figure
