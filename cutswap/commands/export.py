@@ -108,8 +108,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=finite,
         metavar="T",
-        help="photos whose score reaches it are called defective [the evaluation's, or the"
-        " cheapest at the prices]",
+        help="photos whose score reaches it are called defective [that of the evaluation's"
+        " --false-alarms, else its best F1; or the cheapest at the prices]",
     )
     report.add_argument(
         "--miss-price", type=price, metavar="P", help="of a missed defect, with --alarm-price"
@@ -267,7 +267,7 @@ def _model(options: argparse.Namespace) -> dict[str, Any]:
 def _report(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.evaluation.scored_set import read_scored
     from cutswap.evaluation.thresholds import Prices, ThresholdCounts
-    from cutswap.reports.inspection import REPORT, inspection_report
+    from cutswap.reports.inspection import REPORT, inspection_report, promise_of
     from cutswap.reports.kept_photos import read_kept
     from cutswap.utils.files import write_text
 
@@ -286,7 +286,8 @@ def _report(options: argparse.Namespace) -> dict[str, Any]:
     threshold = options.threshold
     counts = ThresholdCounts.of_images(scored.scores, scored.labels)
     if threshold is None:
-        threshold = float(scored.summary["threshold"])
+        promise = promise_of(scored.summary)  # what `score` calls photos by too
+        threshold = float(scored.summary["threshold"]) if promise is None else promise[0]
         if prices is not None:
             threshold = counts.cheapest(prices.miss, prices.alarm)
     page = inspection_report(

@@ -16,6 +16,7 @@ import numpy as np
 
 from cutswap.data.images import read_photo, resize_photo
 from cutswap.data.records import Record
+from cutswap.decision.conformal import share_text
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.missed import Missed, Recall, missed_defects
 from cutswap.evaluation.photo_strips import photo_strip
@@ -102,7 +103,7 @@ def inspection_report(
         n_test=len(scored.names),
         n_defective=int(scored.labels.sum()),
         threshold=f"{value:.6g}",
-        how=how_chosen(value, counts, own, prices),
+        how=how_chosen(value, counts, own, prices, promise_of(scored.summary)),
         confusion=confusion,
         rates=_rates(confusion, prices),
         figures=_figures(scored.summary),
@@ -123,7 +124,33 @@ def inspection_report(
     )
 
 
-def how_chosen(threshold: float, counts: ThresholdCounts, own: float, prices: Prices | None) -> str:
+def promise_of(summary: dict[str, Any]) -> tuple[float, str] | None:
+    """The threshold that `evaluate --false-alarms` chose, and how; None where it chose none.
+
+    Args:
+        summary: what result.json holds.
+    """
+    told = summary.get("false_alarms")
+    try:
+        return None if told is None else (float(told["threshold"]), _promised(told))
+    except (LookupError, TypeError, ValueError):  # edited
+        return None
+
+
+def _promised(told: dict[str, Any]) -> str:
+    return (
+        f"From {int(told['photos'])} good photos alone, for false alarms of at most"
+        f" {share_text(float(told['asked']))}: {told['how']}. It holds while {told['assumption']}."
+    )
+
+
+def how_chosen(
+    threshold: float,
+    counts: ThresholdCounts,
+    own: float,
+    prices: Prices | None,
+    promise: tuple[float, str] | None = None,
+) -> str:
     """Where a threshold comes from, in a sentence or two, judged by where it acts.
 
     Args:
@@ -131,7 +158,10 @@ def how_chosen(threshold: float, counts: ThresholdCounts, own: float, prices: Pr
         counts: of the test photos.
         own: stored with the evaluation.
         prices: at which the cheapest one is looked for; None: nobody named any.
+        promise: see `promise_of`.
     """
+    if promise is not None and threshold == promise[0]:
+        return promise[1]
     acting = counts.acting(threshold)
     if acting == counts.acting(own):
         return "Stored with the evaluation: the best F1 of its test photos." + _SAME_PHOTOS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -242,3 +243,28 @@ class TestCommand:
     def test_numbers_that_are_none_are_refused(self, world, tmp_path, more):
         with pytest.raises(SystemExit):
             self.run(world, tmp_path / "out", *more)
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_a_promised_rate_is_the_reports_threshold_and_says_what_it_rests_on(
+    world, tmp_path, is_edited
+):
+    folder = copied(world, tmp_path)
+    summary = json.loads((folder / "result.json").read_text())
+    own = summary["threshold"]
+    summary["false_alarms"] = {
+        "threshold": own + 0.125,
+        "asked": "much" if is_edited else 0.05,
+        "photos": 40,
+        "how": "split conformal: 40 good photos",
+        "assumption": "good photos to come are exchangeable with these",
+    }
+    (folder / "result.json").write_text(json.dumps(summary))
+    out, told = tmp_path / "out", tmp_path / "told.json"
+    line = ["export", "report", "--evaluation", str(folder), "--out", str(out)]
+    assert main([*line, "--json", str(told)]) == 0
+    threshold = json.loads(told.read_text())["threshold"]
+    assert threshold == (own if is_edited else own + 0.125)
+    words = Page((out / "report.html").read_text()).words
+    assert ("From 40 good photos alone, for false alarms of at most 5%" in words) != is_edited
+    assert ("exchangeable" in words) != is_edited
