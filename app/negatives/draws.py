@@ -19,13 +19,14 @@ import numpy as np
 from app.shared import caches
 from app.shared.caches import PhotoKey, SaliencyKey
 from app.shared.picture_memory import kept
-from app.viewer.pictures import png
+from app.viewer.pictures import png, thumbnail
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError
 from cutswap.negatives.color_jitter import Jitter
 from cutswap.negatives.draw import Negative
 from cutswap.negatives.samples import draw_sample, sample_number
 from cutswap.saliency.clusters import Clusters
+from cutswap.utils.overlays import sheet
 
 METHODS = {  # shown name: (method, anchors forced)
     "CutSwap": ("cutswap", None),
@@ -146,6 +147,25 @@ def draw(
 @kept()
 def _draw(drawing: Drawing, epoch: int, method: str, level: int | None) -> Drawn:
     return draw_anew(drawing, epoch, method, level)
+
+
+def small(
+    drawing: Drawing, epoch: int, width: int, *, method: str | None = None, level: int | None = None
+) -> bytes:
+    """The negative of `draw` as JPEG, at most `width` pixels wide."""
+    return _small(drawing, epoch, width, method or drawing.method, level)
+
+
+@kept()
+def _small(drawing: Drawing, epoch: int, width: int, method: str, level: int | None) -> bytes:
+    return thumbnail(_draw(drawing, epoch, method, level).negative.photo, width)
+
+
+@kept()
+def contact_sheet(drawing: Drawing, epoch: int, count: int, columns: int, width: int) -> bytes:
+    """The negatives of `count` epochs from this one in rows, as JPEG, at most `width` wide."""
+    photos = [draw(drawing, e).negative.photo for e in range(epoch, epoch + count)]
+    return thumbnail(sheet(photos, columns, gap=max(2, photos[0].shape[1] // 64)), width)
 
 
 def draw_anew(

@@ -13,7 +13,16 @@ import streamlit as st
 from app.figures.take_home import Figure, of_picture, take_home
 from app.negatives.command import augment_command
 from app.negatives.controls import WIPE, controls
-from app.negatives.draws import METHODS, Drawing, Drawn, archive, draw, tally
+from app.negatives.draws import (
+    METHODS,
+    Drawing,
+    Drawn,
+    archive,
+    contact_sheet,
+    draw,
+    small,
+    tally,
+)
 from app.negatives.grid import negatives_grid
 from app.negatives.hand_over import train_button
 from app.negatives.origin import GOOD_ONLY, is_good_for_training, say_origin
@@ -22,17 +31,18 @@ from app.negatives.shapes import COLOURS, region, shapes
 from app.shared import caches
 from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
-from app.viewer.pictures import jpeg
 from app.viewer.viewer import Legend, Picture, viewer
 from cutswap.figures.figure_files import Origin
 from cutswap.figures.labelled_grid import GridCell, LabelledGrid, draw_grid
 from cutswap.negatives.record import NegativeRecord
 from cutswap.saliency.fusion import FUSED
-from cutswap.utils.overlays import colourise, sheet
+from cutswap.utils.overlays import colourise
 
 SHEET = 12
 ACROSS = 4  # draws beside each other on paper
-SMALL = 122  # pixels; six levels fit beside each other
+LEVEL = 122  # pixels wide; six levels fit beside each other
+METHOD = 148  # pixels wide
+WIDEST = 1460  # pixels; Streamlit shows no picture wider, and shrinks one in every rerun
 DIFFERENCE_GAIN = 4
 
 
@@ -181,9 +191,8 @@ def _how(record: NegativeRecord) -> list[str]:
 def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
     st.subheader("Twelve epochs", anchor=False)
     several = [draw(drawing, e) for e in range(epoch, epoch + SHEET)]
-    size = drawing.key.photo.size
     st.image(
-        jpeg(sheet([one.negative.photo for one in several], 6, gap=max(2, size // 64))),
+        contact_sheet(drawing, epoch, SHEET, SHEET // 2, WIDEST),
         width="stretch",
         alt=f"{SHEET} negatives of {selected.record.name}, epochs {epoch} to {epoch + SHEET - 1}",
     )
@@ -303,8 +312,8 @@ def _side_by_side(drawing: Drawing, epoch: int) -> None:
     for method in METHODS:
         drawn = draw(drawing, epoch, method=method)
         row.image(
-            jpeg(drawn.negative.photo),
-            width=148,
+            small(drawing, epoch, METHOD, method=method),
+            width=METHOD,
             caption=f"{method}, {drawn.negative.mask.mean():.1%}",
             alt=f"{method} of the same image, {drawn.negative.mask.mean():.1%} changed",
         )
@@ -319,10 +328,9 @@ def _levels(drawing: Drawing, epoch: int) -> None:
     st.subheader("One draw from every level", anchor=False)
     row = st.container(horizontal=True)
     for level, layer in enumerate(drawing.key.levels):
-        drawn = draw(drawing, epoch, level=level)
         row.image(
-            jpeg(drawn.negative.photo),
-            width=SMALL,
+            small(drawing, epoch, LEVEL, level=level),
+            width=LEVEL,
             caption=layer if layer == FUSED else f"layer {layer}",
             alt=f"{drawing.method} anchored by layer {layer}",
         )

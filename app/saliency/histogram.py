@@ -58,8 +58,9 @@ def saliency_histogram(values: np.ndarray, groups: Clusters) -> go.Figure:
         }
         for index, x in enumerate(groups.centroids.tolist())
     ]
-    figure.update_layout(shapes=lines, annotations=names)
     figure.update_layout(
+        shapes=lines,
+        annotations=names,
         height=230,
         margin={"l": 10, "r": 10, "t": 24, "b": 10},
         bargap=0,

@@ -27,8 +27,9 @@ from app.shared.networks import (
     network_controls,
 )
 from app.shared.page_parts import command_line, how_it_works, plain_errors, plain_text
+from app.shared.picture_memory import kept
 from app.shared.selection import Selection
-from app.viewer.pictures import CLUSTER_COLOURS
+from app.viewer.pictures import CLUSTER_COLOURS, thumbnail
 from app.viewer.viewer import Legend, Picture, Point, viewer
 from cutswap.config import ClusterSettings
 from cutswap.data.records import Record
@@ -41,6 +42,7 @@ from cutswap.utils.overlays import blend, colour_regions
 
 SIZE = 256
 SIZES = (128, 192, 256, 384, 512)
+SMALL = 122  # pixels wide; six levels fit beside each other
 COMPARE = ("nothing", "another image", "another layer", "other weights")
 
 
@@ -77,7 +79,7 @@ def show(selected: Selection) -> None:
     _strip(key, explained, level)
     chart = None
     if groups is not None:
-        chart = _histogram(explained, level, groups)
+        chart = _histogram(key, level, k)
     st.caption(
         f"Explained: class {class_label(explained.target_class)} (score {explained.score:.2f})."
         f" {plain_text(looking.name)}, {explained.weights}."
@@ -254,22 +256,31 @@ def _tell(place: tuple[float, float], values: np.ndarray, groups: Clusters) -> N
 
 def _strip(key: SaliencyKey, explained: Explained, chosen: int) -> None:
     """All levels small, shallow to deep."""
-    photo = caches.photo(key.photo)
     st.markdown("**All levels, shallow to deep**")
     row = st.container(horizontal=True)
     for level, layer in enumerate(key.levels):
         grid = explained.grids[level]
         row.image(
-            blend(photo, caches.heat(key, level), 0.6),
+            _small(key, level),
             caption=f"{'▶ ' if level == chosen else ''}{layer} · {grid[0]}x{grid[1]}",
-            width=122,
-            output_format="JPEG",
+            width=SMALL,
             alt=f"Saliency of layer {layer}",
         )
 
 
-def _histogram(explained: Explained, level: int, groups: Clusters) -> go.Figure:
-    chart = charts.saliency_histogram(explained.maps[level], groups)
+@kept()
+def _small(key: SaliencyKey, level: int) -> bytes:
+    return thumbnail(blend(caches.photo(key.photo), caches.heat(key, level), 0.6), SMALL)
+
+
+@kept()
+def _chart(key: SaliencyKey, level: int, k: int) -> go.Figure:
+    values = caches.explained(key).maps[level]
+    return charts.saliency_histogram(values, caches.clusters(key, level, k))
+
+
+def _histogram(key: SaliencyKey, level: int, k: int) -> go.Figure:
+    chart = _chart(key, level, k)
     st.plotly_chart(
         chart,
         width="stretch",

@@ -29,6 +29,17 @@ def jpeg(photo: np.ndarray) -> bytes:
     return data.tobytes()
 
 
+def thumbnail(photo: np.ndarray, width: int) -> bytes:
+    """(H, W, 3) uint8 RGB as JPEG bytes, at most `width` pixels wide, each the mean of its area.
+
+    `st.image` reads, shrinks and writes whatever is wider than it shows, in every rerun again.
+    """
+    height = max(1, round(photo.shape[0] * width / photo.shape[1]))
+    if photo.shape[1] > width:
+        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+    return jpeg(photo)
+
+
 def jpeg_url(photo: np.ndarray) -> str:
     """(H, W, 3) uint8 RGB as a data URL."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg(photo)).decode("ascii")

@@ -10,11 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+from streamlit.elements.lib import image_utils
 
 from app.negatives.draws import METHODS, Drawing, archive, draw
 from app.shared import caches, workspace
 from app.shared.caches import PhotoKey, SaliencyKey
-from app.viewer.pictures import outline_paths
+from app.viewer.pictures import outline_paths, thumbnail
 from cutswap.commands.parser import main
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.data.datasets import open_dataset
@@ -292,6 +294,33 @@ def test_an_outline_walks_round_the_mask():
     mask[2:5, 3:7] = True
     assert outline_paths(mask) == ["M3.5 2.5L3.5 4.5L6.5 4.5L6.5 2.5Z"]
     assert outline_paths(np.zeros((4, 4), bool)) == []
+
+
+def test_a_thumbnail_is_the_mean_of_areas_and_never_larger_than_the_photo():
+    photo = np.zeros((40, 80, 3), np.uint8)
+    photo[::2] = 200  # lines of one pixel: leaving every other pixel out shows all or none of them
+    shown = np.asarray(Image.open(io.BytesIO(thumbnail(photo, 40))).convert("RGB"))
+    assert shown.shape == (20, 40, 3)
+    assert np.abs(shown.astype(int) - 100).max() <= 3
+    assert Image.open(io.BytesIO(thumbnail(photo, 500))).size == (80, 40)
+
+
+@pytest.mark.parametrize("page", ["saliency", "negatives"])
+@pytest.mark.usefixtures("parts")
+def test_streamlit_shrinks_no_picture_in_every_rerun(page, monkeypatch):
+    """It would read, shrink and write each one that is wider than shown: a fifth of a page."""
+    kept: list[bool] = []
+    real = image_utils._ensure_image_size_and_format
+
+    def ensure(data, layout, kind):
+        made = real(data, layout, kind)
+        kept.append(made is data)
+        return made
+
+    monkeypatch.setattr(image_utils, "_ensure_image_size_and_format", ensure)
+    assert_alive(open_page(page, cat="part · mine", size="512"))
+    assert len(kept) > 5
+    assert all(kept)
 
 
 @pytest.mark.parametrize("looks", range(1, 9))

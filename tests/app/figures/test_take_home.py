@@ -123,6 +123,10 @@ def test_every_picture_of_a_page_is_offered_and_made(page, titles, tmp_path, mon
     at = open_page(page, cat="part · mine", img="train/good/001", size="128")
     assert_alive(at)
     assert LABEL in [popover.proto.popover.label for popover in at.get("popover")]
+    assert not offered  # a closed one costs nothing
+    at.session_state[f"{page}.home"] = True  # as a click opens it
+    at.run()
+    assert_alive(at)
     assert [figure.title for figure, _ in offered] == titles
     for figure, origin in offered:
         assert origin.title == figure.title
@@ -139,7 +143,7 @@ def test_every_picture_of_a_page_is_offered_and_made(page, titles, tmp_path, mon
 def test_in_public_no_file_tells_a_path_of_the_host(tmp_path, monkeypatch):
     monkeypatch.setattr(homes.public, "is_public", lambda: True)
     told: list[Origin] = []
-    monkeypatch.setattr(homes, "_files", lambda _f, origin, _key: told.append(origin))
+    monkeypatch.setattr(homes, "_button", lambda _figures, origin, _key: told.append(origin))
     monkeypatch.setattr(homes, "copy_link", lambda _key: None)
     figure = homes.of_chart("c", "chart", go.Figure())
     homes.take_home([figure], Origin("t", {}, (("saliency", tmp_path),)), key="k")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from app.negatives import draws as negative_draws
@@ -30,6 +31,8 @@ def test_sizes_are_bytes():
     assert size_of(array(1000)[:10]) == 1000  # a view keeps the whole
     assert 3000 <= size_of(Pair(array(1000), array(2000))) < 3500
     assert 3000 <= size_of((array(1000), [array(2000)])) < 3700
+    chart = go.Figure(go.Bar(y=list(range(1000))))
+    assert 3000 <= size_of(chart) < 20_000  # Python calls it 48
 
 
 def test_the_least_recently_used_goes_and_the_sum_stays_below_the_limit():
