@@ -149,23 +149,59 @@ def _draw(drawing: Drawing, epoch: int, method: str, level: int | None) -> Drawn
     return draw_anew(drawing, epoch, method, level)
 
 
+@dataclass(frozen=True)
+class Small:
+    """One of many negatives beside each other, a fiftieth of the bytes of its `Drawn`.
+
+    Attributes:
+        jpeg: of the negative.
+        changed: share of its pixels.
+    """
+
+    jpeg: bytes
+    changed: float
+
+
+@dataclass(frozen=True)
+class ContactSheet:
+    """Negatives of some epochs in one picture.
+
+    Attributes:
+        jpeg: their rows.
+        changed: (count,) share of each one's pixels.
+        rejected: draws by reason.
+        fallbacks: departures by sentence.
+    """
+
+    jpeg: bytes
+    changed: np.ndarray
+    rejected: Counter[str]
+    fallbacks: Counter[str]
+
+
 def small(
     drawing: Drawing, epoch: int, width: int, *, method: str | None = None, level: int | None = None
-) -> bytes:
-    """The negative of `draw` as JPEG, at most `width` pixels wide."""
+) -> Small:
+    """The negative of `draw` at most `width` pixels wide."""
     return _small(drawing, epoch, width, method or drawing.method, level)
 
 
 @kept()
-def _small(drawing: Drawing, epoch: int, width: int, method: str, level: int | None) -> bytes:
-    return thumbnail(_draw(drawing, epoch, method, level).negative.photo, width)
+def _small(drawing: Drawing, epoch: int, width: int, method: str, level: int | None) -> Small:
+    negative = draw_anew(drawing, epoch, method, level).negative
+    return Small(thumbnail(negative.photo, width), float(negative.mask.mean()))
 
 
 @kept()
-def contact_sheet(drawing: Drawing, epoch: int, count: int, columns: int, width: int) -> bytes:
-    """The negatives of `count` epochs from this one in rows, as JPEG, at most `width` wide."""
-    photos = [draw(drawing, e).negative.photo for e in range(epoch, epoch + count)]
-    return thumbnail(sheet(photos, columns, gap=max(2, photos[0].shape[1] // 64)), width)
+def contact_sheet(
+    drawing: Drawing, epoch: int, count: int, columns: int, width: int
+) -> ContactSheet:
+    """The negatives of `count` epochs from this one, `columns` a row, at most `width` wide."""
+    drawn = [draw(drawing, e) for e in range(epoch, epoch + count)]
+    photos = [one.negative.photo for one in drawn]
+    changed = np.array([one.negative.mask.mean() for one in drawn])
+    rows = sheet(photos, columns, gap=max(2, photos[0].shape[1] // 64))
+    return ContactSheet(thumbnail(rows, width), changed, *tally(drawn))
 
 
 def draw_anew(

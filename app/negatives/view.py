@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
+import cv2
 import numpy as np
 import streamlit as st
 
@@ -21,7 +22,6 @@ from app.negatives.draws import (
     contact_sheet,
     draw,
     small,
-    tally,
 )
 from app.negatives.grid import negatives_grid
 from app.negatives.hand_over import train_button
@@ -57,7 +57,9 @@ def show(selected: Selection) -> None:
     drawn = draw(drawing, epoch)
     if note := caches.depth_note(drawing.key.photo):
         st.warning(note, icon=":material/exposure:")
-    _large(drawing, drawn, selected, layout)
+    picture = _negative_picture(drawing, drawn, selected)
+    difference = _difference_picture(drawn)
+    _large(drawn, picture, difference, layout)
     _facts(drawn)
     train_button(drawing)
     with plain_errors("the contact sheet"):
@@ -72,7 +74,7 @@ def show(selected: Selection) -> None:
         {**_about(drawing, selected), "epoch": epoch, "number": drawn.number},
         (augment_command(drawing, drawn),),
     )
-    _take_home(drawing, drawn, selected, origin)
+    _take_home(drawing, drawn, picture, difference, origin)
     negatives_grid(drawing, epoch, selected, origin)
     quality_section(selected, drawing.key)
     _explanation()
@@ -83,8 +85,7 @@ def show(selected: Selection) -> None:
     )
 
 
-def _large(drawing: Drawing, drawn: Drawn, selected: Selection, layout: str) -> None:
-    picture = _negative_picture(drawing, drawn, selected)
+def _large(drawn: Drawn, picture: Picture, difference: Picture, layout: str) -> None:
     if layout == WIPE:
         left, right = st.columns(2)
         with left:
@@ -106,7 +107,7 @@ def _large(drawing: Drawing, drawn: Drawn, selected: Selection, layout: str) -> 
             )
             viewer(after, key="negative.beside", memory="negative", group="negative")
     with right:
-        viewer(_difference_picture(drawn), key="difference", memory="difference", group="negative")
+        viewer(difference, key="difference", memory="difference", group="negative")
 
 
 def _negative_picture(drawing: Drawing, drawn: Drawn, selected: Selection) -> Picture:
@@ -127,15 +128,15 @@ def _negative_picture(drawing: Drawing, drawn: Drawn, selected: Selection) -> Pi
 
 
 def _difference(drawn: Drawn) -> np.ndarray:
-    """(S, S) int16, the largest difference of a channel."""
-    difference = np.abs(drawn.negative.photo.astype(np.int16) - drawn.positive)
-    return np.asarray(difference.max(axis=-1))
+    """(S, S) uint8, the largest difference of a channel."""
+    by_channel = cv2.split(cv2.absdiff(drawn.negative.photo, drawn.positive))
+    return np.asarray(reduce(np.maximum, by_channel))  # 0.1 ms; .max(axis=-1) takes 3
 
 
 def _difference_picture(drawn: Drawn) -> Picture:
     return Picture(
         drawn.positive,
-        heat=colourise(_difference(drawn) * DIFFERENCE_GAIN, 0, 255),
+        heat=colourise(_difference(drawn).astype(np.int16) * DIFFERENCE_GAIN, 0, 255),
         mask=drawn.negative.mask,
         outline_name="Exact mask",
         opacity=100,
@@ -190,26 +191,29 @@ def _how(record: NegativeRecord) -> list[str]:
 
 def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
     st.subheader("Twelve epochs", anchor=False)
-    several = [draw(drawing, e) for e in range(epoch, epoch + SHEET)]
+    shown = contact_sheet(drawing, epoch, SHEET, SHEET // 2, WIDEST)
     st.image(
-        contact_sheet(drawing, epoch, SHEET, SHEET // 2, WIDEST),
+        shown.jpeg,
         width="stretch",
         alt=f"{SHEET} negatives of {selected.record.name}, epochs {epoch} to {epoch + SHEET - 1}",
     )
-    rejected, fallbacks = tally(several)
-    changed = np.array([one.negative.mask.mean() for one in several])
-    reasons = ", ".join(f"{n} {reason}" for reason, n in rejected.items()) or "none"
+    changed = shown.changed
+    reasons = ", ".join(f"{n} {reason}" for reason, n in shown.rejected.items()) or "none"
     st.caption(
         f"Epochs {epoch} to {epoch + SHEET - 1}: changed area {changed.min():.1%} to"
         f" {changed.max():.1%}, mean {changed.mean():.1%}. Rejected draws: {reasons}."
-        + "".join(f" {n} of {SHEET}: {text}." for text, n in fallbacks.items())
+        + "".join(f" {n} of {SHEET}: {text}." for text, n in shown.fallbacks.items())
     )
     about = _about(drawing, selected)
+
+    def several() -> list[Drawn]:
+        return [draw(drawing, e) for e in range(epoch, epoch + SHEET)]
+
     first, second = st.columns(2)
     stem = f"{drawing.method.lower().replace(' ', '-')}-{selected.category.name}"
     first.download_button(
         "Download the twelve with masks and records (ZIP)",
-        lambda: archive(several, about),
+        lambda: archive(several(), about),
         file_name=f"{stem}.zip",
         mime="application/zip",
         icon=":material/download:",
@@ -217,7 +221,7 @@ def _sheet(drawing: Drawing, epoch: int, selected: Selection) -> None:
     is_good = is_good_for_training(selected.category, selected.record)
     second.download_button(
         "The same in folders of MVTec AD (ZIP)",
-        lambda: archive(several, about, as_folders=True),
+        lambda: archive(several(), about, as_folders=True),
         file_name=f"{stem}-mvtec.zip",
         mime="application/zip",
         icon=":material/folder_zip:",
@@ -247,7 +251,9 @@ def _about(drawing: Drawing, selected: Selection) -> dict[str, Any]:
     }
 
 
-def _take_home(drawing: Drawing, drawn: Drawn, selected: Selection, origin: Origin) -> None:
+def _take_home(
+    drawing: Drawing, drawn: Drawn, picture: Picture, difference: Picture, origin: Origin
+) -> None:
     """Files of the pair, of the twelve epochs, of all methods and of all levels."""
     stem = METHODS[drawing.method][0]
     pair = {
@@ -260,11 +266,11 @@ def _take_home(drawing: Drawing, drawn: Drawn, selected: Selection, origin: Orig
         f"epoch {e}": partial(draw, drawing, e) for e in range(drawn.epoch, drawn.epoch + SHEET)
     }
     figures = [
-        of_picture(stem, drawing.method, _negative_picture(drawing, drawn, selected), pair),
+        of_picture(stem, drawing.method, picture, pair),
         of_picture(
             f"{stem}-difference",
             "Difference",
-            _difference_picture(drawn),
+            difference,
             {"difference": _difference(drawn), "mask": drawn.negative.mask},
         ),
         _several(f"{stem}-epochs", "Twelve epochs", epochs),
@@ -310,12 +316,12 @@ def _side_by_side(drawing: Drawing, epoch: int) -> None:
     st.subheader("The same settings by every method", anchor=False)
     row = st.container(horizontal=True)
     for method in METHODS:
-        drawn = draw(drawing, epoch, method=method)
+        one = small(drawing, epoch, METHOD, method=method)
         row.image(
-            small(drawing, epoch, METHOD, method=method),
+            one.jpeg,
             width=METHOD,
-            caption=f"{method}, {drawn.negative.mask.mean():.1%}",
-            alt=f"{method} of the same image, {drawn.negative.mask.mean():.1%} changed",
+            caption=f"{method}, {one.changed:.1%}",
+            alt=f"{method} of the same image, {one.changed:.1%} changed",
         )
     st.caption(
         "The paper's Fig. 1, live: CutPaste often pastes background on background, or a patch where"
@@ -329,7 +335,7 @@ def _levels(drawing: Drawing, epoch: int) -> None:
     row = st.container(horizontal=True)
     for level, layer in enumerate(drawing.key.levels):
         row.image(
-            small(drawing, epoch, LEVEL, level=level),
+            small(drawing, epoch, LEVEL, level=level).jpeg,
             width=LEVEL,
             caption=layer if layer == FUSED else f"layer {layer}",
             alt=f"{drawing.method} anchored by layer {layer}",
