@@ -30,8 +30,8 @@ demo: $(VENV)/ready  ## the whole chain on the built-in data, headless, with a r
 test: lint types  ## lint, types and the tests
 	$(PYTEST) $(PARALLEL)
 
-test-journeys: $(VENV)/ready-dev  ## what `make test` leaves out but CI runs: browsers, kills (8 minutes)
-	$(PYTEST) -m journey
+test-journeys: $(VENV)/ready-dev  ## what `make test` leaves out but CI runs: whole runs, browsers
+	$(PYTEST) $(PARALLEL) -m "journey and not slow"
 
 # Precision `auto` is bfloat16 on processors with avx512_bf16 or amx_bf16, float32 on others.
 test-bfloat16: $(VENV)/ready-dev  ## all tests as on a processor with native bfloat16

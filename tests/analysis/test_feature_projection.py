@@ -16,6 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cutswap.analysis import feature_separation
 from cutswap.analysis.feature_collection import (
     collect_features,
     features_key,
@@ -37,6 +38,7 @@ from cutswap.analysis.feature_settings import PROJECTIONS, FeatureSettings
 from cutswap.commands.parser import main
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
+from cutswap.evaluation.metrics import auroc
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.runs.folder import RunFolder
 from cutswap.utils.files import read_json, write_json
@@ -481,6 +483,13 @@ class TestFigures:
         assert two.real_after is not None
         assert one.real_after.value == two.real_after.value
         assert one.real_after != two.real_after
+
+    def test_all_resamples_at_once_give_each_one_s_auroc(self):
+        rng = np.random.default_rng(0)
+        scores = rng.integers(0, 6, (50, 11)) / 8  # many equal
+        labels = np.arange(11) >= 4
+        each = [auroc(row, labels) for row in scores]
+        assert feature_separation._ranks(scores, 4).tolist() == each
 
     def test_the_interval_is_the_spread_of_the_resamples(self):
         """Two good, two bad: a resample draws both 2s with chance 1/4 * 1/4, AUROC 0.5 then."""

@@ -424,6 +424,7 @@ def test_axe_finds_nothing_serious_on_any_page(walk):
     assert walk("light").barriers == []
 
 
+@pytest.mark.journey
 def test_a_cell_of_the_grid_is_taken_by_the_keyboard_and_its_link_copied(address, browser):
     page = opened(browser, address + "saliency?cat=part+%C2%B7+mine&grid=1")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

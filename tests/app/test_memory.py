@@ -65,6 +65,7 @@ def test_new_modules_are_set_apart_and_garbage_is_collected_first(monkeypatch):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+@pytest.mark.journey
 def test_freed_pictures_go_back_to_the_system():
     def left(how: str) -> int:
         done = subprocess.run(

@@ -154,6 +154,7 @@ def counting(start: int) -> Iterator[tuple[int, int]]:
 
 
 class TestOwnProcess:
+    @pytest.mark.journey
     def test_steps_are_made_elsewhere_and_go_on_where_they_were(self):
         with OwnProcess(counting, 0, clock="wall") as side:
             took, found = side.run(2)
@@ -163,6 +164,7 @@ class TestOwnProcess:
             assert later[0][0] == 2
             assert {pid for _, pid in [*found, *later]}.isdisjoint({os.getpid()})
 
+    @pytest.mark.journey
     def test_one_that_ends_is_told(self):
         with (
             OwnProcess(counting, 2, clock="wall") as side,
@@ -319,6 +321,7 @@ def test_an_unknown_part_is_refused_with_those_there_are():
         pytest.param({"finetuning", "feeding", "waiting"}, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.journey
 def test_the_command_end_to_end(monkeypatch, tmp_path, capsys, parts):
     monkeypatch.setattr(sizes, "QUICK", TINY)
     threads = torch.get_num_threads()

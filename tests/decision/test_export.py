@@ -298,6 +298,7 @@ def test_the_runner_reads_photos_as_the_library_does(tmp_path: Path, image, bits
 EVALUATE = ["evaluate", "--weights", "random", "--coreset", "0.01", "--image-size", "64", "--quiet"]
 
 
+@pytest.mark.journey
 def test_export_and_score_with_what_left(tmp_path: Path, capsys, monkeypatch):
     pytest.importorskip("onnxscript", reason="pip install cutswap[export]")
     parts, scored, out = (tmp_path / name for name in ("bolt", "scored", "out"))

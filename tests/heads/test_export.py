@@ -56,6 +56,7 @@ def by_the_library(head: PatchHead, photos: np.ndarray) -> tuple[np.ndarray, np.
 
 
 @pytest.mark.parametrize("grid", [8, 5])  # 5 places of 32: cells of unequal size
+@pytest.mark.journey
 def test_onnx_runtime_scores_as_the_library_does(root: Path, head: PatchHead, tmp_path, grid):
     pytest.importorskip("onnxscript", reason="pip install cutswap[export]")
     if grid != head.settings.grid:

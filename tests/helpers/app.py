@@ -13,6 +13,7 @@ from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError
 from tests.helpers.small_photos import photo_of
 
+_HASHES: dict[str, str] = {}  # of pages that have been opened
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 
 
@@ -45,10 +46,15 @@ def open_page(name: str, **query: str) -> AppTest:
     at = AppTest.from_file(MAIN, default_timeout=120)
     for key, value in query.items():
         at.query_params[key] = value
+    if name in _HASHES:  # as a link opens it; before, one asks the start page where it is
+        at._page_hash = _HASHES[name]
+        return at.run()
     at.run()
     if name == "start":
         return at
-    return at.switch_page(f"../pages/{name}.py").run()
+    at.switch_page(f"../pages/{name}.py")
+    _HASHES[name] = at._page_hash
+    return at.run()
 
 
 def texts(at: AppTest) -> str:

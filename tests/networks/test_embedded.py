@@ -96,6 +96,7 @@ def share_on_part(weights: str, transistors: tuple[np.ndarray, np.ndarray], seed
 
 
 @pytest.mark.shared
+@pytest.mark.journey
 def test_saliency_finds_the_part_better_than_random_weights(transistors):
     few = tuple(part[::4] for part in transistors)
     untrained = np.mean([share_on_part("random", few, seed) for seed in range(2)])

@@ -20,6 +20,7 @@ pytestmark = [
 RESNET = str(SHARED / "weights/resnet18_imagenet_layer1-3.pth")
 
 
+@pytest.mark.journey
 def test_transistor_agrees_with_an_independent_implementation():
     """1.000 / 0.914 there (mean of three coreset seeds, ratio 0.01)."""
     network = load_backbone("resnet18", RESNET)

@@ -21,6 +21,7 @@ def test_none_stands_twice():
     assert len({(g.file, g.old) for g in GUARDS}) == len(GUARDS) >= 14
 
 
+@pytest.mark.journey
 def test_the_run_tells_a_held_guard_from_a_free_one(tmp_path: Path):
     """One test is red without its guard; another has nothing to do with it."""
     held = next(g for g in GUARDS if g.file.endswith("csv_text.py"))

@@ -126,6 +126,7 @@ def test_updates_after_the_last_checkpoint_are_made_again_and_told_once(tmp_path
             assert int(RunFolder(tmp_path / "run").read_checkpoint()["step"]) == 5
 
 
+@pytest.mark.journey
 def test_a_stop_keeps_what_was_learnt_up_to_that_update(tmp_path: Path):
     build_category(tmp_path / "bolt", train=4)
     env = {**os.environ, "CUTSWAP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
@@ -145,6 +146,7 @@ def test_a_stop_keeps_what_was_learnt_up_to_that_update(tmp_path: Path):
     assert int(RunFolder(out).read_checkpoint()["step"]) == done
 
 
+@pytest.mark.journey
 def test_a_full_disk_ends_with_a_reason_and_the_run_goes_on_later(tmp_path: Path):
     build_category(tmp_path / "bolt", train=4)
     env = {**os.environ, "CUTSWAP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}

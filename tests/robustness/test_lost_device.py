@@ -24,6 +24,7 @@ LOST = "CUDA error: uncorrectable ECC error encountered\nCompile with TORCH_USE_
 BUS = "is killed by signal: Bus error. It is possible that workers are out of shared memory."
 
 
+@pytest.mark.journey
 def test_a_lost_card_interrupts_and_the_run_goes_on(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
     build_category(tmp_path / "bolt", train=4)

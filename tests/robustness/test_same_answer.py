@@ -68,6 +68,7 @@ def answer(threads: int) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.journey
 def test_processes_and_threads_agree():
     first, second, wide = answer(1), answer(1), answer(2)
     assert first == second

@@ -24,6 +24,7 @@ def test_three_sessions_get_their_own_pictures(tmp_path: Path):
 
 
 @needs_proc
+@pytest.mark.journey
 def test_the_soak_sees_mixed_up_pictures_when_keys_forget_the_photo(tmp_path: Path):
     found = soak(
         tmp_path,

@@ -353,6 +353,7 @@ def test_a_command_that_fails_says_so_and_the_next_goes_on(queue: JobQueue, data
     assert "/nowhere" in log_tail(queue.folder / "bad")[-1]
 
 
+@pytest.mark.journey
 def test_a_killed_worker_leaves_its_job_and_the_next_worker_waits(
     queue: JobQueue, data: Path, children: list
 ):

@@ -113,6 +113,7 @@ def test_the_bank_has_the_heads_layers():
     assert "head" not in settings().to_dict()  # studies of before stay the same
 
 
+@pytest.mark.journey
 def test_heads_are_computed_once_and_stand_in_tables_and_reports(tmp_path, monkeypatch):
     monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
     build_category(tmp_path / "data" / "bolt", train=4)

@@ -90,6 +90,7 @@ def stamps(out: Path) -> dict[str, int]:
     return {str(f.relative_to(out)): f.stat().st_mtime_ns for f in files}
 
 
+@pytest.mark.journey
 def test_a_finished_cell_is_never_computed_again(data, tmp_path, capsys):
     out = tmp_path / "study"
     status, result = reproduce(data, out, "1", "--categories", "bolt")
@@ -133,6 +134,7 @@ def test_a_plan_alone_writes_nothing(data, tmp_path, capsys):
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.journey
 def test_killed_and_started_again_it_computes_only_what_is_missing(data, tmp_path):
     out = tmp_path / "study"
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -161,6 +163,7 @@ def test_killed_and_started_again_it_computes_only_what_is_missing(data, tmp_pat
     assert read_study(out).state == FINISHED
 
 
+@pytest.mark.journey
 def test_a_stopped_study_says_so_and_goes_on(data, tmp_path):
     out = tmp_path / "study"
     line = [sys.executable, "-m", "cutswap", *words(data, out, "6", "--categories", "bolt")]

@@ -95,6 +95,7 @@ def sweep(data: Path, out: Path, *more: str) -> int:
     return main([*words, "--out", str(out), "--head-updates", "2", *HEAD, *TINY, *more])
 
 
+@pytest.mark.journey
 def test_heads_are_swept_and_a_lost_cell_alone_is_computed_again(data, tmp_path, capsys):
     out, told = tmp_path / "store", tmp_path / "r.json"
     grid = ["--grid", "train=projector,gaussian", "augment=nsa,cutpaste", "--coreset", "0.1"]

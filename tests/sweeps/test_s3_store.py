@@ -66,6 +66,7 @@ def test_values_come_back_and_names_are_listed(bucket):
     assert store.read("cells/e") is None
 
 
+@pytest.mark.journey
 def test_a_sweep_lands_in_s3_and_goes_on_there(bucket, tmp_path, monkeypatch):
     monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
     url, result = f"{bucket}/sweep", tmp_path / "r.json"

@@ -60,6 +60,7 @@ def stamps(out: Path) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in (out / "cells").glob("*.json")}
 
 
+@pytest.mark.journey
 def test_all_cells_are_there_and_a_second_start_computes_nothing(whole, data, tmp_path, capsys):
     found, before = figures(str(whole)), stamps(whole)
     assert len(found) == CELLS
@@ -116,6 +117,7 @@ def test_a_killed_worker_and_a_killed_driver_lose_no_cell(whole, data, tmp_path)
     assert figures(str(out)) == figures(str(whole))  # one process or two, killed or not
 
 
+@pytest.mark.journey
 def test_a_failing_cell_is_retried_then_recorded_and_the_rest_goes_on(
     data, tmp_path, capsys, monkeypatch
 ):
@@ -192,6 +194,7 @@ def test_the_local_engine_gives_up_on_a_task_after_its_retries():
     assert "JSONDecodeError" in outcome.error
 
 
+@pytest.mark.journey
 def test_reproduce_uses_the_same_runner(data, tmp_path):
     from cutswap.studies.folder import read_study
     from tests.helpers.sweeps import TINY

@@ -33,6 +33,7 @@ def test_too_few_photos_to_hold_some_out_are_refused(data):
         Validation(checked, few, 0)
 
 
+@pytest.mark.journey
 def test_a_search_goes_on_and_is_shown(tmp_path, monkeypatch):
     pytest.importorskip("optuna", reason="pip install 'cutswap[tune]'")
     from cutswap.data.demo.render import DemoCounts, make_demo

@@ -60,6 +60,7 @@ def metrics(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.journey
 def test_two_processes_make_the_run_of_one(tmp_path: Path):
     build_category(tmp_path / "bolt", train=6)
     # Without batch norm in training mode there is nothing that a share sees otherwise.

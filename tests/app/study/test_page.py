@@ -237,6 +237,7 @@ def test_a_new_study_is_queued_with_what_the_form_says(root, tmp_path, monkeypat
     ]
 
 
+@pytest.mark.journey
 def test_a_begun_study_is_shown_as_soon_as_it_is_there(root, tmp_path, monkeypatch):
     del root
     monkeypatch.setattr("app.shared.jobs.wake", lambda _: None)  # it waits, as behind another one

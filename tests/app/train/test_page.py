@@ -195,6 +195,7 @@ def test_metrics_edited_by_hand_are_a_reason_not_a_traceback(tmp_path):
 
 
 @pytest.mark.usefixtures("root")
+@pytest.mark.journey
 def test_a_run_from_start_to_end(tmp_path, queue):
     at = open_page("train")
     at.number_input(key="train.steps").set_value(2).run()
