@@ -178,6 +178,19 @@ def toggle(name: str, label: str, default: bool = False, *, help: str) -> bool:
     return value
 
 
+def held(name: str, default: str, parse: Callable[[str], str | None]) -> str:
+    """A value without a control of its own, which a click on a picture sets by `set_knob`.
+
+    Args:
+        name: in the URL.
+        default: where nothing was set.
+        parse: the URL's text -> the value; None for nonsense.
+    """
+    value: str = st.session_state[_prepare(name, default, parse)]
+    _publish(name, value, default)
+    return value
+
+
 @dataclass(frozen=True)
 class _Drawn:
     """A knob inside an expander; `changed` is what it shows, empty at its default."""
@@ -257,7 +270,8 @@ def _prepare(
             except ValueError:
                 parsed = None
             if parsed is None:
-                st.toast(f"The link's {name} is not one of this page's values; shown is {default}.")
+                shown = "none" if default == "" else default
+                st.toast(f"The link's {name} is not one of this page's values; shown is {shown}.")
             value = default if parsed is None else parsed
         st.session_state[key] = value
     return key

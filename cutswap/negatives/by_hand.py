@@ -8,6 +8,7 @@ settings allow overlap. At the draw's own anchors they give its negative again, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -38,6 +39,24 @@ class HandPlacing:
     room: Size
     places: np.ndarray
     may_overlap: bool
+
+    @cached_property
+    def firsts(self) -> np.ndarray:
+        """(H, W) bool: the places beside which a second patch finds one.
+
+        In a compact region these are few: a patch in its middle leaves no room for another.
+        """
+        total = np.count_nonzero(self.places)
+        if self.may_overlap:
+            return self.places if total > 1 else np.zeros_like(self.places)
+        sums = np.pad(self.places.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        (height, width), (h, w) = self.places.shape, self.room
+        top, left = (np.maximum(np.arange(n) - r + 1, 0) for n, r in ((height, h), (width, w)))
+        low, right = (np.minimum(np.arange(n) + r, n) for n, r in ((height, h), (width, w)))
+        # places in the window in which a second patch would overlap the first
+        near = sums[np.ix_(low, right)] - sums[np.ix_(top, right)]
+        near -= sums[np.ix_(low, left)] - sums[np.ix_(top, left)]
+        return self.places & (near < total)
 
     def partners(self, first: Point) -> np.ndarray:
         """(H, W) bool: the places that are left for the second patch once the first lies there.

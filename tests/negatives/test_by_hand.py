@@ -44,7 +44,7 @@ def assert_same_draw(by_hand: Negative, drawn: Negative) -> None:
 
 
 @given(case=cases(), method=st.sampled_from(SWAPS), anchors=st.sampled_from(ANCHORS))
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_at_the_anchors_of_a_draw_it_is_that_draw_bit_for_bit(case, method, anchors):
     """Any size, region, turn and jitter; shrunk patches and anchors moved inward among them."""
     case |= {"method": method, "clusters": case["clusters"].replace(anchors=anchors)}
@@ -58,7 +58,7 @@ def test_at_the_anchors_of_a_draw_it_is_that_draw_bit_for_bit(case, method, anch
 
 
 @given(case=cases(), method=st.sampled_from(SWAPS), data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_wherever_it_may_lie_a_swap_keeps_every_law(case, method, data):
     case["method"] = method
     try:
@@ -99,9 +99,23 @@ def test_places_and_partners_are_those_that_brute_force_finds(method, strategy):
     fits = {(y, x) for y, x in np.argwhere(region).tolist() if y + h <= 40 and x + w <= 48}
     assert len(fits) > 2
     assert {tuple(p) for p in np.argwhere(placing.places).tolist()} == fits
+    partnered = {p for p in fits if any(apart((*p, h, w), (*q, h, w)) for q in fits)}
+    assert {tuple(p) for p in np.argwhere(placing.firsts).tolist()} == partnered
     for first in list(fits)[:: max(1, len(fits) // 7)]:
         free = {p for p in fits if apart((*first, h, w), (*p, h, w))}
         assert {tuple(p) for p in np.argwhere(placing.partners(first)).tolist()} == free
+
+
+@pytest.mark.parametrize(("radius", "room"), [(9, (13, 12)), (9, (10, 11)), (5, (11, 11))])
+@pytest.mark.parametrize("may_overlap", [False, True])
+def test_beside_a_first_place_there_is_always_a_second(radius, room, may_overlap):
+    """A patch in the middle of a small disc leaves no room for another one."""
+    places = disc((40, 40), (18, 16), radius)
+    placing = HandPlacing(draw(noise_photo(0, (40, 40)), smooth_map(0, (40, 40))).record, room,
+                          places, may_overlap)  # fmt: skip
+    some = {tuple(p) for p in np.argwhere(places).tolist() if placing.partners(tuple(p)).any()}
+    assert {tuple(p) for p in np.argwhere(placing.firsts).tolist()} == some
+    assert (len(some) < places.sum()) == (not may_overlap)
 
 
 def test_patches_may_overlap_where_the_settings_allow_it():
