@@ -21,6 +21,7 @@ from app.negatives.origin import GOOD_ONLY, is_good_for_training, say_origin
 from app.negatives.quality import quality_section
 from app.negatives.shapes import COLOURS, region, shapes
 from app.shared import caches
+from app.shared.networks import layer_name
 from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.viewer.pictures import jpeg
@@ -358,7 +359,7 @@ def _levels(drawing: Drawing, epoch: int) -> None:
         row.image(
             jpeg(drawn.negative.photo),
             width=SMALL,
-            caption=layer if layer == FUSED else f"layer {layer}",
+            caption=layer_name(drawing.key.backbone, layer, drawing.key.photo.size),
             alt=f"{drawing.method} anchored by layer {layer}",
         )
 
