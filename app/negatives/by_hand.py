@@ -24,6 +24,8 @@ from cutswap.negatives.by_hand import HandPlacing, hand_placing
 
 ON, AT = "hand", "at"  # in the URL: whether by hand, and `row.column~row.column`
 _TEXT = re.compile(r"\d{1,4}\.\d{1,4}(~\d{1,4}\.\d{1,4})?", re.ASCII)
+_LIT = 110  # of 255: the patch's colour over the places that are allowed, seen on dark photos too
+_FEW = 0.01  # share of the photo below which there is little to choose from
 _REFUSED = "negatives.refused"  # session: why the last click placed nothing, until it is said
 
 
@@ -51,9 +53,14 @@ class Hand:
         """(height, width) of a placed patch."""
         return self.placing.drawn.moves[0].placed_size
 
+    @property
+    def colour(self) -> str:
+        """Of the patch that a click places."""
+        return COLOURS[min(1, len(self.chosen))]
+
     def picking(self) -> Picking:
         """What a click on the picture does."""
-        return Picking(self.allowed, self.box, COLOURS[min(1, len(self.chosen))])
+        return Picking(self.allowed, self.box, self.colour)
 
     def pick(self, place: Anchor | None) -> None:
         """A callback: place the next patch, or with None take the last one back."""
@@ -76,21 +83,22 @@ class Hand:
         return f"{where} a patch there would leave no place for a second one."
 
     def picture(self, picture: Picture) -> Picture:
-        """The page's picture with everything dimmed where no corner may lie."""
+        """The page's picture, lit where the next corner may lie and dimmed where not."""
         boxes, points = [], []
         for (y, x), colour, label in zip(self.chosen, COLOURS, ("a1", "a2"), strict=False):
             boxes.append(Box((y, x, *self.box), "", colour))
             points.append(Point((y, x), label, colour))
+        lit = np.array([int(self.colour[i : i + 2], 16) for i in (1, 3, 5)])
         names = tuple(zip(COLOURS, ("first patch", "second patch"), strict=True))
         step = "Where the second patch may lie" if self.chosen else "Where the first patch may lie"
         return replace(
             picture,
             after=picture.after if self.placed else None,
             right=picture.right if self.placed else "",
-            heat=np.zeros_like(picture.base),
-            heat_alpha=np.where(self.allowed, 0, 255).astype(np.uint8),
-            heat_name="Dimming",
-            opacity=55,
+            heat=np.where(self.allowed[..., None], lit, 0).astype(np.uint8),
+            heat_alpha=np.where(self.allowed, _LIT, 255).astype(np.uint8),
+            heat_name="Lights",
+            opacity=60,
             mask=self.allowed,
             outline_name=step,
             boxes=boxes,
@@ -179,17 +187,18 @@ def _say(hand: Hand) -> None:
     size, count = _size(hand.box), np.count_nonzero(hand.allowed)
     if not hand.chosen:
         said = (
-            "**1 of 2.** Click a bright place on the photo: the upper-left corner of the first"
+            "**1 of 2.** Click a lit place on the photo: the upper-left corner of the first"
             f" patch, {size} pixels as this draw has it. {count} places are in the anchor region,"
             " keep the patch inside the photo, and leave room for a second one."
+            + (" Smaller patches leave more." if hand.allowed.mean() < _FEW else "")
         )
     elif hand.placed is None:
         said = (
-            f"**2 of 2.** Bright are the {count} places for the second patch: in the anchor region,"
+            f"**2 of 2.** Lit are the {count} places for the second patch: in the anchor region,"
             " inside the photo, and apart from the first patch. Click one, and the two swap places."
         )
     else:
-        said = "**Swapped.** Click another bright place to move the second patch."
+        said = "**Swapped.** Click another lit place to move the second patch."
     text, undo, clear = st.columns([6, 1, 1], vertical_alignment="center")
     text.markdown(f"{said} By keyboard: Tab to the photo, arrow keys, Enter; Escape takes back.")
     undo.button(

@@ -81,7 +81,9 @@ def named(number: int) -> str:
 
 def percent(probability: float) -> str:
     """A probability with the digits it is worth."""
-    return "below 1%" if probability < 0.005 else f"{probability:.0%}"
+    if probability < 0.0005:
+        return "below 0.1%"
+    return f"{probability:.0%}" if probability >= 0.0995 else f"{probability:.1%}"
 
 
 def _shown(option: object) -> str:

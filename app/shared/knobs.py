@@ -141,6 +141,7 @@ def choice(
             help=help,
             required=True,
             persist_state="session",
+            wrap=True,  # else what does not fit is scrolled out of sight
         )
     else:
         value = st.selectbox(

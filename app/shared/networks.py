@@ -161,7 +161,7 @@ def _shrinks(network: str, layer: str) -> list[Callable[[int], int]]:
         return [lambda side: side // 2] * sum(int(layer) >= pool for pool in (4, 9, 16, 23, 30))
     if network == "squeezenet1_0":
         pools = sum(int(layer) >= pool for pool in (2, 6, 11))
-        return [lambda side: (side - 7) // 2 + 1, *[lambda side: (side - 2) // 2 + 1] * pools]
+        return [lambda side: (side - 7) // 2 + 1, *[lambda side: side // 2] * pools]
     stage = int(layer[5]) if layer.startswith("layer") else 0
     halvings = max(stage, 1) + 1 if stage or layer == "maxpool" else 1
     return [lambda side: (side - 1) // 2 + 1] * halvings

@@ -77,7 +77,9 @@ def test_two_clicks_swap_and_the_link_repeats_it(method, pair, seen):
     assert url(at, "at") == f"{first[0]}.{first[1]}"
     (picture,) = seen.pictures.values()
     assert [box.place for box in picture.boxes] == [(*first, *seen.picking.size)]
-    assert (picture.heat_alpha == np.where(seen.picking.allowed, 0, 255)).all()  # partners light up
+    lit = picture.heat.any(axis=2)  # the partners light up, all else is dimmed
+    assert (lit == seen.picking.allowed).all()
+    assert set(picture.heat_alpha[~lit].tolist()) == {255}
     assert not seen.picking.allowed[first]
     second = some(seen.picking.allowed)
     seen.pick(at, second)
