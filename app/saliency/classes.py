@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import streamlit as st
 
 from app.shared import knobs
@@ -13,19 +15,27 @@ AUTO = "auto"
 _URL = "class"
 
 
-def class_control() -> int | None:
-    """The class to explain; None: the network's best guess."""
-    chosen = knobs.choice(
+def chosen_class() -> int | None:
+    """The class to explain; None: the network's best guess.
+
+    `class_control` is drawn after the pictures: a list of 1,001 names takes 5 ms and more.
+    """
+    chosen = knobs.peek(_URL, AUTO, _by_text().get)
+    return None if chosen == AUTO else int(chosen)
+
+
+def class_control() -> None:
+    """All classes in a list that is searched by typing."""
+    knobs.choice(
         _URL,
         "Class to explain",
-        (AUTO, *range(len(class_names()))),
+        tuple(_by_text().values()),
         AUTO,
-        show=_shown,
+        show=lambda option: _labels()[option],
         help="LayerCAM asks what speaks for one class of ImageNet. Type a part of its name or its"
         " number. The embedded networks have learnt the same 1,000 classes, from another network's"
         " answers.",
     )
-    return None if chosen == AUTO else int(chosen)
 
 
 def best_guesses(explained: Explained) -> None:
@@ -86,5 +96,12 @@ def percent(probability: float) -> str:
     return f"{probability:.0%}" if probability >= 0.0995 else f"{probability:.1%}"
 
 
-def _shown(option: object) -> str:
-    return "The network's best guess" if option == AUTO else class_label(int(str(option)))
+@cache
+def _by_text() -> dict[str, str | int]:
+    return {str(option): option for option in (AUTO, *range(len(class_names())))}
+
+
+@cache
+def _labels() -> dict[str | int, str]:
+    numbers = range(len(class_names()))
+    return {AUTO: "The network's best guess", **{n: class_label(n) for n in numbers}}

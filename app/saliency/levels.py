@@ -15,7 +15,9 @@ from cutswap.data.records import Record
 from cutswap.saliency.fusion import FUSED
 
 
-def level_control(looking: Looking, size: int, name: str = "layer", at: int | None = None) -> int:
+def level_control(
+    looking: Looking, size: int, name: str = "layer", at: int | None = None, label: str = "Layer"
+) -> int:
     """Index of the level looked at, the fused one after the layers.
 
     Args:
@@ -23,11 +25,12 @@ def level_control(looking: Looking, size: int, name: str = "layer", at: int | No
         size: side of the square image, pixels.
         name: of the knob.
         at: index of the default; None: the middle one.
+        label: of the control.
     """
     default = looking.layers[len(looking.layers) // 2 if at is None else at]
     layer = knobs.choice(
         name,
-        "Layer",
+        label,
         (*looking.layers, FUSED),
         default,
         show=partial(_shown, looking.name, size),

@@ -93,7 +93,8 @@ def tuned_comparison(selected: Selection, key: SaliencyKey, level: int, k: int) 
     run = runs[name]
     layers = SALIENCY_LEVELS[run.backbone]
     at = min(level, len(layers) - 1)
-    chosen = level_control(Looking(run.backbone, run.weights, layers), key.photo.size, "layer2", at)
+    looking = Looking(run.backbone, run.weights, layers)
+    chosen = level_control(looking, key.photo.size, "layer2", at, "Layer of the run's network")
     before = SaliencyKey(
         photo=key.photo,
         backbone=run.backbone,

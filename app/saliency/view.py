@@ -19,6 +19,7 @@ from app.figures.take_home import Figure, of_chart, of_picture, take_home
 from app.saliency import histogram as charts
 from app.saliency.classes import (
     best_guesses,
+    chosen_class,
     class_control,
     explained_sentence,
     named,
@@ -60,7 +61,8 @@ def show(selected: Selection) -> None:
     Raises:
         CutSwapError: see `caches.explained`.
     """
-    looking, size, target, compare = _settings()
+    looking, size, compare = _settings()
+    target = chosen_class()
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         level = level_control(looking, size)
@@ -84,6 +86,7 @@ def show(selected: Selection) -> None:
     is_random = looking.weights == "random"
     st.markdown(explained_sentence(explained, target, is_random=is_random))
     best_guesses(explained)
+    class_control()
     st.caption(f"{plain_text(looking.name)}, {plain_text(explained.weights)}.")
     if compare == TUNED:
         with plain_errors("the comparison"):
@@ -107,20 +110,16 @@ def show(selected: Selection) -> None:
     )
 
 
-def _settings() -> tuple[Looking, int, int | None, str]:
-    with knobs.settings("Network, layers, class, size"):
+def _settings() -> tuple[Looking, int, str]:
+    with knobs.settings("Network, layers, size, comparison"):
         looking = network_controls()
-        first, second = st.columns(2)
-        with first:
-            target = class_control()
-        with second:
-            size = knobs.choice(
-                "size",
-                "Image side, pixels",
-                public.small(SIZES),
-                SIZE,
-                help="The photo is squashed to this square first; training uses 256.",
-            )
+        size = knobs.choice(
+            "size",
+            "Image side, pixels",
+            public.small(SIZES),
+            SIZE,
+            help="The photo is squashed to this square first; training uses 256.",
+        )
         compare = knobs.choice(
             "versus",
             "Compare with",
@@ -130,7 +129,7 @@ def _settings() -> tuple[Looking, int, int | None, str]:
             " range: compare where the network looks, not how strongly.",
             segmented=True,
         )
-    return looking, size, target, compare
+    return looking, size, compare
 
 
 def _pair(
@@ -282,7 +281,7 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
     elif compare == "another layer":
         deepest = len(key.layers) - 1
         looking = Looking(key.backbone, key.weights, key.layers)
-        level = level_control(looking, key.photo.size, "layer2", deepest)
+        level = level_control(looking, key.photo.size, "layer2", deepest, "Second layer")
     else:
         words = public.offered(("random", "embedded", "imagenet"))
         others = [w for w in words if w != key.weights]

@@ -179,6 +179,18 @@ def toggle(name: str, label: str, default: bool = False, *, help: str) -> bool:
     return value
 
 
+def peek(name: str, default: T, parse: Callable[[str], T | None]) -> T:
+    """What a knob has before it is drawn, for one that is drawn after the picture it decides.
+
+    Args:
+        name: in the URL.
+        default: as the knob itself has it.
+        parse: the URL's text -> the value; None for nonsense.
+    """
+    value: T = st.session_state[_prepare(name, default, parse)]
+    return value
+
+
 def held(name: str, default: str, parse: Callable[[str], str | None]) -> str:
     """A value without a control of its own, which a click on a picture sets by `set_knob`.
 
