@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.negatives.draws import Drawing, Drawn
 from app.shared.networks import Looking, fusion_flags
 from cutswap.flags import FlagNames, flags_from
+from cutswap.negatives.by_hand import BY_HAND
 from cutswap.saliency.fusion import FUSED
 
 
@@ -27,6 +28,8 @@ def augment_command(drawing: Drawing, drawn: Drawn) -> list[object]:
     flags += flags_from(negatives, naming=FlagNames(skip=("method",)))
     flags += ["--image-size", key.photo.size, "--weak-jitter", drawing.weak.jitter]
     flags += ["--seed", drawing.seed, "--first", drawn.number, "--count", 1]
+    if BY_HAND in record.fallbacks:
+        flags += ["--at", ",".join(str(n) for anchor in record.anchors for n in anchor)]
     if key.photo.bits is not None:
         flags += ["--bits", key.photo.bits]
     return ["augment", key.photo.path, *flags, "--out", "negatives"]

@@ -9,7 +9,7 @@ import streamlit as st
 from app.negatives.draws import METHODS, Drawing
 from app.shared import knobs, public
 from app.shared.caches import PhotoKey, SaliencyKey
-from app.shared.networks import fusion_controls, network_controls
+from app.shared.networks import fusion_controls, layer_name, network_controls
 from app.shared.selection import Selection
 from cutswap.config import ANCHORS, ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.saliency.fusion import FUSED
@@ -47,6 +47,7 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
             "Layer",
             (*looking.layers, FUSED, ALL),
             looking.layers[len(looking.layers) // 2],
+            show=lambda layer: layer_name(looking.name, layer, size),
             segmented=len(looking.layers) < 7,
             help="Which saliency map anchors the patches; fused is a weighted mean of them; with"
             " all levels each draw picks one.",

@@ -12,6 +12,7 @@ import numpy as np
 import streamlit as st
 
 from app.figures.take_home import Figure, of_picture, take_home
+from app.negatives.by_hand import Hand, hand_controls
 from app.negatives.command import augment_command
 from app.negatives.controls import WIPE, controls
 from app.negatives.draws import (
@@ -29,6 +30,7 @@ from app.negatives.origin import GOOD_ONLY, is_good_for_training, say_origin
 from app.negatives.quality import quality_section
 from app.negatives.shapes import COLOURS, region, shapes
 from app.shared import caches
+from app.shared.networks import layer_name
 from app.shared.page_parts import command_line, how_it_works, plain_errors
 from app.shared.selection import Selection
 from app.viewer.viewer import Legend, Picture, viewer
@@ -57,10 +59,14 @@ def show(selected: Selection) -> None:
     drawn = draw(drawing, epoch)
     if note := caches.depth_note(drawing.key.photo):
         st.warning(note, icon=":material/exposure:")
+    hand = hand_controls(drawing, drawn)
+    if hand is not None and hand.placed is not None:
+        drawn = hand.placed
     picture = _negative_picture(drawing, drawn, selected)
     difference = _difference_picture(drawn)
-    _large(drawn, picture, difference, layout)
-    _facts(drawn)
+    _large(drawn, picture, difference, layout, hand)
+    if hand is None or hand.placed is not None:
+        _facts(drawn)
     train_button(drawing)
     with plain_errors("the contact sheet"):
         _sheet(drawing, epoch, selected)
@@ -71,30 +77,42 @@ def show(selected: Selection) -> None:
             _levels(drawing, epoch)
     origin = Origin(
         f"{drawing.method} of {selected.record.name}",
-        {**_about(drawing, selected), "epoch": epoch, "number": drawn.number},
+        {**_about(drawing, selected), "epoch": epoch, "number": drawn.number, **_by_hand(hand)},
         (augment_command(drawing, drawn),),
     )
     _take_home(drawing, drawn, picture, difference, origin)
     negatives_grid(drawing, epoch, selected, origin)
     quality_section(selected, drawing.key)
     _explanation()
-    is_trained = drawing.index is not None
-    trained = "; so does a fine-tuning run with these settings." if is_trained else "."
+    trained = "."
+    if hand is not None and hand.placed is not None:
+        trained = "; a fine-tuning run draws anchors of its own."
+    elif drawing.index is not None:
+        trained = "; so does a fine-tuning run with these settings."
     command_line(
         augment_command(drawing, drawn), note="Gives this very negative, bit for bit" + trained
     )
 
 
-def _large(drawn: Drawn, picture: Picture, difference: Picture, layout: str) -> None:
+def _by_hand(hand: Hand | None) -> dict[str, Any]:
+    """Where the patches were placed, as files say it; nothing where they were drawn."""
+    return {"at": hand.chosen} if hand is not None and hand.placed is not None else {}
+
+
+def _large(
+    drawn: Drawn, picture: Picture, difference: Picture, layout: str, hand: Hand | None
+) -> None:
     if layout == WIPE:
         left, right = st.columns(2)
         with left:
-            viewer(picture, key="negative", memory="negative", group="negative")
+            _first(picture, "negative", hand)
     else:
         first, second, right = st.columns(3)
         with first:
-            before = replace(picture, after=None, right="", left="positive x+")
-            viewer(before, key="positive", memory="negative", group="negative")
+            _first(replace(picture, after=None, right=""), "positive", hand)
+        if hand is not None and hand.placed is None:
+            second.info("The negative appears here once both patches are placed.")
+            return
         with second:
             after = replace(
                 picture,
@@ -106,8 +124,26 @@ def _large(drawn: Drawn, picture: Picture, difference: Picture, layout: str) -> 
                 legend=None,
             )
             viewer(after, key="negative.beside", memory="negative", group="negative")
+    if hand is not None and hand.placed is None:
+        right.info("The difference appears here once both patches are placed.")
+        return
     with right:
         viewer(difference, key="difference", memory="difference", group="negative")
+
+
+def _first(picture: Picture, key: str, hand: Hand | None) -> None:
+    """The positive, perhaps with the negative behind a wipe, perhaps to place patches on."""
+    if hand is None:
+        viewer(picture, key=key, memory="negative", group="negative")
+        return
+    viewer(
+        hand.picture(picture),
+        key=f"{key}.hand",
+        memory="negative.hand",
+        group="negative",
+        picking=hand.picking(),
+        on_pick=hand.pick,
+    )
 
 
 def _negative_picture(drawing: Drawing, drawn: Drawn, selected: Selection) -> Picture:
@@ -337,7 +373,7 @@ def _levels(drawing: Drawing, epoch: int) -> None:
         row.image(
             small(drawing, epoch, LEVEL, level=level).jpeg,
             width=LEVEL,
-            caption=layer if layer == FUSED else f"layer {layer}",
+            caption=layer_name(drawing.key.backbone, layer, drawing.key.photo.size),
             alt=f"{drawing.method} anchored by layer {layer}",
         )
 

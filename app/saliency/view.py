@@ -17,13 +17,23 @@ import streamlit as st
 from app.figures.chart_files import chart_config
 from app.figures.take_home import Figure, of_chart, of_picture, take_home
 from app.saliency import histogram as charts
+from app.saliency.classes import (
+    best_guesses,
+    chosen_class,
+    class_control,
+    explained_sentence,
+    named,
+    percent,
+)
 from app.saliency.grid import saliency_command, saliency_grid
+from app.saliency.levels import level_control, level_picture
+from app.saliency.tuned import tuned_comparison
 from app.shared import caches, knobs, public
 from app.shared.caches import Explained, PhotoKey, SaliencyKey
 from app.shared.networks import (
     Looking,
-    class_label,
     fusion_controls,
+    layer_name,
     network_controls,
 )
 from app.shared.page_parts import command_line, how_it_works, plain_errors, plain_text
@@ -43,7 +53,8 @@ from cutswap.utils.overlays import blend, colour_regions
 SIZE = 256
 SIZES = (128, 192, 256, 384, 512)
 SMALL = 122  # pixels wide; six levels fit beside each other
-COMPARE = ("nothing", "another image", "another layer", "other weights")
+TUNED = "a fine-tuned run"
+COMPARE = ("nothing", "another image", "another layer", "other weights", TUNED)
 
 
 def show(selected: Selection) -> None:
@@ -52,10 +63,11 @@ def show(selected: Selection) -> None:
     Raises:
         CutSwapError: see `caches.explained`.
     """
-    looking, size, target, compare = _settings()
+    looking, size, compare = _settings()
+    target = chosen_class()
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
-        level = _level(looking)
+        level = level_control(looking, size)
     fused = level == len(looking.layers)
     fusion = fusion_controls(looking) if fused else (1.0,) * len(looking.layers)
     key = SaliencyKey(
@@ -73,17 +85,21 @@ def show(selected: Selection) -> None:
     if note := caches.depth_note(key.photo):
         st.warning(note, icon=":material/exposure:")
     groups = _pair(key, explained, level, k, selected.record, told)
-    if compare != "nothing":
+    is_random = looking.weights == "random"
+    st.markdown(explained_sentence(explained, target, is_random=is_random))
+    best_guesses(explained)
+    class_control()
+    st.caption(f"{plain_text(looking.name)}, {plain_text(explained.weights)}.")
+    if compare == TUNED:
+        with plain_errors("the comparison"):
+            tuned_comparison(selected, key, level, k)
+    elif compare != "nothing":
         with plain_errors("the comparison"):
             _comparison(compare, key, level, k, selected)
-    _strip(key, explained, level)
+    _strip(key, level)
     chart = None
     if groups is not None:
         chart = _histogram(key, level, k)
-    st.caption(
-        f"Explained: class {class_label(explained.target_class)} (score {explained.score:.2f})."
-        f" {plain_text(looking.name)}, {explained.weights}."
-    )
     origin = _origin(selected, key, explained, k, level)
     _take_home(key, explained, level, groups, chart, origin, selected.record)
     saliency_grid(selected, key, level, k, origin)
@@ -96,51 +112,26 @@ def show(selected: Selection) -> None:
     )
 
 
-def _settings() -> tuple[Looking, int, int | None, str]:
-    with knobs.settings("Network, layers, class, size"):
+def _settings() -> tuple[Looking, int, str]:
+    with knobs.settings("Network, layers, size, comparison"):
         looking = network_controls()
-        first, second = st.columns(2)
-        with first:
-            target = knobs.number(
-                "class",
-                "Class to explain",
-                0,
-                999,
-                None,
-                help="LayerCAM asks what speaks for one class; empty means the predicted one.",
-            )
-        with second:
-            size = knobs.choice(
-                "size",
-                "Image side, pixels",
-                public.small(SIZES),
-                SIZE,
-                help="The photo is squashed to this square first; training uses 256.",
-            )
+        size = knobs.choice(
+            "size",
+            "Image side, pixels",
+            public.small(SIZES),
+            SIZE,
+            help="The photo is squashed to this square first; training uses 256.",
+        )
         compare = knobs.choice(
             "versus",
             "Compare with",
-            COMPARE,
+            COMPARE[:-1] if public.is_public() else COMPARE,
             COMPARE[0],
             help="A second pair of pictures below the first. Every map is stretched to its own"
             " range: compare where the network looks, not how strongly.",
             segmented=True,
         )
-    return looking, size, target, compare
-
-
-def _level(looking: Looking, name: str = "layer", at: int | None = None) -> int:
-    default = looking.layers[len(looking.layers) // 2 if at is None else at]
-    layer = knobs.choice(
-        name,
-        "Layer",
-        (*looking.layers, FUSED),
-        default,
-        segmented=len(looking.layers) <= 7,
-        help="Shallow layers see edges in fine detail; deep ones see objects, coarsely; fused is"
-        " their weighted mean.",
-    )
-    return (*looking.layers, FUSED).index(layer)
+    return looking, size, compare
 
 
 def _pair(
@@ -162,7 +153,7 @@ def _pair(
     points = () if place is None else (_point(place, values.shape),)
     with left:
         clicked = viewer(
-            _saliency_picture(key, explained, level, record, points),
+            level_picture(key, explained, level, record, points),
             key=f"saliency{tag}",
             memory="saliency",
             group="saliency",
@@ -191,21 +182,6 @@ def _pair(
         with told:
             _tell(place, values, groups)
     return groups
-
-
-def _saliency_picture(
-    key: SaliencyKey, explained: Explained, level: int, record: Record, points: Sequence[Point]
-) -> Picture:
-    layer, shape = key.levels[level], explained.grids[level]
-    return Picture(
-        caches.photo(key.photo),
-        heat=caches.heat(key, level),
-        points=points,
-        legend=Legend("0", "1", "saliency, relative to this map's own range"),
-        alt=_alt(record, layer, explained.maps[level]),
-        opacity=60,
-        left=f"{_named(layer)} · {shape[0]}x{shape[1]}",
-    )
 
 
 def _named(layer: str) -> str:
@@ -254,15 +230,15 @@ def _tell(place: tuple[float, float], values: np.ndarray, groups: Clusters) -> N
     )
 
 
-def _strip(key: SaliencyKey, explained: Explained, chosen: int) -> None:
+def _strip(key: SaliencyKey, chosen: int) -> None:
     """All levels small, shallow to deep."""
     st.markdown("**All levels, shallow to deep**")
     row = st.container(horizontal=True)
     for level, layer in enumerate(key.levels):
-        grid = explained.grids[level]
+        name = layer_name(key.backbone, layer, key.photo.size)
         row.image(
             _small(key, level),
-            caption=f"{'▶ ' if level == chosen else ''}{layer} · {grid[0]}x{grid[1]}",
+            caption=f"{'▶ ' if level == chosen else ''}{name}",
             width=SMALL,
             alt=f"Saliency of layer {layer}",
         )
@@ -316,7 +292,7 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
     elif compare == "another layer":
         deepest = len(key.layers) - 1
         looking = Looking(key.backbone, key.weights, key.layers)
-        level = _level(looking, "layer2", deepest)
+        level = level_control(looking, key.photo.size, "layer2", deepest, "Second layer")
     else:
         words = public.offered(("random", "embedded", "imagenet"))
         others = [w for w in words if w != key.weights]
@@ -332,16 +308,9 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
     _pair(key, explained, level, k, record, st.container(), tag=".second")
     st.caption(
         f"Below: {plain_text(record.name)}, {plain_text(explained.weights)},"
-        f" class {class_label(explained.target_class)}. Every map is stretched to its own range:"
-        " compare where the network looks, not how strongly."
+        f" {named(explained.target_class)}, at {percent(explained.probability)}. Every map is"
+        " stretched to its own range: compare where the network looks, not how strongly."
     )
-
-
-def _alt(record: Record, layer: str, values: np.ndarray) -> str:
-    y, x = np.unravel_index(int(values.argmax()), values.shape)
-    vertical = ("upper", "middle", "lower")[min(2, 3 * int(y) // values.shape[0])]
-    side = ("left", "centre", "right")[min(2, 3 * int(x) // values.shape[1])]
-    return f"Saliency of layer {layer} on {record.name}: most salient in the {vertical} {side}"
 
 
 def _explanation() -> None:
@@ -395,7 +364,7 @@ def _take_home(
         of_picture(
             f"saliency-{layer}",
             f"Saliency, {_named(layer)}",
-            _saliency_picture(key, explained, level, record, ()),
+            level_picture(key, explained, level, record),
             {"photo": photo, "saliency": values},
         )
     ]

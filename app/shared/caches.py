@@ -63,6 +63,7 @@ class SaliencyKey:
         layers: shallow to deep.
         target_class: None for the predicted one.
         fusion: weight of each layer in one more level, their weighted mean; None: no such level.
+        changed: when the file of the weights was, nanoseconds; 0 for weights with a name.
     """
 
     photo: PhotoKey
@@ -71,6 +72,7 @@ class SaliencyKey:
     layers: tuple[str, ...]
     target_class: int | None = None
     fusion: tuple[float, ...] | None = None
+    changed: int = 0
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -87,6 +89,8 @@ class Explained:
         grids: (h, w) of every level before it was enlarged.
         target_class: class explained.
         score: its score before any softmax.
+        probability: what the network gives that class, in [0, 1].
+        guesses: its five best classes, each with its probability.
         weights: sentence on where the numbers come from.
     """
 
@@ -94,6 +98,8 @@ class Explained:
     grids: tuple[tuple[int, int], ...]
     target_class: int
     score: float
+    probability: float
+    guesses: tuple[tuple[int, float], ...]
     weights: str
 
 
@@ -190,6 +196,8 @@ def _explained(key: SaliencyKey) -> Explained:
         grids=tuple((int(m.shape[1]), int(m.shape[2])) for m in saliency.maps),
         target_class=int(saliency.classes[0]),
         score=float(saliency.scores[0]),
+        probability=saliency.probability(0),
+        guesses=saliency.best_guesses(0),
         weights=looking.report.sentence(),
     )
 

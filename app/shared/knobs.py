@@ -141,6 +141,7 @@ def choice(
             help=help,
             required=True,
             persist_state="session",
+            wrap=True,  # else what does not fit is scrolled out of sight
         )
     else:
         value = st.selectbox(
@@ -175,6 +176,31 @@ def toggle(name: str, label: str, default: bool = False, *, help: str) -> bool:
     value = st.toggle(label, key=key, help=help, persist_state="session")
     _publish(name, int(value), int(default))
     _note(name, label, default, value != default, "on" if value else "off")
+    return value
+
+
+def peek(name: str, default: T, parse: Callable[[str], T | None]) -> T:
+    """What a knob has before it is drawn, for one that is drawn after the picture it decides.
+
+    Args:
+        name: in the URL.
+        default: as the knob itself has it.
+        parse: the URL's text -> the value; None for nonsense.
+    """
+    value: T = st.session_state[_prepare(name, default, parse)]
+    return value
+
+
+def held(name: str, default: str, parse: Callable[[str], str | None]) -> str:
+    """A value without a control of its own, which a click on a picture sets by `set_knob`.
+
+    Args:
+        name: in the URL.
+        default: where nothing was set.
+        parse: the URL's text -> the value; None for nonsense.
+    """
+    value: str = st.session_state[_prepare(name, default, parse)]
+    _publish(name, value, default)
     return value
 
 
@@ -257,7 +283,8 @@ def _prepare(
             except ValueError:
                 parsed = None
             if parsed is None:
-                st.toast(f"The link's {name} is not one of this page's values; shown is {default}.")
+                shown = "none" if default == "" else default
+                st.toast(f"The link's {name} is not one of this page's values; shown is {shown}.")
             value = default if parsed is None else parsed
         st.session_state[key] = value
     return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -134,6 +135,36 @@ def selectable_layers(name: str) -> tuple[str, ...]:
     for stage, count in enumerate(blocks, start=1):
         names += [f"layer{stage}.{block}" for block in range(count - 1)] + [f"layer{stage}"]
     return tuple(names)
+
+
+def layer_name(network: str, level: str, size: int) -> str:
+    """A level as people read it, `16 · 32x32 · middle`: what it is of, its grid, and its depth.
+
+    Args:
+        network: torchvision's name.
+        level: one of `selectable_layers`; another word, as `fused`, stays as it is.
+        size: side of the square image, pixels.
+    """
+    if level not in selectable_layers(network):
+        return level
+    shrinks = _shrinks(network, level)
+    for shrink in shrinks:
+        size = shrink(size)
+    # By how often the image has been halved: a place covers 4 pixels a side, 8, or 16 and more.
+    depth = "shallow" if len(shrinks) < 3 else "middle" if len(shrinks) == 3 else "deep"
+    return f"{level} · {size}x{size} · {depth}"
+
+
+def _shrinks(network: str, layer: str) -> list[Callable[[int], int]]:
+    """What the network has done to a side of the image up to a layer, in order."""
+    if network == "vgg16":
+        return [lambda side: side // 2] * sum(int(layer) >= pool for pool in (4, 9, 16, 23, 30))
+    if network == "squeezenet1_0":
+        pools = sum(int(layer) >= pool for pool in (2, 6, 11))
+        return [lambda side: (side - 7) // 2 + 1, *[lambda side: side // 2] * pools]
+    stage = int(layer[5]) if layer.startswith("layer") else 0
+    halvings = max(stage, 1) + 1 if stage or layer == "maxpool" else 1
+    return [lambda side: (side - 1) // 2 + 1] * halvings
 
 
 def load(looking: Looking) -> Backbone:

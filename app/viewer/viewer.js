@@ -1,10 +1,12 @@
 // One picture viewer for every page: a photo, heat over it, an outline, boxes, and a second photo
-// behind a wipe. Opacity, wipe, zoom and outline live here, so that none of them asks the server.
+// behind a wipe. Opacity, wipe, zoom and outline live here, so that none of them asks the server;
+// so does the box that follows the mouse where a click places one.
 // Streamlit calls the default function again at every rerun with new data; the elements are made
 // once and only what changed is set, so nothing flickers and a drag is not interrupted.
 
 const SVG = "http://www.w3.org/2000/svg";
 const MAX_ZOOM = 16;
+const SNAP = 6; // image pixels from the mouse to the nearest allowed place that is taken for it
 
 function make(tag, className, parent) {
   const element = document.createElement(tag);
@@ -34,7 +36,8 @@ function remember(name, value) {
 function build(figure) {
   const view = { scale: 1, x: 0, y: 0 };
   const parts = { figure, view };
-  parts.stage = make("div", "stage", figure);
+  const frame = make("div", "frame", figure); // the handle is no part of what is one image to a reader
+  parts.stage = make("div", "stage", frame);
   parts.stage.tabIndex = 0;
   parts.stage.setAttribute("role", "img");
   parts.pan = make("div", "pan", parts.stage);
@@ -46,11 +49,21 @@ function build(figure) {
   parts.svg.setAttribute("preserveAspectRatio", "none");
   parts.pan.appendChild(parts.svg);
   parts.cut = make("div", "cut", parts.stage);
+  parts.handle = make("div", "handle", frame);
+  parts.handle.tabIndex = 0;
+  parts.handle.textContent = "\u2194";
+  parts.handle.title = "drag here or on the picture, or press the arrow keys: wipes between the two pictures";
+  parts.handle.setAttribute("role", "slider");
+  parts.handle.setAttribute("aria-label", "how much of the second picture is covered");
+  parts.handle.setAttribute("aria-valuemin", "0");
+  parts.handle.setAttribute("aria-valuemax", "100");
   parts.leftTag = make("div", "tag left", parts.stage);
   parts.rightTag = make("div", "tag right", parts.stage);
   parts.bar = make("div", "bar", figure);
-  parts.opacity = range(parts.bar, "Heat", "opacity of the heat over the photo");
-  parts.wipe = range(parts.bar, "Wipe", "how much of the second picture is uncovered");
+  parts.opacity = make("input", "", make("label", "", parts.bar));
+  parts.opacity.type = "range"; parts.opacity.min = "0"; parts.opacity.max = "100";
+  parts.heatName = document.createTextNode("");
+  parts.opacity.before(parts.heatName);
   parts.outlineLabel = make("label", "", parts.bar);
   parts.outline = make("input", "", parts.outlineLabel);
   parts.outline.type = "checkbox";
@@ -66,27 +79,19 @@ function build(figure) {
     button.addEventListener("click", act);
   }
   parts.legend = make("div", "legend", figure);
+  parts.told = make("div", "told", figure);
+  parts.told.setAttribute("role", "status");
   parts.caption = make("figcaption", "", figure);
   parts.opacity.addEventListener("input", () => { remember(`opacity.${parts.memory}`, parts.opacity.value); apply(parts); });
-  parts.wipe.addEventListener("input", () => { remember(`wipe.${parts.memory}`, parts.wipe.value); apply(parts); });
   parts.outline.addEventListener("change", () => { remember(`outline.${parts.memory}`, parts.outline.checked ? 1 : 0); apply(parts); });
   listen(parts);
   return parts;
 }
 
-function range(bar, text, help) {
-  const label = make("label", "", bar);
-  label.title = help;
-  label.append(text);
-  const input = make("input", "", label);
-  input.type = "range"; input.min = "0"; input.max = "100";
-  input.setAttribute("aria-label", help);
-  return input;
-}
-
 function listen(parts) {
   const { stage, view } = parts;
   let from = null;
+  listenToHandle(parts);
   stage.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.metaKey) return; // the wheel alone scrolls the page; a pinch says Ctrl
     event.preventDefault();
@@ -94,16 +99,23 @@ function listen(parts) {
   }, { passive: false });
   stage.addEventListener("pointerdown", (event) => {
     from = { x: event.clientX, y: event.clientY, panX: view.x, panY: view.y, moved: false };
-    if (view.scale > 1) stage.setPointerCapture(event.pointerId);
+    if (view.scale > 1 || parts.hasAfter) stage.setPointerCapture(event.pointerId);
   });
+  stage.addEventListener("pointerleave", () => { if (parts.picking) point(parts, null); });
   stage.addEventListener("pointermove", (event) => {
+    if (parts.picking && !(from && from.moved)) point(parts, nearest(parts, pixel(parts, event)));
     if (!from) return;
     const dx = event.clientX - from.x, dy = event.clientY - from.y;
     if (Math.hypot(dx, dy) > 4) from.moved = true;
-    if (view.scale > 1 && from.moved) { view.x = from.panX + dx; view.y = from.panY + dy; moved(parts); }
+    if (!from.moved) return;
+    if (view.scale > 1) { view.x = from.panX + dx; view.y = from.panY + dy; moved(parts); }
+    else if (parts.hasAfter) wipeTo(parts, shareAt(parts, event));
   });
   stage.addEventListener("pointerup", (event) => {
-    if (from && !from.moved && parts.clickable) {
+    if (from && !from.moved && parts.picking) {
+      const at = pixel(parts, event);
+      if (at) pick(parts, nearest(parts, at) || at); // a place that is not allowed: the server says why
+    } else if (from && !from.moved && parts.clickable) {
       const box = parts.pan.getBoundingClientRect();
       const x = (event.clientX - box.left) / box.width, y = (event.clientY - box.top) / box.height;
       if (x >= 0 && x < 1 && y >= 0 && y < 1) parts.report({ x, y, n: Date.now() });
@@ -117,6 +129,8 @@ function listen(parts) {
     if (event.key === "+" || event.key === "=") zoomBy(parts, 1.6);
     else if (event.key === "-") zoomBy(parts, 1 / 1.6);
     else if (event.key === "0") reset(parts);
+    else if (parts.picking && pickByKey(parts, event)) { /* done */ }
+    else if (view.scale === 1 && parts.hasAfter && wipeByKey(parts, event)) { /* done */ }
     else if (view.scale > 1 && pans[event.key]) {
       view.x += pans[event.key][0]; view.y += pans[event.key][1]; moved(parts);
     } else return;
@@ -131,6 +145,113 @@ function listen(parts) {
     apply(parts);
   });
 }
+
+// The wipe: a line that is dragged anywhere on the picture; once zoomed in a drag moves the picture,
+// and the handle is what wipes.
+
+function listenToHandle(parts) {
+  const { handle } = parts;
+  handle.addEventListener("pointerdown", (event) => { handle.setPointerCapture(event.pointerId); });
+  handle.addEventListener("pointermove", (event) => {
+    if (handle.hasPointerCapture(event.pointerId)) wipeTo(parts, shareAt(parts, event));
+  });
+  handle.addEventListener("keydown", (event) => {
+    if (!wipeByKey(parts, event)) return;
+    event.preventDefault(); event.stopPropagation();
+  });
+}
+
+function shareAt(parts, event) {
+  const box = parts.pan.getBoundingClientRect();
+  return (100 * (event.clientX - box.left)) / box.width;
+}
+
+function wipeTo(parts, share) {
+  parts.share = Math.min(100, Math.max(0, share));
+  remember(`wipe.${parts.memory}`, parts.share);
+  apply(parts);
+}
+
+function wipeByKey(parts, event) {
+  const steps = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10,
+    Home: -100, End: 100 };
+  if (!(event.key in steps) || event.ctrlKey || event.metaKey || event.altKey) return false;
+  wipeTo(parts, parts.share + steps[event.key]);
+  return true;
+}
+
+// Picking: a box follows the mouse or the arrow keys, by its upper-left corner, and a click or Enter
+// reports that pixel; Escape takes the last one back.
+
+function pixel(parts, event) {
+  const box = parts.pan.getBoundingClientRect();
+  const x = Math.floor((parts.width * (event.clientX - box.left)) / box.width);
+  const y = Math.floor((parts.height * (event.clientY - box.top)) / box.height);
+  return x >= 0 && x < parts.width && y >= 0 && y < parts.height ? { x, y } : null;
+}
+
+function isAllowed(parts, at) {
+  if (!at || at.x < 0 || at.y < 0 || at.x >= parts.width || at.y >= parts.height) return false;
+  const index = at.y * parts.width + at.x;
+  return ((parts.allowed[index >> 3] >> (7 - (index & 7))) & 1) === 1;
+}
+
+function nearest(parts, at, reach = SNAP) {
+  if (!at || isAllowed(parts, at)) return at;
+  let best = null, least = (reach + 0.5) ** 2;
+  const top = Math.max(0, at.y - reach), bottom = Math.min(parts.height - 1, at.y + reach);
+  const left = Math.max(0, at.x - reach), right = Math.min(parts.width - 1, at.x + reach);
+  for (let y = top; y <= bottom; y += 1) {
+    for (let x = left; x <= right; x += 1) {
+      const distance = (y - at.y) ** 2 + (x - at.x) ** 2;
+      if (distance < least && isAllowed(parts, { x, y })) { best = { x, y }; least = distance; }
+    }
+  }
+  return best;
+}
+
+function point(parts, at, byKey) {
+  parts.cursor = at;
+  drawGhost(parts);
+  if (!byKey) { parts.told.textContent = ""; return; }
+  const fits = isAllowed(parts, at) ? "Enter places it here" : "not here";
+  parts.told.textContent = `Row ${at.y}, column ${at.x}: ${fits}`;
+}
+
+function pick(parts, at) { parts.reportPick({ ...at, n: Date.now() }); }
+
+function pickByKey(parts, event) {
+  const step = event.shiftKey ? 10 : 1;
+  const steps = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+  if (event.key === "Escape") { parts.reportPick({ undo: true, n: Date.now() }); return true; }
+  const start = parts.cursor || nearest(parts,
+    { x: parts.width >> 1, y: parts.height >> 1 }, Math.max(parts.width, parts.height));
+  if (!start) return false; // no place is allowed
+  if (event.key === "Enter" || event.key === " ") {
+    if (parts.cursor) pick(parts, start); else point(parts, start, true);
+    return true;
+  }
+  const by = steps[event.key];
+  if (!by) return false;
+  const clip = (value, end) => Math.min(end - 1, Math.max(0, value));
+  point(parts, parts.cursor
+    ? { x: clip(start.x + by[0], parts.width), y: clip(start.y + by[1], parts.height) } : start, true);
+  return true;
+}
+
+function drawGhost(parts) {
+  for (const old of parts.svg.querySelectorAll(".ghost")) old.remove();
+  const { picking, cursor } = parts;
+  parts.stage.classList.toggle("refused", Boolean(picking) && !cursor);
+  if (!picking || !cursor) return;
+  const at = { x: cursor.x, y: cursor.y, width: picking.w, height: picking.h, fill: "none",
+    class: "ghost", "vector-effect": "non-scaling-stroke" };
+  draw(parts.svg, "rect", { ...at, stroke: "#000", "stroke-width": 5 });
+  const line = draw(parts.svg, "rect", { ...at, stroke: picking.colour, "stroke-width": 2.5 });
+  if (!isAllowed(parts, cursor)) line.setAttribute("stroke-dasharray", "3 5");
+}
+
+function readBits(text) { return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)); }
 
 function zoomBy(parts, factor, clientX, clientY) {
   const { view, stage } = parts;
@@ -162,10 +283,13 @@ function apply(parts) {
   parts.pan.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
   stage.classList.toggle("zoomed", view.scale > 1);
   parts.heat.style.opacity = String(parts.opacity.value / 100);
-  const share = parts.wipe.value;
+  const { share } = parts;
   parts.after.style.clipPath = `inset(0 0 0 ${share}%)`;
   const edge = view.x + (share / 100) * width * view.scale;
   parts.cut.style.left = `${edge}px`;
+  parts.handle.style.left = `clamp(1.1rem, ${edge}px, 100% - 1.1rem)`;
+  parts.handle.setAttribute("aria-valuenow", String(Math.round(share)));
+  parts.handle.setAttribute("aria-valuetext", `${Math.round(share)}% ${parts.leftTag.textContent}`);
   const marks = parts.svg.querySelectorAll(".outline");
   for (const mark of marks) mark.style.display = parts.outline.checked ? "" : "none";
 }
@@ -191,21 +315,35 @@ function update(parts, data) {
   if (parts.memory !== id) {
     parts.memory = id;
     parts.opacity.value = recall(`opacity.${id}`, data.opacity);
-    parts.wipe.value = recall(`wipe.${id}`, 50);
+    parts.share = recall(`wipe.${id}`, 50);
     parts.outline.checked = recall(`outline.${id}`, 1) === 1;
   }
   parts.group = data.group;
   parts.clickable = data.clickable;
+  parts.hasAfter = Boolean(data.after);
+  parts.width = data.width; parts.height = data.height;
+  parts.picking = data.picking;
+  if (data.picking && parts.bits !== data.picking.allowed) {
+    parts.bits = data.picking.allowed;
+    parts.allowed = readBits(parts.bits);
+  }
+  if (!data.picking) { parts.cursor = null; parts.told.textContent = ""; }
+  parts.stage.setAttribute("role", data.picking ? "application" : "img"); // with keys of its own
+  parts.stage.classList.toggle("wipes", parts.hasAfter && !data.picking);
   parts.stage.style.aspectRatio = `${data.width} / ${data.height}`;
   parts.stage.setAttribute("aria-label", data.alt);
   parts.stage.title = data.clickable ? data.click_help : "";
+  parts.heatName.textContent = data.heat_name;
+  parts.opacity.setAttribute("aria-label", `opacity of ${data.heat_name.toLowerCase()} over the photo`);
+  parts.opacity.parentElement.title = parts.opacity.getAttribute("aria-label");
   setSource(parts.base, data.base);
   setSource(parts.heat, data.heat);
   setAlpha(parts.heat, data.heat_alpha);
   setSource(parts.after, data.after);
   show(parts.opacity.parentElement, data.heat);
-  show(parts.wipe.parentElement, data.after);
   show(parts.cut, data.after);
+  show(parts.handle, data.after);
+  show(parts.told, data.picking);
   show(parts.outlineLabel, data.outline.length);
   parts.outlineText.textContent = data.outline_name;
   tag(parts.leftTag, data.left); tag(parts.rightTag, data.right);
@@ -248,6 +386,7 @@ function drawShapes(parts, data) {
       stroke: "#000", "stroke-width": size / 6, "paint-order": "stroke", "font-family": "sans-serif" });
     label.textContent = text.label;
   }
+  drawGhost(parts);
 }
 
 function drawLegend(legend, data) {
@@ -282,5 +421,6 @@ export default function (component) {
   const figure = parentElement.querySelector("figure");
   if (!figure.parts) figure.parts = build(figure);
   figure.parts.report = (place) => setTriggerValue("clicked", place);
+  figure.parts.reportPick = (place) => setTriggerValue("picked", place);
   update(figure.parts, data);
 }

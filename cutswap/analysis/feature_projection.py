@@ -6,8 +6,6 @@ one picture mean something.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +17,7 @@ from sklearn.manifold import TSNE
 from cutswap.analysis.feature_set import SYNTHETIC, FeatureSet
 from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.errors import CutSwapError
-from cutswap.utils.csv_text import guarded
+from cutswap.utils.csv_text import CsvText, guarded
 
 FITTED_ON = {
     "pca": "Fitted on the synthetic samples alone; real test photos are placed by it.",
@@ -80,10 +78,9 @@ def project(features: FeatureSet, settings: FeatureSettings, seed: int = 0) -> P
 def points_csv(features: FeatureSet, projection: Projection) -> str:
     """CSV, one line a point: its group and image, its position, the head's score."""
     p_positive = features.p_positive()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    table = CsvText()
     places = ("before_x", "before_y", "after_x", "after_y")
-    writer.writerow(["kind", "photo", "defect", "draw", *places, "p_positive", "called_defective"])
+    table.row(["kind", "photo", "defect", "draw", *places, "p_positive", "called_defective"])
     for index, point in enumerate(features.points):
         xy = [*projection.before[index], *projection.after[index]]
         head: list[Any] = ["", ""]
@@ -92,8 +89,8 @@ def points_csv(features: FeatureSet, projection: Projection) -> str:
             head = [f"{p_positive[index]:.6g}", called]
         draw = "" if point.sample is None else point.sample
         names = guarded(point.name), guarded(point.defect)
-        writer.writerow([point.kind, *names, draw, *(f"{v:.6g}" for v in xy), *head])
-    return text.getvalue()
+        table.row([point.kind, *names, draw, *(f"{v:.6g}" for v in xy), *head])
+    return table.text()
 
 
 def _flatten(

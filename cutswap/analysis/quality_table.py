@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cutswap.analysis.quality_measures import EDITS, photo_interval
-from cutswap.utils.csv_text import guarded
+from cutswap.utils.csv_text import CsvText, guarded
 
 FIGURES = (
     *EDITS,
@@ -104,9 +102,8 @@ def to_text(rows: dict[str, Row]) -> str:
 
 def to_csv(rows: dict[str, Row]) -> str:
     """One figure a line; what does not apply has none."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("method", "figure", "mean", "low", "high", "photos", "by_seed"))
+    table = CsvText()
+    table.row(("method", "figure", "mean", "low", "high", "photos", "by_seed"))
     for name, row in rows.items():
         for figure, value in row.items():
             if value is not None:
@@ -114,8 +111,8 @@ def to_csv(rows: dict[str, Row]) -> str:
                 seeds = " ".join(f"{s:.6f}" for s in value.by_seed)
                 ends = ("" if end is None else f"{end:.6f}" for end in (low, high))
                 about = guarded(name), figure, f"{value.mean:.6f}"
-                writer.writerow((*about, *ends, value.photos, seeds))
-    return text.getvalue()
+                table.row((*about, *ends, value.photos, seeds))
+    return table.text()
 
 
 def digits(value: float) -> str:

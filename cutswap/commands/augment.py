@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NUMBER",
         help="running number of the first sample, as the trainer counts them [0]",
     )
+    parser.add_argument(
+        "--at",
+        metavar="Y,X,Y,X",
+        help="row and column of two pixels of the resized image: upper-left corners at which the"
+        " patches of each swap are placed [drawn]",
+    )
     add_seed_and_out(parser, "folder to write")
     add_flags(parser, NegativeSettings)
     add_flags(parser, ClusterSettings)
@@ -52,6 +58,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     need_out(options.out)
     negatives = settings_from(options, NegativeSettings)
+    at = None if options.at is None else _anchors(options.at)
+    if at is not None and not negatives.method.startswith("cutswap"):
+        raise CutSwapError(
+            "--at",
+            expected="a method that swaps two patches: cutswap or cutswap-scar",
+            found=negatives.method,
+            fix="leave --at out, or pass --method cutswap",
+        )
     clusters = settings_from(options, ClusterSettings)
     looking = settings_from(options, SaliencySettings)
     weak = WeakAugmentation(jitter=_number("--weak-jitter", options.weak_jitter))
@@ -62,6 +76,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "negative_settings": negatives.to_dict(),
         "weak": weak.to_dict(),
         "bits": bits,
+        "at": at,
     }
     size = (looking.image_size, looking.image_size)
     level, layer = None, None
@@ -92,6 +107,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         seed=options.seed,
         layer=layer,
         first=options.first,
+        at=at,
     )
     with own.writing():
         record = write_negatives(drawn, options.out, options.image, settings)
@@ -107,3 +123,17 @@ def _number(flag: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise CutSwapError(flag, expected="a number", found=repr(text), fix="see --help") from None
+
+
+def _anchors(text: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """`Y,X,Y,X` as two points."""
+    numbers = text.split(",")
+    if len(numbers) != 4 or not all(n.isascii() and n.isdecimal() for n in numbers):
+        raise CutSwapError(
+            "--at",
+            expected="four whole numbers Y,X,Y,X: row and column of two corners",
+            found=repr(text),
+            fix="pass for example --at 40,60,120,80",
+        )
+    y1, x1, y2, x2 = map(int, numbers)
+    return (y1, x1), (y2, x2)

@@ -23,7 +23,7 @@ import numpy as np
 
 from cutswap.decision.open_detector import DEFECTIVE, GOOD
 from cutswap.errors import CutSwapError
-from cutswap.utils.csv_text import guarded, unguarded
+from cutswap.utils.csv_text import CsvText, guarded, unguarded
 from cutswap.utils.files import append_own, open_own, unreadable, write_text
 
 COLUMNS = ("photo", "score", "p_value", "verdict", "threshold", "modified", "problem")
@@ -132,9 +132,10 @@ def read_table(path: Path) -> list[ScoredPhoto]:
 
 
 def _text(rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    table = CsvText()
+    for row in rows:
+        table.row(row)
+    return table.text()
 
 
 def _bad(path: Path, found: object) -> CutSwapError:

@@ -9,8 +9,6 @@ The names differ from an evaluation's, which has a memory bank that pages open.
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ from cutswap.evaluation.metrics import summarise
 from cutswap.evaluation.missed import missed_defects
 from cutswap.evaluation.tiff_maps import enlarged, map_files, write_map
 from cutswap.networks.backbone import Backbone
-from cutswap.utils.csv_text import guarded
+from cutswap.utils.csv_text import CsvText, guarded
 from cutswap.utils.files import write_json, write_text
 from cutswap.utils.progress import Notify
 
@@ -131,9 +129,8 @@ def write_detector(evaluation: DetectorEvaluation, out: Path) -> None:
     Raises:
         CutSwapError: the folder cannot be written.
     """
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(["image", "defect", "is_defective", "score", "called_defective"])
+    table = CsvText(end="\r\n")
+    table.row(["image", "defect", "is_defective", "score", "called_defective"])
     *places, table_file, about_file = detector_files(
         evaluation.summary["category"], evaluation.records
     )
@@ -143,7 +140,7 @@ def write_detector(evaluation: DetectorEvaluation, out: Path) -> None:
         called = int(score >= evaluation.summary["threshold"])
         is_bad = int(not record.is_good)
         names = guarded(record.name), guarded(record.defect)
-        table.writerow([*names, is_bad, f"{score:.9g}", called])
+        table.row([*names, is_bad, f"{score:.9g}", called])
         write_map(out / place, enlarged(values, photo_size(record.image)))
-    write_text(out / table_file, text.getvalue())
+    write_text(out / table_file, table.text())
     write_json(out / about_file, evaluation.summary)

@@ -10,8 +10,6 @@ bank.safetensors   the fitted memory bank with its network and settings
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import time
 from collections import Counter
@@ -31,7 +29,7 @@ from cutswap.evaluation.metrics import Metrics, summarise
 from cutswap.evaluation.missed import missed_defects
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
-from cutswap.utils.csv_text import guarded
+from cutswap.utils.csv_text import CsvText, guarded
 from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json, write_text, write_with
 from cutswap.utils.folder_names import BANK, ENVIRONMENT, HEATMAPS, PICTURES, RESULT, SCORES
@@ -213,14 +211,13 @@ def evaluation_files(records: Sequence[Record]) -> tuple[str, ...]:
 
 def scores_table(evaluation: Evaluation) -> str:
     """CSV text: one line a test image, with its score and what the threshold calls it."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(["image", "defect", "is_defective", "score", "called_defective"])
+    table = CsvText(end="\r\n")
+    table.row(["image", "defect", "is_defective", "score", "called_defective"])
     for record, score in zip(evaluation.records, evaluation.scores, strict=True):
         called = int(score >= evaluation.metrics.threshold)
         names = guarded(record.name), guarded(record.defect)
-        table.writerow([*names, int(not record.is_good), f"{score:.9g}", called])
-    return text.getvalue()
+        table.row([*names, int(not record.is_good), f"{score:.9g}", called])
+    return table.text()
 
 
 def batches(records: tuple[Record, ...], settings: PatchCoreSettings) -> Iterable[Tensor]:

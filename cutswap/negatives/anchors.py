@@ -105,6 +105,23 @@ def draw_corner(image_size: Size, size: Size, rng: np.random.Generator) -> Point
     )
 
 
+def fitting_corners(region: np.ndarray, size: Size) -> np.ndarray:
+    """Every corner that `draw_pair` draws from at one size.
+
+    Args:
+        region: (H, W) bool.
+        size: (height, width) of a patch, at most (H, W).
+
+    Returns:
+        (H, W) bool: pixels of the region whose patch lies inside the image; where they are fewer
+        than two, all of the region, moved inward.
+    """
+    corners, width, _ = _corners(region, size)
+    fitting = np.zeros(region.shape, dtype=bool)
+    fitting[np.divmod(corners, width)] = True
+    return fitting
+
+
 def _corners(region: np.ndarray, size: Size) -> tuple[np.ndarray, int, bool]:
     """Distinct corners that fit, and whether they had to be moved inward.
 

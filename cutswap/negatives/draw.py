@@ -25,6 +25,7 @@ from cutswap.negatives.textures import Texture, draw_texture, paint_texture
 from cutswap.saliency.clusters import Clusters
 
 PUBLISHED_JITTER = {"cutswap": 0.0, "cutpaste": 0.1, "smoothblend": 0.1, "nsa": 0.0}
+NO_CHANGE_IN_REGION = "uniform anchors: no draw in the region changed a pixel"
 ZOOM_SPREAD = 0.5  # NSA: a normal factor around 1, clipped to the range of the setting
 
 
@@ -98,7 +99,7 @@ def draw_negative(
             if mask.all():
                 break
             mask = np.ones_like(mask)
-            tally.fallbacks.append("uniform anchors: no draw in the region changed a pixel")
+            tally.fallbacks.append(NO_CHANGE_IN_REGION)
         notes = len(tally.fallbacks)
         anchors, moves, texture = _draw(positive, mask, settings, rng, tally)
         photo = paint(positive, moves) if texture is None else paint_texture(positive, texture)

@@ -10,6 +10,9 @@ import numpy as np
 
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.data.images import save_png
+from cutswap.errors import CutSwapError
+from cutswap.negatives.anchors import Point
+from cutswap.negatives.by_hand import hand_placing
 from cutswap.negatives.draw import Negative
 from cutswap.negatives.samples import draw_sample
 from cutswap.utils.files import sha256_of, write_json
@@ -50,13 +53,36 @@ def draw_many(
     seed: int,
     layer: str | None,
     first: int = 0,
+    at: tuple[Point, Point] | None = None,
 ) -> list[tuple[np.ndarray, Negative, dict[str, Any] | None]]:
     """`count` negatives of one photo, as a run with this seed draws its samples `first`, ...
+
+    Args:
+        photo: (H, W, 3) uint8.
+        saliency: (H, W) float in [0, 1], of the layer; None for methods that do not look at it.
+        negatives: method and patch geometry.
+        clusters: K and the anchor strategy.
+        weak: from photo to positive.
+        count: negatives to draw.
+        seed: of the run.
+        layer: name of the saliency's layer, for the records.
+        first: running number of the first sample.
+        at: anchors (y, x) at which the patches of each draw are placed instead of its own.
 
     Returns:
         For each, the positive (H, W, 3) uint8, the negative, and the positive's jitter as JSON
         values (None without weak augmentation).
+
+    Raises:
+        CutSwapError: see `draw_negative`; anchors at which the patches of a draw may not lie.
     """
+    if at is not None and saliency is None:
+        raise CutSwapError(
+            "anchors",
+            expected="none for a method that does not look at saliency",
+            found=at,
+            fix="use cutswap or cutswap-scar",
+        )
     guided = negatives.method.startswith("cutswap") and saliency is not None
     levels = OneLevel(np.asarray(saliency), layer or "") if guided else None
     drawn = []
@@ -64,6 +90,9 @@ def draw_many(
         positive, jitter, (negative,) = draw_sample(
             photo, levels, (negatives,), clusters, weak, seed=seed, number=number
         )
+        if at is not None and saliency is not None:
+            placing = hand_placing(negative.record, saliency, negatives, clusters)
+            negative = placing.swap(positive, *at)
         drawn.append((positive, negative, jitter.to_dict() if jitter else None))
     return drawn
 

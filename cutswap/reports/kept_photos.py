@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cutswap.errors import CutSwapError
-from cutswap.utils.csv_text import guarded, unguarded
+from cutswap.utils.csv_text import CsvText, guarded, unguarded
 
 COLUMNS = ("image", "defect", "score", "threshold", "verdict", "comment")
 LONGEST = 500  # letters of a comment: a report prints it below a small picture
@@ -54,16 +54,13 @@ def kept_csv(rows: Sequence[KeptRow]) -> str:
     Args:
         rows: in the order wanted.
     """
-    text = io.StringIO()
-    writer = csv.writer(text)  # with \r\n, so that a lone \r or \n in a cell is quoted
-    writer.writerow(COLUMNS)
+    table = CsvText(end="\r\n")
+    table.row(COLUMNS)
     for row in rows:
         threshold = "" if row.threshold is None else f"{row.threshold:.9g}"
         names = guarded(row.photo.name), guarded(row.defect)
-        writer.writerow(
-            [*names, f"{row.score:.9g}", threshold, row.verdict, guarded(row.photo.comment)]
-        )
-    return text.getvalue()
+        table.row([*names, f"{row.score:.9g}", threshold, row.verdict, guarded(row.photo.comment)])
+    return table.text()
 
 
 def read_kept(path: Path) -> tuple[KeptPhoto, ...]:

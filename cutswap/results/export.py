@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 
 from cutswap.results.paper_tables import SOURCE, published_counts
 from cutswap.results.table import METRICS, Column, ResultsTable
-from cutswap.utils.csv_text import guarded
+from cutswap.utils.csv_text import CsvText, guarded
 
 HEADER = (
     "category",
@@ -31,16 +29,15 @@ def to_csv(tables: Sequence[ResultsTable]) -> str:
     Args:
         tables: one a metric; cells that were not run have no line.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
+    lines = CsvText()
+    lines.row(HEADER)
     for table in tables:
         for row in table.rows:
             place = [guarded(row.category), guarded(row.root)]
             for setup in table.setups:
                 figure = table.figures.get((row, setup))
                 if figure is not None:
-                    writer.writerow(
+                    lines.row(
                         [
                             *place,
                             OURS,
@@ -56,7 +53,7 @@ def to_csv(tables: Sequence[ResultsTable]) -> str:
             for column in table.paper:
                 printed = table.printed(row, column)
                 if printed is not None:
-                    writer.writerow(
+                    lines.row(
                         [
                             *place,
                             f"paper Table {printed.table}",
@@ -69,7 +66,7 @@ def to_csv(tables: Sequence[ResultsTable]) -> str:
                             "",
                         ]
                     )
-    return text.getvalue()
+    return lines.text()
 
 
 def to_markdown(table: ResultsTable, baseline: Column | None = None) -> str:

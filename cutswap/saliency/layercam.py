@@ -30,12 +30,32 @@ class Saliency:
         layers: names as asked.
         classes: (N,) int64, the class each image was explained for.
         scores: (N,) float32, that class's score before any softmax.
+        class_scores: (N, C) float32, the scores of all classes.
     """
 
     maps: tuple[Tensor, ...]
     layers: tuple[str, ...]
     classes: Tensor
     scores: Tensor
+    class_scores: Tensor
+
+    def best_guesses(self, index: int, count: int = 5) -> tuple[tuple[int, float], ...]:
+        """The classes an image most probably shows, by the network.
+
+        Args:
+            index: of the image.
+            count: of classes.
+
+        Returns:
+            (class, probability in [0, 1]), the best first.
+        """
+        shares = self.class_scores[index].softmax(0)
+        best = shares.topk(min(count, len(shares)))
+        return tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+
+    def probability(self, index: int) -> float:
+        """Of the class that an image was explained for, in [0, 1]."""
+        return float(self.class_scores[index].softmax(0)[self.classes[index]])
 
     def upsampled(self, size: tuple[int, int]) -> Tensor:
         """(N, L, H, W) float32 in [0, 1], each map scaled by itself; a blank map stays 0."""
@@ -134,7 +154,8 @@ def explain(
     activations = [captured[name] for name in asked]
     gradients = torch.autograd.grad(chosen.sum(), activations)
     maps = tuple(layercam(a.detach(), g).cpu() for a, g in zip(activations, gradients, strict=True))
-    return Saliency(maps, asked, classes.cpu(), chosen.detach().float().cpu())
+    every = scores.detach().float().cpu()
+    return Saliency(maps, asked, classes.cpu(), chosen.detach().float().cpu(), every)
 
 
 def saliency_maps(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
 from cutswap.results.export import signed
@@ -11,7 +9,7 @@ from cutswap.results.paper_tables import PAPER_TABLES
 from cutswap.studies.findings import average_checks, settings_sentence
 from cutswap.studies.folder import Study
 from cutswap.studies.tables import Entry, all_entries, pairs
-from cutswap.utils.csv_text import guarded
+from cutswap.utils.csv_text import CsvText, guarded
 
 HEADER = (
     "table",
@@ -50,12 +48,11 @@ def to_csv(study: Study) -> str:
     Args:
         study: with its results.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
+    table = CsvText()
+    table.row(HEADER)
     for e in all_entries(study):
         ours = e.ours
-        writer.writerow(
+        table.row(
             [
                 e.table,
                 guarded(e.category),
@@ -74,7 +71,7 @@ def to_csv(study: Study) -> str:
                 guarded("; ".join(e.reservations)),
             ]
         )
-    return text.getvalue()
+    return table.text()
 
 
 def to_latex(study: Study) -> str:

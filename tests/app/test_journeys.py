@@ -8,12 +8,13 @@ import functools
 import importlib.util
 import io
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -137,13 +138,13 @@ def test_back_and_forward_keep_the_selection(address, browser):
     assert page.get_by_role("heading", name="Saliency and clusters").count() == 1
     assert page.get_by_role("slider", name="Clusters K").input_value() == "5"
     for layer in ("23", "9"):
-        page.get_by_role("radio", name=layer, exact=True).click()
+        page.get_by_role("radio", name=re.compile(f"^{layer} ")).click()
         settle(page)
     for layer in ("23", None):  # Back undoes one change after the other
         page.go_back()
         settle(page)
         assert ("layer" in page.url) == (layer is not None)
-        chosen = page.get_by_role("radio", name=layer or "16", exact=True)
+        chosen = page.get_by_role("radio", name=re.compile(f"^{layer or 16} "))
         assert chosen.get_attribute("aria-checked") == "true"
         assert page.get_by_role("combobox").first.input_value() == "part · mine"
         assert page.get_by_role("combobox").nth(1).input_value() == second
@@ -171,7 +172,7 @@ def test_wheel_and_arrow_keys_do_what_they_do_elsewhere(address, browser):
     assert "scale(1)" not in page.locator(".pan").first.get_attribute("style")
     image = page.get_by_role("combobox").nth(1)
     before = image.input_value()
-    page.get_by_role("radio", name="16", exact=True).focus()
+    page.get_by_role("radio", name=re.compile("^16 ")).focus()
     for key in ("ArrowRight", "ArrowLeft"):
         page.keyboard.press(key)
         settle(page)
@@ -437,4 +438,67 @@ def test_a_cell_of_the_grid_is_taken_by_the_keyboard_and_its_link_copied(address
     page.get_by_role("button", name="Copy link").first.click()
     page.get_by_text("Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
+    page.context.close()
+
+
+def test_patches_are_placed_by_keys_and_mouse_and_a_wipe_is_dragged(address, browser):
+    """What only a browser knows: the box under the mouse, the keys on the picture, the drag."""
+    page = opened(browser, address + "negatives?cat=part+%C2%B7+mine&pair=wipe&hand=1&size=128")
+    stage, handle = page.locator(".stage").first, page.locator(".handle").first
+    assert not handle.is_visible()
+    stage.focus()
+    for key in ("ArrowRight", "Shift+ArrowRight", "Shift+ArrowLeft"):  # the first shows the box
+        page.keyboard.press(key)
+    assert page.locator("rect.ghost").count() == 2
+    told = page.locator(".told").first.text_content()
+    page.keyboard.press("Enter")
+    page.wait_for_function("location.search.includes('&at=')")
+    y, x = parse_qs(urlsplit(page.url).query)["at"][0].split(".")
+    assert told == f"Row {y}, column {x}: Enter places it here"
+    page.get_by_text("2 of 2.").wait_for()
+    settle(page)
+    # The last place that is lit, and beside it one that is not: the box snaps back.
+    last = stage.evaluate(
+        """stage => {
+          const { allowed, width } = stage.closest("figure").parts;
+          let index = allowed.length * 8 - 1;
+          while (!((allowed[index >> 3] >> (7 - (index & 7))) & 1)) index -= 1;
+          return { x: index % width, y: Math.floor(index / width) };
+        }"""
+    )
+    box = stage.bounding_box()
+    at = [box[side] + (last[side] + 2.5) * box["width"] / 128 for side in ("x", "y")]
+    page.mouse.move(*at)
+    ghost = page.locator("rect.ghost").first
+    shown_at = int(ghost.get_attribute("x")), int(ghost.get_attribute("y"))
+    assert abs(shown_at[0] - last["x"]) <= 6
+    assert abs(shown_at[1] - last["y"]) <= 6
+    page.mouse.click(*at)
+    page.get_by_text("Swapped.").wait_for()
+    assert parse_qs(urlsplit(page.url).query)["at"] == [f"{y}.{x}~{shown_at[1]}.{shown_at[0]}"]
+    settle(page)
+    link = page.url
+    # The wipe: dragged on the picture, then by keys; nothing is placed and nothing asked for.
+    box, middle = stage.bounding_box(), stage.bounding_box()["y"] + 60
+    page.mouse.move(box["x"] + 0.5 * box["width"], middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.8 * box["width"], middle, steps=4)
+    page.mouse.up()
+    assert handle.get_attribute("aria-valuenow") == "80"
+    clip = "e => parseFloat(getComputedStyle(e).clipPath.split(' ').at(-1))"
+    assert page.locator(".stage img.after").first.evaluate(clip) == pytest.approx(80, abs=1)
+    handle.focus()
+    for key, value in (("ArrowLeft", "78"), ("PageDown", "68"), ("Home", "0"), ("End", "100")):
+        page.keyboard.press(key)
+        assert handle.get_attribute("aria-valuenow") == value
+    assert page.url == link
+    package = importlib.util.find_spec("axe_playwright_python")
+    if package is not None:
+        script = Path(package.origin).with_name("axe.min.js")
+        page.evaluate(script.read_text(encoding="utf-8"))
+        assert page.evaluate(AXE) == []
+    stage.focus()
+    page.keyboard.press("Escape")
+    page.get_by_text("2 of 2.").wait_for()
+    assert not handle.is_visible()
     page.context.close()

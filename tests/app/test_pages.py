@@ -110,7 +110,10 @@ def test_nonsense_in_the_link_falls_back_to_the_defaults():
     assert not at.error
     assert at.slider(key="knob.k").value == 4
     assert at.selectbox(key="knob.net").value == "vgg16"
-    assert len(at.toast) == 3
+    said = [toast.value for toast in at.toast]
+    assert len(said) == 5
+    for name in ("category gone/away", "image test/none/999", "net", "layer", "k"):
+        assert any(name in text for text in said)
     assert "k" not in at.query_params
 
 

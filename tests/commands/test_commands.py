@@ -19,6 +19,7 @@ import cutswap
 from cutswap.commands.parser import main, parse
 from cutswap.config import FAMILIES, METHODS
 from cutswap.data.images import read_mask, read_photo
+from cutswap.negatives.by_hand import BY_HAND
 from cutswap.negatives.draw import redraw
 from cutswap.negatives.record import NegativeRecord
 from tests.helpers.datasets import build_category
@@ -118,6 +119,27 @@ class TestAugment:
             extra = ("positive_jitter", "changed_share")
             known = NegativeRecord.from_dict({k: v for k, v in values.items() if k not in extra})
             assert np.array_equal(redraw(positive, known).photo, negative)
+
+    @pytest.mark.parametrize("method", ["cutswap", "cutswap-scar"])
+    def test_patches_placed_by_hand_at_a_draw_s_anchors_give_that_draw(
+        self, photo, tmp_path, method
+    ):
+        words = (
+            "augment", photo, "--method", method, "--backbone", "squeezenet1_0", "--weights",
+            "random", "--layer", "4", "--seed", "5", "--count", "1", "--weak-jitter", "0.1", *SMALL,
+        )  # fmt: skip
+        assert run(*words, "--out", tmp_path / "drawn") == 0
+        drawn = json.loads((tmp_path / "drawn/record.json").read_text())["negatives"][0]
+        at = ",".join(str(n) for anchor in drawn["anchors"] for n in anchor)
+        assert run(*words, "--at", at, "--out", tmp_path / "placed") == 0
+        for name in ("positive_000.png", "negative_000.png", "mask_000.png"):
+            assert (tmp_path / "placed" / name).read_bytes() == (
+                tmp_path / "drawn" / name
+            ).read_bytes()
+        record = json.loads((tmp_path / "placed/record.json").read_text())
+        assert record["at"] == drawn["anchors"]
+        assert record["negatives"][0]["moves"] == drawn["moves"]
+        assert record["negatives"][0]["fallbacks"][-1] == BY_HAND
 
     def test_the_same_seed_writes_the_same_files(self, photo, tmp_path):
         for out in ("a", "b"):
@@ -415,6 +437,28 @@ REFUSALS = [
         "patch larger than the image",
         "augment {photo} --method cutpaste --area 0.5,1.5 --out {tmp}/o",
         ["area", "<= 1"],
+    ),
+    (
+        "patches placed by hand that overlap",
+        "augment {photo} --backbone squeezenet1_0 --weights random --layer 4 --k 1 --at 3,3,3,4"
+        " --out {tmp}/o",
+        ["second anchor", "apart from the first", "row 3, column 4"],
+    ),
+    (
+        "patches placed by hand outside",
+        "augment {photo} --backbone squeezenet1_0 --weights random --layer 4 --at 3,9999,3,4"
+        " --out {tmp}/o",
+        ["first anchor", "column 9999"],
+    ),
+    (
+        "a paste placed by hand",
+        "augment {photo} --method cutpaste --at 3,3,40,40 --out {tmp}/o",
+        ["--at", "swaps two patches", "cutpaste"],
+    ),
+    (
+        "three numbers for two anchors",
+        "augment {photo} --at 3,3,40 --out {tmp}/o",
+        ["--at", "Y,X,Y,X", "3,3,40"],
     ),
     ("unknown method", "augment {photo} --method cutmix --out {tmp}/o", ["cutmix", "cutpaste"]),
     (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from app.shared import workspace
 from app.shared.selection import found_runs
@@ -13,7 +14,7 @@ from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError
 from tests.helpers.small_photos import photo_of
 
-_HASHES: dict[str, str] = {}  # of pages that have been opened
+_ADDRESSES = {"inspect_heatmaps": "inspect"}  # where a page's is not its file's name
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 
 
@@ -46,14 +47,8 @@ def open_page(name: str, **query: str) -> AppTest:
     at = AppTest.from_file(MAIN, default_timeout=120)
     for key, value in query.items():
         at.query_params[key] = value
-    if name in _HASHES:  # as a link opens it; before, one asks the start page where it is
-        at._page_hash = _HASHES[name]
-        return at.run()
-    at.run()
-    if name == "start":
-        return at
-    at.switch_page(f"../pages/{name}.py")
-    _HASHES[name] = at._page_hash
+    if name != "start":  # as a link opens it; `switch_page` would run the start page before
+        at._page_hash = calc_hash(_ADDRESSES.get(name, name))
     return at.run()
 
 

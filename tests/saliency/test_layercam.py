@@ -383,3 +383,19 @@ def test_a_layer_without_height_and_width_is_refused(network, layer, image: Tens
 def test_a_layer_that_does_not_exist_is_refused(slim: Backbone, image: Tensor):
     with pytest.raises(CutSwapError, match="0 to 30"):
         explain(slim, image, ["31"])
+
+
+def test_the_best_guesses_are_those_of_a_softmax(backbone: Backbone, image: Tensor):
+    saliency = explain(backbone, image)
+    with torch.no_grad():
+        shares = backbone.module(image).softmax(1)
+    for index, row in enumerate(shares):
+        guesses = saliency.best_guesses(index, 3)
+        assert [number for number, _ in guesses] == row.topk(3).indices.tolist()
+        assert guesses[0][0] == int(saliency.classes[index])
+        np.testing.assert_allclose([p for _, p in guesses], row.topk(3).values, rtol=1e-3)
+        assert saliency.probability(index) == pytest.approx(guesses[0][1])
+    chosen = explain(backbone, image, target_class=3)
+    assert chosen.best_guesses(0) == saliency.best_guesses(0)
+    assert chosen.probability(0) == pytest.approx(float(shares[0, 3]), rel=1e-3)
+    assert len(saliency.best_guesses(0, 10**6)) == shares.shape[1]
