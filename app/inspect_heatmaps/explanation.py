@@ -65,7 +65,7 @@ def commands(asked: InspectRequest) -> None:
     command_line(
         ["evaluate", *flags, "--skip-bad", "--out", "runs/inspected"],
         note="Writes scores.csv, raw and coloured heatmaps and the memory bank; below the runs"
-        " folder this page offers it under Numbers from.",
+        " folder this page offers it under Evaluation.",
     )
 
 

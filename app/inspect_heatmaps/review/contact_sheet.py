@@ -69,7 +69,7 @@ def _sheet(reviewed: Reviewed, shown: str) -> None:
     places = _filters(reviewed)
     total = len(reviewed.names)
     if not places:
-        st.info("No photo is like that at this threshold.", icon=":material/filter_alt_off:")
+        st.info("No photo matches this filter at this threshold.", icon=":material/filter_alt_off:")
         return
     pages = -(-len(places) // PAGE)
     page = _pager(pages, tuple(places), len(places), total)
@@ -89,7 +89,7 @@ def _filters(reviewed: Reviewed) -> list[int]:
                 (ALL, *groups),
                 ALL,
                 segmented=True,
-                help="By the threshold as it is set: which photos it gets wrong or right."
+                help="What the current threshold says of each photo, and whether that is right."
                 if reviewed.labels is not None
                 else "By the threshold as it is set; nobody knows which of them are wrong.",
             )
