@@ -169,7 +169,7 @@ def _detectors(tables: Sequence[str]) -> tuple[str, ...]:
     if not any(PAPER_TABLES[table].has_categories for table in tables):
         return ()
     if not has_anomalib():
-        st.caption(f"STFPM, PaDiM and DRAEM can stand beside ours after `{EXTRA}`.")
+        st.caption(f"STFPM, PaDiM and DRAEM can be compared with ours after `{EXTRA}`.")
         return ()
     return knobs.several(
         "newdetectors",

@@ -106,8 +106,7 @@ def _choose(names: list[str]) -> list[str]:
         max_selections=MOST,
         persist_state="session",
         placeholder="Choose two runs or more",
-        help="Finished or not, the last changed first. The first one chosen is what the others are"
-        " held against.",
+        help="Finished or not, the last changed first. The others are compared with the first one.",
     )
 
 

@@ -93,7 +93,7 @@ def _panel(path: Path, name: str) -> None:
             if run.settings.get("training", {}).get("validate"):
                 st.caption(
                     "Detector: image AUROC of PatchCore between good photos held out from training"
-                    " and negatives of them, at each checkpoint. Falls it, train shorter."
+                    " and negatives of them, at each checkpoint. If it falls, train shorter."
                 )
             if is_head:
                 st.caption(
@@ -154,7 +154,7 @@ def _head(run: FoundRun, stands: RunStatus) -> None:
     if stands.word in (BROKEN, js.SILENT, js.INTERRUPTED):
         ways_out = {
             BROKEN: "",
-            js.SILENT: " Wait if the machine is busy; else stop it by force.",
+            js.SILENT: " Wait if the machine is busy; else press Force stop.",
             js.INTERRUPTED: " What it learnt up to its last checkpoint is there.",
         }
         st.warning(f"{plain_text(stands.why)}.{ways_out[stands.word]}", icon=":material/warning:")

@@ -91,7 +91,7 @@ def _filters(reviewed: Reviewed) -> list[int]:
                 segmented=True,
                 help="What the current threshold says of each photo, and whether that is right."
                 if reviewed.labels is not None
-                else "By the threshold as it is set; nobody knows which of them are wrong.",
+                else "What the current threshold says; whether it is right needs labels.",
             )
     with second:
         if reviewed.defects is not None:
@@ -108,7 +108,7 @@ def _filters(reviewed: Reviewed) -> list[int]:
             "Order",
             ORDERS if reviewed.labels is not None else ORDERS[1:],
             MOST_WRONG if reviewed.labels is not None else ORDERS[1],
-            help="The most wrong: mistakes first, the farthest from the threshold in front.",
+            help="Mistakes first, those farthest from the threshold in front.",
         )
     return listed(reviewed, group, defect, order)
 

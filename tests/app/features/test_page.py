@@ -190,7 +190,7 @@ class TestTrouble:
         at = open_page(draws="240")
         assert_alive(at)
         assert "Up to 726 images" in texts(at)
-        assert "Fakes told apart" not in texts(at)
+        assert "Positives from negatives" not in texts(at)
         start = next(b for b in at.button if str(b.key).startswith("features.start."))
         assert start.label == "Look at the features"
 
