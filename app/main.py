@@ -20,21 +20,22 @@ from app.data import tab_memory  # noqa: E402
 from app.memory import freeze_modules, steady_allocator  # noqa: E402
 from app.shared import knobs, selection  # noqa: E402
 from app.shared.page_parts import missing_packages, plain_errors  # noqa: E402
+from app.shared.places import is_second_view  # noqa: E402
 from app.train.badge import job_badge  # noqa: E402
 from cutswap.installation.shipped import assets  # noqa: E402
 
 TITLE = "CutSwap Explorer"
-# File: title; the first is the start page at /. No icons: with them the ninth folds away at 1280.
+# File: title, in the order of work; the first is the start page at /.
 PAGES = {
     "start": "Start",
+    "data": "Data",
     "saliency": "Saliency",
     "negatives": "Negatives",
     "train": "Train",
-    "inspect_heatmaps": "Inspect",
     "features": "Features",
+    "inspect_heatmaps": "Inspect",
     "results": "Results",
     "study": "Study",
-    "data": "Data",
 }
 
 
@@ -47,6 +48,8 @@ def main() -> None:
             title=title,
             default=name == "start",
             url_path=None if name == "start" else title.lower(),
+            # Its address stays; the way to it is on the place's first view.
+            visibility="hidden" if is_second_view(name) else "visible",
         )
         for name, title in PAGES.items()
     }
@@ -61,6 +64,9 @@ def main() -> None:
     st.session_state[knobs.PAGE] = page.title
     data_uploads.hold_own()
     tab_memory.expect()
+    with st.container(key="behind"):  # they show nothing; in the sidebar they would keep it open
+        one_entry_an_act()
+        tab_memory.remember()
     if page.title == "Start":  # its pictures wait for nothing
         with missing_packages():
             page.run()
@@ -74,11 +80,8 @@ def main() -> None:
 def _sidebar() -> None:
     with plain_errors("the selection"):
         selection.sidebar()
-    with st.sidebar, plain_errors("the jobs"):
+    with plain_errors("the jobs"):
         job_badge()
-    with st.sidebar:
-        one_entry_an_act()
-    tab_memory.remember()
 
 
 steady_allocator()

@@ -33,6 +33,10 @@ class CutSwapError(ValueError):
         return _rebuild, (type(self), self.subject, self.expected, self.found, self.fix)
 
 
+class MissingWeightsError(CutSwapError):
+    """Weights that are not on this machine and could not be downloaded."""
+
+
 class DeviceLostError(CutSwapError):
     """A device was lost during a computation; the run resumes from its checkpoint."""
 

@@ -6,9 +6,11 @@ import streamlit as st
 
 from app.data import view
 from app.shared import public
+from app.shared.places import next_step
 from app.shared.selection import current
 
 st.title("Data")
-st.caption("Which pictures can this app show, are they sound, and how do I add mine?")
+st.caption("Which photos can this app use, are they in order, and how do I add mine?")
 public.notice("data")
 view.show(current())
+next_step("data")

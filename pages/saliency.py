@@ -7,6 +7,7 @@ import streamlit as st
 from app.saliency import view
 from app.shared import public
 from app.shared.page_parts import plain_errors
+from app.shared.places import next_step
 from app.shared.selection import need_selection
 
 st.title("Saliency and clusters")
@@ -15,3 +16,4 @@ public.notice("saliency")
 selected = need_selection()
 with plain_errors("the saliency maps"):
     view.show(selected)
+next_step("saliency")

@@ -6,14 +6,15 @@ import streamlit as st
 
 from app.shared import public
 from app.shared.page_parts import plain_errors, plain_text
+from app.shared.places import next_step
 from app.start import story
 from app.start.readiness import readiness
 
 st.title("CutSwap Explorer")
 public.notice("start")
 st.markdown(
-    "A network that has seen only good parts can learn to find defects, if somebody shows it"
-    " convincing fake ones. CutSwap makes them: **it looks where a network looks, and swaps two"
+    "A network that has seen only good parts can learn to find defects, if it is shown"
+    " convincing made-up ones. CutSwap makes them: **it looks where a network looks, and swaps two"
     " places it finds equally interesting.**"
 )
 for column, (step, title, text) in zip(st.columns(4), story.STEPS, strict=True):
@@ -26,8 +27,12 @@ pages = st.session_state["pages"]
 st.subheader("Where to go", anchor=False)
 ways = (
     ("saliency", "See what the network looks at", "Saliency maps and clusters, level by level."),
-    ("negatives", "Make a fake defect", "Swap patches with every setting live."),
-    ("inspect_heatmaps", "Find real ones", "Heatmaps against ground truth, threshold in hand."),
+    ("negatives", "Make a defect", "Swap two patches of a good photo; every setting acts at once."),
+    (
+        "inspect_heatmaps",
+        "Find real defects",
+        "Heatmaps beside the marked defects, and the threshold to set.",
+    ),
 )
 for column, (page, title, text) in zip(st.columns(3), ways, strict=True):
     with column, st.container(border=True):
@@ -44,3 +49,4 @@ with plain_errors("the list of what is ready"):
         how.markdown(plain_text(item.text))
         if item.page in pages:
             link.page_link(pages[item.page], label=item.action)
+next_step("start")

@@ -18,15 +18,15 @@ _SHOWN = 200
 def check(selected: Selection) -> None:
     """The selected category's problems."""
     category = selected.category
-    st.subheader(f"Is {plain_text(category.name)} sound?", anchor=False)
+    st.subheader(f"Are the photos of {plain_text(category.name)} usable?", anchor=False)
     files = len(category.train) + len(category.test)
     deep: dict[str, tuple[Problem, ...]] = st.session_state.setdefault(_FOUND, {})
     slot = st.empty()
     if st.button(
-        f"Look at every pixel of {files} photos",
+        f"Full check of {files} photos",
         icon=":material/fact_check:",
-        help="Decodes every file: finds damaged bodies, blank photos, masks that mark nothing or"
-        " too much, unused bits, and pictures that are in two sets.",
+        help="Reads every pixel: finds damaged files, blank photos, masks that mark nothing or"
+        " nearly everything, unused bits, and photos that are in both training and test set.",
     ):
         bar = slot.progress(0.0, "Reading every file")
 
@@ -36,11 +36,11 @@ def check(selected: Selection) -> None:
         deep[selected.key] = find_problems(category, progress=tick)
         bar.empty()
     if selected.key in deep:
-        _say(deep[selected.key], "every pixel of every file")
+        _say(deep[selected.key], "full check")
     elif files <= QUICK:
-        _say(find_problems(category, deep=False), "the headers of all files")
+        _say(find_problems(category, deep=False), "quick check")
     else:
-        st.caption(f"{files:,} photos are too many to look at unasked.")
+        st.caption(f"Not checked yet: {files:,} photos take a while.")
     command_line(["check-data", *data_flags(selected.dataset.root, category.name)])
 
 
@@ -55,13 +55,14 @@ def forget(key: str | None = None) -> None:
 def _say(problems: tuple[Problem, ...], what: str) -> None:
     fatal = sum(p.fatal for p in problems)
     if not problems:
-        st.success(f"Nothing to mend, going by {what}.", icon=":material/check_circle:")
+        st.success(f"No problems found ({what}).", icon=":material/check_circle:")
         return
-    text = f"Going by {what}: {fatal} to mend, {len(problems) - fatal} to know."
+    errors, notes = _counted(fatal, "error"), _counted(len(problems) - fatal, "note")
+    text = f"{errors} and {notes} ({what})."
     if fatal:
         st.warning(
-            f"{text} Mend or remove the files marked ✖, or leave them out: a tick on the Train"
-            " page, --skip-bad on the command line.",
+            f"{text} Repair or remove the files marked as errors, or leave them out: a tick on the"
+            " Train page, --skip-bad on the command line.",
             icon=":material/warning:",
         )
     else:
@@ -69,9 +70,9 @@ def _say(problems: tuple[Problem, ...], what: str) -> None:
     st.dataframe(
         [
             {
-                "": "✖ mend" if p.fatal else "○ know",
+                "": "✖ error" if p.fatal else "○ note",
                 "file": _short(p),
-                "what": p.message,
+                "problem": p.message,
                 "kind": KINDS.get(p.kind, p.kind),
             }
             for p in problems[:_SHOWN]
@@ -82,6 +83,10 @@ def _say(problems: tuple[Problem, ...], what: str) -> None:
     )
     if len(problems) > _SHOWN:
         st.caption(f"The first {_SHOWN} of {len(problems)}; the command below lists all.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
 def _short(problem: Problem) -> str:

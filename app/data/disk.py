@@ -36,7 +36,9 @@ KINDS = (
     CacheKind("Evaluations of Inspect", ("evaluations", "unlabelled"), "made anew when looked at"),
     DEMO,
     CacheKind(
-        "Uploads", ("uploads",), "your pictures, and those of every other open tab: gone for good"
+        "Uploads",
+        ("uploads",),
+        "your pictures, and those of every other open tab: they cannot be made again",
     ),
 )
 

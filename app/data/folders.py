@@ -60,7 +60,7 @@ class Count:
             "defective": self.defective,
             "types": self.types,
             "missing masks": masks,
-            "noticed": self.noticed,
+            "notes": self.noticed,
         }
 
 

@@ -37,19 +37,18 @@ def expect() -> None:
 
 
 def remember() -> None:
-    """After the sidebar: leave the token with the tab, or ask what it keeps of a session before."""
+    """After `expect`: leave the token with the tab, or ask what it keeps of a session before."""
     token = st.session_state.get(SESSION, "")
-    with st.sidebar:
-        _mount(
-            data={
-                "token": token,
-                "asks": not token and not st.session_state.get(_ANSWERED, False),
-                "waits": st.session_state.get(LOOKING, False),
-                "forget": st.session_state.pop(_FORGET, False),
-            },
-            key=_KEY,
-            on_token_change=_answered,
-        )
+    _mount(
+        data={
+            "token": token,
+            "asks": not token and not st.session_state.get(_ANSWERED, False),
+            "waits": st.session_state.get(LOOKING, False),
+            "forget": st.session_state.pop(_FORGET, False),
+        },
+        key=_KEY,
+        on_token_change=_answered,
+    )
 
 
 def forget() -> None:

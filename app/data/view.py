@@ -46,5 +46,5 @@ def _explanation() -> None:
         "- Training sees **good photos only**. Test photos tell how well defects are found and are"
         " never learnt from.\n"
         "- Links that lead out of a folder are not followed, and nothing in it is ever written.\n"
-        "- The same photo in two sets makes results too good or wrong: the thorough look finds it."
+        "- The same photo in two sets makes results too good or wrong: the full check finds it."
     )

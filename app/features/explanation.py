@@ -29,8 +29,8 @@ not about **swapped patches**. Here $g$ is drawn in two dimensions, before and a
 defects (vermilion) lie with the negatives and real good parts with the positives, the hope is
 fulfilled; if they all lie with the positives, the network has learnt the fakes alone.
 
-- The fakes are **unseen draws**: running numbers beyond those the run trained on. Their photos are
-  the training photos all the same; only the test photos are new to it.
+- The positives and negatives are **new samples**: numbers beyond those the run trained
+  on. Their photos are the training photos all the same; only the test photos are new to it.
 - Before and after are two spaces with a picture each: compare who lies beside whom, not places.
 - Two of 512 dimensions hide much. The numbers use all 512.
 - PatchCore reads layer2 and layer3, not $g$: a boundary that fails here may still help there.
@@ -63,18 +63,26 @@ def numbers(metrics: SeparationMetrics, features: FeatureSet) -> None:
     rows = [
         "| All 512 dimensions; chance is 0.50 | before tuning | after tuning |",
         "|---|---|---|",
-        _row("Fakes told apart by a straight line", metrics.fakes_before, metrics.fakes_after),
-        _row("Real defects by that same line", metrics.real_before, metrics.real_after),
-        _row("... and how tuning changed it", None, metrics.real_change, "+"),
-        _row("Real defects by the run's own head", None, metrics.head),
+        _row(
+            "Positives from negatives, by a linear classifier",
+            metrics.fakes_before,
+            metrics.fakes_after,
+        ),
+        _row(
+            "Real defects from good photos, by the same classifier",
+            metrics.real_before,
+            metrics.real_after,
+        ),
+        _row("... and the change by fine-tuning", None, metrics.real_change, "+"),
+        _row("Real defects from good photos, by the run's own head", None, metrics.head),
     ]
     st.markdown("\n".join(rows))
     st.caption(
-        "In brackets: 95% bootstrap intervals. The line is a logistic regression from positives to"
-        " negatives. First row: balanced accuracy on unseen draws, cross-validated so that all"
-        " images of a photo are in one fold; photos are resampled. Other rows: AUROC, the chance"
-        " that a defect scores above a good test photo; test photos are resampled, the line stays"
-        " as it is. The head's score is 1 - p(positive)."
+        "In brackets: 95% bootstrap intervals. The linear classifier is a logistic regression that"
+        " tells positives from negatives. First row: its balanced accuracy on new samples,"
+        " cross-validated so that all images of a photo are in one fold; photos are resampled."
+        " Other rows: AUROC, the chance that a defect scores above a good test photo; test photos"
+        " are resampled, the classifier stays as it is. The head's score is 1 - p(positive)."
     )
     if features.scores is None:
         st.info(
@@ -94,7 +102,7 @@ def numbers(metrics: SeparationMetrics, features: FeatureSet) -> None:
             "called defective",
         )
     with right:
-        st.markdown("**Unseen draws the head knows**")
+        st.markdown("**New samples the head classifies correctly**")
         _shares(
             "draw", {_HEAD_ROWS[n]: s for n, s in metrics.head_fakes.items()}, "given its own class"
         )

@@ -20,8 +20,9 @@ def need_run(selected: Selection) -> Path | None:
     """The selected run's folder; None where it does not fit, and the page has said why."""
     if selected.run in PRETRAINED:
         st.info(
-            f"**{selected.run_label}** has learnt nothing here. Choose a finished run of"
-            f" {plain_text(selected.category.name)} to see what fine-tuning has changed.",
+            "This page compares a network before and after fine-tuning, and"
+            f" **{selected.run_label}** is chosen. Choose a finished run of"
+            f" {plain_text(selected.category.name)}.",
             icon=":material/scatter_plot:",
         )
         _offer_runs(selected)

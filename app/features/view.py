@@ -23,7 +23,7 @@ from app.features.point import WORDS, facts, hover_texts, nearest
 from app.features.run_choice import need_run
 from app.figures.chart_files import chart_config
 from app.figures.take_home import of_chart, take_home
-from app.shared import knobs
+from app.shared import knobs, public
 from app.shared.page_parts import go_to, plain_errors, show_error
 from app.shared.selection import Selection, select
 from app.viewer.hover import hover_thumbnails
@@ -46,7 +46,7 @@ def show(selected: Selection) -> None:
     Raises:
         CutSwapError: a run or a set of features that is damaged.
     """
-    run = need_run(selected)
+    run = None if public.is_public() else need_run(selected)  # no runs there, and no training
     if run is None:
         features_words.explanation()
         return
@@ -85,21 +85,21 @@ def _controls() -> tuple[FeatureSettings, int]:
     with first:
         projection = knobs.choice(
             "flat",
-            "Flattened by",
+            "Projection",
             PROJECTIONS,
             "pca",
             segmented=True,
             show=NAMES.__getitem__,
-            help="PCA shows the directions in which the fakes differ most, t-SNE who is near whom,"
-            " discriminants the directions that part the classes of fakes best.",
+            help="From 512 dimensions to two. PCA keeps the directions in which the samples differ"
+            " most, t-SNE keeps near points near, discriminants separate the classes best.",
         )
     with second:
         samples = knobs.choice(
             "draws",
-            "Unseen draws",
+            "New samples",
             SAMPLES,
             60,
-            help="Each gives a positive and one negative a kind, none of which the run has"
+            help="Each gives a positive and one negative of each kind, none of which the run was"
             " trained on.",
         )
     with third:
@@ -213,7 +213,7 @@ class _Screen:
                 )
         about = self.features.about
         st.caption(
-            f"{flat.fitted_on} {about['samples']} unseen draws (numbers {about['first_sample']} to"
+            f"{flat.fitted_on} {about['samples']} new samples (numbers {about['first_sample']} to"
             f" {about['first_sample'] + about['samples'] - 1}; the run trained on 0 to"
             f" {about['trained_samples'] - 1}). Hover a point for its thumbnail, click it to see it"
             " large; a click in the legend hides a group."

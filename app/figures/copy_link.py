@@ -8,7 +8,7 @@ import streamlit as st
 
 _FOLDER = Path(__file__).parent
 LABEL = "Copy link"
-HELP = "The address of this very view, with its knobs, for a colleague with access to this app."
+HELP = "The address of this view with all its settings, for a colleague who can open this app."
 
 _mount = st.components.v2.component(
     "cutswap_copy_link",

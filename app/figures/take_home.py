@@ -22,7 +22,7 @@ from app.shared.page_parts import plain_text
 from app.viewer.viewer import Picture
 from cutswap.figures.figure_files import COLUMN, PAGE, Origin, arrays_zip, print_pixels, print_png
 
-LABEL = "Take figures home"
+LABEL = "Download figures"
 _WIDTHS = {"PNG, one column": COLUMN, "PNG, page width": PAGE}
 
 

@@ -122,7 +122,7 @@ def _source(saved: dict[str, FoundEvaluation]) -> str:
         st.toast(f"The evaluation {plain_text(kept)} is no longer there.")
     return knobs.choice(
         "eval",
-        "Numbers from",
+        "Evaluation",
         (HERE, *saved),
         HERE,
         show=lambda name: _label(name, saved),
@@ -185,7 +185,7 @@ def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, 
         with second:
             coreset = knobs.choice(
                 "coreset",
-                "Share kept in the bank",
+                "Coreset (share of patches kept)",
                 public.shares(CORESETS),
                 DEFAULTS.coreset,
                 show=lambda share: f"{share:.2%}".replace(".00%", "%"),

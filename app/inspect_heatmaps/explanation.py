@@ -53,8 +53,8 @@ def commands(asked: InspectRequest) -> None:
             command_line(
                 line,
                 maps,
-                note="The first writes these numbers anew; the second their heatmaps as float32"
-                " TIFFs, for the MVTec AD evaluation script.",
+                note="The first computes these numbers again; the second writes their heatmaps as"
+                " float32 TIFFs, for the MVTec AD evaluation script.",
             )
         return
     selected, wanted = asked.selected, asked.wanted
@@ -65,7 +65,7 @@ def commands(asked: InspectRequest) -> None:
     command_line(
         ["evaluate", *flags, "--skip-bad", "--out", "runs/inspected"],
         note="Writes scores.csv, raw and coloured heatmaps and the memory bank; below the runs"
-        " folder this page offers it under Numbers from.",
+        " folder this page offers it under Evaluation.",
     )
 
 

@@ -69,7 +69,7 @@ def section(nearest: NearestNormal, record: Record, *, is_heat: bool = True) -> 
         record: the photo.
         is_heat: whether their distance is the heat on the screen, and not a part of it at most.
     """
-    st.subheader("The most similar normal thing it has seen", anchor=False)
+    st.subheader("The most similar normal patch", anchor=False)
     kept = st.session_state.get(_PLACE)
     is_clicked = kept is not None and kept[0] == record.name
     left, right, words = st.columns([1, 1, 2])

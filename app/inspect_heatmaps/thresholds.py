@@ -117,7 +117,7 @@ def own_threshold(scores: np.ndarray, owner: str) -> float | None:
         args=(IMAGE, none),
         key="thr.none",
         disabled=value >= none,
-        help="Back to no threshold: nothing is called anything.",
+        help="Removes the threshold: no photo has a verdict then.",
     )
     if value >= none:
         st.caption("No threshold is set: no photo is called good or defective.")

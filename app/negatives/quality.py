@@ -45,7 +45,7 @@ def quality_section(selected: Selection, looking: SaliencyKey) -> None:
     """
     if public.is_public():  # a minute of computing for everybody who asks
         return
-    st.subheader("How good are these fakes?", anchor=False)
+    st.subheader("How good are these negatives?", anchor=False)
     st.fragment(_section)(selected, looking)
 
 

@@ -28,8 +28,8 @@ def add_evaluation(selected: Selection) -> None:
     good = sum(r.is_good for r in category.test)
     if good in (0, len(category.test)):
         st.info(
-            f"{plain_text(category.name)} cannot be evaluated: that takes good and defective"
-            f" test photos, and it has {good} good and {len(category.test) - good} others."
+            f"{plain_text(category.name)} cannot be evaluated: that needs good and defective"
+            f" test photos, and it has {good} good and {len(category.test) - good} defective."
             " Choose another category in the sidebar, or add photos to test/good and"
             " test/<defect>.",
             icon=":material/rule:",
@@ -39,11 +39,12 @@ def add_evaluation(selected: Selection) -> None:
     with first:
         coreset = knobs.choice(
             "newcoreset",
-            "Share kept in the bank",
+            "Coreset (share of patches kept)",
             CORESETS,
             0.01,
             show=lambda share: f"{share:.2%}".replace(".00%", "%"),
-            help="The paper's tables are at 0.1% and 1%; other shares stand beside none of them.",
+            help="Of the patches of all good photos, those in the memory bank. The paper's tables"
+            " have 0.1% and 1%; other shares cannot be compared with them.",
         )
     with second:
         seed = (
@@ -53,7 +54,8 @@ def add_evaluation(selected: Selection) -> None:
                 0,
                 2**31 - 1,
                 0,
-                help="Each seed is one more measurement in the same cell: three tell a spread.",
+                help="Each seed is one more measurement of the same cell; three give a first idea"
+                " of the spread.",
             )
             or 0
         )
@@ -76,8 +78,8 @@ def add_evaluation(selected: Selection) -> None:
             type="primary",
             icon=":material/play_arrow:",
             disabled=is_there or is_foreign or jobs.is_busy(out),
-            help="Scores the test photos with the sidebar's weights; writes the command's folder."
-            " It waits for its turn if the device is at work.",
+            help="Scores all test photos with the weights chosen in the sidebar and keeps the"
+            " result in the runs folder. It waits while the device is busy.",
         ):
             try:
                 jobs.enqueue(out, command, "auto")
@@ -86,9 +88,8 @@ def add_evaluation(selected: Selection) -> None:
                 show_error(error)
     if head is not None:
         st.caption(
-            f"{plain_text(selected.run)} trained a {head.kind}: scored are bank and {head.kind}"
-            " joined, of"
-            f" {plain_text(head.category)} alone."
+            f"{plain_text(selected.run)} trained a {head.kind}: the score joins memory bank and"
+            f" {head.kind}, and is for {plain_text(head.category)} only."
         )
     elif elsewhere := learnt_elsewhere(selected.run, category):
         st.caption(f":material/category: {elsewhere}")

@@ -88,9 +88,10 @@ def _controls() -> tuple[str, bool]:
     with second:
         cached = knobs.toggle(
             "cached",
-            "With what Inspect computed",
+            "Include evaluations made on Inspect",
             True,
-            help="Inspect keeps its last evaluations in the cache; those in the runs folder stay.",
+            help="Inspect keeps its last evaluations in the cache, where they may be cleared; those"
+            " in the runs folder stay.",
         )
     return metric, cached
 
@@ -100,11 +101,11 @@ def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], runs: 
     baseline = _baseline(names)
     cell = results_grid.grid(table, names, baseline)
     shared = ", ".join(results_grid.shared_parts(table.setups).values())
-    notes = [f"All our columns: {shared}."] if shared else []
+    notes = [f"The same in all measured columns: {shared}."] if shared else []
     if table.paper:
         notes.append("Columns that begin with **paper** are printed numbers, not measured here.")
     if all(f.std is None for f in table.figures.values()):
-        notes.append("One seed a cell: no spread is known, so small differences mean nothing yet.")
+        notes.append("One seed per cell: small differences may be chance; add more seeds.")
     st.caption(" ".join(notes))
     _cell(cell, table, evaluations, runs)
     with plain_errors("the chart"):
@@ -126,7 +127,7 @@ def _table(table: ResultsTable, evaluations: tuple[FoundEvaluation, ...], runs: 
         take_home([figure], origin, key="results")
     if table.paper:
         with st.expander(
-            "Why these columns are not the paper's experiment", icon=":material/rule:"
+            "Why these numbers cannot be compared with the paper's directly", icon=":material/rule:"
         ):
             st.markdown("\n".join(f"- {plain_text(text)}" for text in protocol_differences(table)))
     _exports(table, baseline, evaluations, runs)
@@ -136,7 +137,7 @@ def _baseline(names: dict[Column, str]) -> Column | None:
     by_name = {name: column for column, name in names.items()}
     chosen = knobs.choice(
         "against",
-        "Differences to",
+        "Show differences to",
         (NOTHING, *by_name),
         NOTHING,
         help="Every cell then shows, signed and shaded, how far it lies above or below this"
@@ -210,7 +211,7 @@ def _exports(
         "text/csv",
         icon=":material/download:",
         width="stretch",
-        help="One line a cell with mean, spread, seeds; the paper's lines say so.",
+        help="One line per cell with mean, spread and seeds; the paper's numbers are marked.",
     )
     second.download_button(
         "This table as Markdown",
@@ -219,7 +220,7 @@ def _exports(
         "text/markdown",
         icon=":material/download:",
         width="stretch",
-        help="With the differences chosen above and the reservations below it.",
+        help="With the differences chosen above, and why the paper's numbers are not comparable.",
     )
 
 
@@ -234,7 +235,9 @@ def _new() -> None:
 def _left_out(evaluations: tuple[FoundEvaluation, ...], runs: FoundRuns) -> None:
     broken = [e for e in evaluations if e.state == BROKEN]
     if broken:
-        with st.expander(f"Left out: {len(broken)} broken", icon=":material/warning:"):
+        with st.expander(
+            f"Not shown: {len(broken)} evaluations that cannot be read", icon=":material/warning:"
+        ):
             for evaluation in broken:
                 st.text(f"{evaluation.name}: {evaluation.reason}")
     if runs.not_followed:

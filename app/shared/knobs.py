@@ -63,7 +63,7 @@ def slider(
 
     key = _prepare(name, default, parse)
     value = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
-    _publish(name, value, default)
+    publish(name, value, default)
     _note(name, label, default, value != default, f"{value:g}")
     return value
 
@@ -87,7 +87,7 @@ def interval(
 
     key = _prepare(name, default, parse)
     value: Any = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
-    _publish(name, f"{value[0]:g}~{value[1]:g}", f"{default[0]:g}~{default[1]:g}")
+    publish(name, f"{value[0]:g}~{value[1]:g}", f"{default[0]:g}~{default[1]:g}")
     shown = f"{value[0]:g} to {value[1]:g}"
     _note(name, label, default, tuple(value) != tuple(default), shown)
     return (float(value[0]), float(value[1]))
@@ -114,7 +114,7 @@ def number(
         persist_state="session",
         placeholder="automatic",
     )
-    _publish(name, value, default)
+    publish(name, value, default)
     _note(name, label, default, value != default, str(value))
     return value
 
@@ -148,7 +148,7 @@ def choice(
             label, options, key=key, format_func=show, help=help, persist_state="session"
         )
     value = default if value is None else value
-    _publish(name, value, default)
+    publish(name, value, default)
     _note(name, label, default, value != default, show(value))
     return value
 
@@ -165,7 +165,7 @@ def several(
     key = _prepare(name, list(default), parse, valid=lambda value: all(v in options for v in value))
     chosen = st.multiselect(label, options, key=key, help=help, persist_state="session")
     value = tuple(o for o in options if o in chosen) or tuple(default)
-    _publish(name, "~".join(value), "~".join(default))
+    publish(name, "~".join(value), "~".join(default))
     _note(name, label, list(default), value != tuple(default), ", ".join(value))
     return value
 
@@ -174,7 +174,7 @@ def toggle(name: str, label: str, default: bool = False, *, help: str) -> bool:
     """On or off."""
     key = _prepare(name, default, {"1": True, "0": False}.get)
     value = st.toggle(label, key=key, help=help, persist_state="session")
-    _publish(name, int(value), int(default))
+    publish(name, int(value), int(default))
     _note(name, label, default, value != default, "on" if value else "off")
     return value
 
@@ -261,6 +261,18 @@ def set_knob(name: str, value: Any) -> None:
     st.session_state[_key(name)] = value
 
 
+def value_of(name: str) -> Any:
+    """What a knob is set to; None before it is drawn."""
+    return st.session_state.get(_key(name))
+
+
+def replace_value(old: Any, new: Any) -> None:
+    """Set every knob that has a value to another one, from a callback."""
+    for key, value in list(st.session_state.items()):
+        if str(key).startswith(_key("")) and value == old:
+            st.session_state[key] = new
+
+
 def _prepare(
     name: str,
     default: Any,
@@ -310,7 +322,8 @@ def _keep(key: str, default: Any, valid: Callable[[Any], bool]) -> None:
     st.session_state[key] = value
 
 
-def _publish(name: str, value: Any, default: Any) -> None:
+def publish(name: str, value: Any, default: Any) -> None:
+    """Write a value into the link, or take it out where it is the default."""
     if value == default or value is None:
         st.query_params.pop(name, None)
     elif st.query_params.get(name) != str(value):

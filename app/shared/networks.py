@@ -10,11 +10,13 @@ import streamlit as st
 
 from app.shared import knobs, public
 from app.shared.caches import network
+from app.shared.selection import RUN, select
 from cutswap.networks.backbone import BACKBONES, SALIENCY_LEVELS, Backbone
 from cutswap.networks.lean_torchvision import import_torchvision
 from cutswap.networks.weights import EMBEDDED_FOLDER, imagenet_file
 from cutswap.saliency.fusion import fusion_shares
 
+DEFAULT = "vgg16"
 WEIGHTS = ("embedded", "imagenet", "random")
 SHOWN = {
     "embedded": "Embedded (ships with the app)",
@@ -43,6 +45,20 @@ class Looking:
         return self.layers == SALIENCY_LEVELS[self.name]
 
 
+def has_embedded(name: str) -> bool:
+    """Whether a network's weights ship with the app."""
+    return (EMBEDDED_FOLDER / f"{name}.safetensors").is_file()
+
+
+def use_embedded() -> None:
+    """Callback: ImageNet weights, wherever they are chosen, give way to those that ship."""
+    if not has_embedded(knobs.value_of("net") or DEFAULT):
+        knobs.set_knob("net", DEFAULT)
+    knobs.replace_value("imagenet", "embedded")
+    if st.session_state.get(RUN) == "imagenet":
+        select(run="embedded")
+
+
 def network_controls() -> Looking:
     """Network, weights and layers, each in the URL."""
     first, second = st.columns(2)
@@ -51,11 +67,10 @@ def network_controls() -> Looking:
             "net",
             "Network",
             public.networks(BACKBONES),
-            "vgg16",
+            DEFAULT,
             help="The paper looks with VGG16. Its embedded form here has fewer channels.",
         )
-    is_embedded = (EMBEDDED_FOLDER / f"{name}.safetensors").is_file()
-    options = public.offered(WEIGHTS if is_embedded else WEIGHTS[1:])
+    options = public.offered(WEIGHTS if has_embedded(name) else WEIGHTS[1:])
     with second:
         weights = knobs.choice(
             "w",
@@ -116,7 +131,7 @@ def looking_weights(name: str, current: str) -> tuple[str, ...]:
         current: weights that are chosen, which are there or have said why not.
     """
     there = {
-        "embedded": (EMBEDDED_FOLDER / f"{name}.safetensors").is_file(),
+        "embedded": has_embedded(name),
         "imagenet": imagenet_file(name).is_file(),
         "random": True,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import public
-from cutswap.errors import CutSwapError
+from cutswap.errors import CutSwapError, MissingWeightsError
 from cutswap.installation.missing import missing_package
 
 _log = logging.getLogger(__name__)
@@ -59,10 +59,33 @@ def show_missing(error: ImportError) -> None:
 
 
 def show_error(error: CutSwapError) -> None:
-    """Show a `CutSwapError`: the problem and the fix."""
+    """Show a `CutSwapError`: the problem and the fix; of missing weights the fix is a button."""
+    if isinstance(error, MissingWeightsError):
+        _offer_embedded(error)
+        return
     st.error(
         f"**{plain_text(error.subject)}**: expected {plain_text(error.expected)}, found"
         f" {plain_text(error.found)}.\n\nTo fix it: {plain_text(error.fix)}."
+    )
+
+
+def _offer_embedded(error: MissingWeightsError) -> None:
+    from app.shared.networks import use_embedded  # it shows its own errors by this module
+
+    st.warning(
+        f"**{plain_text(error.subject)}** are not on this machine and could not be downloaded.",
+        icon=":material/cloud_off:",
+    )
+    st.button(
+        "Use embedded weights",
+        on_click=use_embedded,
+        type="primary",
+        icon=":material/inventory_2:",
+        key=f"use_embedded.{error.subject}",
+        help="Those that ship with this app.",
+    )
+    st.caption(
+        f"For ImageNet weights: {plain_text(error.expected)}. Now: {plain_text(error.found)}."
     )
 
 
@@ -97,13 +120,9 @@ def data_flags(root: Path, category: str) -> list[str]:
 def go_to(name: str) -> None:
     """Open a page of `main.PAGES`; nothing happens where it is not there.
 
-    Streamlit refuses to clear parameters that are bound to the sidebar's widgets, which is what a
-    plain switch begins with; an empty set of new ones replaces them, and the widgets write theirs
-    anew.
-
     Args:
         name: key of the page.
     """
     page = st.session_state["pages"].get(name)
     if page is not None:
-        st.switch_page(page, query_params={})
+        st.switch_page(page)

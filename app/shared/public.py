@@ -37,7 +37,7 @@ NOTES = {
     "start": "the rendered demo and your own uploads; no folders, no training.",
     "saliency": "the demo and your uploads, with weights that ship with the app, up to 256 pixels.",
     "negatives": "the demo and your uploads, with weights that ship with the app, up to 256 pixels;"
-    " how good the fakes are is not measured.",
+    " how good the negatives are is not measured.",
     "train": "training, the queue, renaming and deleting runs are off.",
     "inspect_heatmaps": "only the demo's categories are scored; uploads and runs are not.",
     "features": "there are no runs to look into.",
@@ -45,6 +45,8 @@ NOTES = {
     "study": "studies are neither shown nor begun.",
     "data": "no folders; small uploads, for this session only.",
 }
+
+CLOSED = ("train", "features", "study")  # pages on which nothing can be done
 
 
 def is_public() -> bool:

@@ -1,19 +1,21 @@
 """The shared selection in the sidebar and the URL: category, image, and the weights or run of phi.
 
-These widgets live in the entry file and are bound to the URL by Streamlit itself, so they survive
-Back, Forward, page changes and a new tab. The run is there on pages alone that use it.
+A page shows only what it uses, and without a sidebar where that is nothing. All three stay in the
+URL of every page, so they survive Back, Forward, page changes, a reload and a new tab. (Streamlit's
+own `bind` takes a parameter out of the URL as soon as its control is not drawn.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
+from app.browser.history import is_back_or_forward
 from app.shared import public, workspace
-from app.shared.knobs import PAGE
+from app.shared.knobs import PAGE, publish
 from app.shared.page_parts import plain_text
 from app.shared.workspace import Source
 from cutswap.data.datasets import Dataset
@@ -23,7 +25,20 @@ from cutswap.runs.find import FoundRuns, find_runs
 from cutswap.runs.states import DONE
 
 DEFAULT_CATEGORY = "demo/hex_nut"
-RUN_PAGES = ("Inspect", "Features", "Results")  # titles of those on which a run does something
+CATEGORY, IMAGE, RUN = "cat", "img", "run"  # session and URL
+# Page's title: the controls that do something there; on others there are none.
+CONTROLS = {
+    "Data": (CATEGORY,),
+    "Saliency": (CATEGORY, IMAGE),
+    "Negatives": (CATEGORY, IMAGE),
+    "Train": (CATEGORY,),
+    "Features": (CATEGORY, IMAGE, RUN),
+    "Inspect": (CATEGORY, IMAGE, RUN),
+    "Results": (CATEGORY, RUN),
+    "Study": (CATEGORY,),
+}
+PUBLIC_CONTROLS = ("Data", "Saliency", "Negatives", "Inspect")  # pages that keep them in public
+_DRAWN = "selection.drawn"  # session: control -> the choices it was drawn with in the last rerun
 LOOKING = "upload.looking"  # session: a link to uploads waits for what the tab remembers of them
 PRETRAINED = {
     "embedded": "Embedded, not fine-tuned",
@@ -91,7 +106,7 @@ def select(
     *, category: str | None = None, image: str | None = None, run: str | None = None
 ) -> None:
     """Change the selection from a callback (`on_click`), before the next rerun draws it."""
-    for name, value in (("cat", category), ("img", image), ("run", run)):
+    for name, value in ((CATEGORY, category), (IMAGE, image), (RUN, run)):
         if value is not None:
             st.session_state[name] = value
 
@@ -107,35 +122,36 @@ def sidebar() -> None:
         st.session_state["selection_error"] = plain_text(said)
 
 
+def _is_shown(control: str) -> bool:
+    page = st.session_state.get(PAGE, "")
+    if public.is_public() and page not in PUBLIC_CONTROLS:
+        return False
+    return control in CONTROLS.get(page, ())
+
+
 def _draw() -> Selection | None:
     keys = workspace.category_keys()
     if not keys:
         rendering = workspace.demo_rendering()
         reason = f" The demo could not be made: {rendering.error}" if rendering.error else ""
         st.session_state["selection_error"] = "No data set is known." + reason
-        st.sidebar.caption("No data yet")
+        _say_instead("No data yet")
         return None
     if st.session_state.get(LOOKING):
         st.session_state["selection_error"] = "Looking for the pictures that you uploaded here."
-        st.sidebar.caption("Looking for your pictures")
+        _say_instead("Looking for your pictures")
         return None
-    options = list(keys)
-    default = DEFAULT_CATEGORY if DEFAULT_CATEGORY in keys else options[0]
-    if st.session_state.get("cat", default) not in keys:  # its folder has gone
-        st.toast(f"The category {plain_text(st.session_state['cat'])} is no longer there.")
-        st.session_state["cat"] = default
-
-    def shown(key: str) -> str:
-        return f"{keys[key][1]} · {keys[key][0].label}"
-
-    _say_unknown("cat", "category", map(shown, options), shown(default))
-    key = st.sidebar.selectbox(
+    labels = {key: f"{name} · {source.label}" for key, (source, name) in keys.items()}
+    default = DEFAULT_CATEGORY if DEFAULT_CATEGORY in keys else next(iter(keys))
+    if st.session_state.get(CATEGORY, default) not in keys:  # its folder has gone
+        st.toast(f"The category {plain_text(st.session_state[CATEGORY])} is no longer there.")
+        st.session_state[CATEGORY] = default
+    key = _choice(
+        CATEGORY,
         "Category",
-        options,
-        index=options.index(default),
-        key="cat",
-        bind="query-params",
-        format_func=shown,
+        "category",
+        labels,
+        default,
         help="One kind of object: good photos to learn from, and test photos.",
     )
     source, name = keys[key]
@@ -155,18 +171,26 @@ def _draw() -> Selection | None:
     )
 
 
+def _say_instead(text: str) -> None:
+    """In the place of the controls, where the page has them."""
+    if _is_shown(CATEGORY):
+        st.sidebar.caption(text)
+
+
 def _category(source: Source, name: str) -> tuple[Dataset | None, Category | None]:
     """Open it; the demo may have to be waited for, with its progress shown."""
     rendering = workspace.demo_rendering()
     # The source, not the rendering, is asked: that may have become ready since the list was made.
     if source.root == Path():
-        bar = st.sidebar.progress(0.0, "Rendering the demo data, once")
+        bar = st.sidebar.empty() if _is_shown(CATEGORY) else None
         root = None
         while root is None and rendering.error is None:
-            root = rendering.wait(0.2)
             share = rendering.done / rendering.total if rendering.total else 0.0
-            bar.progress(min(share, 1.0), "Rendering the demo data, once")
-        bar.empty()
+            if bar is not None:
+                bar.progress(min(share, 1.0), "Rendering the demo data, once")
+            root = rendering.wait(0.2)
+        if bar is not None:
+            bar.empty()
         if rendering.error is not None:
             raise rendering.error
         source = Source(source.key, root or Path(), source.label)
@@ -178,25 +202,22 @@ def _image(category: Category) -> Record:
     records = {r.name: r for r in [*category.test, *category.train]}
     names = list(records)
     first = next((r.name for r in category.test if not r.is_good), names[0])
-    if st.session_state.get("img", first) not in records:  # of another category
-        st.session_state["img"] = first
-
-    def shown(name: str) -> str:
-        return image_label(category, name)
-
-    if "img" not in st.session_state and st.query_params.get("img") in records:
-        st.session_state["img"] = st.query_params["img"]  # a link of before there were labels
-    _say_unknown("img", "image", map(shown, names), shown(first))
-    name = st.sidebar.selectbox(
+    if st.session_state.get(IMAGE, first) not in records:  # of another category
+        st.session_state[IMAGE] = first
+    name = _choice(
+        IMAGE,
         "Image",
-        names,
-        index=names.index(first),
-        key="img",
-        bind="query-params",
-        format_func=shown,
+        "image",
+        {name: image_label(category, name) for name in names},
+        first,
         help="Test images first, then the good ones the method learns from.",
     )
-    at = names.index(name)
+    if _is_shown(IMAGE):
+        _steps(names, names.index(name))
+    return records[name]
+
+
+def _steps(names: list[str], at: int) -> None:
     back, on = st.sidebar.columns(2)
     back.button(
         "Back",
@@ -219,60 +240,87 @@ def _image(category: Category) -> Record:
         width="stretch",
         key="image.next",
     )
-    return records[name]
 
 
 def _run() -> tuple[str, str]:
     finished = _finished()
     options = [*public.offered(PRETRAINED), *finished]
-    wanted = st.session_state.get("run", st.query_params.get("run"))  # a new tab has only a link
+    wanted = st.session_state.get(RUN, st.query_params.get(RUN))  # a new tab has only a link
     if wanted is not None and wanted not in options:  # done since the last look?
         found_runs.clear()
         finished = _finished()
         options = [*public.offered(PRETRAINED), *finished]
-    if st.session_state.get("run", options[0]) not in options:
-        st.toast(f"The run {plain_text(st.session_state['run'])} is no longer there.")
-        st.session_state["run"] = options[0]
-
-    def shown(run: str) -> str:
-        return PRETRAINED.get(run, run)
-
-    _say_unknown("run", "run", (*options, *map(shown, options)), shown(options[0]))
-    if st.session_state.get(PAGE) not in RUN_PAGES:
-        run = st.session_state.get("run") or _linked(options, shown)
-        st.session_state["run"] = run  # a value without its control would be gone on the next page
-        return run, str(finished[run]) if run in finished else run
-    run = st.sidebar.selectbox(
+    if st.session_state.get(RUN, options[0]) not in options:
+        st.toast(f"The run {plain_text(st.session_state[RUN])} is no longer there.")
+        st.session_state[RUN] = options[0]
+    run = _choice(
+        RUN,
         "Weights or run",
-        options,
-        key="run",
-        bind="query-params",
-        format_func=shown,
+        "run",
+        {run: PRETRAINED.get(run, run) for run in options},
+        options[0],
         help="The feature extractor that Inspect scores with: pretrained, or fine-tuned by a run.",
     )
     return run, str(finished[run]) if run in finished else run
 
 
-def _say_unknown(name: str, what: str, labels: Iterable[str], shown: str) -> None:
-    """Say once that a link names what is not there; Streamlit shows the default without a word."""
+def _choice(
+    name: str, label: str, what: str, shown: Mapping[str, str], default: str, *, help: str
+) -> str:
+    """One of some values: of the session, or the link's, or the default; a list where it is shown.
+
+    Args:
+        name: in session and link.
+        label: of the list.
+        what: the same in a sentence.
+        shown: what may be chosen, and how people and links read it.
+        default: is not written into links.
+        help: of the list.
+    """
+    if is_back_or_forward():
+        st.session_state.pop(name, None)
+    if name not in st.session_state:
+        st.session_state[name] = _linked(name, what, shown, default)
+    drawn = st.session_state.setdefault(_DRAWN, {})
+    if not _is_shown(name):
+        drawn.pop(name, None)
+        st.session_state[name] = st.session_state[name]  # else gone with its control
+    else:
+        if drawn.get(name) != shown:
+            # Another list is another widget, which would begin at its own first choice unless it is
+            # told. Told always, it would jump back from what is chosen while the page is drawn.
+            st.session_state[name] = st.session_state[name]
+            drawn[name] = dict(shown)
+        st.sidebar.selectbox(
+            label,
+            list(shown),
+            key=name,
+            format_func=lambda value: shown.get(value, value),
+            help=help,
+            persist_state="session",
+        )
+    value = str(st.session_state[name])
+    publish(name, shown[value], shown[default])
+    return value
+
+
+def _linked(name: str, what: str, shown: Mapping[str, str], default: str) -> str:
+    """What a link says, by its name or as people read it; said where that is not there."""
     text = st.query_params.get(name)
-    if name in st.session_state or text is None or text in set(labels):
-        return
+    if text is None:
+        return default
+    value = text if text in shown else next((v for v in shown if shown[v] == text), None)
+    if value is not None:
+        return value
     uploads = f" · {workspace.UPLOAD_LABEL}"
     why = " Uploads are for the tab that made them." if text.endswith(uploads) else ""
     st.toast(
         f"The link's {what} {plain_text(text[:80])} is not here;"
-        f" shown is {plain_text(shown)}.{why}",
+        f" shown is {plain_text(shown[default])}.{why}",
         icon=":material/link_off:",
         duration="long",
     )
-
-
-def _linked(runs: Iterable[str], shown: Callable[[str], str]) -> str:
-    """The run that the link names, by its name or as people read it; else the first."""
-    text = st.query_params.get("run")
-    options = list(runs)
-    return next((run for run in options if text in (run, shown(run))), options[0])
+    return default
 
 
 def learnt_elsewhere(run: str, category: Category) -> str:

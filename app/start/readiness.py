@@ -61,13 +61,14 @@ def _data() -> Item:
             action="Choose data",
         )
     is_rendered = rendering.root is not None
-    of = f"{rendering.done} of {rendering.total}" if rendering.total else str(rendering.done)
-    demo = "demo set" if is_rendered else f"demo set: {of} pictures rendered so far"
-    named = ", ".join(f.name for f in own)
+    of = f" ({rendering.done} of {rendering.total})" if rendering.total else ""
+    demo = "demo set" if is_rendered else f"demo set, being rendered{of}"
+    # What can be used stands first: the mark before it is about that.
+    named = [demo, *(f.name for f in own)] if is_rendered else [*(f.name for f in own), demo]
     return Item(
         name="Data",
         is_ready=is_rendered or bool(own),
-        text=f"{demo}{', ' + named if named else ''}",
+        text="; ".join(named),
         page="data",
         action="Add your own",
     )

@@ -16,7 +16,7 @@ STEPS = (
     ("input", "A good part", "Only photos of good parts are needed."),
     ("saliency", "Where the network looks", "LayerCAM shows it, at several depths."),
     ("clusters", "Pixels it looks at alike", "K-means groups the saliency values."),
-    ("negative", "Two of them swap places", "A fake defect that stays plausible."),
+    ("negative", "Two of them swap places", "A made-up defect that looks plausible."),
 )
 
 

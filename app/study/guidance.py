@@ -30,7 +30,7 @@ def section(study: Study, metric: str) -> None:
         if not found:
             st.caption(
                 "Nothing to compare yet: CutSwap is measured against random swap, the same without"
-                " its saliency. Begin a study of Table 1 or 2 with the methods `random-swap` and"
+                " its saliency. Start a study of Table 1 or 2 with the methods `random-swap` and"
                 " `projector`, below or with `reproduce --methods random-swap projector`."
             )
             return

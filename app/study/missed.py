@@ -23,8 +23,8 @@ def section(study: Study, number: str) -> None:
             "Share of the defective test images called defective, by type and by marked area, and"
             " of good ones the false alarms that this costs; the numbers of images stand in the"
             " headings. Mean over seeds; in brackets 95% (Wilson) for that many images. The"
-            " threshold is each evaluation's own best F1 on these very images, so all of it is on"
-            " the kind side."
+            " threshold is each evaluation's own best F1 on these very images, so"
+            " recall is optimistic."
         )
         for table in tables:
             _grid(table)

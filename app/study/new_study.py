@@ -57,7 +57,7 @@ def _wait(name: str, refresh: Callable[[], object]) -> None:
         )
         return
     del st.session_state[_BEGUN]
-    st.error(f"**{plain_text(name)}** ended before it began. Its last words:")
+    st.error(f"**{plain_text(name)}** failed to start. The end of its log:")
     st.code("\n".join(log_tail(folder, _LAST)), language=None, wrap_lines=True)
 
 
@@ -70,7 +70,7 @@ def form(taken: Collection[str]) -> None:
     selected = current()
     if selected is None:
         return
-    with st.expander("Begin a study", icon=":material/add:", expanded=not taken):
+    with st.expander("New study", icon=":material/add:", expanded=not taken):
         names = selected.dataset.categories
         tables = knobs.several(
             "newtables",
@@ -95,7 +95,7 @@ def form(taken: Collection[str]) -> None:
                     1,
                     MAX_SEEDS,
                     3,
-                    help="Without a second one no spread is known; three is the least to judge by.",
+                    help="Measurements of every cell. One shows no spread; take three or more.",
                 )
                 or 3
             )
@@ -134,11 +134,10 @@ def form(taken: Collection[str]) -> None:
         )
         left = time_left(study)
         st.caption(
-            f"{left.cells} cells with the embedded weights, {PRESETS[preset].about}:"
-            f" {left.networks} networks to tune. They fill {len(study.cells)}"
-            " places of the tables. It becomes the"
-            f" folder {plain_text(name)} of the runs folder; the time is rough until the first"
-            " cells are measured."
+            f"{left.cells} cells to measure ({PRESETS[preset].about}), {left.networks} networks to"
+            f" fine-tune from the embedded weights; together {len(study.cells)} entries of the"
+            f" tables, for some share a cell. Written to {plain_text(name)} in the runs folder. The"
+            " time is a rough estimate until the first cells are measured."
         )
         st.button(
             f"Start study (about {duration(left.seconds)})",
@@ -170,7 +169,7 @@ def _detectors(tables: Sequence[str]) -> tuple[str, ...]:
     if not any(PAPER_TABLES[table].has_categories for table in tables):
         return ()
     if not has_anomalib():
-        st.caption(f"STFPM, PaDiM and DRAEM can stand beside ours after `{EXTRA}`.")
+        st.caption(f"STFPM, PaDiM and DRAEM can be compared with ours after `{EXTRA}`.")
         return ()
     return knobs.several(
         "newdetectors",

@@ -32,10 +32,12 @@ def controls(study: Study, refresh: Callable[[], object]) -> None:
     is_active = _is_active(study)
     if not is_active and study.state != FINISHED:
         if not study.path.is_relative_to(workspace.runs_folder()) or study.name == ".":
-            st.caption("It is the runs folder itself: go on with the command below.")
+            st.caption(
+                "This study lies in the runs folder itself: continue it with the command below."
+            )
             return
         st.button(
-            "Compute the rest",
+            "Continue the study",
             type="primary",
             icon=":material/play_arrow:",
             on_click=_start,
@@ -133,7 +135,7 @@ def _last_words(study: Study) -> None:
     if state == heartbeat.INTERRUPTED:
         st.caption(":material/warning: Its last process was killed, or the machine restarted.")
     elif state == heartbeat.FAILED:
-        st.error(f"Its last process ended with: {plain_text(beat.doing)}")
+        st.error(f"It failed: {plain_text(beat.doing)}")
         tail = log_tail(study.path, _LAST)
         if tail:
             st.code("\n".join(tail), language=None, wrap_lines=True)

@@ -89,7 +89,7 @@ def _study(study: Study) -> None:
     with plain_errors("how it stands"):
         _standing(study)
     with plain_errors("what it says"), st.container(border=True):
-        st.markdown("**What it says**")
+        st.markdown("**Findings**")
         st.markdown("\n".join(f"- {plain_text(text)}" for text in statements(study)))
     with plain_errors("the tables"):
         _tables(study)
@@ -105,8 +105,8 @@ def _standing(study: Study) -> None:
     if study.state != FINISHED:
         left = time_left(study)
         st.caption(
-            f"Left: {left.cells} cells, {left.networks} networks to tune, {left.text()} on the"
-            " machine that computed the others."
+            f"Remaining: {left.cells} cells, {left.networks} networks to fine-tune,"
+            f" {left.text()} on the machine that computed the others."
         )
     study_queue.controls(study, studies.clear)
 
@@ -138,7 +138,7 @@ def _tables(study: Study) -> None:
     notes = reservations_of(rows)
     if notes:
         st.warning(
-            "The paper's numbers here are about other data than ours: "
+            "The paper measured on other data than this study: "
             + plain_text("; ".join(notes))
             + ".",
             icon=":material/rule:",
@@ -166,7 +166,7 @@ def _charts(number: str, metric: str, rows: tuple[Entry, ...]) -> None:
     )
     shown = [e for e in rows if e.category == place]
     if all(e.ours is None for e in shown):
-        st.caption("Nothing of ours is done here yet: the chart shows the paper alone.")
+        st.caption("Nothing is measured here yet: the chart shows the paper's numbers only.")
     st.plotly_chart(
         ablation(shown, NAMES[metric]),
         width="stretch",

@@ -28,7 +28,7 @@ def action(run: FoundRun, stands: RunStatus) -> None:
     """Draw its button."""
     if stands.word == js.WAITING:
         st.button(
-            "Take out of the queue",
+            "Remove from the queue",
             on_click=_stop,
             args=(run, False),
             key=f"stop.{run.name}",
@@ -39,7 +39,7 @@ def action(run: FoundRun, stands: RunStatus) -> None:
         _stop_button(run, stands)
     elif stands.word in js.RESUMABLE and study_of(run.path) is not None:
         study = st.session_state["pages"].get("study")
-        st.caption("The study goes on as a whole: Compute the rest, on the Study page.")
+        st.caption("It belongs to a study, which is continued as a whole on the Study page.")
         if study is not None:
             st.page_link(study, label="Open Study", icon=":material/science:")
     elif stands.word in js.RESUMABLE and command_of(run, stands) is not None:
@@ -55,7 +55,7 @@ def action(run: FoundRun, stands: RunStatus) -> None:
             stands.word == js.FAILED
             and run.settings
             and st.button(
-                "Start anew beside",
+                "Start again as a new run",
                 key=f"beside.{run.name}",
                 icon=":material/add:",
                 width="stretch",
@@ -109,7 +109,7 @@ def _stop_button(run: FoundRun, stands: RunStatus) -> None:
         asked = None  # that was another life of this run
     late = stands.word == js.SILENT or (asked is not None and time.time() - asked > PATIENCE)
     st.button(
-        "Stop by force" if late else "Stopping" if asked else "Stop",
+        "Force stop" if late else "Stopping" if asked else "Stop",
         on_click=_stop,
         args=(run, late),
         key=f"stop.{run.name}",

@@ -20,7 +20,11 @@ def job_badge() -> None:
     """Draw it, and again by itself while a job runs; nothing where there is none."""
     if public.is_public():
         return
-    st.fragment(_badge, run_every=EVERY if _active() else None)()
+    is_active = bool(_active())
+    # An empty fragment is a container all the same, which would keep a sidebar open for nothing.
+    if is_active or st.session_state.get(_SEEN):
+        with st.sidebar:
+            st.fragment(_badge, run_every=EVERY if is_active else None)()
 
 
 def _badge() -> None:

@@ -106,8 +106,7 @@ def _choose(names: list[str]) -> list[str]:
         max_selections=MOST,
         persist_state="session",
         placeholder="Choose two runs or more",
-        help="Finished or not, the last changed first. The first one chosen is what the others are"
-        " held against.",
+        help="Finished or not, the last changed first. The others are compared with the first one.",
     )
 
 
@@ -174,20 +173,20 @@ def _controls(curves: Mapping[str, RunSeries]) -> tuple[int, bool]:
         )
     automatic = run_compare_chart.default_width(list(curves.values()))
     with second:
-        width = st.selectbox(
+        width = st.select_slider(
             "Smoothing",
             (AUTOMATIC, *run_compare_chart.WIDTHS),
             key="compare.width",
             persist_state="session",
-            format_func=lambda w: f"automatic: {_over(automatic)}" if w == AUTOMATIC else _over(w),
+            format_func=lambda w: (
+                f"automatic: {run_compare_chart.over(automatic)}"
+                if w == AUTOMATIC
+                else run_compare_chart.over(w)
+            ),
             help="A moving average, centred; the raw line stays faint behind it. Near both ends"
             " it averages over fewer updates.",
         )
     return width or automatic, axis == SECONDS and has_seconds
-
-
-def _over(width: int) -> str:
-    return "none" if width == 1 else f"{width} updates"
 
 
 def _say(width: int, ways: Mapping[str, int], by_seconds: bool, untimed: list[str]) -> None:
@@ -213,7 +212,9 @@ def _names(names: Iterable[str]) -> str:
 
 def _say_left_out(left_out: Mapping[str, str]) -> None:
     if left_out:
-        with st.expander(f"Left out: {len(left_out)}", icon=":material/warning:"):
+        with st.expander(
+            f"Not shown: {len(left_out)}, with the reasons", icon=":material/warning:"
+        ):
             for name, reason in left_out.items():
                 st.text(f"{name}: {reason}")
 

@@ -33,6 +33,11 @@ def default_width(curves: Sequence[RunSeries]) -> int:
     return max(w for w in WIDTHS if w <= max(1, longest // 6))
 
 
+def over(width: int) -> str:
+    """A width as people read it."""
+    return "none" if width == 1 else f"{width} updates"
+
+
 def compared(
     curves: Mapping[str, RunSeries], width: int, ways: Mapping[str, int], *, by_seconds: bool
 ) -> go.Figure:

@@ -3,93 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from app.train.compare_chart import FAINT
+from cutswap.runs.metrics_log import centred_mean
+
+T = TypeVar("T")
 POINTS = 400  # more cannot be told apart on a screen, and each look draws all of them again
 CLASSES = ("positive", "patch", "scar")
 COLOURS = ("#0072b2", "#e69f00", "#009e73")
 DASHES = ("solid", "dash", "dot")
 
 
-def curves(lines: Sequence[dict[str, Any]], *, is_head: bool = False) -> go.Figure:
-    """Loss above, accuracy by class below with the line of chance, then the learning rate.
+def curves(
+    lines: Sequence[dict[str, Any]],
+    *,
+    is_head: bool = False,
+    width: int = 1,
+    validation: Sequence[dict[str, Any]] = (),
+) -> go.Figure:
+    """Loss, accuracy by class with the line of chance, the detector's AUROC, the learning rate.
 
     Args:
         lines: of metrics.jsonl, at least one, each with step, loss and accuracy; class_accuracy
             and learning_rate where they are there.
         is_head: whether accuracy is the chance that a changed patch scores above an unchanged one.
+        width: updates averaged, odd; the raw lines are faint behind. 1 shows these alone.
+        validation: of validation.jsonl, each with step and auroc.
     """
     what = "separation" if is_head else "accuracy"
     groups = thinned(lines)
     steps = [group[-1]["step"] for group in groups]
     has_rate = all(isinstance(line.get("learning_rate"), (int, float)) for line in lines)
-    rows = 3 if has_rate else 2
+    heights = [0.4, 0.4, *([0.3] if validation else []), *([0.2] if has_rate else [])]
+    rows = len(heights)
     figure = make_subplots(
-        rows=rows,
-        cols=1,
-        shared_xaxes=True,
-        vertical_spacing=0.06,
-        row_heights=[0.4, 0.4, 0.2][:rows],
-    )
-    figure.add_scatter(
-        x=steps,
-        y=[_mean(g, "loss") for g in groups],
-        name="loss",
-        row=1,
-        col=1,
-        line={"color": "#cc79a7"},
-        hovertemplate="update %{x}: loss %{y:.3f}<extra></extra>",
+        rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=heights
     )
     ways = _ways(lines)
+    drawn = [_Line(1, "loss", "#cc79a7", "solid", [line["loss"] for line in lines])]
     for way in range(ways):
-        values = [sum(line["class_accuracy"][way] for line in g) / len(g) for g in groups]
-        figure.add_scatter(
-            x=steps,
-            y=values,
-            name=CLASSES[way],
-            row=2,
-            col=1,
-            line={"color": COLOURS[way], "dash": DASHES[way]},
-            hovertemplate="update %{x}: %{y:.2f}<extra>" + CLASSES[way] + "</extra>",
-        )
+        values = [line["class_accuracy"][way] for line in lines]
+        drawn.append(_Line(2, CLASSES[way], COLOURS[way], DASHES[way], values))
     if not ways:
-        figure.add_scatter(
-            x=steps,
-            y=[_mean(g, "accuracy") for g in groups],
-            name=what,
-            row=2,
+        values = [line["accuracy"] for line in lines]
+        drawn.append(_Line(2, what, COLOURS[0], "solid", values))
+    for line in drawn:
+        line.draw(figure, steps, width)
+    chance = {2: 0.5 if is_head else 1 / (ways or 3), **({3: 0.5} if validation else {})}
+    for row, value in chance.items():
+        figure.add_hline(
+            y=value,
+            line_dash="dot",
+            line_width=1,
+            line_color="#888888",
+            annotation_text="chance",
+            row=row,
             col=1,
-            line={"color": COLOURS[0]},
         )
-    figure.add_hline(
-        y=0.5 if is_head else 1 / (ways or 3),
-        line_dash="dot",
-        line_width=1,
-        line_color="#888888",
-        annotation_text="chance",
-        row=2,
-        col=1,
-    )
     figure.update_yaxes(title_text="loss", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text=what, range=[0, 1.03], row=2, col=1)
+    if validation:
+        figure.add_scatter(
+            x=[line["step"] for line in validation],
+            y=[line["auroc"] for line in validation],
+            name="detector",
+            row=3,
+            col=1,
+            mode="lines+markers",
+            line={"color": "#d55e00"},
+            hovertemplate="update %{x}: AUROC %{y:.3f}<extra>detector</extra>",
+        )
+        figure.update_yaxes(title_text="AUROC", range=[0, 1.03], row=3, col=1)
     if has_rate:
         figure.add_scatter(
             x=steps,
             y=[_mean(g, "learning_rate") for g in groups],
             name="learning rate",
-            row=3,
+            row=rows,
             col=1,
             line={"color": "#56b4e9"},
             showlegend=False,
             hovertemplate="update %{x}: rate %{y:.2g}<extra></extra>",
         )
-        figure.update_yaxes(title_text="rate", rangemode="tozero", nticks=3, row=3, col=1)
+        figure.update_yaxes(title_text="rate", rangemode="tozero", nticks=3, row=rows, col=1)
     figure.update_xaxes(title_text="update", row=rows, col=1)
     figure.update_layout(
-        height=400 if has_rate else 340,
+        height=100 + round(300 * sum(heights)),
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         uirevision="same",
@@ -97,10 +102,52 @@ def curves(lines: Sequence[dict[str, Any]], *, is_head: bool = False) -> go.Figu
     return figure
 
 
-def thinned(lines: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
+@dataclass(frozen=True)
+class _Line:
+    """One curve of the plot; `values` are of every update."""
+
+    row: int
+    name: str
+    colour: str
+    dash: str
+    values: Sequence[float]
+
+    def draw(self, figure: go.Figure, steps: Sequence[int], width: int) -> None:
+        raw = np.asarray(self.values, dtype=np.float64)
+        if width > 1:
+            figure.add_scatter(
+                x=steps,
+                y=_means(raw),
+                row=self.row,
+                col=1,
+                mode="lines",
+                line={"color": self.colour, "width": 1},
+                opacity=FAINT,
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=self.name,
+            )
+        figure.add_scatter(
+            x=steps,
+            y=_means(centred_mean(raw, width)),
+            name=self.name,
+            row=self.row,
+            col=1,
+            line={"color": self.colour, "dash": self.dash},
+            legendgroup=self.name,
+            hovertemplate="update %{x}: %{y:.3f}<extra>" + self.name + "</extra>",
+        )
+
+
+def thinned(lines: Sequence[T]) -> list[Sequence[T]]:
     """Runs of neighbouring updates, `POINTS` at most; the last one ends with the last update."""
     width = -(-len(lines) // POINTS)
     return [lines[start : start + width] for start in range(0, len(lines), width)]
+
+
+def _means(values: np.ndarray) -> list[float]:
+    """Of each run of neighbours."""
+    return [float(np.mean(group)) for group in thinned(values.tolist())]
 
 
 def _ways(lines: Sequence[dict[str, Any]]) -> int:

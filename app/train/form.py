@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import streamlit as st
 
 from app.shared import jobs, workspace
 from app.shared.page_parts import command_line, plain_errors, plain_text
-from app.shared.selection import Selection, found_runs
+from app.shared.selection import PRETRAINED, Selection, found_runs
 from app.train import estimate as run_estimate
 from app.train.handed_over import fill_fields, with_handed
 from app.train.head_form import (
@@ -23,7 +24,9 @@ from app.train.head_form import (
 )
 from cutswap.config import (
     ANCHORS,
+    EARLY,
     FAMILIES,
+    FEWEST_TO_HOLD_OUT,
     HEAD_JITTER,
     LEARNT_HEADS,
     RECIPES,
@@ -36,9 +39,9 @@ from cutswap.data.problems import find_problems
 from cutswap.errors import CutSwapError
 from cutswap.runs.devices import device_choices
 from cutswap.runs.edits import NAME, NAME_RULE
-from cutswap.runs.states import log_file
+from cutswap.runs.states import DONE, FoundRun, log_file
 from cutswap.settings import control_of
-from cutswap.training.flags import finetune_arguments
+from cutswap.training.flags import finetune_arguments, trained_in
 
 SHOWN = "train.shown"  # session: the run whose progress is on the screen
 _STARTED = "train.started"  # session: the run that was started last from here
@@ -56,6 +59,14 @@ NOT_SAID = (
     " parts on the Data page."
 )
 _LARGE = 2**31 - 1
+# Trained layers of a ResNet, and those that then stay as they are.
+FROZEN = {
+    "layer4": (*EARLY, "layer3"),
+    "layer3 and layer4": EARLY,
+    "layer2 to layer4": EARLY[:3],
+    "layer1 to layer4": EARLY[:2],
+    "all layers": (),
+}
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ def form(selected: Selection) -> None:
     elif trained in LEARNT_HEADS:
         head_length()
     try:
-        asked = _asked(selected, trained)
+        asked = _asked(selected, trained, runs)
     except CutSwapError as error:  # the rest of the page, and the other settings, stay
         st.warning(
             f"**{plain_text(error.subject)}**: expected {plain_text(error.expected)},"
@@ -142,7 +153,8 @@ def form(selected: Selection) -> None:
     category = selected.category
     count = len(category.train)
     if trained == BACKBONE:
-        price = run_estimate.estimate(asked.training, count, runs)
+        trained_on = asked.training.trained_on(count)
+        price = run_estimate.estimate(asked.training, trained_on, runs)
     else:
         price = head_estimate(asked.head, asked.training, count, runs)
     run = workspace.runs_folder() / asked.name
@@ -218,7 +230,7 @@ def _apply_preset() -> None:
     st.session_state["train.batch"] = preset.batch
 
 
-def _asked(selected: Selection, trained: str) -> TrainingRequest:
+def _asked(selected: Selection, trained: str, runs: Sequence[FoundRun]) -> TrainingRequest:
     """The fields; those that mean nothing to a head are not there where one is trained.
 
     Raises:
@@ -245,7 +257,7 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
         "min",
         key="train.seed",
         persist_state="session",
-        help="Of every draw: the same seed makes the same negatives, and the same run on a CPU.",
+        help="The same seed gives the same negatives and, on a CPU, the same run.",
     )
     labels = devices()
     device = fourth.selectbox(
@@ -269,6 +281,11 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
     )
     with st.expander("More settings", icon=":material/tune:"):
         k, anchors, size, ways, skip_bad = _more(sees_negatives)
+        start = _starting_point(trained, recipe, runs)
+        if trained == BACKBONE:
+            start["validate"] = _validate(len(selected.category.train))
+    if head.learns:
+        head = head.replace(learning_rate=start.pop("learning_rate"))
     if not NAME.fullmatch(name):
         raise CutSwapError(
             "Name",
@@ -285,6 +302,7 @@ def _asked(selected: Selection, trained: str) -> TrainingRequest:
             "image_size": size,
             **length,
             **RECIPES[recipe],
+            **start,
         }
     )
     record = {
@@ -308,9 +326,9 @@ def _negatives() -> str:
         key="train.augment",
         persist_state="session",
         format_func=lambda a: FAMILY_NAMES[a],
-        help="Which fakes are to be told: two patches swapped where saliency is high, one pasted"
-        " anywhere (hard, faded, or Poisson blended), or a foreign texture. The Negatives page"
-        " shows each.",
+        help="The made-up defects that it learns from: two patches swapped where saliency is high,"
+        " one pasted anywhere (hard, faded, or Poisson blended), or a foreign texture. The"
+        " Negatives page shows each.",
     )
 
 
@@ -337,10 +355,10 @@ def _length_fields() -> tuple[dict[str, Any], Any]:
         "min",
         key="train.epochs",
         persist_state="session",
-        help="Passes over the good photos, if updates an epoch is 0. The paper: 256.",
+        help="Passes over the good photos, if updates per epoch is 0. The paper: 256.",
     )
     steps = second.number_input(
-        "Updates an epoch",
+        "Updates per epoch",
         0,
         100_000,
         "min",
@@ -355,7 +373,7 @@ def _length_fields() -> tuple[dict[str, Any], Any]:
         "min",
         key="train.batch",
         persist_state="session",
-        help="Photos an update; each becomes a positive, a patch negative and a scar negative.",
+        help="Photos per update; each becomes a positive, a patch negative and a scar negative.",
     )
     return {
         "epochs": epochs,
@@ -388,6 +406,90 @@ def _more(sees_negatives: bool) -> tuple[int, str, int, int, bool]:
     return k, anchors, size, ways, skip_bad
 
 
+def _starting_point(trained: str, recipe: str, runs: Sequence[FoundRun]) -> dict[str, Any]:
+    """What training starts from, how fast it learns, and which layers: settings by name."""
+    first, second, third, _ = st.columns(4)
+    tuned = {
+        str(run.path): run.name
+        for run in runs
+        if run.state == DONE and _settings_of(run).get("backbone") == TrainingSettings().backbone
+    }
+    options = [*PRETRAINED, *tuned]
+    if st.session_state.get("train.weights") not in options:  # not chosen yet, or a run that went
+        st.session_state["train.weights"] = TrainingSettings().weights
+    weights = first.selectbox(
+        "Starting weights",
+        options,
+        key="train.weights",
+        persist_state="session",
+        format_func=lambda w: PRETRAINED.get(w) or f"run {tuned.get(w, w)}",
+        help="Of the network that is trained. ImageNet's come from torchvision's cache or a"
+        " download; a finished run's network learns on.",
+    )
+    if trained == BACKBONE:
+        rate = _rate(second, "train.rate", TrainingSettings().learning_rate, "layer4 and the head")
+        given = next(name for name, kept in FROZEN.items() if [*kept] == RECIPES[recipe]["frozen"])
+        key = f"train.layers.{recipe}"  # each recipe has its own first choice
+        st.session_state.setdefault(key, given)
+        layers = third.selectbox(
+            "Trained layers",
+            list(FROZEN),
+            key=key,
+            persist_state="session",
+            help=f"The others stay as they are. The recipe {recipe} trains {given}; layers before"
+            " layer4 learn at a share of the rate that the recipe gives.",
+        )
+        return {"weights": weights, "learning_rate": rate, "frozen": [*FROZEN[layers]]}
+    if trained not in LEARNT_HEADS:  # nothing is learnt
+        return {"weights": weights}
+    what = "AdamW, its highest"
+    return {
+        "weights": weights,
+        "learning_rate": _rate(second, "train.head.rate", HeadSettings().learning_rate, what),
+    }
+
+
+def _validate(photos: int) -> bool:
+    can_hold_out = photos >= FEWEST_TO_HOLD_OUT
+    return (
+        st.checkbox(
+            "Measure the detector at checkpoints",
+            key="train.validate",
+            persist_state="session",
+            disabled=not can_hold_out,
+            help="A fifth of the good photos is held out from training. At every checkpoint"
+            " PatchCore must tell them from negatives of them; the AUROC is drawn with the curves."
+            " No test photo is used. Each time costs a look at every good photo."
+            + ("" if can_hold_out else f" It needs {FEWEST_TO_HOLD_OUT} good photos or more."),
+        )
+        and can_hold_out
+    )
+
+
+def _rate(place: Any, key: str, default: float, what: str) -> float:
+    st.session_state.setdefault(key, default)
+    return float(
+        place.number_input(
+            "Learning rate",
+            1e-6,
+            1.0,
+            "min",
+            step=default / 10,
+            format="%.5g",
+            key=key,
+            persist_state="session",
+            help=f"Of {what}. Default: {default:g}. Too high shows as a loss that jumps or grows.",
+        )
+    )
+
+
+def _settings_of(run: FoundRun) -> dict[str, Any]:
+    """A run's training settings, as far as its file has them."""
+    training = run.settings.get("training")
+    is_backbone = trained_in(run.settings) == BACKBONE
+    return training if isinstance(training, dict) and is_backbone else {}
+
+
 def _drawing(first: Any, second: Any, fourth: Any) -> tuple[int, str, int]:
     """Clusters, anchors and classes of the negatives."""
     control = control_of(ClusterSettings, "k")
@@ -413,7 +515,7 @@ def _drawing(first: Any, second: Any, fourth: Any) -> tuple[int, str, int]:
         (3, 2),
         key="train.ways",
         persist_state="session",
-        format_func=lambda w: {3: "3: and scars", 2: "2: patches only"}[w],
+        format_func=lambda w: {3: "3: positive, patch, scar", 2: "2: positive, patch"}[w],
         help="3-way also tells thin turned scars from patches, as the paper does.",
     )
     return k, anchors, ways

@@ -57,7 +57,7 @@ def with_handed(record: dict[str, Any], *, uses_negatives: bool) -> dict[str, An
         on_click=forget_handed,
         key="train.forget",
         icon=":material/undo:",
-        help="Everything that this form does not show back to its default.",
+        help="Goes back to the defaults of everything that this form does not show.",
         width="stretch",
     )
     return whole

@@ -11,11 +11,12 @@ import streamlit as st
 
 from app.figures.chart_files import chart_config
 from app.shared import jobs
-from app.shared.page_parts import plain_errors, plain_text
+from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.shared.selection import found_runs
 from app.train import curves as run_chart
 from app.train import metrics as run_metrics
 from app.train.actions import action, settings_error
+from app.train.compare_chart import WIDTHS, over
 from app.train.estimate import duration
 from app.train.head_form import BACKBONE
 from app.train.seen import seen
@@ -23,7 +24,7 @@ from cutswap.config import LEARNT_HEADS
 from cutswap.errors import CutSwapError
 from cutswap.runs import status as js
 from cutswap.runs.find import mark_of
-from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail
+from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail, read_validation
 from cutswap.runs.status import RunStatus
 from cutswap.training.flags import trained_in
 
@@ -41,6 +42,7 @@ ICONS = {
     DONE: ":material/check_circle:",
     BROKEN: ":material/warning:",
 }
+SMOOTHING = "train.smoothing"  # session: updates averaged
 LOADING = "Loading weights, checking photos, computing saliency: the first update follows."
 
 
@@ -77,13 +79,21 @@ def _panel(path: Path, name: str) -> None:
         if lines:
             _figures(run, stands, lines)
             with plain_errors("the curve"):
+                width = _smoothing(len(lines))
                 st.plotly_chart(
-                    run_chart.curves(lines, is_head=is_head),
+                    run_chart.curves(
+                        lines, is_head=is_head, width=width, validation=_validation(path)
+                    ),
                     width="stretch",
                     key=f"curve.{name}",
                     config=chart_config(f"training-{name}"),
                     alt=f"Loss from {lines[0]['loss']:.2f} to {lines[-1]['loss']:.2f} and accuracy"
                     f" from {lines[0]['accuracy']:.2f} to {lines[-1]['accuracy']:.2f}",
+                )
+            if run.settings.get("training", {}).get("validate"):
+                st.caption(
+                    "Detector: image AUROC of PatchCore between good photos held out from training"
+                    " and negatives of them, at each checkpoint. If it falls, train shorter."
                 )
             if is_head:
                 st.caption(
@@ -98,6 +108,35 @@ def _panel(path: Path, name: str) -> None:
                 " there is no curve."
             )
         _log(run, stands)
+
+
+def _validation(path: Path) -> list[dict[str, Any]]:
+    """The detector's AUROC at checkpoints, where it was asked for and can be read."""
+    try:
+        return read_validation(path)
+    except CutSwapError as error:
+        show_error(error)
+        return []
+
+
+def _smoothing(updates: int) -> int:
+    """The slider above the curves: how many updates are averaged; 1 of a curve that is short."""
+    widths = [w for w in WIDTHS if w <= max(1, updates // 2)]
+    if len(widths) < 2:
+        return 1
+    if st.session_state.get(SMOOTHING, 1) not in widths:  # set on a longer run
+        st.session_state[SMOOTHING] = widths[-1]
+    place, _ = st.columns([2, 3])
+    return int(
+        place.select_slider(
+            "Smoothing",
+            widths,
+            key=SMOOTHING,
+            persist_state="session",
+            format_func=over,
+            help="A moving average, centred; the raw lines stay faint behind it.",
+        )
+    )
 
 
 def _head(run: FoundRun, stands: RunStatus) -> None:
@@ -115,7 +154,7 @@ def _head(run: FoundRun, stands: RunStatus) -> None:
     if stands.word in (BROKEN, js.SILENT, js.INTERRUPTED):
         ways_out = {
             BROKEN: "",
-            js.SILENT: " Wait if the machine is busy; else stop it by force.",
+            js.SILENT: " Wait if the machine is busy; else press Force stop.",
             js.INTERRUPTED: " What it learnt up to its last checkpoint is there.",
         }
         st.warning(f"{plain_text(stands.why)}.{ways_out[stands.word]}", icon=":material/warning:")

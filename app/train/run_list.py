@@ -59,8 +59,7 @@ def runs(every: Listed | Exception) -> None:
         list(by_name),
         key=SHOWN,
         persist_state="session",
-        help="At work first, then waiting, then the last changed. Broken ones say why and hide no"
-        " other.",
+        help="Running first, then waiting, then the last changed. Broken ones say why.",
     )
     run, stands = by_name[chosen]
     panel(run, stands)

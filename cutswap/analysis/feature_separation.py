@@ -100,7 +100,7 @@ class SeparationMetrics:
         if known >= 1.5 / len(self.head_fakes):
             return ""
         return (
-            f"The head knows only {known:.0%} of the unseen draws (chance"
+            f"The head classifies only {known:.0%} of the new samples correctly (chance"
             f" {1 / len(self.head_fakes):.0%}), so its decisions mean little. After few updates"
             " its stored batch statistics lag behind its weights, too; train longer."
         )
@@ -108,16 +108,20 @@ class SeparationMetrics:
     def answer(self) -> str:
         """Whether the learned boundary separates real defects, and what tuning has changed."""
         interval, whose = (
-            (self.head, "the head") if self.head else (self.real_after, "a straight line")
+            (self.head, "the head") if self.head else (self.real_after, "a linear classifier")
         )
         if interval is None or self.real_change is None:
-            return "There are no good and defective test photos, so nobody can tell."
+            return "Cannot be answered: that takes good and defective test photos."
+        said = f"AUROC {interval.text()}"
         if interval.low > 0.5:
-            start = "Yes, better than chance."
+            start = f"Yes: {said} is better than chance, 0.5."
         elif interval.high < 0.5:
-            start = "No, it is turned round: defects look more like positives than good parts do."
+            start = (
+                f"No, the reverse: {said} is below chance, 0.5; defects look more like positives"
+                " than good parts do."
+            )
         else:
-            start = "Not shown: the interval holds chance, 0.5."
+            start = f"Not proven: {said} could be chance, 0.5."
         change = self.real_change
         owed = (
             "raised"
@@ -127,9 +131,9 @@ class SeparationMetrics:
             else "not been shown to change"
         )
         return (
-            f"{start} AUROC of {whose} on {self.good} good and {self.defective} defective test"
-            f" photos: {interval.text()}. Tuning has {owed} what a straight line from the same"
-            f" fakes does for them: {change.text('+')}."
+            f"{start} Measured with {whose} on {self.good} good and {self.defective} defective"
+            f" test photos. Fine-tuning has {owed} the AUROC of a linear classifier that learnt the"
+            f" same negatives: {change.text('+')}."
         )
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cutswap.errors import CutSwapError, first_names
+from cutswap.errors import CutSwapError, MissingWeightsError, first_names
 from cutswap.installation.shipped import assets, how_to_restore
 from cutswap.networks.lean_torchvision import import_torchvision
 from cutswap.utils.files import read_json, sha256_of
@@ -313,7 +313,7 @@ def _imagenet(backbone: str) -> StateDict:
     try:
         tensors = entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except Exception as error:  # whatever a network or a damaged file in the cache provokes
-        raise CutSwapError(
+        raise MissingWeightsError(
             f"ImageNet weights for {backbone}",
             expected=f"{cached}, whole, or a network to download it",
             found=_first_line(error),

@@ -5,6 +5,7 @@ environment.json        versions, device, where each network's weights came from
 photos.json             hashes of the training photos (see `provenance`)
 heartbeat.json          who is at work on it, or how that ended (see `heartbeat`)
 metrics.jsonl           one line an update
+validation.jsonl        one line a checkpoint, of a run with --validate
 seen.png, seen.json     the last batch as the network saw it (see `seen`)
 checkpoint.safetensors  phi, psi, momentum and step: what a resumed run needs
 backbone.safetensors    the tuned phi, exact; of a head's run phi as it was
@@ -29,7 +30,7 @@ from cutswap.runs.provenance import (
     refuse_other_photos,
     refuse_other_weights,
 )
-from cutswap.runs.states import need_update
+from cutswap.runs.states import need_update, read_validation
 from cutswap.utils.files import append_json_line, read_json, read_json_lines, write_json, write_text
 from cutswap.utils.folder_names import (
     CHECKPOINT,
@@ -41,6 +42,7 @@ from cutswap.utils.folder_names import (
     PHOTOS,
     RESULT,
     SETTINGS,
+    VALIDATION,
     WEIGHTS,
 )
 from cutswap.utils.tensor_files import read_tensors, write_tensors
@@ -69,6 +71,11 @@ class RunFolder:
     def metrics_file(self) -> Path:
         """One JSON line an update."""
         return self.path / METRICS
+
+    @property
+    def validation_file(self) -> Path:
+        """One JSON line a checkpoint that was measured."""
+        return self.path / VALIDATION
 
     @property
     def checkpoint_file(self) -> Path:
@@ -195,6 +202,10 @@ class RunFolder:
         """Append one line."""
         append_json_line(self.metrics_file, values)
 
+    def add_validation(self, step: int, auroc: float) -> None:
+        """Append what was measured after an update."""
+        append_json_line(self.validation_file, {"step": step, "auroc": round(auroc, 6)})
+
     def rewind_metrics(self, step: int) -> None:
         """Drop the lines after `step`: a resumed run writes them again.
 
@@ -208,6 +219,10 @@ class RunFolder:
             need_update(self.metrics_file, number, line)
         kept = [line for line in lines if line["step"] <= step]
         write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in kept))
+        if self.validation_file.is_file():
+            measured = [line for line in read_validation(self.path) if line["step"] <= step]
+            text = "".join(json.dumps(line) + "\n" for line in measured)
+            write_text(self.validation_file, text)
 
     def write_checkpoint(self, tensors: dict[str, Tensor]) -> None:
         """Replace the checkpoint whole."""

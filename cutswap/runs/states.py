@@ -32,6 +32,7 @@ from cutswap.utils.folder_names import (
     RUN_FILES,
     SCORES,
     SETTINGS,
+    VALIDATION,
     WEIGHTS,
 )
 
@@ -210,6 +211,31 @@ def training_curve(path: Path) -> list[dict[str, Any]]:
         raise unreadable(file, error) from error
     for number, line in enumerate(lines, start=1):
         need_update(file, number, line)
+    return lines
+
+
+def read_validation(path: Path) -> list[dict[str, Any]]:
+    """What a run with --validate has measured: a whole `step` and `auroc` in 0..1 each, in order.
+
+    Raises:
+        CutSwapError: validation.jsonl cannot be read, or was edited into something else.
+    """
+    file = path / VALIDATION
+    if not is_own_file(file):
+        return []
+    try:
+        lines = read_json_lines(file)
+    except OSError as error:
+        raise unreadable(file, error) from error
+    for number, line in enumerate(lines, start=1):
+        is_sound = isinstance(line, dict) and _is_count(line.get("step"))
+        if not is_sound or not _is_number(line.get("auroc")) or not 0 <= line["auroc"] <= 1:
+            raise CutSwapError(
+                f"{file}, line {number}",
+                expected="a step and an auroc from 0 to 1",
+                found=json.dumps(line)[:80],
+                fix="delete the file: the run does without it",
+            )
     return lines
 
 

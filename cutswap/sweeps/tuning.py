@@ -16,38 +16,22 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cutswap.config import (
-    FAMILIES,
-    PLAIN,
-    ClusterSettings,
-    FineTuningSettings,
-    NegativeSettings,
-    PatchCoreSettings,
-)
-from cutswap.data.images import to_image
-from cutswap.data.loading import CheckedCategory, load_photos
+from cutswap.config import FineTuningSettings
+from cutswap.data.loading import CheckedCategory
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.metrics import auroc
-from cutswap.heads.detector import HeadDetector
-from cutswap.heads.patch_head import PatchHead
-from cutswap.heads.validation import make_validation_set
-from cutswap.negatives.draw import draw_negative
 from cutswap.networks.backbone import Backbone, load_backbone
-from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.runs.folder import RunFolder
 from cutswap.sweeps.store import ResultStore
 from cutswap.training.finetuner import FineTuner
 from cutswap.training.finetuning import build_samples, tuned_backbone
 from cutswap.training.head_finetuning import finetune_head, trained_head
+from cutswap.training.validation import Validation
 
 TUNE, TRIALS = "tune", "trials"
-HELD_OUT = 0.2  # of the good training photos
 RUNGS = 3  # times a trial is scored: at each third of its updates
 WARM_UP = 4  # trials before anything is pruned
 COMBINATIONS = ((0,), (2,), (4,), (0, 2), (2, 4), (0, 2, 4), (0, 1, 2, 3, 4))  # Table VII's
@@ -116,85 +100,6 @@ class SearchSpace:
             training=training,
             head=head,
         )
-
-
-class Validation:
-    """The held-out photos, their negatives, and the score of a network.
-
-    Args:
-        checked: the category; its test photos are not looked at.
-        settings: common ones: image size and family of negatives.
-        seed: of the split and of the negatives.
-
-    Raises:
-        CutSwapError: fewer than five good training photos.
-    """
-
-    def __init__(self, checked: CheckedCategory, settings: FineTuningSettings, seed: int) -> None:
-        records = checked.category.train
-        if len(records) < 5:
-            raise CutSwapError(
-                checked.category.name,
-                expected="5 good training photos or more, to hold some out",
-                found=len(records),
-                fix="add photos",
-            )
-        order = np.random.default_rng((seed, 17)).permutation(len(records))
-        count = max(2, round(HELD_OUT * len(records)))
-        held, kept = sorted(order[:count]), sorted(order[count:])
-        size = settings.training.image_size
-        category = replace(checked.category, train=tuple(records[i] for i in kept), test=())
-        self.training = CheckedCategory(category, checked.left_out)
-        self._size = size
-        self._train = load_photos(category.train, size)
-        self._good = load_photos([records[i] for i in held], size)
-        used = settings.training.augment
-        self.families = tuple(f for f in FAMILIES if f not in (used, "cutswap"))
-        self._bad = {
-            family: np.stack(
-                [
-                    draw_negative(
-                        photo,
-                        None,
-                        NegativeSettings(method=family),
-                        ClusterSettings(),
-                        seed=(seed, 23, number),
-                    ).photo
-                    for number, photo in enumerate(self._good)
-                ]
-            )
-            for family in self.families
-        }
-
-    def score(self, backbone: Backbone, head: PatchHead | None = None) -> float:
-        """Mean over the families of the image AUROC, in [0, 1].
-
-        Args:
-            backbone: whose bank is asked.
-            head: joined with it; trained on `training`.
-        """
-        settings = PatchCoreSettings(image_size=self._size, coreset=0.01, **PLAIN)
-        if head is not None:
-            settings = settings.replace(layers=head.settings.layers)
-        photos = (self._train[i : i + 16] for i in range(0, len(self._train), 16))
-        bank = MemoryBank.fit(backbone, map(to_image, photos), settings, count=len(self._train))
-        detector = None
-        if head is not None:
-            held_out = self._train[list(head.origin.held_out)]
-            inner = make_validation_set(held_out, head.origin.family)
-            detector, _ = HeadDetector.fit(bank, head, inner)
-
-        def ask(photos: np.ndarray) -> np.ndarray:
-            image = to_image(photos)
-            return (detector.score(image).both if detector else bank.score(image)).scores
-
-        good = ask(self._good)
-        aurocs = []
-        for bad in self._bad.values():
-            scores = np.concatenate([good, ask(bad)])
-            labels = np.arange(len(scores)) >= len(good)
-            aurocs.append(auroc(scores, labels) or 0.0)
-        return float(np.mean(aurocs))
 
 
 def run_tuning(

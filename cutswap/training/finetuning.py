@@ -21,9 +21,11 @@ from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
 from cutswap.runs.provenance import hashes_of, place_of
 from cutswap.runs.seen import EVERY, write_seen
+from cutswap.runs.states import read_validation
 from cutswap.saliency.cache import saliency_of
 from cutswap.training.distributed import Team, join_team
 from cutswap.training.finetuner import FineTuner, TrainingStep
+from cutswap.training.validation import Validation
 from cutswap.utils.device_errors import telling_lost_device
 from cutswap.utils.devices import describe_device, is_accelerator
 from cutswap.utils.environment import environment
@@ -185,13 +187,15 @@ def _train(
     record = run_record(checked, settings, seed)
     weights = weights_record(base, watcher)
     photos: dict[str, str] = {}
+    validation = Validation(checked, settings, seed) if settings.training.validate else None
     if heart:
         photos = hashes_of(checked.category.train)
         run.refuse_other_start(record, photos, weights)
     with team.rank_zero_first():
         # Named by the settings, asked for by the team: each of several processes has its own.
         device = str(team.device(settings.training.device))
-        samples, _ = build_samples(checked, settings, seed, tell, device, watcher)
+        seen = checked if validation is None else validation.training
+        samples, _ = build_samples(seen, settings, seed, tell, device, watcher)
     for network in (base, watcher):
         if say and network is not None:
             say(f"{network.name}: {network.report.sentence()}")
@@ -214,6 +218,21 @@ def _train(
         if (gap := run.begin(record, about, photos)) and say:
             say(gap)
         run.rewind_metrics(tuner.step)
+    measured = {line["step"]: line["auroc"] for line in read_validation(run.path)}
+
+    def measure() -> None:
+        """Of the state as it is; before the first update that of the network that it starts from.
+
+        Before each checkpoint is written: a run that goes on from one finds its measurement there.
+        """
+        if heart and validation is not None and tuner.step not in measured:
+            tell("measuring the detector", tuner.step, tuner.steps)
+            network = Backbone.from_state(base.name, tuner.tuned(), device)
+            measured[tuner.step] = validation.score(network)
+            run.add_validation(tuner.step, measured[tuner.step])
+
+    if tuner.step == 0:
+        measure()
     saved, looked = tuner.step, -math.inf
     writers = Writers(int(is_accelerator(tuner.device)))
     with telling_lost_device(tuner.device), writers as beside:
@@ -221,6 +240,7 @@ def _train(
             if heart:
                 run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})
                 if progress.step - saved >= settings.training.checkpoint_every:
+                    measure()
                     beside.write(run.write_checkpoint, tuner.state())
                     saved = progress.step
                 is_last = progress.step == progress.steps
@@ -232,12 +252,17 @@ def _train(
     if not heart:
         return
     if saved != tuner.step or not run.checkpoint_file.exists():
+        if saved != tuner.step and tuner.step == tuner.steps:
+            measure()
         run.write_checkpoint(tuner.state())
     if tuner.step < tuner.steps:
         heart.end(STOPPED, f"after update {tuner.step} of {tuner.steps}")
         return
     run.write_backbone(tuner.tuned(), base.name)
-    write_json(run.result_file, summarise_training(run.metrics()))
+    result = summarise_training(run.metrics())
+    if tuner.step in measured:
+        result["validation_auroc"] = round(measured[tuner.step], 4)
+    write_json(run.result_file, result)
 
 
 def run_record(checked: CheckedCategory, settings: FineTuningSettings, seed: int) -> dict[str, Any]:

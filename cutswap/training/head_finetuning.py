@@ -106,6 +106,13 @@ def _train(
             notify(stage, done, total)
 
     head, training = settings.head, settings.training
+    if training.validate:
+        raise CutSwapError(
+            "--validate",
+            expected="a run that trains the backbone",
+            found=f"one that trains a {head.train}, which has held-out photos of its own",
+            fix="leave --validate out: result.json of the run tells how the head does on them",
+        )
     record = run_record(checked, settings, seed)
     hashes = hashes_of(checked.category.train)
     held_out = held_out_positions(len(checked.category.train), head.held_out)

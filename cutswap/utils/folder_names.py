@@ -11,6 +11,7 @@ ENVIRONMENT = "environment.json"
 CHECKPOINT, WEIGHTS, HEAD = "checkpoint.safetensors", "backbone.safetensors", "head.safetensors"
 HEARTBEAT, LOCK = "heartbeat.json", ".lock"
 PHOTOS = "photos.json"
+VALIDATION = "validation.jsonl"
 SEEN = ("seen.png", "seen.json")
 LOG = ".log"  # beside the folder, with its name
 RUN_FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS)

@@ -442,7 +442,9 @@ class TestFigures:
         assert base.scores is not None
         assert figures(base, SETTINGS).doubt == ""
         blind = replace(base, scores=base.scores + np.array([0, 99, 0], np.float32))
-        assert "only 33% of the unseen draws (chance 33%)" in figures(blind, SETTINGS).doubt
+        assert (
+            "only 33% of the new samples correctly (chance 33%)" in figures(blind, SETTINGS).doubt
+        )
         assert figures(replace(base, scores=None), SETTINGS).doubt == ""
 
     def test_a_head_that_is_sure_still_ranks(self):
@@ -469,7 +471,7 @@ class TestFigures:
         numbers = figures(none, SETTINGS)
         assert numbers.real_after is None
         assert numbers.head is None
-        assert "nobody can tell" in numbers.answer()
+        assert "Cannot be answered" in numbers.answer()
         assert list(numbers.called) == ["good"]
 
     def test_a_seed_gives_the_same_intervals(self, found):
@@ -501,8 +503,8 @@ class TestFigures:
         ("estimate", "start"),
         [
             (Estimate(0.8, 0.6, 0.9), "Yes"),
-            (Estimate(0.8, 0.5, 0.9), "Not shown"),
-            (Estimate(0.2, 0.1, 0.4), "No, it is turned round"),
+            (Estimate(0.8, 0.5, 0.9), "Not proven: AUROC 0.80 (0.50 to 0.90) could be chance"),
+            (Estimate(0.2, 0.1, 0.4), "No, the reverse"),
         ],
     )
     def test_the_answer_follows_the_interval(self, estimate, start):
@@ -510,12 +512,12 @@ class TestFigures:
         one = SeparationMetrics(None, None, None, None, change, estimate, {}, {}, 5, 7)
         assert one.answer().startswith(start)
         assert "on 5 good and 7 defective test photos" in one.answer()
-        assert "Tuning has raised" in one.answer()
+        assert "Fine-tuning has raised" in one.answer()
         for change, word in (
             (Estimate(-0.1, -0.2, -0.05), "lowered"),
             (Estimate(0, -0.1, 0.1), "not been shown to change"),
         ):
-            assert f"Tuning has {word}" in replace(one, real_change=change).answer()
+            assert f"Fine-tuning has {word}" in replace(one, real_change=change).answer()
 
 
 class TestCommand:

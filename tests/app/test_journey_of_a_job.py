@@ -60,7 +60,7 @@ def updates(page: Any) -> int:
 
 def test_a_job_outlives_its_page_and_goes_on_after_a_stop(address: str, runs: Path, browser: Any):  # noqa: F811
     page = opened(browser, address + "train?cat=hex_nut+%C2%B7+Demo")
-    for field, value in (("Updates an epoch", "30"), ("Batch", "2")):
+    for field, value in (("Updates per epoch", "30"), ("Batch", "2")):
         page.get_by_role("spinbutton", name=field).fill(value)
         page.get_by_role("spinbutton", name=field).press("Enter")
         settle(page)
@@ -113,7 +113,7 @@ def test_jobs_of_two_visitors_wait_for_each_other(address: str, runs: Path, brow
         page = pages[number % 2]
         page.reload()  # the name field is then free for the next
         settle(page)
-        for field in ("Updates an epoch", "Batch"):
+        for field in ("Updates per epoch", "Batch"):
             page.get_by_role("spinbutton", name=field).fill("1")
             page.get_by_role("spinbutton", name=field).press("Enter")
             settle(page)

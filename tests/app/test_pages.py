@@ -44,7 +44,7 @@ def test_a_page_shows_the_selected_category(name):
     at = open_page(name, cat="part · mine")
     assert_alive(at)
     assert not at.error
-    assert at.selectbox(key="cat").value == "mine/part"
+    assert at.session_state["cat"] == "mine/part"
     assert at.title
 
 

@@ -81,6 +81,13 @@ def test_every_page_says_so_and_offers_nothing_of_it(page: str, root: Path, monk
     assert "bolt-1" not in said
     assert str(root.parent) not in said
     assert "imagenet" not in [str(o).lower() for s in at.selectbox for o in s.options]
+    # The selection only where it does something, and a next step that is open.
+    has_sidebar = len(at.sidebar.children) > 0
+    assert has_sidebar == (page in ("data", "saliency", "negatives", "inspect_heatmaps"))
+    closed = {at.session_state["pages"][name].url_path for name in public.CLOSED}
+    links = [link.proto for link in at.main.get("page_link")]
+    assert links[-1].label.startswith("Next: ")
+    assert not closed & {link.page for link in links}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -13,7 +13,8 @@ from cutswap.config import FineTuningSettings, TrainingSettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
 from cutswap.sweeps.store import FolderStore
-from cutswap.sweeps.tuning import SearchSpace, Validation
+from cutswap.sweeps.tuning import SearchSpace
+from cutswap.training.validation import Validation
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.sweeps import TINY, demo
 

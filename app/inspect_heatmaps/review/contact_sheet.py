@@ -69,7 +69,7 @@ def _sheet(reviewed: Reviewed, shown: str) -> None:
     places = _filters(reviewed)
     total = len(reviewed.names)
     if not places:
-        st.info("No photo is like that at this threshold.", icon=":material/filter_alt_off:")
+        st.info("No photo matches this filter at this threshold.", icon=":material/filter_alt_off:")
         return
     pages = -(-len(places) // PAGE)
     page = _pager(pages, tuple(places), len(places), total)
@@ -89,9 +89,9 @@ def _filters(reviewed: Reviewed) -> list[int]:
                 (ALL, *groups),
                 ALL,
                 segmented=True,
-                help="By the threshold as it is set: which photos it gets wrong or right."
+                help="What the current threshold says of each photo, and whether that is right."
                 if reviewed.labels is not None
-                else "By the threshold as it is set; nobody knows which of them are wrong.",
+                else "What the current threshold says; whether it is right needs labels.",
             )
     with second:
         if reviewed.defects is not None:
@@ -108,7 +108,7 @@ def _filters(reviewed: Reviewed) -> list[int]:
             "Order",
             ORDERS if reviewed.labels is not None else ORDERS[1:],
             MOST_WRONG if reviewed.labels is not None else ORDERS[1],
-            help="The most wrong: mistakes first, the farthest from the threshold in front.",
+            help="Mistakes first, those farthest from the threshold in front.",
         )
     return listed(reviewed, group, defect, order)
 

@@ -97,10 +97,10 @@ class TestWithoutARun:
     def test_pretrained_weights_have_learnt_nothing_and_runs_are_offered(self):
         at = open_page("embedded")
         assert_alive(at)
-        assert "has learnt nothing here" in texts(at)
+        assert "before and after fine-tuning, and **Embedded" in texts(at)
         at.button(key="features.run.tuned").click().run()
         assert at.selectbox(key="run").value == "tuned"
-        assert "has learnt nothing here" not in texts(at)
+        assert "before and after fine-tuning, and" not in texts(at)
 
     @pytest.mark.usefixtures("world")
     def test_no_run_of_this_category_points_to_train(self):
@@ -131,7 +131,7 @@ class TestTrouble:
         for _ in range(3):
             at.run()
         assert not at.error
-        assert "AUROC of the head" in texts(at)
+        assert "Measured with the head" in texts(at)
 
     def test_a_run_that_was_made_by_hand_is_a_message(self, world):
         write_run(world / "runs/odd", name="bolt")
@@ -161,7 +161,7 @@ class TestTrouble:
         at.selectbox(key=f"features.shown.{key[:12]}").set_value(index).run()
         assert not at.exception
         assert "000.png" in at.error[0].value
-        assert "Fakes told apart" in texts(at)
+        assert "Positives from negatives" in texts(at)
 
     def test_a_damaged_set_is_collected_again_on_request(self, world):
         open_page()
@@ -182,7 +182,7 @@ class TestTrouble:
         at = open_page()
         assert_alive(at)
         assert "The head's own figures are missing" in texts(at)
-        assert "AUROC of a straight line" in texts(at)
+        assert "Measured with a linear classifier" in texts(at)
         assert LABEL in [popover.proto.popover.label for popover in at.get("popover")]
 
     @pytest.mark.usefixtures("world")
@@ -190,7 +190,7 @@ class TestTrouble:
         at = open_page(draws="240")
         assert_alive(at)
         assert "Up to 726 images" in texts(at)
-        assert "Fakes told apart" not in texts(at)
+        assert "Positives from negatives" not in texts(at)
         start = next(b for b in at.button if str(b.key).startswith("features.start."))
         assert start.label == "Look at the features"
 

@@ -375,7 +375,7 @@ class TestSettings:
         told = next(c.value for c in at.caption if "Changed:" in c.value).replace("\\", "")
         assert "Whitening **pca**" in told
         assert f"Image side, pixels **{SIZE}**" in told
-        assert "Share kept in the bank **5%**" in told
+        assert "Coreset (share of patches kept) **5%**" in told
         assert "Seed" not in told
         at = button(at, "Reset").click().run()
         assert list(at.exception) == []

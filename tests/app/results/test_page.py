@@ -126,7 +126,7 @@ def test_one_sided_test_photos_get_a_reason_instead_of_a_button(root):
     shutil.rmtree(root / "part/test/crack")
     at = open_page("results")
     assert_alive(at)
-    assert "1 good and 0 others" in texts(at)
+    assert "1 good and 0 defective" in texts(at)
     assert not [b for b in at.button if b.label.startswith("Evaluate")]
 
 

@@ -87,8 +87,8 @@ def test_pages_show_such_a_category_as_text(name: str, tmp_path: Path, monkeypat
     at = open_page("data", cat=f"{name} · mine")
     assert_alive(at)
     said = texts(at) + "\n".join(str(e.value) for e in at.subheader)
-    assert f"Is {plain_text(name)} sound?" in said
-    assert f"Is {name} sound?" not in said
+    assert f"Are the photos of {plain_text(name)} usable?" in said
+    assert f"Are the photos of {name} usable?" not in said
 
 
 @pytest.mark.parametrize("name", NAMES)

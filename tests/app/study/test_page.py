@@ -44,9 +44,9 @@ def test_without_a_study_there_is_a_way_to_one(root):
     assert at.button(key="study.begin").label.startswith("Start study (about ")
     assert f"reproduce --table 5,6 --data {root}" in texts(at)
     said = texts(at).replace("\\", "")
-    assert f"They fill {(6 + 3) * 3} places" in said
-    assert "24 cells with the embedded weights" in said  # K = 4 of V is CutSwap of VI: one cell
-    assert "the folder study-VVI-mine" in said
+    assert f"together {(6 + 3) * 3} entries of the tables" in said
+    assert "24 cells to measure" in said  # K = 4 of V is CutSwap of VI: one cell
+    assert "Written to study-VVI-mine" in said
 
 
 def test_without_any_data_the_page_lives(root, monkeypatch):
@@ -72,7 +72,7 @@ def test_a_finished_study_is_figures_differences_and_files(root, tmp_path):
     said = texts(at)
     assert "it does not reproduce" in said
     assert "for want of training" in said
-    assert "Compute the rest" not in buttons(at)
+    assert "Continue the study" not in buttons(at)
     frame = at.dataframe[0].value
     assert list(frame["category"])[-1] == "Average"
     row = frame[(frame["category"] == "screw") & (frame["row"] == "CutSwap + PC")].iloc[0]
@@ -123,8 +123,10 @@ def test_an_unfinished_study_says_what_is_missing_and_what_failed(root, tmp_path
     assert "Failed: 3 cells" in [e.label for e in at.expander]
     assert "it ran out of memory" in said
     assert "the disk is full" in said
-    assert "Left: 13 cells, 13 networks to tune, about 3 min" in said.replace("156 s", "3 min")
-    assert "Compute the rest" in buttons(at)
+    assert "Remaining: 13 cells, 13 networks to fine-tune, about 3 min" in said.replace(
+        "156 s", "3 min"
+    )
+    assert "Continue the study" in buttons(at)
 
 
 @pytest.mark.usefixtures("root")
@@ -159,7 +161,7 @@ def test_one_at_work_in_a_terminal_is_watched_and_not_started_twice(tmp_path):
     at = open_page("study")
     assert_alive(at)
     assert "cell 3 of 12: bolt, K=3; fine-tuning 7 of 90" in [i.value for i in at.info]
-    assert "Compute the rest" not in buttons(at)
+    assert "Continue the study" not in buttons(at)
     assert "Started in a terminal: stop it there." in texts(at)
 
 
@@ -196,10 +198,10 @@ def test_the_button_computes_the_rest_in_a_process_of_its_own(root, tmp_path):
     )
     at = open_page("study")
     assert_alive(at)
-    (button,) = [b for b in at.button if b.label == "Compute the rest"]
+    (button,) = [b for b in at.button if b.label == "Continue the study"]
     button.click().run()
     assert_alive(at)
-    assert "Compute the rest" not in buttons(at)
+    assert "Continue the study" not in buttons(at)
     assert "Stop" in buttons(at)
     until(lambda: not JobQueue(runs).active(), 180)
     made = read_study(runs / "s")
@@ -261,7 +263,7 @@ def test_a_study_that_ended_before_it_began_says_so(root, tmp_path, monkeypatch)
     JobQueue(tmp_path / "runs").stop(tmp_path / "runs/study-VVI-mine")
     at.run()
     assert_alive(at)
-    assert "ended before it began" in at.error[0].value
+    assert "failed to start" in at.error[0].value
 
 
 @pytest.mark.usefixtures("root")

@@ -60,7 +60,7 @@ def test_the_form_asks_what_a_head_has_and_the_command_says_it(kind):
     assert {"Epochs", "Batch", "Recipe"} <= labels(at)
     at = choose(at, kind)
     assert_alive(at)
-    assert not {"Epochs", "Updates an epoch", "Batch", "Recipe"} & labels(at)
+    assert not {"Epochs", "Updates per epoch", "Batch", "Recipe"} & labels(at)
     assert f"part-{kind}-1" in [t.value for t in at.text_input]
     (line,) = [c.value for c in at.code if "finetune" in c.value]
     options = parse(line.replace("\\\n", " ").split("python -m cutswap ")[1].split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +11,18 @@ from pathlib import Path
 import pytest
 
 from app.shared import jobs as shared_jobs
+from app.shared import workspace
+from app.shared.selection import found_runs
 from app.train import curves as run_chart
 from app.train import estimate as run_estimate
 from app.train import form as run_form
+from cutswap.commands.parser import parse
 from cutswap.config import RECIPES, TrainingSettings
 from cutswap.runs.find import find_runs
 from cutswap.runs.heartbeat import FAILED, STOPPED, Heart
 from cutswap.runs.queue import JobQueue
 from cutswap.runs.states import FoundRun, log_file, log_tail, read_run
+from cutswap.training.flags import finetuning_settings
 from cutswap.utils.processes import Process, this_process
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.runs import write_run
@@ -231,7 +236,7 @@ def test_a_second_start_waits_for_its_turn_and_can_be_taken_out(queue):
     assert_alive(at)
     assert "**part-cutswap-1** · waiting for cpu, 1 before it" in texts(at)
     assert at.text_input[0].value == "part-cutswap-2"  # though that run has no folder yet
-    button(at, "Take out of the queue").click().run()
+    button(at, "Remove from the queue").click().run()
     assert_alive(at)
     assert "taken out of the queue" not in at.error  # it is no failure
     assert "**part-cutswap-1** · stopped, can be resumed" in texts(at)
@@ -264,7 +269,7 @@ def test_on_a_network_disk_a_run_of_other_photos_can_begin_anew_beside(
     Heart(run).end(FAILED, "expected the 3 training photos of its photos.json, found others")
     at = open_page("train")
     assert texts(at).count("on a network file system (nfs4 at") == 1
-    button(at, "Start anew beside").click().run()
+    button(at, "Start again as a new run").click().run()
     assert_alive(at)
     assert "**early-2** · waiting" in texts(at)
     (job,) = queue.active()
@@ -315,6 +320,66 @@ def test_presets_fill_the_fields_and_the_recipe_its_settings():
     assert "pretrained-factor" not in texts(at)  # it comes with the recipe
     at.number_input(key="train.epochs").set_value(3).run()
     assert "3 updates" in texts(at)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "layers", "flags"),
+    [
+        ("gentle", "layer4", ["--frozen=conv1,bn1,layer1,layer2,layer3"]),
+        ("gentle", "all layers", ["--frozen="]),
+        ("paper", "layer3 and layer4", ["--recipe=paper", "--frozen=conv1,bn1,layer1,layer2"]),
+        ("gentle", None, []),
+        ("paper", None, ["--recipe=paper"]),
+    ],
+)
+@pytest.mark.usefixtures("root")
+def test_starting_weights_rate_and_trained_layers_reach_the_command(
+    recipe, layers, flags, tmp_path
+):
+    write_run(tmp_path / "runs" / "tuned")
+    at = open_page("train")
+    at.selectbox(key="train.recipe").set_value(recipe).run()
+    command = next(c.value for c in at.code if "finetune" in c.value)
+    assert "--weights" not in command
+    assert "--frozen" not in command
+    assert "--learning-rate" not in command
+    if layers is not None:
+        at.selectbox(key=f"train.layers.{recipe}").set_value(layers)
+    at.number_input(key="train.rate").set_value(0.004)
+    at.selectbox(key="train.weights").set_value(str(tmp_path / "runs" / "tuned")).run()
+    assert_alive(at)
+    line = next(c.value for c in at.code if "finetune" in c.value)  # the form's stands first
+    words = shlex.split(line)[3:]
+    assert {"--learning-rate=0.004", f"--weights={tmp_path / 'runs/tuned'}"} <= set(words)
+    assert [w for w in words if w.startswith(("--recipe", "--frozen"))] == flags
+    assert finetuning_settings(parse(words)).training.learning_rate == 0.004
+
+
+@pytest.mark.usefixtures("root")
+def test_a_run_that_went_is_no_starting_point(tmp_path):
+    write_run(tmp_path / "runs" / "tuned")
+    at = open_page("train")
+    at.selectbox(key="train.weights").set_value(str(tmp_path / "runs" / "tuned")).run()
+    shutil.rmtree(tmp_path / "runs" / "tuned")
+    found_runs.clear()
+    at.run()
+    assert_alive(at)
+    assert at.selectbox(key="train.weights").value == "embedded"
+
+
+@pytest.mark.parametrize(("what", "has_rate"), [("projector", True), ("gaussian", False)])
+@pytest.mark.usefixtures("root")
+def test_a_head_has_its_own_rate_and_no_layers(what, has_rate):
+    at = open_page("train")
+    at.segmented_control(key="train.what").set_value(what).run()
+    assert_alive(at)
+    assert not [box for box in at.selectbox if box.label == "Trained layers"]
+    assert bool([n for n in at.number_input if n.label == "Learning rate"]) == has_rate
+    at.selectbox(key="train.weights").set_value("random").run()
+    assert "--weights=random" in texts(at)
+    if has_rate:
+        at.number_input(key="train.head.rate").set_value(0.001).run()
+        assert "--head-learning-rate=0.001" in texts(at)
 
 
 # What it is made of
@@ -402,6 +467,59 @@ def test_a_long_curve_is_thinned_and_ends_with_the_last_update():
     assert set(with_rate.data[-1].y) == {0.03}
     plain = run_chart.curves([{"step": 1, "loss": 1.0, "accuracy": 0.5}])
     assert [t.name for t in plain.data] == ["loss", "accuracy"]
+
+
+def test_a_smoothed_curve_is_the_mean_around_with_the_raw_one_behind():
+    lines = [{"step": s, "loss": float(s % 2), "accuracy": 0.5} for s in range(1, 8)]
+    raw, smooth = run_chart.curves(lines, width=3).data[:2]
+    assert [*raw.y] == [1, 0, 1, 0, 1, 0, 1]
+    assert smooth.y == pytest.approx([1, 2 / 3, 1 / 3, 2 / 3, 1 / 3, 2 / 3, 1])  # ends: alone
+    assert raw.opacity is not None
+    assert smooth.name == "loss"
+
+
+def test_the_detector_s_auroc_has_a_row_of_its_own(root, tmp_path):  # noqa: ARG001
+    run = write_run(tmp_path / "runs" / "bolt")
+    measured = [{"step": s, "auroc": a} for s, a in ((0, 0.5), (5, 0.75), (10, 0.7))]
+    (run / "validation.jsonl").write_text("".join(json.dumps(m) + "\n" for m in measured))
+    at = open_page("train")
+    assert_alive(at)
+    (chart,) = at.get("plotly_chart")
+    drawn = {line.get("name"): line for line in json.loads(chart.proto.spec)["data"]}
+    assert drawn["detector"]["x"] == [0, 5, 10]
+    assert drawn["detector"]["y"] == [0.5, 0.75, 0.7]
+    (run / "validation.jsonl").write_text('{"step": 1}\n')
+    at.run()
+    assert_alive(at)
+    assert "validation.jsonl" in at.error[0].value
+    assert at.get("plotly_chart")  # the rest of the curve stays
+
+
+@pytest.mark.parametrize(("photos", "is_offered"), [(4, False), (5, True)])
+def test_measuring_is_offered_where_photos_can_be_held_out(root, photos, is_offered):
+    for number in range(4, photos):
+        shutil.copy(root / "part/train/good/000.png", root / f"part/train/good/{number:03d}.png")
+    workspace.dataset_of.clear()
+    at = open_page("train")
+    box = at.checkbox(key="train.validate")
+    assert box.disabled == (not is_offered)
+    if is_offered:
+        box.check().run()
+        assert_alive(at)
+    assert ("--validate=true" in texts(at)) == is_offered
+
+
+def test_the_slider_smooths_the_run_s_own_curve(root, tmp_path):  # noqa: ARG001
+    write_run(tmp_path / "runs" / "bolt")
+    at = open_page("train")
+    slider = at.select_slider(key="train.smoothing")
+    assert slider.options == ["none", "5 updates"]  # of ten updates no more
+    (chart,) = at.get("plotly_chart")
+    before = json.loads(chart.proto.spec)["data"]
+    slider.set_value(5).run()
+    assert_alive(at)
+    (chart,) = at.get("plotly_chart")
+    assert len(json.loads(chart.proto.spec)["data"]) == len(before) + 2
 
 
 def test_the_log_of_a_run_is_beside_it(tmp_path):

@@ -116,7 +116,7 @@ def test_two_runs_side_by_side(folder):
     x = {line["name"]: line["x"] for line in chart(at)["data"]}
     assert x["a"][-1] == pytest.approx(10 * 16 * 3 / SPEED)
     assert x["b"][-1] == pytest.approx(6 * 8 * 3 / SPEED)
-    at.selectbox(key="compare.width").set_value(5).run()
+    at.select_slider(key="compare.width").set_value(5).run()
     assert_alive(at)
     assert len(chart(at)["data"]) == 8  # and the raw lines behind
     assert "the mean of 5 updates around each" in texts(at)
@@ -429,6 +429,6 @@ def test_a_network_of_a_study_is_marked_and_goes_on_with_it(folder):
     at.selectbox(key=run_form.SHOWN).set_value("long/runs/r1").run()
     assert_alive(at)
     assert "**study long**" in texts(at)
-    assert "The study goes on as a whole" in texts(at)
+    assert "It belongs to a study" in texts(at)
     assert not [b for b in at.button if b.label == "Resume"]
     assert any("cutswap reproduce --table 6" in c.value for c in at.code)
