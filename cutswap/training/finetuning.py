@@ -154,6 +154,7 @@ def finetune(
         if not team.is_first:
             yield from _train(checked, settings, RunFolder(out), None, team, seed, None, None, stop)
             return
+        RunFolder(out).refuse_foreign()
         with exclusive_lock(out), beating(out) as heart:
             yield from _train(
                 checked, settings, RunFolder(out), heart, team, seed, notify, say, stop

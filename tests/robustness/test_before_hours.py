@@ -295,7 +295,7 @@ def test_a_run_whose_starting_weights_changed_is_not_resumed(kind: str, tmp_path
 def test_a_run_that_never_began_may_have_other_photos(tmp_path: Path):
     data, out = build_category(tmp_path / "bolt", train=4), tmp_path / "run"
     out.mkdir()
-    (out / "photos.json").write_text(json.dumps({"train/good/000": "0"}))  # killed before settings
+    (out / "photos.json").write_text(json.dumps({"train/good/000": "0" * 64}))  # killed early
     assert run("finetune", "--data", data, "--out", out, *TINY) == 0
     assert len(json.loads((out / "photos.json").read_text())) == 4
     shutil.rmtree(out)
