@@ -134,7 +134,7 @@ def _existing_folder(root: Path) -> Path:
             return root
         found = "a file" if root.is_file() else "no such folder"
     except (OSError, RuntimeError, ValueError) as error:  # ~nobody, too long, not permitted
-        found = str(error)
+        found = str(error).rstrip(".")
     raise CutSwapError(
         root, expected="the folder of a data set", found=found, fix="pass the folder of the images"
     )

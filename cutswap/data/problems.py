@@ -16,6 +16,7 @@ from cutswap.data.images import (
     read_mask_levels,
     resize_photo,
 )
+from cutswap.data.layouts import means_unknown
 from cutswap.data.mask_doubts import doubt_of
 from cutswap.data.reading import READING_FILE, unused_bits
 from cutswap.data.records import Category, Problem, Record
@@ -45,6 +46,7 @@ KINDS = {
     "not-trained-on": "a folder in train besides good",
     "read-as-good": "a folder of train whose name means good, where there is no train/good",
     "means-good": "a folder beside good whose name means good, too: good, or a type of defect?",
+    "means-unknown": "a folder of test whose name says that nobody knows what its photos show",
     "unreadable-folder": "a folder that cannot be listed",
     "unused": "photos that lie where none are looked for",
     "no-category": "a folder of the data set that is no category",
@@ -224,12 +226,18 @@ def _check_whole(category: Category, findings: _Findings) -> None:
     elif sound == 1:
         findings.add(category.root, "few-good", "one sound training photo is very little")
     defective = sum(not r.is_good for r in category.test)
-    if defective and not category.has_masks:
+    is_claimed = not all(map(means_unknown, category.defects))
+    if defective and is_claimed and not category.has_masks:
         message = f"no masks for {defective} defective photos: pixel metrics are left out"
         findings.add(category.root, "no-masks", message)
     if category.test and defective in (0, len(category.test)):
         kind = "defective" if defective else "good"
-        findings.add(category.root, "one-sided-test", f"all test photos are {kind}: no AUROC")
+        message = f"all test photos are {kind}: no AUROC"
+        if defective and not is_claimed:
+            message = (
+                "nobody says which of the test photos are good: they are scored, without AUROC"
+            )
+        findings.add(category.root, "one-sided-test", message)
     if (unused := unused_bits(findings.top)) is not None:
         used, camera = unused
         message = (

@@ -170,6 +170,11 @@ ONE_PROBLEM = {  # what happens to a sound category -> what deep and shallow sea
         [("test/OK", "means-good", True)],
         [("test/OK", "means-good", True)],
     ),
+    "photos that nobody sorted": (
+        lambda r: write(r / "test/unlabelled/000.png", noise_photo(0)),
+        [("test/unlabelled", "means-unknown", True)],
+        [("test/unlabelled", "means-unknown", True)],
+    ),
     "good photos called ok": (
         lambda r: [(r / part / "good").rename(r / part / "ok") for part in ("train", "test")],
         [("train/ok", "read-as-good", False)],
