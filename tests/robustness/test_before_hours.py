@@ -100,15 +100,24 @@ def finely_patterned() -> np.ndarray:
     return np.repeat((odd[..., None] * 2 + 100).astype(np.uint8), 3, axis=2)
 
 
+def noisy(level: int, channels: int) -> np.ndarray:
+    """A covered lens: noise of one level."""
+    photo = np.full((128, 128, 3), level, np.uint8)
+    photo[..., :channels] += np.random.default_rng(0).integers(0, 2, (128, 128, 1), np.uint8)
+    return photo
+
+
 @pytest.mark.parametrize(
     ("photo", "is_seen_by_check"),
     [
         (spotted(255, 1, 255), True),  # one pixel of 254
         (spotted(0, 3, 90), True),
         (spotted(128, 12, 1), True),
+        (noisy(120, 1), True),
+        (noisy(0, 3), True),
         (finely_patterned(), False),  # only the working size makes it uniform
     ],
-    ids=["white and one 254", "black and 3", "grey and 12", "fine pattern"],
+    ids=["white and one 254", "black and 3", "grey and 12", "red noise", "dark", "fine pattern"],
 )
 def test_a_blank_photo_is_named_before_training(
     photo, is_seen_by_check: bool, tmp_path: Path, capsys
