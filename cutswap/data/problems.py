@@ -176,7 +176,10 @@ def _check_photo(
     if is_constant(photo):
         # A failed shot. In training there is nothing to swap, so the negative would equal the
         # positive; a test photo can still be scored.
-        findings.add(record.image, "constant", "(nearly) all pixels are alike", fatal=is_trained)
+        used = unused_bits(top)
+        why = f", as it uses {used[0]} of 16 bits (see unused bits)" if used else ""
+        message = f"(nearly) all pixels are alike{why}"
+        findings.add(record.image, "constant", message, fatal=is_trained)
     elif is_trained and train_size and is_constant(resize_photo(photo, (train_size, train_size))):
         message = f"(nearly) all pixels are alike at {train_size} x {train_size} (--image-size)"
         findings.add(record.image, "constant", message, fatal=True)
