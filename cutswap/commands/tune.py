@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from cutswap.commands.common import STOPPED, add_data, add_recipe, add_skip_bad, count, seed
+from cutswap.commands.common import (
+    STOPPED,
+    add_data,
+    add_recipe,
+    add_region,
+    add_skip_bad,
+    count,
+    seed,
+)
 from cutswap.commands.own_outputs import need_free
 from cutswap.config import HEAD_JITTER, LEARNT_HEADS, FineTuningSettings, HeadSettings
 from cutswap.data.loading import check_category
@@ -35,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " own defects, and its figure would promise what new defects do not keep."
     )
     add_data(parser)
+    add_region(parser)
     add_skip_bad(parser)
     parser.add_argument("--trials", type=count, default=30, help="in all, earlier ones too [30]")
     parser.add_argument(
@@ -113,6 +122,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             options.category,
             skip_bad=options.skip_bad,
             train_size=settings.training.image_size,
+            region=options.region,
         )
         need_store(store)
         stop.gently = True

@@ -20,6 +20,7 @@ from cutswap.data.layouts import means_unknown
 from cutswap.data.mask_doubts import doubt_of
 from cutswap.data.reading import READING_FILE, unused_bits
 from cutswap.data.records import Category, Problem, Record
+from cutswap.data.regions.region_of_interest import region_of
 from cutswap.data.unused import unused_in
 from cutswap.errors import CutSwapError
 
@@ -53,6 +54,7 @@ KINDS = {
     "other-files": "files that are no photos",
     "unread": "a category that cannot be listed",
     "no-folder": "a folder that the category's settings name and that is not there",
+    "region": "the region of where to look cannot be used",
     "unused-bits": "grey photos of more than 8 bits that do not use their highest bits",
 }
 # Files that can be used, and may make results wrong: commands that use them say so.
@@ -112,6 +114,10 @@ def find_problems(
         if progress is not None:
             progress(done, len(records))
     _check_whole(category, findings)
+    try:
+        region_of(category)
+    except CutSwapError as error:
+        findings.add(category.region or category.root, "region", _reason(error), fatal=True)
     findings.problems += unused_in(category)
     return tuple(sorted(findings.problems, key=lambda problem: not problem.fatal))
 
@@ -130,8 +136,8 @@ def usable(
         The category without those records, and the fatal problems that cost them.
 
     Raises:
-        CutSwapError: fatal problems without `skip_bad`, counted and the first few quoted; or no
-            good training photo is left.
+        CutSwapError: fatal problems without `skip_bad`, counted and the first few quoted; no good
+            training photo is left; or a region that cannot be used.
     """
     fatal = tuple(p for p in problems if p.fatal)
     bad = {p.path for p in fatal}
@@ -144,6 +150,7 @@ def usable(
             found=f"none among {len(category.train)}: {_quote(category, fatal)}",
             fix="replace the training photos",
         )
+    region_of(category)  # without it another part of the photos would be looked at
     if fatal and not skip_bad:
         noun = "problem" if len(fatal) == 1 else "problems"
         raise CutSwapError(

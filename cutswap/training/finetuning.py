@@ -77,6 +77,7 @@ def build_samples(
         count=0,
         levels=settings.training.levels,
         names=tuple(str(record.image) for record in checked.category.train),
+        inside=checked.region_at(settings.training.image_size),
     )
     return samples, watcher
 

@@ -265,7 +265,7 @@ def test_every_kind_has_an_explanation_and_a_case():
     made = {kind for _, deep, _ in ONE_PROBLEM.values() for _, kind, _ in deep}
     elsewhere = {"no-good", "outside-link", "broken-link", "odd-name", "unreadable-folder"}
     elsewhere |= {"no-category", "unread"}  # of a data set
-    elsewhere |= {"unused-bits", "no-folder"}  # of deep pictures; of settings
+    elsewhere |= {"unused-bits", "no-folder", "region"}  # of deep pictures; of settings
     assert made | elsewhere == set(KINDS)
     assert all(KINDS.values())
 
