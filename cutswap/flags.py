@@ -150,7 +150,7 @@ def split_names(flag: str, text: str, known: Collection[str]) -> list[str]:
             parts.append("")
         else:
             parts[-1] += piece[-1]
-    plain = [part.strip() for part in parts if part.strip()]
+    plain = [part if part in known else part.strip() for part in parts if part.strip()]
     readings = [] if all(name in known for name in plain) else _readings(parts, known)
     if len(readings) > 1:
         raise CutSwapError(

@@ -162,6 +162,7 @@ def test_no_two_flags_of_a_command_are_called_the_same(sections):
 def test_words_with_commas_are_names():
     assert split_names("--c", "", ["a"]) == []
     assert split_names("--c", " bolt, nut ,,", ["nut", "bolt", "x"]) == ["bolt", "nut"]
+    assert split_names("--c", " bolt,nut ", [" bolt", "bolt", "nut"]) == [" bolt", "nut"]
     assert split_names("--c", "bolts,nut", ["bolt", "nut"]) == ["bolts", "nut"]  # refused later
 
 

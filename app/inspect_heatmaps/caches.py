@@ -203,6 +203,7 @@ def prediction(key: BankKey, photo: PhotoKey, scoring: Scoring | None = None) ->
             whole.origin,
             whole.seed,
             whole.whitening,
+            whole.region_pixels,
         )
     return whole.score(to_image(caches.photo(photo)[None]))
 

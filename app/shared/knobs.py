@@ -200,7 +200,7 @@ def held(name: str, default: str, parse: Callable[[str], str | None]) -> str:
         parse: the URL's text -> the value; None for nonsense.
     """
     value: str = st.session_state[_prepare(name, default, parse)]
-    _publish(name, value, default)
+    publish(name, value, default)
     return value
 
 

@@ -100,12 +100,13 @@ def measure_quality(
         checked, settings.image_size, patches, settings.test_photos, tick(notify, "real defects")
     )
     distances = Distances(normal, real)
+    inside = checked.region_at(settings.image_size)
     rows: dict[str, Row] = {}
     total, done = len(settings.methods) * len(settings.seeds), 0
     for method in settings.methods:
         values = []
         for seed in settings.seeds:
-            samples = _samples(method, photos, guide_maps, settings, seed)
+            samples = _samples(method, photos, guide_maps, settings, seed, inside)
             values.append(_judged(samples, fronts, patches, distances, settings))
             done += 1
             tick(notify, "judging negatives")(done, total)
@@ -148,6 +149,7 @@ def _samples(
     maps: SaliencyMaps | None,
     settings: QualitySettings,
     seed: int,
+    inside: np.ndarray | None,
 ) -> TrainingSamples:
     """The samples of a run of this method on these photos, without the positives' jitter."""
     is_random = method == RANDOM_SWAP
@@ -162,6 +164,7 @@ def _samples(
         weak=WeakAugmentation(jitter=0.0),  # real defects have none to be compared with
         seed=seed,
         count=len(photos) * settings.per_photo,
+        inside=inside,
     )
 
 

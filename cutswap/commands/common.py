@@ -49,6 +49,16 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--category", metavar="C", help="category; may be left out if just one")
 
 
+def add_region(parser: argparse.ArgumentParser) -> None:
+    """`--region`."""
+    parser.add_argument(
+        "--region",
+        metavar="PATH",
+        help="picture of where to look, white inside and black outside; none: everywhere"
+        " [region.png in the category's folder, if there is one]",
+    )
+
+
 def add_seed_and_out(parser: argparse.ArgumentParser, out: str) -> None:
     """`--seed` and `--out`, with what the latter is."""
     parser.add_argument("--seed", type=seed, default=0, help="seed of every draw [0]")
@@ -174,7 +184,7 @@ def checked_category(
     """Open and check it.
 
     Args:
-        options: with data, category and skip_bad.
+        options: with data, category, region and skip_bad.
         bars: one of them moves.
         is_told: say how many files were left out; of several processes one does.
         train_size: working size of the training to come, see `find_problems`.
@@ -190,8 +200,11 @@ def checked_category(
         options.category,
         skip_bad=options.skip_bad,
         train_size=train_size,
+        region=options.region,
         progress=tick(bars, "checking images"),
     )
+    if is_told and checked.region is not None:
+        say(f"looking at {checked.region.share:.0%} of each photo: {checked.region.path}")
     if is_told:
         say_left_out(checked.left_out)
         say_doubts(checked.doubts)

@@ -101,7 +101,9 @@ def _visa(options: argparse.Namespace) -> dict[str, Any]:
             out,
             lambda done, total: bars("unpacking, MB", done >> 20, total >> 20),
         )
-    if options.archive is None and not options.keep_archive:
+    if archive.was_there:
+        _say(f"{archive.path} was there already and is kept; delete it if you need it no longer")
+    elif options.archive is None and not options.keep_archive:
         archive.path.unlink()
     root = data_root(out)
     about = {"sha256": archive.sha256, "is_pinned": archive.is_pinned}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cutswap.commands.common import (
     add_data,
+    add_region,
     add_seed_and_out,
     add_skip_bad,
     checked_category,
@@ -17,7 +18,7 @@ from cutswap.commands.common import (
 )
 from cutswap.commands.own_outputs import claim
 from cutswap.config import BANKS, FalseAlarmSettings, PatchCoreSettings
-from cutswap.errors import CutSwapError
+from cutswap.errors import CutSwapError, first_names
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
 from cutswap.utils.folder_names import BANK, DECISION, UNLABELLED
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `evaluate`."""
     add_data(parser)
+    add_region(parser)
     add_skip_bad(parser)
     parser.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
     parser.add_argument("--weights", help="its weights, without --run [embedded]")
@@ -103,7 +105,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             )
         if head is not None:
             return _evaluate_head(options, checked, backbone, head, settings, asked, bars)
-        names = (*evaluation_files(checked.category.test), *_decision_file(asked))
+        files = evaluation_files(checked.category.test, has_region=checked.region is not None)
+        names = (*files, *_decision_file(asked))
         own = claim(options.out, options.command, names, options.json)
         evaluation = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
         decision = _decide(
@@ -115,6 +118,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             write_evaluation(evaluation, options.out, notify=bars)
     print(describe(evaluation.summary))
     say_missed(evaluation.summary["missed"])
+    _say_outside(evaluation.summary)
     _say_decision(decision, told)
     return {**evaluation.summary, "out": str(options.out)}
 
@@ -177,6 +181,16 @@ def _say_decision(decision: Decision | None, told: OnTestPhotos | None) -> None:
     for line in (told.text(), told.drift.text() if told.drift else ""):
         if line:
             print(f"  {line}")
+
+
+def _say_outside(summary: dict[str, Any]) -> None:
+    outside = summary.get("region", {}).get("defects_outside", [])
+    if outside:
+        print(
+            f"{len(outside)} of {summary['n_defective']} defective photos have their defect wholly"
+            f" outside the region ({first_names(outside)}); they count as defective, and pixels"
+            " outside count nowhere"
+        )
 
 
 def _learn_without_defects(
@@ -278,7 +292,8 @@ def _evaluate_head(
         write_head_evaluation,
     )
 
-    names = (*head_evaluation_files(checked.category.test), *_decision_file(asked))
+    files = head_evaluation_files(checked.category.test, has_region=checked.region is not None)
+    names = (*files, *_decision_file(asked))
     own = claim(options.out, options.command, names, options.json)
     evaluation = evaluate_head(
         checked,
@@ -309,5 +324,6 @@ def _evaluate_head(
     join = evaluation.detector.join
     print(f"the head's share in both is {join.weight:.2f}, chosen without test images")
     say_missed(evaluation.result.summary["missed"])
+    _say_outside(evaluation.result.summary)
     _say_decision(decision, told)
     return {**evaluation.result.summary, "out": str(options.out)}

@@ -154,19 +154,19 @@ def claim(folder: Path, command: str, names: Iterable[str], result: Path | None 
     return own
 
 
-def need_free(folder: Path, names: Iterable[str], mark: str) -> None:
+def need_free(folder: Path, names: Iterable[str], *, is_ours: bool) -> None:
     """Refuse files in the way of a sweep or a study, which know what they wrote by themselves.
 
     Args:
         folder: the output folder; need not be there.
         names: of files it will write.
-        mark: what only such a folder holds, a file or a folder.
+        is_ours: whether the folder holds what only such a command writes.
 
     Raises:
-        CutSwapError: one of the files is there and the mark is not.
+        CutSwapError: one of the files is there, and the folder is not ours.
     """
     taken = [name for name in names if os.path.lexists(folder / name)]
-    if taken and not (folder / mark).exists():
+    if taken and not is_ours:
         raise CutSwapError(
             folder / taken[0],
             expected="no file of this name, or a folder that the same command wrote",

@@ -22,6 +22,7 @@ from cutswap.installation.missing import missing_package
 
 COMMANDS = {
     "check-data": "list every problem of a data set at once",
+    "region": "propose where to look: a mask for a category, to be corrected by hand",
     "saliency": "LayerCAM maps of one image, level by level",
     "augment": "draw negatives of one image",
     "finetune": "fine-tune a network on a category's negatives",

@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.studies.run import prepare, run_study, run_study_on
 
     need_out(options.out)
-    need_free(options.out, (CSV, LATEX, REPORT), STUDY)
+    need_free(options.out, (CSV, LATEX, REPORT), is_ours=(options.out / STUDY).exists())
     tables = table_numbers(options.table)
     categories = chosen_categories(options)
     with stop_on_signals() as stop, Bars(options.quiet) as bars:

@@ -63,8 +63,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.studies.plan import MAX_SEEDS
     from cutswap.sweeps.grid import read_grid
     from cutswap.sweeps.identity import weights_of
-    from cutswap.sweeps.store import CELLS, FolderStore, need_store, open_store
-    from cutswap.sweeps.sweep import plan_sweep, run_sweep, to_csv
+    from cutswap.sweeps.store import FolderStore, is_begun, need_store, open_store
+    from cutswap.sweeps.sweep import SWEEP, plan_sweep, run_sweep, to_csv
 
     settings = study_settings(options)
     weights = weights_of(settings.training, settings.saliency)
@@ -92,7 +92,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         store = open_store(options.out)
         if isinstance(store, FolderStore):
             need_out(store.folder)
-            need_free(store.folder, [RESULTS], CELLS)
+            files = (RESULTS, f"{SWEEP}.json")
+            need_free(store.folder, files, is_ours=is_begun(store, SWEEP))
         if not options.plan:
             need_store(store)
         left = plan.left(store)

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from cutswap.commands.common import STOPPED, add_data, add_recipe, add_skip_bad, count, seed
+from cutswap.commands.common import (
+    STOPPED,
+    add_data,
+    add_recipe,
+    add_region,
+    add_skip_bad,
+    count,
+    seed,
+)
+from cutswap.commands.own_outputs import need_free
 from cutswap.config import HEAD_JITTER, LEARNT_HEADS, FineTuningSettings, HeadSettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
@@ -17,8 +26,9 @@ from cutswap.flags import settings_from
 from cutswap.studies.flags import study_settings
 from cutswap.sweeps.grid import settled
 from cutswap.sweeps.identity import weights_of
-from cutswap.sweeps.store import need_store, open_store
-from cutswap.sweeps.tuning import COMBINATIONS, FAILED, TUNE, SearchSpace, run_tuning
+from cutswap.sweeps.store import FolderStore, is_begun, need_store, open_store
+from cutswap.sweeps.tuning import COMBINATIONS, FAILED, TRIALS, TUNE, SearchSpace, run_tuning
+from cutswap.utils.files import need_out
 from cutswap.utils.signals import stop_on_signals
 
 
@@ -33,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " own defects, and its figure would promise what new defects do not keep."
     )
     add_data(parser)
+    add_region(parser)
     add_skip_bad(parser)
     parser.add_argument("--trials", type=count, default=30, help="in all, earlier ones too [30]")
     parser.add_argument(
@@ -102,12 +113,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         updates=options.search_updates,
     )
     store = open_store(options.out)
+    if isinstance(store, FolderStore):
+        need_out(store.folder)
+        need_free(store.folder, (f"{TUNE}.json", TRIALS), is_ours=is_begun(store, TUNE))
     with stop_on_signals() as stop:
         checked = check_category(
             options.data,
             options.category,
             skip_bad=options.skip_bad,
             train_size=settings.training.image_size,
+            region=options.region,
         )
         need_store(store)
         stop.gently = True

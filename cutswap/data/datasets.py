@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cutswap.data.layouts import LayoutReader, is_folder, is_there, means_good, part_of
 from cutswap.data.reading import read_reading
 from cutswap.data.records import GOOD, Category, Problem
+from cutswap.data.regions.region_of_interest import category_region
 from cutswap.data.visa_split import parse_visa_split
 from cutswap.errors import CutSwapError
 
@@ -85,10 +86,11 @@ class Dataset:
         if self.layout == "visa":
             split_file = self.root / VISA_SPLIT
             rows = [row for row in parse_visa_split(split_file) if row.category == name]
-            return reader.read_visa(name, rows, split_file)
+            category = reader.read_visa(name, rows, split_file)
+            return replace(category, region=category_region(folder))
         if self.layout == "images":
             return reader.read_photos(name)
-        return reader.read_folders(name, folder)
+        return replace(reader.read_folders(name, folder), region=category_region(folder))
 
 
 def open_dataset(root: Path) -> Dataset:
@@ -134,7 +136,7 @@ def _existing_folder(root: Path) -> Path:
             return root
         found = "a file" if root.is_file() else "no such folder"
     except (OSError, RuntimeError, ValueError) as error:  # ~nobody, too long, not permitted
-        found = str(error)
+        found = str(error).rstrip(".")
     raise CutSwapError(
         root, expected="the folder of a data set", found=found, fix="pass the folder of the images"
     )

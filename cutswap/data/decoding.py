@@ -33,7 +33,10 @@ BAND = 512
 MIN_SIDE = 8
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")  # comments: Pillow refuses the picture over some of them
+# Of what may stand beside a PNG's pixels these decide how they are shown; the rest are comments,
+# colour profiles and times, over some of which Pillow refuses the picture.
+_PNG_SHOWN = (b"tRNS", b"eXIf")
+_PNG_BESIDE = 0x20  # bit of a chunk's first letter: small, so not needed to show the picture
 _MAX_REPACKED = 8 * MAX_PIXELS  # bytes of a PNG without its texts: four channels of 16 bits
 
 _PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
@@ -132,7 +135,7 @@ def decode(stream: IO[bytes], subject: object) -> Decoded:
     try:
         opened.load()
     except Exception as error:  # decoders raise almost anything on damaged data
-        plain = _without_text(stream, error)
+        plain = _without_comments(stream, error)
         if plain is None:
             raise _damaged(subject, error) from error
         return decode(plain, subject)
@@ -187,7 +190,7 @@ def open_header(stream: IO[bytes], subject: object) -> ImageFile.ImageFile:
     except Image.DecompressionBombError as error:
         raise _wrong_size(subject, "more") from error
     except Exception as error:  # header parsers raise almost anything on damaged data
-        plain = _without_text(stream, error)
+        plain = _without_comments(stream, error)
         if plain is None:
             raise _damaged(subject, error) from error
         return open_header(plain, subject)
@@ -199,11 +202,11 @@ def open_header(stream: IO[bytes], subject: object) -> ImageFile.ImageFile:
     return image
 
 
-def _without_text(stream: IO[bytes], error: Exception) -> IO[bytes] | None:
+def _without_comments(stream: IO[bytes], error: Exception) -> IO[bytes] | None:
     """A PNG again without its comments; None where it has none, or is none.
 
-    Pillow refuses a sound picture whose comment is damaged, unpacks to more than 1 MB, or, with
-    others, to more than 64 MB; its limits are state that all threads share.
+    Pillow refuses a sound picture whose comment or colour profile is damaged, unpacks to more than
+    1 MB, or, with others, to more than 64 MB; its limits are state that all threads share.
 
     Args:
         stream: the file.
@@ -218,7 +221,7 @@ def _without_text(stream: IO[bytes], error: Exception) -> IO[bytes] | None:
     size, is_shorter = 0, False
     while len(head := stream.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
-        if kind in _PNG_TEXT:
+        if kind[0] & _PNG_BESIDE and kind not in _PNG_SHOWN:
             stream.seek(length + 4, io.SEEK_CUR)
             is_shorter = True
             continue

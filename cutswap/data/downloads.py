@@ -53,12 +53,14 @@ class Fetched:
         sha256: of its content.
         is_pinned: whether that is what was expected; False where nothing was.
         etag: the server's name of this version, perhaps empty.
+        was_there: whether somebody had put it there before.
     """
 
     path: Path
     sha256: str
     is_pinned: bool
     etag: str
+    was_there: bool = False
 
 
 class _Broken(Exception):  # noqa: N818 - an event: the connection ended before the file
@@ -86,13 +88,15 @@ def fetch(
 
     Raises:
         CutSwapError: no connection after several tries, a refusal of the server, no room on the
-            disk, another download of it at work, or content that is not what was expected.
+            disk, another download of it at work, a file of another origin in the way, or content
+            that is not what was expected.
     """
     _need_address(url)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     try:
         with FileLock(f"{part}.lock", timeout=0):
+            _need_own(part)
             etag = "" if target.exists() else _bring(url, part, progress, say, wait)
             return _checked(url, target, part, sha256, etag)
     except Timeout:
@@ -197,13 +201,22 @@ def _known(url: str, part: Path) -> _Part | None:
 
 def _checked(url: str, target: Path, part: Path, sha256: str | None, etag: str) -> Fetched:
     """Hash the whole file and give it its name."""
-    path = target if target.exists() else part
+    was_there = target.exists()
+    path = target if was_there else part
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             digest.update(piece)
     checksum = digest.hexdigest()
     if sha256 is not None and checksum != sha256.lower():
+        if was_there:
+            raise CutSwapError(
+                target,
+                expected=f"SHA-256 {sha256.lower()}, or no such file yet",
+                found=checksum,
+                fix="move it away, and the same command downloads the right one; nothing was"
+                " changed",
+            )
         wrong = target.with_name(f"{target.name}.wrong")
         path.replace(wrong)  # never gone on with, never taken for the archive
         _about(part).unlink(missing_ok=True)
@@ -214,13 +227,25 @@ def _checked(url: str, target: Path, part: Path, sha256: str | None, etag: str) 
             fix="run the command again; if it stays so, the publisher has replaced the file:"
             " pass --sha256 only if you trust the new one",
         )
-    path.replace(target)
+    if not was_there:
+        path.replace(target)
     _about(part).unlink(missing_ok=True)
-    return Fetched(target, checksum, sha256 is not None, etag)
+    return Fetched(target, checksum, sha256 is not None, etag, was_there)
 
 
 def _about(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
+
+
+def _need_own(part: Path) -> None:
+    """Refuse a part that another program began: ours has its description before it has a byte."""
+    if part.exists() and not _about(part).exists():
+        raise CutSwapError(
+            part,
+            expected="no file of this name, or one that download wrote",
+            found="a file of another origin",
+            fix="move it away; nothing was changed",
+        )
 
 
 def _need_address(url: str) -> None:

@@ -294,17 +294,25 @@ def save_png(path: Path, array: np.ndarray) -> None:
 
 
 def is_constant(photo: np.ndarray) -> bool:
-    """Whether (nearly) all pixels of (H, W, 3) uint8 are the same: such a photo shows nothing.
+    """Whether (nearly) all pixels of (H, W, 3) uint8 are alike: such a photo shows nothing.
 
-    With fewer than one pixel in `LONELY` of another colour no swap of patches can be counted on to
-    change anything: a white photo with one pixel of 254 ended a training after its first update.
+    Alike are colours a level apart, the noise of a covered lens: jitter rounds it away. With fewer
+    than one pixel in `LONELY` of another colour no swap of patches can be counted on to change
+    anything: a white photo with one pixel of 254 ended a training after its first update.
     """
     height, width = photo.shape[:2]
     # One of three places shows the common colour, unless the odd pixels lie just there.
     for y, x in ((0, 0), (height // 2, width // 2), (height // 3, width // 5)):
         colour = photo[y, x]
-        if (photo[::7, ::7] != colour).any(axis=2).mean() > 0.05:  # nearly every photo ends here
+        if _differs(photo[::7, ::7], colour).mean() > 0.05:  # nearly every photo ends here
             continue
-        if np.count_nonzero((photo != colour).any(axis=2)) * LONELY < height * width:
+        if np.count_nonzero(_differs(photo, colour)) * LONELY < height * width:
             return True
     return False
+
+
+def _differs(photo: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """(H, W) bool: more than one level in some channel."""
+    apart = np.maximum(photo, colour) - np.minimum(photo, colour) > 1
+    is_apart: np.ndarray = apart.any(axis=2)
+    return is_apart

@@ -15,8 +15,18 @@ from cutswap.data.records import GOOD, Category, Problem, Record, natural_key, n
 from cutswap.data.visa_split import VisaRow
 from cutswap.errors import CutSwapError
 
-# Words that data sets use for photos without a defect, in any case: BTAD says ok, VisA Normal.
-GOOD_WORDS = (GOOD, "ok", "normal")
+# Words that people use for photos without a defect, in any case and with a number behind: BTAD says
+# ok, VisA Normal.
+GOOD_WORDS = (
+    *(GOOD, "ok", "okay", "normal", "pass", "passed", "clean", "healthy", "intact", "undamaged"),
+    *("flawless", "faultless", "nodefect", "nodefects", "nondefective", "defectfree"),
+    *("noanomaly", "nonanomalous", "anomalyfree"),
+)
+# Words for photos of which nobody has said what they show.
+UNKNOWN_WORDS = (
+    *("unlabelled", "unlabeled", "unlabel", "nolabel", "unknown", "unsorted", "unclassified"),
+    *("unannotated", "unchecked", "unreviewed", "uninspected", "todo", "tbd"),
+)
 # The test folders we know, the first that is there is used; the second is MVTec AD 2's.
 TEST_FOLDERS = ("test", "test_public")
 MASK_FOLDER = "ground_truth"
@@ -90,6 +100,7 @@ class LayoutReader:
         marked = part_of(parts, MASK_FOLDER) or masks_inside
         mask_types = self.subfolders(marked)
         good = self._good_of_test(test_types, mask_types, learnt)
+        self._ask_unknown(test_types, mask_types)
         if unknown := {*self.reading.good, *self.reading.defects} - {
             *test_types,
             *(path.name for path in learnt_from),
@@ -170,6 +181,25 @@ class LayoutReader:
                 fatal=True,
             )
         return good or GOOD
+
+    def _ask_unknown(self, types: dict[str, Path], mask_types: dict[str, Path]) -> None:
+        """Take test photos of which nobody knows what they show out, and ask; alone they stay."""
+        said = {*self.reading.good, *self.reading.defects}
+        unknown = [name for name in types if means_unknown(name) and name not in said]
+        if len(unknown) == len(types):
+            return  # nothing is claimed of any photo: they are scored without figures
+        for name in unknown:
+            mask_types.pop(name, None)
+            self._notice(
+                types.pop(name),
+                "means-unknown",
+                "good photos, or a type of defect? Its name says that nobody knows. Sort them into"
+                " test/good and test/<type of defect>; or move the folder out of test and call them"
+                " good or defective with the command score; or write"
+                f' {{"good": ["{name}"]}} or {{"defects": ["{name}"]}} into {READING_FILE} beside'
+                " test. Until then none of them is used",
+                fatal=True,
+            )
 
     def read_visa(self, name: str, rows: Sequence[VisaRow], split_file: Path) -> Category:
         """One category of the published VisA tree.
@@ -343,8 +373,17 @@ def is_folder(path: Path) -> bool:
 
 
 def means_good(name: str) -> bool:
-    """Whether a folder's name says that its photos show no defect: `OK`, `Normal`, `good_`."""
-    return re.sub(r"[\W_]+", "", name).casefold() in GOOD_WORDS
+    """Whether a folder's name says that its photos show no defect: `OK`, `Normal`, `good_2`."""
+    return _plain(name) in GOOD_WORDS
+
+
+def means_unknown(name: str) -> bool:
+    """Whether it says that nobody knows what its photos show: `unlabelled`, `To-do`."""
+    return _plain(name) in UNKNOWN_WORDS
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W\d_]+", "", name).casefold()
 
 
 def part_of(folders: Mapping[str, Path], name: str) -> Path | None:

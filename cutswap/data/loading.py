@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from cutswap.data.datasets import open_dataset
 from cutswap.data.images import read_mask, read_photo, resize_mask, resize_photo
 from cutswap.data.problems import DOUBTS, find_problems, usable
 from cutswap.data.records import Category, Problem, Record
+from cutswap.data.regions.region_of_interest import RegionOfInterest, region_of, with_region
 from cutswap.errors import CutSwapError
 
 Ticker = Callable[[int, int], None]
@@ -32,9 +34,28 @@ class CheckedCategory:
     left_out: tuple[Problem, ...]
     doubts: tuple[Problem, ...] = ()
 
+    @functools.cached_property
+    def region(self) -> RegionOfInterest | None:
+        """Where to look; None: everywhere.
+
+        Raises:
+            CutSwapError: see `region_of`.
+        """
+        return region_of(self.category)
+
+    def region_at(self, size: int) -> np.ndarray | None:
+        """The same as (size, size) bool.
+
+        Raises:
+            CutSwapError: see `RegionOfInterest.at`.
+        """
+        return None if self.region is None else self.region.at(size)
+
     def to_dict(self) -> dict[str, Any]:
         """The record of the data in a run's files."""
+        region = {} if self.region is None else {"region": self.region.to_dict()}
         return {
+            **region,
             "name": self.category.name,
             "n_train": len(self.category.train),
             "n_test": len(self.category.test),
@@ -54,6 +75,7 @@ def check_category(
     *,
     skip_bad: bool,
     train_size: int | None = None,
+    region: str | Path | None = None,
     progress: Ticker | None = None,
 ) -> CheckedCategory:
     """Open a category and refuse, or leave out, what cannot be used.
@@ -63,12 +85,13 @@ def check_category(
         name: of the category; None: the only one.
         skip_bad: leave out what is bad.
         train_size: working size of the training to come, see `find_problems`.
+        region: see `with_region`.
         progress: called with (photos done, photos in all).
 
     Raises:
         CutSwapError: no such data or category, or bad files without `skip_bad`.
     """
-    category = open_dataset(root).category(name)
+    category = with_region(open_dataset(root).category(name), region)
     problems = find_problems(category, train_size=train_size, progress=progress)
     kept, left_out = usable(category, problems, skip_bad)
     doubts = tuple(p for p in problems if p.kind in DOUBTS)

@@ -33,7 +33,7 @@ def doubt_of(mask: np.ndarray, counts: np.ndarray) -> str | None:
     said = f"marks {_percent(marked)} of the photo"
     if len(levels) == 1:
         return f"{said}: every pixel has the value {levels[0]}; draw the mask again"
-    if len(levels) >= PHOTO_LEVELS and not _is_parted(counts, threshold):
+    if len(levels) >= PHOTO_LEVELS and not is_parted(counts, threshold):
         return (
             f"{said} and holds {len(levels)} values, as a photo does; a mask has 0 for sound and"
             f" 255 for defective (a threshold of {threshold} would mark {_percent(bright)})"
@@ -68,8 +68,13 @@ def split_level(counts: np.ndarray) -> int:
     return int((best[0] + best[-1]) // 2)
 
 
-def _is_parted(counts: np.ndarray, threshold: int) -> bool:
-    """Whether few pixels lie between the two heaps: a mask with noise or soft edges."""
+def is_parted(counts: np.ndarray, threshold: int) -> bool:
+    """Whether few pixels lie between the two heaps: a mask with noise or soft edges.
+
+    Args:
+        counts: (256,) pixels by value.
+        threshold: see `split_level`.
+    """
     low = float(np.average(np.arange(threshold + 1), weights=counts[: threshold + 1] + 1e-9))
     high = float(np.average(np.arange(threshold + 1, 256), weights=counts[threshold + 1 :] + 1e-9))
     quarter = (high - low) / 4

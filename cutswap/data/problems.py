@@ -16,9 +16,11 @@ from cutswap.data.images import (
     read_mask_levels,
     resize_photo,
 )
+from cutswap.data.layouts import means_unknown
 from cutswap.data.mask_doubts import doubt_of
 from cutswap.data.reading import READING_FILE, unused_bits
 from cutswap.data.records import Category, Problem, Record
+from cutswap.data.regions.region_of_interest import region_of
 from cutswap.data.unused import unused_in
 from cutswap.errors import CutSwapError
 
@@ -45,12 +47,14 @@ KINDS = {
     "not-trained-on": "a folder in train besides good",
     "read-as-good": "a folder of train whose name means good, where there is no train/good",
     "means-good": "a folder beside good whose name means good, too: good, or a type of defect?",
+    "means-unknown": "a folder of test whose name says that nobody knows what its photos show",
     "unreadable-folder": "a folder that cannot be listed",
     "unused": "photos that lie where none are looked for",
     "no-category": "a folder of the data set that is no category",
     "other-files": "files that are no photos",
     "unread": "a category that cannot be listed",
     "no-folder": "a folder that the category's settings name and that is not there",
+    "region": "the region of where to look cannot be used",
     "unused-bits": "grey photos of more than 8 bits that do not use their highest bits",
 }
 # Files that can be used, and may make results wrong: commands that use them say so.
@@ -110,6 +114,10 @@ def find_problems(
         if progress is not None:
             progress(done, len(records))
     _check_whole(category, findings)
+    try:
+        region_of(category)
+    except CutSwapError as error:
+        findings.add(category.region or category.root, "region", _reason(error), fatal=True)
     findings.problems += unused_in(category)
     return tuple(sorted(findings.problems, key=lambda problem: not problem.fatal))
 
@@ -128,8 +136,8 @@ def usable(
         The category without those records, and the fatal problems that cost them.
 
     Raises:
-        CutSwapError: fatal problems without `skip_bad`, counted and the first few quoted; or no
-            good training photo is left.
+        CutSwapError: fatal problems without `skip_bad`, counted and the first few quoted; no good
+            training photo is left; or a region that cannot be used.
     """
     fatal = tuple(p for p in problems if p.fatal)
     bad = {p.path for p in fatal}
@@ -142,6 +150,7 @@ def usable(
             found=f"none among {len(category.train)}: {_quote(category, fatal)}",
             fix="replace the training photos",
         )
+    region_of(category)  # without it another part of the photos would be looked at
     if fatal and not skip_bad:
         noun = "problem" if len(fatal) == 1 else "problems"
         raise CutSwapError(
@@ -174,7 +183,10 @@ def _check_photo(
     if is_constant(photo):
         # A failed shot. In training there is nothing to swap, so the negative would equal the
         # positive; a test photo can still be scored.
-        findings.add(record.image, "constant", "(nearly) all pixels are alike", fatal=is_trained)
+        used = unused_bits(top)
+        why = f", as it uses {used[0]} of 16 bits (see unused bits)" if used else ""
+        message = f"(nearly) all pixels are alike{why}"
+        findings.add(record.image, "constant", message, fatal=is_trained)
     elif is_trained and train_size and is_constant(resize_photo(photo, (train_size, train_size))):
         message = f"(nearly) all pixels are alike at {train_size} x {train_size} (--image-size)"
         findings.add(record.image, "constant", message, fatal=True)
@@ -224,12 +236,18 @@ def _check_whole(category: Category, findings: _Findings) -> None:
     elif sound == 1:
         findings.add(category.root, "few-good", "one sound training photo is very little")
     defective = sum(not r.is_good for r in category.test)
-    if defective and not category.has_masks:
+    is_claimed = not all(map(means_unknown, category.defects))
+    if defective and is_claimed and not category.has_masks:
         message = f"no masks for {defective} defective photos: pixel metrics are left out"
         findings.add(category.root, "no-masks", message)
     if category.test and defective in (0, len(category.test)):
         kind = "defective" if defective else "good"
-        findings.add(category.root, "one-sided-test", f"all test photos are {kind}: no AUROC")
+        message = f"all test photos are {kind}: no AUROC"
+        if defective and not is_claimed:
+            message = (
+                "nobody says which of the test photos are good: they are scored, without AUROC"
+            )
+        findings.add(category.root, "one-sided-test", message)
     if (unused := unused_bits(findings.top)) is not None:
         used, camera = unused
         message = (

@@ -72,6 +72,7 @@ class Category:
         noticed: what was odd about the folders; `find_problems` reports it with the rest.
         layout: how its files were found: `folders` (MVTec AD's), `visa` (a split file) or `images`.
         reading: what the category's own file says of how to read it.
+        region: picture of where to look (`cutswap.data.regions`); None: everywhere.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Category:
     noticed: tuple[Problem, ...] = ()
     layout: str = "folders"
     reading: ReadingSettings = field(default_factory=ReadingSettings)
+    region: Path | None = None
 
     @property
     def defects(self) -> tuple[str, ...]:

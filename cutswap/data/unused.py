@@ -55,6 +55,7 @@ def unused_in(category: Category) -> list[Problem]:
     """
     told = {_real(p.path) for p in category.noticed if p.kind != "read-as-good"}
     used = [p for r in (*category.train, *category.test) for p in (r.image, r.mask) if p]
+    used += [category.region] if category.region else []
     known = told | _real_files(used)
     parts = _parts(category, known)
     if any(left.photos for left in parts.values()):

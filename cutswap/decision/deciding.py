@@ -178,9 +178,11 @@ def decide(
     if asked.false_alarms is None:
         return None
     need_enough_photos(asked, checked, detector.head if detector else None, score)
-    train = checked.category.train
+    train, region = checked.category.train, checked.region_at(settings.image_size)
     if detector is None or score == "bank":
-        good = held_out_by_folds(train, backbone, settings, asked.folds, seed=seed, notify=notify)
+        good = held_out_by_folds(
+            train, backbone, settings, asked.folds, region=region, seed=seed, notify=notify
+        )
         how = how_by_folds(len(good), asked.folds)
     else:
         good = held_out_of_head(
@@ -190,6 +192,7 @@ def decide(
             detector.head,
             detector.join,
             score,
+            region=region,
             seed=seed,
             notify=notify,
         )

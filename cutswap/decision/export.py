@@ -20,6 +20,7 @@ from cutswap.decision.exported import (
     NETWORK,
     RUNNER,
     content_hash,
+    region_rows,
 )
 from cutswap.decision.graph import OUTPUTS, DetectorGraph
 from cutswap.decision.open_detector import EvaluatedDetector, OpenDetector, Scores, scores_by
@@ -95,6 +96,7 @@ def export_detector(
         "weights": bank.backbone.report.to_dict(),
         "fingerprint": bank.backbone.fingerprint,
         "bank_size": bank.size,
+        "region": None if own.region is None else region_rows(own.region),
         "head": None
         if detector is None
         else {**detector.head.about(), "join": detector.join.to_dict()},
@@ -153,6 +155,7 @@ def _searched_whole(evaluated: EvaluatedDetector) -> tuple[MemoryBank, HeadDetec
         bank.origin,
         bank.seed,
         bank.whitening,
+        bank.region_pixels,
     )
     return bank, HeadDetector(bank, detector.head, detector.join) if detector else None
 

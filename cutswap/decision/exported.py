@@ -85,6 +85,7 @@ def _read_exported(folder: Path, rate: float | None, threshold: float | None) ->
         size, category = about["image_size"], about["category"]
         low, high = (float(value) for value in about["range"])
         bits = ReadingSettings.from_dict({"bits": about["bits"]}).bits
+        region = None if about.get("region") is None else _region(about["region"], size)
         if type(size) is not int or not 32 <= size <= 2048 or not isinstance(category, str):
             raise ValueError(f"photos of {size!r} pixels")
     except (LookupError, TypeError, ValueError) as error:
@@ -112,7 +113,26 @@ def _read_exported(folder: Path, rate: float | None, threshold: float | None) ->
         decision=own,
         range=(low, high),
         scores_of=_session(folder / NETWORK),
+        region=region,
     )
+
+
+def region_rows(region: np.ndarray) -> list[str]:
+    """(S, S) bool as a line of hex digits a row, a bit a pixel; what detector.json holds."""
+    return [np.packbits(row).tobytes().hex() for row in region]
+
+
+def _region(rows: list[str], size: int) -> np.ndarray:
+    """`region_rows` undone.
+
+    Raises:
+        ValueError: other rows than of a square of `size`.
+    """
+    packed = np.array([list(bytes.fromhex(row)) for row in rows], dtype=np.uint8)
+    region = np.unpackbits(packed, axis=1)[:, :size].astype(bool)
+    if region.shape != (size, size):
+        raise ValueError(f"a region of {region.shape} pixels")
+    return region
 
 
 def _session(path: Path) -> Scores:

@@ -57,6 +57,14 @@ class DetectorGraph(nn.Module):
         self.join = detector.join if detector and score == "both" else None
         blank = torch.zeros(1, 3, size, size, device=bank.backbone.device)
         h, w = embed(bank.backbone, blank, settings.layers).shape[1:3]
+        # A bank's region: the patches that count, and by what their heat is multiplied.
+        inside = weights = positions = None
+        if (region := bank.region) is not None:
+            inside = nn.Buffer(torch.from_numpy(region.patches((h, w)).astype(np.float32)))
+            of_pixels = region.weights((h, w), (size, size), settings.sigma)
+            weights = nn.Buffer(torch.from_numpy(of_pixels))
+            positions = nn.Buffer(torch.from_numpy(region.positions((h, w))))
+        self.inside, self.weights, self.positions = inside, weights, positions
         self.rows = nn.Buffer(_enlarging(h, size, settings.sigma))
         self.columns = nn.Buffer(_enlarging(w, size, settings.sigma).T.contiguous())
         self.threshold = nn.Buffer(torch.tensor(threshold, dtype=torch.float32))
@@ -68,16 +76,23 @@ class DetectorGraph(nn.Module):
     def forward(self, photo: Tensor) -> tuple[Tensor, ...]:
         """(N, S, S, 3) uint8 to (N,) float32, (N, S, S) float32, (N,) bool and (N,) float32."""
         features = self.features(photo.permute(0, 3, 1, 2).to(torch.float32) / 255)
-        patches, score = self.bank(join_layers(features))
+        patches, score = self.bank(join_layers(features), self.positions)
         if self.head is not None:
             of_head, image_score = self.head(*features)
+            if self.positions is not None:
+                looked_at = of_head.flatten(1)[:, self.positions]
+                highest = min(self.head.head.settings.highest, looked_at.shape[1])
+                image_score = looked_at.topk(highest, dim=1).values.mean(dim=1)
             if self.join is None:
                 patches, score = of_head, image_score
             elif self.join.weight > 0:
                 own, weight = 1 - self.join.weight, self.join.weight
                 patches = own * patches + weight * self.join.patch_unit * of_head
                 score = own * score + weight * self.join.image_unit * image_score
-        heatmap = self.rows @ patches @ self.columns
+        if self.inside is None or self.weights is None:
+            heatmap = self.rows @ patches @ self.columns
+        else:
+            heatmap = (self.rows @ (patches * self.inside) @ self.columns) * self.weights
         outputs = (score, heatmap, score >= self.threshold)
         if self.good is None:
             return outputs
@@ -100,7 +115,7 @@ class _BankGraph(nn.Module):
         self.mean = nn.Buffer(torch.from_numpy(white.mean)) if white else None
         self.matrix = nn.Buffer(torch.from_numpy(white.matrix)) if white else None
 
-    def forward(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, embedded: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor]:
         h, w = embedded.shape[1:3]
         patches = embedded.flatten(1, 2)  # (N, P, D)
         if self.mean is not None and self.matrix is not None:
@@ -108,7 +123,11 @@ class _BankGraph(nn.Module):
         near = self._nearest(patches, min(self.settings.neighbours, self.count))
         differences = patches[:, :, None] - self.items[near]  # (N, P, k, D)
         distances = differences.square().sum(dim=-1).sqrt().mean(dim=-1)
-        score = self._image_score(patches, distances, near[..., 0])
+        if positions is None:
+            score = self._image_score(patches, distances, near[..., 0])
+        else:
+            looked_at = (patches[:, positions], distances[:, positions], near[:, positions, 0])
+            score = self._image_score(*looked_at)
         return distances.unflatten(1, (h, w)), score
 
     def _nearest(self, patches: Tensor, k: int) -> Tensor:

@@ -53,6 +53,7 @@ def held_out_by_folds(
     settings: PatchCoreSettings,
     folds: int,
     *,
+    region: np.ndarray | None = None,
     seed: int = 0,
     notify: Notify | None = None,
 ) -> np.ndarray:
@@ -63,6 +64,7 @@ def held_out_by_folds(
         backbone: as of the detector.
         settings: PatchCore's, as of the detector.
         folds: k; more cost more and come closer to the detector's own bank.
+        region: (S, S) bool, where the detector looks; None: everywhere.
         seed: of the deal and of every bank.
         notify: called with (stage, done, total).
 
@@ -72,7 +74,8 @@ def held_out_by_folds(
     Raises:
         CutSwapError: fewer than two photos, or anything the bank refuses.
     """
-    return _scored(records, backbone, settings, deal(len(records), folds, seed), seed, notify)
+    dealt = deal(len(records), folds, seed)
+    return _scored(records, backbone, settings, dealt, seed, notify, region)
 
 
 def held_out_of_head(
@@ -83,6 +86,7 @@ def held_out_of_head(
     join: Join,
     score: str,
     *,
+    region: np.ndarray | None = None,
     seed: int = 0,
     notify: Notify | None = None,
 ) -> np.ndarray:
@@ -97,6 +101,7 @@ def held_out_of_head(
         head: with its scores of the validation set.
         join: how bank and head become one.
         score: `head` or `both`.
+        region: see `held_out_by_folds`; the head's own scores are of whole photos.
         seed: of the bank.
         notify: called with (stage, done, total).
 
@@ -116,7 +121,7 @@ def held_out_of_head(
         )
     if score == "head":
         return np.asarray(head.validation.good, dtype=np.float32)
-    of_bank = _scored(records, backbone, settings, [held_out], seed, notify)[held_out]
+    of_bank = _scored(records, backbone, settings, [held_out], seed, notify, region)[held_out]
     return join.images(of_bank, head.validation.good)
 
 
@@ -127,6 +132,7 @@ def _scored(
     folds: list[np.ndarray],
     seed: int,
     notify: Notify | None,
+    region: np.ndarray | None,
 ) -> np.ndarray:
     """(N,) float32; NaN where a photo is in no fold."""
     count = len(records)
@@ -148,12 +154,14 @@ def _scored(
             )
         embedded = patches.view(count, -1, patches.shape[1])
         return scores_by_folds(
-            backbone, embedded, grid, settings, folds, seed, lambda done: tell(done, total)
+            backbone, embedded, grid, settings, folds, seed, lambda done: tell(done, total), region
         )
     for fold in folds:  # all do not fit in memory, and are embedded once a fold
         others, own = _others(fold, count, settings)
         rest, asked = (tuple(records[i] for i in part) for part in (others, fold))
-        bank = MemoryBank.fit(backbone, batches(rest, own), own, seed=seed, count=len(rest))
+        bank = MemoryBank.fit(
+            backbone, batches(rest, own), own, seed=seed, count=len(rest), region=region
+        )
         scores[fold] = np.concatenate([bank.score(image).scores for image in batches(asked, own)])
         done += len(fold)
         tell(done, total)
@@ -168,6 +176,7 @@ def scores_by_folds(
     folds: list[np.ndarray],
     seed: int,
     tell: Callable[[int], None] = lambda _done: None,
+    region: np.ndarray | None = None,
 ) -> np.ndarray:
     """Image scores of photos that are embedded already, each by a bank without its fold.
 
@@ -179,6 +188,7 @@ def scores_by_folds(
         folds: positions of photos.
         seed: of every bank.
         tell: called with the number of photos scored.
+        region: see `held_out_by_folds`.
 
     Returns:
         (N,) float32; NaN where a photo is in no fold.
@@ -187,7 +197,7 @@ def scores_by_folds(
     for fold in folds:
         others, own = _others(fold, len(embedded), settings)
         seen = embedded[torch.from_numpy(others)].flatten(0, 1)
-        bank = MemoryBank.choose(backbone, seen, grid, own, seed=seed)
+        bank = MemoryBank.choose(backbone, seen, grid, own, seed=seed, region=region)
         scores[fold] = np.concatenate(
             [
                 bank.score_patches(embedded[part].unflatten(1, grid), (1, 1)).scores

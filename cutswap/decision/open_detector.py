@@ -44,6 +44,7 @@ class OpenDetector:
         decision: scores of good photos, for p-values; None where there are none.
         range: smallest and largest heatmap value of the photos it was tried on.
         scores_of: scores and heatmaps of squashed photos.
+        region: (S, S) bool, where it looks; None: everywhere.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class OpenDetector:
     decision: Decision | None
     range: tuple[float, float]
     scores_of: Scores
+    region: np.ndarray | None = None
 
     def p_values(self, scores: np.ndarray) -> np.ndarray | None:
         """(N,) conformal p-values of (N,) scores; None without good photos' scores."""
@@ -143,6 +145,7 @@ def read_evaluated(
         decision=own,
         range=span,
         scores_of=scores_by(bank, detector, score),
+        region=bank.region_pixels,
     )
     return EvaluatedDetector(opened, bank, detector, score)
 

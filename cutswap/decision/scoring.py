@@ -34,7 +34,7 @@ from cutswap.decision.score_table import (
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import is_own_file, need_short_names, read_json, write_json, write_with
 from cutswap.utils.folder_names import PICTURES, SCORES
-from cutswap.utils.overlays import blend, colourise
+from cutswap.utils.overlays import blend, colourise, veil
 from cutswap.utils.progress import Notify, tick
 
 ABOUT = "score.json"
@@ -211,7 +211,10 @@ class FolderScorer:
             need_short_names(self.out, [path.relative_to(self.out).as_posix()])
             if not _is_free(path):
                 return f"no heatmap: {path} is a file that score did not write"
-            picture = Image.fromarray(blend(photo, colourise(heatmap, *self.detector.range)))
+            drawn = blend(photo, colourise(heatmap, *self.detector.range))
+            if self.detector.region is not None:
+                drawn = veil(drawn, photo, self.detector.region)
+            picture = Image.fromarray(drawn)
             mark = PngImagePlugin.PngInfo()
             mark.add_text("Software", _MARK)
             write_with(path, lambda file: picture.save(file, format="PNG", pnginfo=mark))

@@ -20,6 +20,7 @@ import numpy as np
 from cutswap.data.images import photo_size
 from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
 from cutswap.data.records import Record
+from cutswap.errors import CutSwapError
 from cutswap.evaluation.anomalib_models import Detector
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.evaluation.metrics import summarise
@@ -74,6 +75,13 @@ def evaluate_detector(
         Stopped: it was asked to.
     """
     need_test_images(checked.category)
+    if checked.region is not None:
+        raise CutSwapError(
+            checked.region.path,
+            expected=f"no region, as {name} scores whole photos",
+            found="one",
+            fix="pass --region none, or take the region away",
+        )
     tick = notify or (lambda _stage, _done, _total: None)
     began = time.perf_counter()
     train, test, size = checked.category.train, checked.category.test, settings.image_size

@@ -6,6 +6,7 @@ scores.csv         one line a test image
 heatmaps.npy       (N, H, W) float32, pixels in the order of scores.csv, raw distances
 heatmaps/*.png     the same over each photo, one colour range for the category; see `heatmap_names`
 bank.safetensors   the fitted memory bank with its network and settings
+region.png         where was looked, squashed to H x W; only with a region, outside which heat is 0
 """
 
 from __future__ import annotations
@@ -32,8 +33,16 @@ from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.csv_text import CsvText, guarded
 from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json, write_text, write_with
-from cutswap.utils.folder_names import BANK, ENVIRONMENT, HEATMAPS, PICTURES, RESULT, SCORES
-from cutswap.utils.overlays import blend, colourise, outline
+from cutswap.utils.folder_names import (
+    BANK,
+    ENVIRONMENT,
+    HEATMAPS,
+    PICTURES,
+    REGION,
+    RESULT,
+    SCORES,
+)
+from cutswap.utils.overlays import blend, colourise, outline, veil
 from cutswap.utils.progress import Notify, tick
 
 MAX_HEATMAP_NAME = 200  # bytes of 255, which a place in scores.csv and the suffix go beyond
@@ -86,6 +95,7 @@ def evaluate(
     backbone.resolve(settings.layers)
     began = time.perf_counter()
     train, test = checked.category.train, checked.category.test
+    region = checked.region_at(settings.image_size)
 
     bank = MemoryBank.fit(
         backbone,
@@ -93,6 +103,7 @@ def evaluate(
         settings,
         seed=seed,
         count=len(train),
+        region=region,
         progress=tick(notify, "memory bank"),
     )
     size = settings.image_size
@@ -107,12 +118,13 @@ def evaluate(
         tick(notify, "scoring")(done, len(test))
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
-    metrics = summarise(scores, labels, heatmaps, masks, backbone.device)
+    metrics = summarise(scores, labels, heatmaps, masks, backbone.device, bank.region_pixels)
     missed = missed_defects([r.defect for r in test], scores, metrics.threshold, masks)
     summary = {
         **metrics.to_dict(),
         "missed": missed.to_dict(),
         **setup_of(checked, bank, time.perf_counter() - began),
+        **region_record(checked, masks, size),
     }
     return Evaluation(
         records=test,
@@ -150,6 +162,28 @@ def setup_of(checked: CheckedCategory, bank: MemoryBank, seconds: float) -> dict
     }
 
 
+def region_record(checked: CheckedCategory, masks: np.ndarray | None, size: int) -> dict[str, Any]:
+    """What of a summary says where was looked, and which defects lie wholly outside.
+
+    Args:
+        checked: the category.
+        masks: (N, size, size) bool, True on defects, of its test photos; None without any.
+        size: side of the photos, pixels.
+
+    Returns:
+        Nothing where all of every photo was looked at.
+    """
+    region = checked.region_at(size)
+    if checked.region is None or region is None:
+        return {}
+    outside = []
+    if masks is not None:
+        pairs = zip(checked.category.test, masks, strict=True)
+        outside = [r.name for r, mask in pairs if mask.any() and not (mask & region).any()]
+    about = {"hides": not bool(region.all()), "defects_outside": outside}
+    return {"region": {**checked.region.to_dict(), **about}}
+
+
 def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = None) -> None:
     """Write everything listed at the top of this module into `out`.
 
@@ -162,10 +196,16 @@ def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = 
     write_with(out / HEATMAPS, lambda f: np.save(f, heatmaps, allow_pickle=False))
     write_text(out / SCORES, scores_table(evaluation))
     evaluation.bank.save(out / BANK)
-    low, high = float(heatmaps.min()), float(heatmaps.max())
+    region = evaluation.bank.region_pixels
+    if region is not None:
+        save_png(out / REGION, region)
+    looked_at = heatmaps if region is None else heatmaps[:, region]
+    low, high = float(looked_at.min()), float(looked_at.max())
     for index, (record, name) in enumerate(zip(records, heatmap_names(records), strict=True)):
         photo = load_photos([record], heatmaps.shape[1])[0]
         picture = blend(photo, colourise(heatmaps[index], low, high))
+        if region is not None:
+            picture = veil(picture, photo, region)
         if evaluation.masks is not None and evaluation.masks[index].any():
             picture = outline(picture, evaluation.masks[index])
         save_png(out / PICTURES / f"{name}.png", picture)
@@ -199,14 +239,16 @@ def heatmap_names(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def evaluation_files(records: Sequence[Record]) -> tuple[str, ...]:
+def evaluation_files(records: Sequence[Record], *, has_region: bool = False) -> tuple[str, ...]:
     """Names of what `write_evaluation` writes.
 
     Args:
         records: the test images.
+        has_region: whether there is one.
     """
     pictures = [f"{PICTURES}/{name}.png" for name in heatmap_names(records)]
-    return (ENVIRONMENT, HEATMAPS, SCORES, BANK, *pictures, RESULT)
+    region = (REGION,) if has_region else ()
+    return (ENVIRONMENT, HEATMAPS, SCORES, BANK, *region, *pictures, RESULT)
 
 
 def scores_table(evaluation: Evaluation) -> str:

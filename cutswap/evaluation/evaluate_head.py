@@ -25,6 +25,7 @@ from cutswap.evaluation.evaluate import (
     Evaluation,
     batches,
     evaluation_files,
+    region_record,
     scores_table,
     setup_of,
     write_evaluation,
@@ -132,16 +133,23 @@ def evaluate_head_banks(
         )
     began = time.perf_counter()
 
+    region = checked.region_at(settings.image_size)
     images, tell = batches(train, settings), tick(notify, "memory bank")
     if len(seeds) == 1:
         banks = [
             MemoryBank.fit(
-                backbone, images, settings, seed=seeds[0], count=len(train), progress=tell
+                backbone,
+                images,
+                settings,
+                seed=seeds[0],
+                count=len(train),
+                region=region,
+                progress=tell,
             )
         ]
     else:
         banks = MemoryBank.fit_each(
-            backbone, images, settings, seeds, count=len(train), progress=tell
+            backbone, images, settings, seeds, count=len(train), region=region, progress=tell
         )
     size = settings.image_size
     tick(notify, "weighing bank and head")(0, 1)
@@ -193,7 +201,8 @@ def _evaluation(
     """Figures of one bank with its head, by score (N,) and heatmaps (N, S, S)."""
     test = checked.category.test
     labels = np.array([not r.is_good for r in test])
-    metrics = {n: summarise(scores[n], labels, heatmaps[n], masks) for n in SCORES}
+    region = detector.bank.region_pixels
+    metrics = {n: summarise(scores[n], labels, heatmaps[n], masks, region=region) for n in SCORES}
     shared = {
         **setup_of(checked, detector.bank, seconds),
         "head": {
@@ -202,6 +211,7 @@ def _evaluation(
             "weights_tried": [{"weight": w, "made_up_auroc": v} for w, v in told.items()],
         },
         "scores": {n: m.to_dict() for n, m in metrics.items()},
+        **region_record(checked, masks, detector.bank.settings.image_size),
     }
     defects = [r.defect for r in test]
     by_score = {
@@ -224,14 +234,17 @@ def _evaluation(
     return HeadEvaluation(by_score, counts, detector)
 
 
-def head_evaluation_files(records: Sequence[Record]) -> tuple[str, ...]:
+def head_evaluation_files(
+    records: Sequence[Record], *, has_region: bool = False
+) -> tuple[str, ...]:
     """Names of what `write_head_evaluation` writes.
 
     Args:
         records: the test images.
+        has_region: whether there is one.
     """
     by_score = [f"{BY_SCORE}/{name}/{file}" for name in SCORES for file in (SCORES_FILE, HEATMAPS)]
-    return (DETECTOR, *by_score, *evaluation_files(records))
+    return (DETECTOR, *by_score, *evaluation_files(records, has_region=has_region))
 
 
 def write_head_evaluation(

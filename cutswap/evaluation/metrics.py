@@ -56,6 +56,7 @@ def summarise(
     heatmaps: np.ndarray,
     masks: np.ndarray | None,
     device: torch.device | None = None,
+    region: np.ndarray | None = None,
 ) -> Metrics:
     """All figures at once.
 
@@ -65,6 +66,8 @@ def summarise(
         heatmaps: (N, H, W) float.
         masks: (N, H, W) bool, True on defects, or None.
         device: where pixels are sorted and counted; default: here.
+        region: (H, W) bool, where to look: pixels outside count nowhere, and of a defect only
+            what lies inside; None: everywhere.
 
     Raises:
         CutSwapError: shapes differ, or numbers that are not finite.
@@ -73,12 +76,16 @@ def summarise(
     pixel_auroc = pixel_precision = region_overlap = pixel_f1 = pixel_threshold = None
     if masks is not None:
         heatmaps, masks = _checked_maps(heatmaps, masks)
+        parts = None if region is None else _region_weights(masks & region)[:, region]
+        if region is not None:  # (N, P) of its P pixels
+            heatmaps, masks = heatmaps[:, region], masks[:, region]
     if masks is not None and masks.any() and not masks.all():
         if device is not None and device.type == "cuda":
             from cutswap.evaluation.device_curves import pixel_figures
 
             _need_finite(heatmaps)
-            pixels = pixel_figures(heatmaps, masks, _region_weights(masks), FPR_LIMIT, device)
+            weights = _region_weights(masks) if parts is None else parts
+            pixels = pixel_figures(heatmaps, masks, weights, FPR_LIMIT, device)
             pixel_auroc, pixel_precision = pixels.auroc, pixels.average_precision
             pixel_f1, pixel_threshold = pixels.f1_max, pixels.threshold
             region_overlap = pixels.aupro
@@ -88,7 +95,8 @@ def summarise(
             curve = _Curve.of(values, truth, order)
             pixel_auroc, pixel_precision = curve.auroc(), curve.average_precision()
             pixel_f1, pixel_threshold = curve.f1_max()
-            region_overlap = _aupro(curve, order, masks, FPR_LIMIT)
+            weights = _region_weights(masks) if parts is None else parts
+            region_overlap = _aupro(curve, order, truth, weights, FPR_LIMIT)
     return Metrics(
         image_auroc=auroc(scores, labels),
         pixel_auroc=pixel_auroc,
@@ -176,13 +184,15 @@ def aupro(heatmaps: np.ndarray, masks: np.ndarray, fpr_limit: float = FPR_LIMIT)
         return None
     values = heatmaps.reshape(-1)
     order = _falling(values)
-    return _aupro(_Curve.of(values, masks.reshape(-1), order), order, masks, fpr_limit)
+    truth = masks.reshape(-1)
+    return _aupro(_Curve.of(values, truth, order), order, truth, _region_weights(masks), fpr_limit)
 
 
-def _aupro(curve: _Curve, order: np.ndarray, masks: np.ndarray, fpr_limit: float) -> float:
+def _aupro(
+    curve: _Curve, order: np.ndarray, truth: np.ndarray, weights: np.ndarray, fpr_limit: float
+) -> float:
     # The mean coverage once the k highest defect pixels are found, for every k.
-    weights = _region_weights(masks).reshape(-1)[order[masks.reshape(-1)[order]]]
-    covered = np.append(0.0, np.cumsum(weights))
+    covered = np.append(0.0, np.cumsum(weights.reshape(-1)[order[truth[order]]]))
     # Points up to the limit and one beyond, which becomes the one on the limit.
     kept = 1 + int(
         np.searchsorted(curve.false_positives, fpr_limit * curve.negatives, side="right")

@@ -21,10 +21,11 @@ from cutswap.config import PatchCoreSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.images import mask_files
 from cutswap.data.records import GOOD, Category, Record
+from cutswap.data.regions.region_of_interest import read_region
 from cutswap.errors import CutSwapError
 from cutswap.utils.csv_text import unguarded
 from cutswap.utils.files import is_own_file, read_json
-from cutswap.utils.folder_names import BANK, BY_SCORE, HEATMAPS, RESULT, SCORES
+from cutswap.utils.folder_names import BANK, BY_SCORE, HEATMAPS, REGION, RESULT, SCORES
 
 COLUMNS = ("image", "defect", "is_defective", "score")
 NEEDED = ("category", "data", "fingerprint", "n_test", "n_train", "patchcore", "seed", "threshold")
@@ -48,6 +49,7 @@ class ScoredSet:
         settings: PatchCore's.
         records: the test images where the data set is still there, else None.
         lost: why there are no records.
+        region: (S, S) bool, where was looked, outside which heat is 0; None: everywhere.
     """
 
     folder: Path
@@ -61,6 +63,7 @@ class ScoredSet:
     settings: PatchCoreSettings
     records: tuple[Record, ...] | None
     lost: CutSwapError | None
+    region: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -85,12 +88,15 @@ class ScoredSet:
     def masks(self) -> np.ndarray | None:
         """(N, S, S) bool, True on defects; None where the data marks none or has vanished.
 
+        Of a defect only what lies in the region counts.
+
         Raises:
             CutSwapError: a mask that cannot be read any more.
         """
         from cutswap.data.loading import load_masks
 
-        return None if self.records is None else load_masks(self.records, self.size)
+        masks = None if self.records is None else load_masks(self.records, self.size)
+        return masks if masks is None or self.region is None else masks & self.region
 
     def usual_heat(self) -> float | None:
         """Value that 99 of 100 pixels of good photos keep below; None without good photos."""
@@ -98,7 +104,10 @@ class ScoredSet:
         if not len(good):
             return None
         # Smoothed over 4 pixels and more: every fourth says the same.
-        return float(np.quantile(self.heatmaps[good, ::4, ::4], USUAL))
+        heat = self.heatmaps[good, ::4, ::4]
+        if self.region is not None and self.region[::4, ::4].any():
+            heat = heat[:, self.region[::4, ::4]]
+        return float(np.quantile(heat, USUAL))
 
 
 def read_scored(
@@ -129,7 +138,8 @@ def read_scored(
     if len(names) != summary["n_test"]:
         found = f"{len(names)} in {SCORES}"
         raise _bad(folder, f"{summary['n_test']} test images, as in {RESULT}", found)
-    heatmaps, span = _read_heatmaps(place / HEATMAPS, len(names), settings.image_size)
+    region = _read_region(folder, summary, settings.image_size)
+    heatmaps, span = _read_heatmaps(place / HEATMAPS, len(names), settings.image_size, region)
     records, lost = None, None
     try:
         records = _find_records(summary, names, defects, category)
@@ -148,6 +158,7 @@ def read_scored(
         settings=settings,
         records=records,
         lost=lost,
+        region=region,
     )
 
 
@@ -192,6 +203,8 @@ def evaluation_key(
     about = [str(category.root), category.name, fingerprint, settings.deciding(), seed, 1]
     if category.reading.bits is not None:
         about.append(category.reading.bits)
+    if category.region is not None:
+        about.append(["region", str(category.region), _stamp(category.region)])
     digest.update(json.dumps(about).encode())
     for record in (*category.train, *category.test):
         for path in (record.image, *(mask_files(record.mask) if record.mask else (None,))):
@@ -270,8 +283,22 @@ def _read_scores(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarr
     return names, tuple(row["defect"] for row in rows), scores
 
 
-def _read_heatmaps(path: Path, count: int, size: int) -> tuple[np.ndarray, tuple[float, float]]:
-    """(count, size, size) float32 mapped from the file, and its range."""
+def _read_region(folder: Path, summary: dict[str, Any], size: int) -> np.ndarray | None:
+    """(size, size) bool, where the result says that a region hid something."""
+    about = summary.get("region")
+    if about is None or (isinstance(about, dict) and about.get("hides") is False):
+        return None
+    _need_own(folder / REGION, "the region that was looked at")
+    region = read_region(folder / REGION).mask
+    if region.shape != (size, size):
+        raise _bad(folder / REGION, f"a region of {size} x {size} pixels", f"{region.shape}")
+    return region
+
+
+def _read_heatmaps(
+    path: Path, count: int, size: int, region: np.ndarray | None
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """(count, size, size) float32 mapped from the file, and its range in the region."""
     _need_own(path, "the heatmaps")
     try:
         heatmaps = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -285,9 +312,10 @@ def _read_heatmaps(path: Path, count: int, size: int) -> tuple[np.ndarray, tuple
     if heatmaps.shape != (count, size, size) or heatmaps.dtype != np.float32:
         found = f"{heatmaps.shape} {heatmaps.dtype}"
         raise _bad(path, f"heatmaps of shape {(count, size, size)} float32", found)
-    low = float(np.min([m.min() for m in heatmaps]))  # image by image: NaN spreads through both
-    high = float(np.max([m.max() for m in heatmaps]))
-    if not math.isfinite(low + high):
+    looked_at = slice(None) if region is None else region
+    low = float(np.min([m[looked_at].min() for m in heatmaps]))  # image by image: NaN spreads
+    high = float(np.max([m[looked_at].max() for m in heatmaps]))
+    if not math.isfinite(low + high) or (region is not None and not np.isfinite(heatmaps).all()):
         raise _bad(path, "finite heatmaps", "NaN or infinity")
     return heatmaps, (low, high)
 

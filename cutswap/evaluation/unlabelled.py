@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from cutswap.config import PatchCoreSettings
+from cutswap.data.loading import CheckedCategory
 from cutswap.data.records import Category, Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.evaluate import batches
@@ -93,6 +94,7 @@ def score_unlabelled(
         settings,
         seed=seed,
         count=len(category.train),
+        region=CheckedCategory(category, ()).region_at(settings.image_size),
         progress=tick(notify, "memory bank"),
     )
     photos = _scored_photos(category)
@@ -108,14 +110,16 @@ def score_unlabelled(
         heatmaps[done:stop], done = prediction.heatmaps, stop
         tick(notify, "scoring")(done, len(photos))
     bank.save(out / BANK)
+    region = bank.region_pixels
+    looked_at = heatmaps if region is None else heatmaps[:, region]
     write_with(out / HEATMAPS, lambda f: np.save(f, heatmaps, allow_pickle=False))
     seconds = round(time.perf_counter() - began, 2)
     write_json(
         out / UNLABELLED,
         {
             "scores": scores,
-            "low": float(heatmaps.min()),
-            "high": float(heatmaps.max()),
+            "low": float(looked_at.min()),
+            "high": float(looked_at.max()),
             "learnt": not category.test,
             "seconds": seconds,
         },

@@ -17,8 +17,8 @@ from cutswap.heads.patch_head import PatchHead
 from cutswap.heads.validation import ValidationSet
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.embeddings import embed
-from cutswap.patchcore.heatmaps import to_heatmap
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
+from cutswap.patchcore.patch_region import heatmap_of
 from cutswap.utils.devices import cache_sized
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
@@ -117,7 +117,7 @@ class HeadDetector:
         of_bank = ValidationScores(
             np.concatenate([f.scores for f in scores]),
             np.concatenate(bad),
-            float(np.mean([f.distances.mean() for f in scores])),
+            float(np.mean([_looked_at(bank, f.distances).mean() for f in scores])),
         )
         detector.join, told = fit_join(of_bank, head.validation)
         return detector, told
@@ -140,10 +140,14 @@ class HeadDetector:
         """Score images that are embedded already: (N, h, w, D) float32, maps at `size` (H, W)."""
         bank = self.bank.score_patches(embedded, size)
         patches = self.head.score_patches(embedded)
-        sigma = self.bank.settings.sigma
+        sigma, region = self.bank.settings.sigma, self.bank.region
+        grid = (patches.shape[1], patches.shape[2])
+        looked_at = patches if region is None else patches[:, None, region.patches(grid)]
+        if region is not None:
+            patches = np.where(region.patches(grid), patches, np.float32(0))
         head = Prediction(
-            self.head.image_scores(patches),
-            to_heatmap(patches, size, sigma),
+            self.head.image_scores(looked_at),
+            heatmap_of(patches, size, sigma, region),
             patches,
             bank.nearest,
         )
@@ -152,7 +156,7 @@ class HeadDetector:
         joined = self.join.patches(bank.distances, patches)
         both = Prediction(
             self.join.images(bank.scores, head.scores),
-            to_heatmap(joined, size, sigma),
+            heatmap_of(joined, size, sigma, region),
             joined,
             bank.nearest,
         )
@@ -210,6 +214,14 @@ class HeadDetector:
         return cls(bank, head, Join.from_dict(about["join"], path))
 
 
+def _looked_at(bank: MemoryBank, distances: np.ndarray) -> np.ndarray:
+    """(N, h, w) distances, or the (N, P) of the bank's region."""
+    if bank.region is None:
+        return distances
+    looked_at: np.ndarray = distances[:, bank.region.patches(distances.shape[1:])]
+    return looked_at
+
+
 def embedded_photos(bank: MemoryBank, photos: np.ndarray) -> Iterator[Tensor]:
     """Patch embeddings of (N, H, W, 3) uint8 as the bank has them: batches (n, h, w, D) float32."""
     for start in range(0, len(photos), AT_ONCE):
@@ -229,4 +241,5 @@ def without_photos(bank: MemoryBank, photos: tuple[int, ...]) -> MemoryBank:
         bank.origin[kept],
         bank.seed,
         bank.whitening,
+        bank.region_pixels,
     )

@@ -29,6 +29,10 @@ NO_CHANGE_IN_REGION = "uniform anchors: no draw in the region changed a pixel"
 ZOOM_SPREAD = 0.5  # NSA: a normal factor around 1, clipped to the range of the setting
 
 
+_SHRINK = 0.85  # of what a draw that reached beyond the region covers, for the next
+_LEAST = 0.002  # share of the image: a patch of 11 x 11 pixels of 256 x 256
+
+
 @dataclass(frozen=True)
 class Negative:
     """A painted negative.
@@ -58,6 +62,7 @@ def draw_negative(
     layer: str | None = None,
     clusters: Clusters | None = None,
     region: AnchorRegion | None = None,
+    inside: np.ndarray | None = None,
 ) -> Negative:
     """Draw one negative of a positive (Algorithm 1 of the paper, lines 3 to 6).
 
@@ -71,9 +76,12 @@ def draw_negative(
         clusters: of this saliency at this K, where they are known already.
         region: of this saliency under these settings, where it is known already; saliency and
             clusters are then not looked at.
+        inside: (H, W) bool, the category's region of where to look: anchors and all that changes
+            lie in it. A draw that reaches beyond is thrown away, and the next is smaller.
 
     Raises:
-        CutSwapError: no draw changes a pixel (a constant image), or shapes that do not match.
+        CutSwapError: no draw changes a pixel (a constant image), none stays inside, or shapes that
+            do not match.
     """
     rng = np.random.default_rng(seed)
     tally = DrawLog()
@@ -93,18 +101,37 @@ def draw_negative(
         if region is not None:
             mask = region.mask
             tally.fallbacks += region.fallbacks
+    everywhere = np.ones_like(mask) if inside is None else inside
+    if inside is not None:
+        if inside.shape != mask.shape or np.count_nonzero(inside) < 2:
+            raise CutSwapError(
+                "region",
+                expected=f"{mask.shape[0]}x{mask.shape[1]} pixels, at least two inside",
+                found=f"{inside.shape[0]}x{inside.shape[1]}, {np.count_nonzero(inside)} inside",
+                fix="draw it larger, or in the size of the photo",
+            )
+        mask = mask & inside
+        if np.count_nonzero(mask) < 2:
+            mask = inside
+            tally.fallbacks.append(
+                "uniform anchors: the cluster lies outside the region to look at"
+            )
     # A swap of two equal areas changes nothing; then draw again, at last from the whole image.
+    wanted = settings
     for attempt in range(2 * settings.max_tries):
-        if attempt == settings.max_tries:
-            if mask.all():
-                break
-            mask = np.ones_like(mask)
+        if attempt == settings.max_tries and (mask != everywhere).any():
+            mask = everywhere
             tally.fallbacks.append(NO_CHANGE_IN_REGION)
+        elif attempt == settings.max_tries and inside is None:
+            break
         notes = len(tally.fallbacks)
-        anchors, moves, texture = _draw(positive, mask, settings, rng, tally)
+        anchors, moves, texture = _draw(positive, mask, wanted, rng, tally)
         photo = paint(positive, moves) if texture is None else paint_texture(positive, texture)
         changed = _changed(photo, positive, moves)
-        if changed.any():
+        is_beyond = inside is not None and bool((changed & ~inside).any())
+        if is_beyond:
+            wanted = _smaller(wanted)
+        elif changed.any():
             record = NegativeRecord(
                 method=settings.method,
                 image_size=(positive.shape[0], positive.shape[1]),
@@ -119,8 +146,15 @@ def draw_negative(
                 texture=texture,
             )
             return Negative(photo, changed, record)
-        tally.rejected["unchanged"] += 1
+        tally.rejected["outside" if is_beyond else "unchanged"] += 1
         del tally.fallbacks[notes:]
+    if tally.rejected["outside"]:
+        raise CutSwapError(
+            "region",
+            expected=f"room for what {settings.method} changes, {_LEAST:.1%} of the photo or more",
+            found=f"{everywhere.mean():.1%} inside, and no draw that stays there",
+            fix="draw it larger, choose another --augment, or pass --region none",
+        )
     raise UnchangedError(
         "positive image",
         expected=f"an image that {settings.method} can change",
@@ -149,6 +183,21 @@ def redraw(positive: np.ndarray, record: NegativeRecord) -> Negative:
     else:
         photo = paint_texture(positive, record.texture)
     return Negative(photo, _changed(photo, positive, record.moves), record)
+
+
+def _smaller(settings: NegativeSettings) -> NegativeSettings:
+    """Patches and scars of a little less than these settings', down to `_LEAST` of the image."""
+    low, high = (max(min(_LEAST, area), area * _SHRINK) for area in settings.area)
+    return settings.replace(
+        area=(low, high),
+        scar_width=_narrower(settings.scar_width),
+        scar_height=_narrower(settings.scar_height),
+    )
+
+
+def _narrower(pixels: tuple[int, int]) -> tuple[int, int]:
+    low, high = (max(1, int(side * _SHRINK)) for side in pixels)
+    return low, high
 
 
 def _changed(photo: np.ndarray, positive: np.ndarray, moves: tuple[Move, ...]) -> np.ndarray:

@@ -80,6 +80,7 @@ def export_negatives(
             found="one",
             fix="delete it or pass another --out: old images would mix with new ones",
         )
+    inside = checked.region_at(saliency.image_size)
     train, made_of = share_out(len(checked.category.train), hold_out)
     photos = load_photos(checked.category.train, saliency.image_size, tick(notify, "reading"))
     maps = None
@@ -103,7 +104,7 @@ def export_negatives(
         method: _write(
             folder,
             method,
-            _samples(method, photos[made_of], maps, negatives, clusters, seed),
+            _samples(method, photos[made_of], maps, negatives, clusters, seed, inside),
             total,
             sources,
             tick(notify, f"drawing {method}"),
@@ -177,6 +178,7 @@ def _samples(
     negatives: NegativeSettings,
     clusters: ClusterSettings,
     seed: int,
+    inside: np.ndarray | None,
 ) -> TrainingSamples:
     return TrainingSamples(
         photos,
@@ -188,6 +190,7 @@ def _samples(
         weak=WeakAugmentation(jitter=0.0),
         seed=seed,
         count=0,
+        inside=inside,
     )
 
 

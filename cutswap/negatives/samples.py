@@ -79,6 +79,7 @@ def draw_sample(
     number: int,
     positive: np.ndarray | None = None,
     region_of: Callable[[int], AnchorRegion | None] = lambda _: None,
+    inside: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Jitter | None, tuple[Negative, ...]]:
     """One photo in all its classes: the single place where trainer, command line and pages draw.
 
@@ -93,6 +94,7 @@ def draw_sample(
         positive: (H, W, 3) uint8 that an earlier call with this photo, `weak`, seed and number
             gave; the jitter is most of the cost of a draw, and all methods share it.
         region_of: the anchor region of a level where it is known; its map is then not asked for.
+        inside: (H, W) bool, where to look, see `draw_negative`; None: everywhere.
 
     Returns:
         The positive (H, W, 3) uint8, how it was made, and the negatives in the order of `methods`.
@@ -115,6 +117,7 @@ def draw_sample(
             layer=layer,
             clusters=level_clusters,
             region=region,
+            inside=inside,
         )
         for settings in methods
     )
@@ -151,6 +154,7 @@ class TrainingSamples(Dataset[np.ndarray]):
         seed: of the run.
         count: number of samples in the run.
         names: of the photos, for messages.
+        inside: (H, W) bool, where to look, see `draw_negative`; None: everywhere.
     """
 
     def __init__(
@@ -167,6 +171,7 @@ class TrainingSamples(Dataset[np.ndarray]):
         count: int,
         levels: tuple[str, ...] | None = None,
         names: tuple[str, ...] = (),
+        inside: np.ndarray | None = None,
     ) -> None:
         if family == "cutswap" and (saliency is None or len(saliency) != len(photos)):
             raise CutSwapError(
@@ -184,6 +189,7 @@ class TrainingSamples(Dataset[np.ndarray]):
         self.seed = seed
         self.count = count
         self.names = names
+        self.inside = None if inside is None or inside.all() else inside
         self.levels = self._level_indices(levels)
         self._clusters: dict[tuple[int, int], Clusters | None] = {}
         self._regions: RegionStore | None = None
@@ -215,6 +221,7 @@ class TrainingSamples(Dataset[np.ndarray]):
                 seed=self.seed,
                 number=number,
                 region_of=lambda level: self.region_of(index, level),
+                inside=self.inside,
             )
         except UnchangedError as error:
             subject = self.names[index] if self.names else f"training photo {index}"

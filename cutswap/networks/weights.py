@@ -163,7 +163,7 @@ def read_state(path: Path) -> StateDict:
         raise _not_a_state(path, _first_line(error)) from error
     except Exception as error:  # pickle.UnpicklingError and whatever a foreign file provokes
         raise _not_a_state(path, "a file that holds more than tensors, or is damaged") from error
-    tensors = _innermost(tensors)
+    tensors = _joined(_innermost(tensors))
     if not isinstance(tensors, dict) or not tensors:
         raise _not_a_state(path, f"a {type(tensors).__name__}")
     if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in tensors.items()):
@@ -228,6 +228,28 @@ def _innermost(value: Any) -> Any:
             break
         value = inner
     return value
+
+
+def _joined(value: Any) -> Any:
+    """Parts that a script saved side by side (`{"teacher": {...}, "student": {...}}`) as one dict.
+
+    Numbers, settings and optimizers beside them are left out; a dict that has none is as it was.
+    """
+    if not isinstance(value, dict) or any(isinstance(v, Tensor) for v in value.values()):
+        return value
+    parts = {name: _innermost(part) for name, part in value.items()}
+    states = {name: part for name, part in parts.items() if _is_state(part)}
+    joined = {f"{name}.{n}": v for name, part in states.items() for n, v in part.items()}
+    return joined or value
+
+
+def _is_state(part: Any) -> bool:
+    """Whether it is tensors by name; one alone is no network."""
+    return (
+        isinstance(part, dict)
+        and len(part) > 1
+        and all(isinstance(n, str) and isinstance(v, Tensor) for n, v in part.items())
+    )
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from cutswap.config import PatchCoreSettings
+from cutswap.patchcore.patch_region import PatchRegion
 from cutswap.utils.device_errors import FittingBatches
 
 _PRODUCTS = 2**28  # distances in memory at once: 1 GB in single precision
@@ -38,12 +39,15 @@ class DeviceScorer:
         self._squares = self.items.square().sum(dim=1)
         self._fitting = FittingBatches("scoring")
 
-    def score(self, embedded: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
+    def score(
+        self, embedded: Tensor, size: tuple[int, int], region: PatchRegion | None = None
+    ) -> tuple[Tensor, ...]:
         """Score images that are embedded already.
 
         Args:
             embedded: (N, h, w, D) float32 on the device.
             size: (H, W) of the heatmaps.
+            region: where to look; None: everywhere.
 
         Returns:
             (N,) float32 scores; (N, H, W) float32 heatmaps; (N, h, w) float32 distances;
@@ -56,8 +60,17 @@ class DeviceScorer:
         shape = {"n": count, "h": h, "w": w}
         of_patch = rearrange(distances.mean(dim=1), "(n h w) -> n h w", **shape)
         nearest = rearrange(neighbours[:, 0], "(n h w) -> n h w", **shape)
-        scores = self._image_scores(embedded.flatten(1, 2), of_patch.flatten(1), nearest.flatten(1))
-        return scores, smooth_maps(of_patch, size, self.settings.sigma), of_patch, nearest
+        looked_at = (embedded.flatten(1, 2), of_patch.flatten(1), nearest.flatten(1))
+        if region is None:
+            maps = smooth_maps(of_patch, size, self.settings.sigma)
+            return self._image_scores(*looked_at), maps, of_patch, nearest
+        positions = torch.from_numpy(region.positions((h, w))).to(embedded.device)
+        scores = self._image_scores(*(values[:, positions] for values in looked_at))
+        inside = torch.from_numpy(region.patches((h, w))).to(embedded.device)
+        weights = torch.from_numpy(region.weights((h, w), size, self.settings.sigma))
+        maps = smooth_maps(of_patch * inside, size, self.settings.sigma)
+        maps = maps * weights.to(embedded.device)
+        return scores, maps, of_patch * inside, nearest * inside
 
     def search(self, patches: Tensor, count: int) -> Tensor:
         """(P, D) float32 to the (P, min(count, M)) int64 nearest items, nearest first."""

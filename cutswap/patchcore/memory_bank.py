@@ -24,9 +24,9 @@ from cutswap.networks.weights import state_fingerprint
 from cutswap.patchcore.coreset import greedy_k_center
 from cutswap.patchcore.device_scoring import DeviceScorer
 from cutswap.patchcore.embeddings import collect_patches, embed
-from cutswap.patchcore.heatmaps import to_heatmap
 from cutswap.patchcore.image_score import mean_of_highest, reweighted_mean
 from cutswap.patchcore.index import BankIndex
+from cutswap.patchcore.patch_region import PatchRegion, heatmap_of
 from cutswap.patchcore.sharded_coreset import choose_by_shards
 from cutswap.patchcore.whitening import Whitening, measured
 from cutswap.utils.device_errors import FittingBatches
@@ -36,7 +36,9 @@ from cutswap.utils.tensor_files import read_tensors, write_tensors
 FORMAT = "cutswap memory bank 1"
 REFIT = "fit the bank again with evaluate"
 WHITENED_FORMAT = "cutswap memory bank 2"  # with a whitening, which readers of 1 would leave out
+REGION_FORMAT = "cutswap memory bank 3"  # with a region, perhaps with a whitening too
 _WHITENING = ("whitening.mean", "whitening.matrix")
+_REGION = "region"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Prediction:
         distances: (N, h, w) float32, Euclidean distance of every patch to the bank; between
             whitened patches where the bank is.
         nearest: (N, h, w) int64, the bank item nearest to every patch.
+
+    Outside a bank's region heat and distances are 0, and nearest is the first item.
     """
 
     scores: np.ndarray
@@ -67,6 +71,11 @@ class MemoryBank:
         origin: (M, 3) int32, training image, patch row and column each item came from.
         seed: of the coreset.
         whitening: of D-dimensional embeddings to the items' K; None: as they are, K = D.
+        region: where it looks; None: everywhere.
+
+    Args:
+        region: (S, S) bool at the working size, True where to look; one that is True everywhere
+            is none.
 
     Raises:
         CutSwapError: settings that whiten without a whitening, or the other way round.
@@ -80,6 +89,7 @@ class MemoryBank:
         origin: np.ndarray,
         seed: int,
         whitening: Whitening | None = None,
+        region: np.ndarray | None = None,
     ) -> None:
         if (settings.whiten != "none") != (whitening is not None):
             raise CutSwapError(
@@ -95,6 +105,7 @@ class MemoryBank:
         self.origin = origin
         self.seed = seed
         self.whitening = whitening
+        self.region = _region(region)
         self._index = BankIndex(self.items, settings.search)
         self._scorers: dict[torch.device, DeviceScorer] = {}
         self._fitting = FittingBatches("scoring")
@@ -103,6 +114,11 @@ class MemoryBank:
     def size(self) -> int:
         """Number of items M."""
         return len(self.items)
+
+    @property
+    def region_pixels(self) -> np.ndarray | None:
+        """(S, S) bool, True where it looks; None: everywhere."""
+        return None if self.region is None else self.region.pixels
 
     @classmethod
     def fit(
@@ -113,6 +129,7 @@ class MemoryBank:
         *,
         seed: int = 0,
         count: int | None = None,
+        region: np.ndarray | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> MemoryBank:
         """Embed good images and keep a coreset of their patches.
@@ -125,13 +142,15 @@ class MemoryBank:
             seed: of the projection and the first pick.
             count: number of images in all, where known: patches are then stored once only.
                 Several shards need it.
+            region: (S, S) bool, where to look: only patches inside are kept (`PatchRegion`).
             progress: called with (images done, count).
 
         Raises:
             CutSwapError: no image at all; see `choose_by_shards` and `Whitening.of`.
         """
         if settings.shards > 1:
-            whitening = _whitening_of_images(backbone, images, settings)
+            looked_at = _region(region)
+            whitening = _whitening_of_images(backbone, images, settings, looked_at)
 
             def collect(part: Iterable[Tensor], size: int, before: int) -> tuple[Tensor, Any]:
                 def tick(done: int, _: int) -> None:
@@ -140,12 +159,18 @@ class MemoryBank:
 
                 with tf32(settings.tf32):
                     patches, grid = collect_patches(backbone, part, settings.layers, size, tick)
+                patches = _inside(patches, grid, looked_at)
                 return (whitening.apply_in_place(patches) if whitening else patches), grid
 
-            items, picks, grid = choose_by_shards(images, collect, settings, count, seed)
-            origin = _origin(picks.numpy(), grid)
-            return cls(backbone, settings, items.numpy(), origin, seed, whitening)
-        return cls.fit_each(backbone, images, settings, (seed,), count=count, progress=progress)[0]
+            def each(grid: tuple[int, int]) -> int:
+                return len(looked_at.positions(grid)) if looked_at else grid[0] * grid[1]
+
+            items, picks, grid = choose_by_shards(images, collect, settings, count, seed, each)
+            origin = _origin(picks.numpy(), grid, looked_at)
+            return cls(backbone, settings, items.numpy(), origin, seed, whitening, region)
+        return cls.fit_each(
+            backbone, images, settings, (seed,), count=count, region=region, progress=progress
+        )[0]
 
     @classmethod
     def fit_each(
@@ -156,6 +181,7 @@ class MemoryBank:
         seeds: Sequence[int],
         *,
         count: int | None = None,
+        region: np.ndarray | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[MemoryBank]:
         """`fit` once a seed, with all patches in memory; the images are embedded once.
@@ -166,6 +192,7 @@ class MemoryBank:
             settings: as of `fit`, but that shards do not count.
             seeds: one bank each.
             count: see `fit`.
+            region: see `fit`.
             progress: see `fit`.
 
         Raises:
@@ -175,10 +202,11 @@ class MemoryBank:
             patches, grid = collect_patches(
                 backbone, images, settings.layers, count, progress, stay=True
             )
+        patches = _inside(patches, grid, _region(region))
         whitening = whitening_of(patches, settings)
         if whitening:
             patches = whitening.apply_in_place(patches)
-        return [cls._chosen(backbone, patches, grid, settings, s, whitening) for s in seeds]
+        return [cls._chosen(backbone, patches, grid, settings, s, whitening, region) for s in seeds]
 
     @classmethod
     def choose(
@@ -189,6 +217,7 @@ class MemoryBank:
         settings: PatchCoreSettings,
         *,
         seed: int = 0,
+        region: np.ndarray | None = None,
     ) -> MemoryBank:
         """Keep a coreset of patches that are embedded already, for example for several seeds.
 
@@ -199,14 +228,16 @@ class MemoryBank:
             settings: coreset ratio, projection and whitening; shards do not count, as all is in
                 memory.
             seed: of the projection and the first pick.
+            region: see `fit`.
 
         Raises:
             CutSwapError: see `Whitening.of`.
         """
+        patches = _inside(patches, grid, _region(region))
         whitening = whitening_of(patches, settings)
         if whitening:
             patches = whitening.apply(patches)
-        return cls._chosen(backbone, patches, grid, settings, seed, whitening)
+        return cls._chosen(backbone, patches, grid, settings, seed, whitening, region)
 
     @classmethod
     def _chosen(
@@ -217,12 +248,14 @@ class MemoryBank:
         settings: PatchCoreSettings,
         seed: int,
         whitening: Whitening | None,
+        region: np.ndarray | None,
     ) -> MemoryBank:
-        """A coreset of patches that are whitened already."""
+        """A coreset of patches inside the region that are whitened already."""
         keep = max(1, int(settings.coreset * len(patches)))
         picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed)
-        items, origin = patches[picks].cpu().numpy(), _origin(picks.cpu().numpy(), grid)
-        return cls(backbone, settings.replace(shards=1), items, origin, seed, whitening)
+        origin = _origin(picks.cpu().numpy(), grid, _region(region))
+        items = patches[picks].cpu().numpy()
+        return cls(backbone, settings.replace(shards=1), items, origin, seed, whitening, region)
 
     def score(self, image: Tensor) -> Prediction:
         """Score a batch of (N, 3, H, W) float, ImageNet-normalised images.
@@ -264,13 +297,15 @@ class MemoryBank:
             )
         if is_accelerator(embedded.device) and self.settings.search == "exact":
             compared = embedded if self.whitening is None else self.whitening.apply(embedded)
-            prediction = self._scorer(embedded.device).score(compared, size)
+            prediction = self._scorer(embedded.device).score(compared, size, self.region)
             return Prediction(*(values.cpu().numpy() for values in prediction))
-        patches = self.comparable(embedded)
-        flat = np.ascontiguousarray(rearrange(patches, "n h w d -> (n h w) d"))
+        patches = rearrange(self.comparable(embedded), "n h w d -> n (h w) d")
+        if self.region is not None:
+            patches = patches[:, self.region.positions((h, w))]
+        flat = np.ascontiguousarray(rearrange(patches, "n p d -> (n p) d"))
         distances, neighbours = self._search(flat, self.settings.neighbours)
-        of_patch = rearrange(distances.mean(axis=1), "(n h w) -> n h w", n=count, h=h, w=w)
-        nearest = rearrange(neighbours[:, 0], "(n h w) -> n h w", n=count, h=h, w=w)
+        of_patch = rearrange(distances.mean(axis=1), "(n p) -> n p", n=count)
+        nearest = rearrange(neighbours[:, 0], "(n p) -> n p", n=count)
         scores = np.array(
             [
                 self._image_score(p, d, m)
@@ -278,9 +313,17 @@ class MemoryBank:
             ],
             dtype=np.float32,
         )
-        return Prediction(
-            scores, to_heatmap(of_patch, size, self.settings.sigma), of_patch, nearest
-        )
+        of_patch, nearest = (self._on_grid(values, (h, w)) for values in (of_patch, nearest))
+        heatmaps = heatmap_of(of_patch, size, self.settings.sigma, self.region)
+        return Prediction(scores, heatmaps, of_patch, nearest)
+
+    def _on_grid(self, values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+        """(N, P) of the patches inside to (N, h, w), 0 outside."""
+        if self.region is None:
+            return values.reshape(len(values), *grid)
+        placed = np.zeros((len(values), grid[0] * grid[1]), dtype=values.dtype)
+        placed[:, self.region.positions(grid)] = values
+        return placed.reshape(len(values), *grid)
 
     def comparable(self, embedded: Tensor) -> np.ndarray:
         """Embeddings (..., D) as the items are, (..., K) float32: whitened where they are."""
@@ -299,8 +342,13 @@ class MemoryBank:
             held += _WHITENING
             tensors[_WHITENING[0]] = torch.from_numpy(self.whitening.mean)
             tensors[_WHITENING[1]] = torch.from_numpy(self.whitening.matrix)
+        name = FORMAT if self.whitening is None else WHITENED_FORMAT
+        if self.region is not None:
+            held.append(_REGION)
+            tensors[_REGION] = torch.from_numpy(self.region.pixels)
+            name = REGION_FORMAT
         about = {
-            "format": FORMAT if self.whitening is None else WHITENED_FORMAT,
+            "format": name,
             "backbone": self.backbone.name,
             "fingerprint": self.backbone.fingerprint,
             "weights": self.backbone.report.to_dict(),
@@ -357,13 +405,17 @@ class MemoryBank:
             CutSwapError: see `load`.
         """
         fix = REFIT
+        has_region = about.get("format") == REGION_FORMAT
         is_whitened = about.get("format") == WHITENED_FORMAT
+        is_whitened |= has_region and _WHITENING[0] in tensors
         held = ("bank", "origin", *(_WHITENING if is_whitened else ()))
-        if about.get("format") not in (FORMAT, WHITENED_FORMAT) or not set(held) <= set(tensors):
+        held += (_REGION,) if has_region else ()
+        formats = (FORMAT, WHITENED_FORMAT, REGION_FORMAT)
+        if about.get("format") not in formats or not set(held) <= set(tensors):
             raise CutSwapError(
                 path,
-                expected=f"a file of the format '{FORMAT}' or '{WHITENED_FORMAT}', with its"
-                f" {', '.join(held)}",
+                expected=f"a file of the format '{FORMAT}', '{WHITENED_FORMAT}' or"
+                f" '{REGION_FORMAT}', with its {', '.join(held)}",
                 found=about.get("format", "a safetensors file of another kind"),
                 fix=fix,
             )
@@ -375,6 +427,8 @@ class MemoryBank:
             if is_whitened:
                 mean, matrix = (own[name] for name in _WHITENING)
                 _need_sound_whitening(path, mean, matrix, items, fix)
+            if has_region:
+                _need_sound_region(path, own[_REGION], about, fix)
         content = state_fingerprint(own)
         if missing or content != about["content"]:
             raise CutSwapError(
@@ -403,7 +457,8 @@ class MemoryBank:
         if is_whitened:
             whitening = Whitening(*(own[name].numpy() for name in _WHITENING))
         seed = int(about["seed"])
-        return cls(backbone, settings, items.numpy(), origin.numpy(), seed, whitening)
+        region = own[_REGION].numpy() if has_region else None
+        return cls(backbone, settings, items.numpy(), origin.numpy(), seed, whitening, region)
 
     def _scorer(self, device: torch.device) -> DeviceScorer:
         if device not in self._scorers:
@@ -426,17 +481,16 @@ class MemoryBank:
     def _image_score(
         self, patches: np.ndarray, distances: np.ndarray, nearest: np.ndarray
     ) -> float:
-        """Image score of one image: (h, w, K) patches, (h, w) distances and nearest items."""
-        own, flat, count = self.settings, distances.ravel(), self.settings.image_patches
+        """Image score of one image: (P, K) patches, (P,) distances and nearest items."""
+        own, count = self.settings, self.settings.image_patches
         b = min(own.reweight, self.size)
         if b == 1:
-            return mean_of_highest(flat, count)
-        rows = patches.reshape(-1, patches.shape[-1])
+            return mean_of_highest(distances, count)
 
         def around(centres: np.ndarray) -> np.ndarray:
             return self._index.search(centres, b)
 
-        return reweighted_mean(flat, rows, nearest.ravel(), self.items, around, count)
+        return reweighted_mean(distances, patches, nearest, self.items, around, count)
 
 
 def whitening_of(patches: Tensor, settings: PatchCoreSettings) -> Whitening | None:
@@ -451,7 +505,10 @@ def whitening_of(patches: Tensor, settings: PatchCoreSettings) -> Whitening | No
 
 
 def _whitening_of_images(
-    backbone: Backbone, images: Iterable[Tensor], settings: PatchCoreSettings
+    backbone: Backbone,
+    images: Iterable[Tensor],
+    settings: PatchCoreSettings,
+    region: PatchRegion | None,
 ) -> Whitening | None:
     """The same, of images that are embedded for that alone: their patches need not fit memory."""
     if settings.whiten == "none":
@@ -463,13 +520,35 @@ def _whitening_of_images(
             found="an iterator, which ends after the first time",
             fix="pass a list, or an object whose __iter__ begins anew",
         )
-    parts = (embed(backbone, image, settings.layers).cpu().flatten(0, 2) for image in images)
+    embedded = (embed(backbone, image, settings.layers).cpu() for image in images)
+    parts = (_inside(e.flatten(0, 2), (e.shape[1], e.shape[2]), region) for e in embedded)
     return Whitening.of(measured(parts), settings.whiten, settings.shrinkage)
 
 
-def _origin(picks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """(M,) positions among all patches to (M, 3) int32 image, row and column."""
-    image, cell = np.divmod(picks, grid[0] * grid[1])
+def _region(pixels: np.ndarray | None) -> PatchRegion | None:
+    """None for a region that hides nothing: its bank is the bank without one, bit for bit."""
+    return None if pixels is None or pixels.all() else PatchRegion(pixels)
+
+
+def _inside(patches: Tensor, grid: tuple[int, int], region: PatchRegion | None) -> Tensor:
+    """(N * h * w, D) patches, image by image, to those inside the region."""
+    if region is None:
+        return patches
+    positions = torch.from_numpy(region.positions(grid)).to(patches.device)
+    by_image = patches.view(-1, grid[0] * grid[1], patches.shape[1])
+    return by_image[:, positions].flatten(0, 1)
+
+
+def _origin(
+    picks: np.ndarray, grid: tuple[int, int], region: PatchRegion | None = None
+) -> np.ndarray:
+    """(M,) positions among the patches inside to (M, 3) int32 image, row and column."""
+    if region is None:
+        image, cell = np.divmod(picks, grid[0] * grid[1])
+    else:
+        positions = region.positions(grid)
+        image, place = np.divmod(picks, len(positions))
+        cell = positions[place]
     row, column = np.divmod(cell, grid[1])
     return np.stack([image, row, column], axis=1).astype(np.int32)
 
@@ -495,6 +574,22 @@ def _need_sound(path: Path, items: Tensor, origin: Tensor, about: dict[str, Any]
     if found:
         raise CutSwapError(
             path, expected="a bank as it was saved: (M, D) finite float32", found=found, fix=fix
+        )
+
+
+def _need_sound_region(path: Path, region: Tensor, about: dict[str, Any], fix: str) -> None:
+    """Refuse a region that cannot belong to the bank.
+
+    Raises:
+        CutSwapError: anything but (S, S) bool with something inside.
+    """
+    side = PatchCoreSettings.from_dict(about["settings"]).image_size
+    if region.dtype != torch.bool or region.shape != (side, side) or not region.any():
+        raise CutSwapError(
+            path,
+            expected=f"a region of {side} x {side} pixels, with something inside",
+            found=f"{tuple(region.shape)}, {region.dtype}",
+            fix=fix,
         )
 
 

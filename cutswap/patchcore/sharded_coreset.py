@@ -11,6 +11,7 @@ All of it holds in the space distances are taken in: the random projection, wher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -156,6 +157,7 @@ def choose_by_shards(
     settings: PatchCoreSettings,
     count: int | None,
     seed: int,
+    each: Callable[[Grid], int] = math.prod,
 ) -> tuple[Tensor, Tensor, Grid]:
     """Embed and reduce one shard after the other.
 
@@ -166,6 +168,7 @@ def choose_by_shards(
         settings: shards, coreset ratio, projection.
         count: photos in all.
         seed: of the projection and the first picks.
+        each: patches of a photo by its grid, where not all of them count.
 
     Returns:
         The bank (M, D); (M,) int64 positions among all patches; the grid of a photo.
@@ -176,13 +179,13 @@ def choose_by_shards(
     sizes = shard_sizes(count, settings)
     stream, rest = iter(images), list[Tensor]()
     patches, grid = collect(_taken(stream, rest, sizes[0]), sizes[0], 0)
-    keep = max(1, int(settings.coreset * sum(sizes) * grid[0] * grid[1]))
+    keep = max(1, int(settings.coreset * sum(sizes) * each(grid)))
     coreset = ShardedCoreset(keep, projection=settings.projection, seed=seed)
     for number, size in enumerate(sizes):
         part_grid = grid
         if number:
             patches, part_grid = collect(_taken(stream, rest, size), size, sum(sizes[:number]))
-        if part_grid != grid or len(patches) != size * grid[0] * grid[1]:
+        if part_grid != grid or len(patches) != size * each(grid):
             raise CutSwapError(
                 "training images",
                 expected=f"{count} images of one size",

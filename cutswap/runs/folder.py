@@ -15,6 +15,7 @@ result.json             written last: a run without it is not finished
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 from torch import Tensor
 
 from cutswap.config import TrainingSettings
-from cutswap.errors import CutSwapError
+from cutswap.errors import CutSwapError, first_names
 from cutswap.runs.provenance import (
     ANEW,
     note_start,
@@ -47,8 +48,9 @@ from cutswap.utils.folder_names import (
 )
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
-# What may lie in a folder before its settings: left by a process that was killed early.
-BEFORE = (HEARTBEAT, LOCK, ENVIRONMENT, PHOTOS)
+# What a process that was killed early leaves before its settings, known by what is in it: a file of
+# somebody else may have such a name, too.
+_OF_A_BEAT, _OF_AN_ENVIRONMENT = {"pid", "marker", "host", "how"}, {"python", "versions"}
 START_AGAIN = "delete the run folder and start the run again"
 
 
@@ -121,13 +123,32 @@ class RunFolder:
                     found=f"a run that differs in {', '.join(differing[:6])}",
                     fix=f"repeat the settings in its settings.json to go on, or {ANEW}",
                 )
-        elif self.path.exists() and (
-            not self.path.is_dir() or any(map(_is_foreign, self.path.iterdir()))
-        ):
+        else:
+            self.refuse_foreign()
+
+    def refuse_foreign(self) -> None:
+        """Nothing where the folder is new, a run's, or holds what a run left that was killed early.
+
+        Asked before anything is written, the lock and the heartbeat included.
+
+        Raises:
+            CutSwapError: it holds files of another origin, or is a file.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            found = "a file"
+        elif self.settings_file.exists():
+            values = read_json(self.settings_file)
+            found = "" if _has(values, {"training"}) else f"a {SETTINGS} of another origin"
+        else:
+            foreign = sorted(p.name for p in self.path.iterdir() if _is_foreign(p))
+            found = f"a folder with other files ({first_names(foreign)})" if foreign else ""
+        if found:
             raise CutSwapError(
                 self.path,
                 expected="an empty or new folder for the run",
-                found="a folder with other files" if self.path.is_dir() else "a file",
+                found=found,
                 fix="choose another --out",
             )
 
@@ -258,8 +279,29 @@ class RunFolder:
 
 def _is_foreign(path: Path) -> bool:
     """Whether the file is not ours: neither left by a killed process nor half-written."""
-    is_half = path.name.startswith(".") and path.name.endswith(".tmp")
-    return path.name not in BEFORE and not is_half
+    if path.name.startswith(".") and path.name.endswith(".tmp"):
+        return False
+    if path.is_symlink() or not path.is_file():
+        return True
+    if path.name == LOCK:
+        return path.stat().st_size > 0
+    if path.name not in (HEARTBEAT, ENVIRONMENT, PHOTOS):
+        return True
+    try:
+        values = read_json(path)
+    except CutSwapError:
+        return True
+    if path.name == PHOTOS:
+        return not (isinstance(values, dict) and all(map(_is_hash, values.values())))
+    return not _has(values, _OF_A_BEAT if path.name == HEARTBEAT else _OF_AN_ENVIRONMENT)
+
+
+def _has(values: Any, keys: set[str]) -> bool:
+    return isinstance(values, dict) and keys <= values.keys()
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def _deciding(settings: Any) -> Any:

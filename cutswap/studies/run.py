@@ -164,7 +164,8 @@ def _merged(study: Study) -> Study:
                 study.path / STUDY,
                 expected="a study to go on with",
                 found=old.reason,
-                fix="delete study.json: finished cells in cells/ are found again",
+                fix="choose another --out; or, if it is a damaged study, delete study.json:"
+                " finished cells in cells/ are found again",
             )
         same = (old.settings, old.weights) == (study.settings, study.weights)
         if same and old.root == study.root:

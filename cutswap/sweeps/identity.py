@@ -11,6 +11,7 @@ from typing import Any
 from cutswap.config import FineTuningSettings, PatchCoreSettings, SaliencySettings, TrainingSettings
 from cutswap.data.images import mask_files
 from cutswap.data.records import Category
+from cutswap.data.regions.region_of_interest import region_of
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import BACKBONES, load_backbone
 from cutswap.networks.weights import find_state
@@ -69,7 +70,8 @@ def data_identity(category: Category) -> dict[str, Any]:
     """Counts, and the hash of every photo and mask with its place.
 
     Returns:
-        `n_train`, `n_test`, `train` and `test` (hex SHA-256 of the split).
+        `n_train`, `n_test`, `train` and `test` (hex SHA-256 of the split); `region` where there
+        is one.
     """
     values: dict[str, Any] = {"n_train": len(category.train), "n_test": len(category.test)}
     for split, records in (("train", category.train), ("test", category.test)):
@@ -80,6 +82,8 @@ def data_identity(category: Category) -> dict[str, Any]:
             bits = "" if record.bits is None else f"|{record.bits}"
             digest.update(f"{record.name}|{sha256_of(record.image)}|{mask}{bits}\n".encode())
         values[split] = digest.hexdigest()
+    if (region := region_of(category)) is not None:
+        values["region"] = region.sha256
     return values
 
 

@@ -8,6 +8,7 @@ file or none. Other names (`sweep.json`, `trials/0001.json`) go the same way.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from cutswap.utils.files import MAX_JSON, read_json, user_path, write_json
 
 REACHED_WITHIN = 9.0  # seconds; a person is told within ten
 CELLS = "cells"
+_IDENTITY = re.compile("[0-9a-f]{16}")  # names of cells, see `identity`
 T = TypeVar("T")
 
 
@@ -148,6 +150,18 @@ class RemoteStore:
             found=said,
             fix="check its address and keys, or pass a folder of this machine as --out",
         )
+
+
+def is_begun(store: ResultStore, kind: str) -> bool:
+    """Whether a store holds what a sweep or a search wrote.
+
+    Args:
+        store: asked.
+        kind: `sweep` or `tune`, the name of its first file and what that says of itself.
+    """
+    about = store.read(kind)
+    is_told = isinstance(about, dict) and about.get("kind") == kind
+    return is_told or any(_IDENTITY.fullmatch(name) for name in store.names(CELLS))
 
 
 def open_store(url: str) -> ResultStore:

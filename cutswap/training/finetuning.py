@@ -79,6 +79,7 @@ def build_samples(
         count=0,
         levels=settings.training.levels,
         names=tuple(str(record.image) for record in checked.category.train),
+        inside=checked.region_at(settings.training.image_size),
     )
     return samples, watcher
 
@@ -156,6 +157,7 @@ def finetune(
         if not team.is_first:
             yield from _train(checked, settings, RunFolder(out), None, team, seed, None, None, stop)
             return
+        RunFolder(out).refuse_foreign()
         with exclusive_lock(out), beating(out) as heart:
             yield from _train(
                 checked, settings, RunFolder(out), heart, team, seed, notify, say, stop

@@ -50,7 +50,8 @@ from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json
 from cutswap.utils.progress import Notify
 
-FEATURES = "features.npy"  # in the run folder while it trains, where memory would not do
+# In the run folder while it trains, where memory would not do; a killed run may leave such names.
+FEATURES = ".features.npy.tmp"
 
 
 def finetune_head(
@@ -81,8 +82,9 @@ def finetune_head(
         CutSwapError: one training photo, negatives that change no patch, a folder that holds
             another run or somebody is at work on, or anything the stages refuse.
     """
+    run = RunFolder(out)
+    run.refuse_foreign()
     with exclusive_lock(out), beating(out) as heart:
-        run = RunFolder(out)
         try:
             yield from _train(checked, settings, run, heart, seed, notify, say, stop)
         finally:

@@ -47,6 +47,7 @@ class Validation:
 
     def __init__(self, checked: CheckedCategory, settings: FineTuningSettings, seed: int) -> None:
         records = checked.category.train
+        self._region = checked.region_at(settings.training.image_size)
         if len(records) < FEWEST_TO_HOLD_OUT:
             raise CutSwapError(
                 checked.category.name,
@@ -64,7 +65,9 @@ class Validation:
         self._train = load_photos(category.train, size)
         self._good = load_photos([records[i] for i in held], size)
         used = settings.training.augment
-        self.families = tuple(f for f in FAMILIES if f not in (used, "cutswap"))
+        # A texture covers the whole photo, and would lie outside a region.
+        left_out = (used, "cutswap", *(() if self._region is None else ("perlin",)))
+        self.families = tuple(f for f in FAMILIES if f not in left_out)
         self._bad = {
             family: np.stack(
                 [
@@ -74,6 +77,7 @@ class Validation:
                         NegativeSettings(method=family),
                         ClusterSettings(),
                         seed=(seed, 23, number),
+                        inside=self._region,
                     ).photo
                     for number, photo in enumerate(self._good)
                 ]
@@ -92,7 +96,9 @@ class Validation:
         if head is not None:
             settings = settings.replace(layers=head.settings.layers)
         photos = (self._train[i : i + 16] for i in range(0, len(self._train), 16))
-        bank = MemoryBank.fit(backbone, map(to_image, photos), settings, count=len(self._train))
+        bank = MemoryBank.fit(
+            backbone, map(to_image, photos), settings, count=len(self._train), region=self._region
+        )
         detector = None
         if head is not None:
             held_out = self._train[list(head.origin.held_out)]

@@ -420,24 +420,22 @@ def user_path(path: str | Path) -> Path:
 def cache_folder() -> Path:
     """The user's cache folder for this project; the variable CUTSWAP_CACHE overrides it.
 
-    Where the platform's folder cannot be written, or there is no home for it, it is a temporary
-    folder of this user, which is said once a process.
+    Where it cannot be written, or there is no home for it, it is a temporary folder of this user,
+    which is said once a process.
 
     Raises:
         CutSwapError: there is no temporary folder either.
     """
     named = os.environ.get("CUTSWAP_CACHE")
-    if named:
-        return Path(named)
     try:
-        usual = Path(platformdirs.user_cache_dir("cutswap"))
-        need_out(usual)
+        wanted = user_path(named) if named else Path(platformdirs.user_cache_dir("cutswap"))
+        need_out(wanted)
     except RuntimeError:  # no HOME, and a user whom the system does not know
         why = "no home folder"
     except CutSwapError as refused:
-        why = f"{usual}: {refused.found}"
+        why = f"{refused.subject}: {refused.found}"
     else:
-        return usual
+        return wanted
     folder = _temporary_cache(why)
     if folder not in _said:
         _said.add(folder)

@@ -24,6 +24,9 @@ DETECTOR, BY_SCORE = "detector.safetensors", "by_score"  # of a run with a head
 UNLABELLED = "unlabelled.json"  # in RESULT's place where nothing says what is good
 DECISION = "decision.json"  # of `--false-alarms`: good scores and the threshold they promise
 
+# Where to look: beside a category's train and test, and of an evaluation at the working size.
+REGION = "region.png"
+
 # A study, see `studies.folder`.
 STUDY, CELLS, RUNS = "study.json", "cells", "runs"
 

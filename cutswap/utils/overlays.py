@@ -73,6 +73,12 @@ def outline(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return drawn
 
 
+def veil(picture: np.ndarray, photo: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """A picture of a photo where (H, W) bool is True; outside, the photo at half its brightness."""
+    shown = np.where(region[..., None], picture, photo // 2)
+    return outline(shown, region)
+
+
 def sheet(photos: Sequence[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:
     """Photos of one size in rows on white: a list of (H, W, 3) uint8 to one (H', W', 3) uint8."""
     height, width = photos[0].shape[:2]

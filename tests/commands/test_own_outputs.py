@@ -193,24 +193,70 @@ def test_distilling_replaces_only_what_it_wrote(here: Path, capsys, name: str, c
     assert contents(here) == before
 
 
+TINY = ["--weights", "random", "--saliency-weights", "random", "--quiet", "--data", "data"]
+TINY += ["--saliency-backbone", "squeezenet1_0", "--image-size", str(SIDE)]
+STUDIES = {
+    "sweep": ["sweep", "--grid", "k=2", "--plan"],
+    "reproduce": ["reproduce", "--table", "5", "--plan"],
+    "tune": ["tune", *BOLT, "--trials", "1"],
+}
+MINE = {"by": "somebody"}
+
+
 @pytest.mark.parametrize(
-    ("command", "name", "mark"),
+    ("command", "name", "beside"),
     [
-        (["sweep", "--grid", "k=2"], "results.csv", "cells"),
-        (["reproduce", "--table", "5"], "study.csv", "study.json"),
-        (["reproduce", "--table", "5"], "report.html", "study.json"),
+        ("sweep", "results.csv", ()),
+        ("sweep", "results.csv", ("cells/photo.png", "cells/solar.json")),
+        ("sweep", "sweep.json", ()),
+        ("reproduce", "study.csv", ()),
+        ("reproduce", "report.html", ("cells/photo.png",)),
+        ("tune", "tune.json", ()),
+        ("tune", "trials/00001.json", ()),
+        ("tune", "trials/00000.json", ("cells/photo.png",)),
     ],
 )
-def test_sweeps_and_studies_replace_no_table_of_another_origin(here, capsys, command, name, mark):
-    (here / name).write_text("mine")
-    line = [*command, "--data", "data", "--weights", "random", "--saliency-weights", "random"]
-    line += ["--saliency-backbone", "squeezenet1_0", "--quiet", "--plan", "--out", "."]
-    assert main(line) == 2
+def test_sweeps_studies_and_searches_replace_no_file_of_another_origin(
+    here: Path, capsys, command, name, beside
+):
+    for file in (name, *beside):
+        (here / file).parent.mkdir(exist_ok=True)
+        (here / file).write_text(json.dumps(MINE))
+    before = contents(here)
+    assert main([*STUDIES[command], *TINY, "--out", "."]) == 2
     assert "of another origin" in capsys.readouterr().err
-    assert (here / name).read_text() == "mine"
-    if mark == "cells":
-        (here / mark).mkdir()
-        assert main(line) == 0
+    assert contents(here) == before
+
+
+def test_the_table_of_a_sweep_is_its_own(here: Path):
+    (here / "results.csv").write_text("ours")
+    (here / "cells").mkdir()
+    (here / "cells/0123456789abcdef.json").write_text("{}")
+    assert main([*STUDIES["sweep"], *TINY, "--out", "."]) == 0
+
+
+RUN_FILES = {  # what a killed run may leave before its settings, of another origin
+    "environment.json": '{"name": "conda"}',
+    "photos.json": '{"a.png": "good"}',
+    "heartbeat.json": "72 bpm",
+    ".lock": "held by another program",
+    "features.npy": "mine",
+    "settings.json": '{"editor.fontSize": 12}',
+    "notes.txt": "mine",
+}
+
+
+@pytest.mark.parametrize("train", ["backbone", "projector"])
+@pytest.mark.parametrize("name", RUN_FILES)
+def test_a_run_is_begun_beside_no_file_of_another_origin(here: Path, capsys, train, name):
+    (here / "out").mkdir()
+    (here / "out" / name).write_text(RUN_FILES[name])
+    before = contents(here)
+    assert main(["finetune", *BOLT, "--train", train, *TINY, "--out", "out"]) == 2
+    said = capsys.readouterr().err
+    assert name in said
+    assert "choose another --out" in said
+    assert contents(here) == before  # neither a lock nor a heartbeat
 
 
 # Row: a folder's contents belong to one command

@@ -34,6 +34,10 @@ TEXTS = {
     "checksum wrong": chunk(b"tEXt", b"k\0text", crc=7),
     "not compressed": chunk(b"zTXt", b"k\0\0" + b"no zlib at all"),
     "unknown compression": chunk(b"zTXt", b"k\0\7" + zlib.compress(b"text")),
+    "colour profile of 3 MB": chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(3_000_000))),
+    "colour profile damaged": chunk(b"iCCP", b"k\0\7none"),
+    "density cut short": chunk(b"pHYs", b"\0"),
+    "of another program": chunk(b"prVt", b"none", crc=7),
 }
 
 

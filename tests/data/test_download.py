@@ -174,6 +174,14 @@ class TestFetch:
         assert brought(server, tmp_path, SHA.upper()).is_pinned
         assert not brought(server, tmp_path, None).is_pinned
 
+    @pytest.mark.parametrize("name", ["set.tar", "set.tar.part"])
+    def test_a_file_of_another_origin_is_in_the_way(self, server, tmp_path, name):
+        (tmp_path / name).write_bytes(b"mine")
+        with pytest.raises(CutSwapError, match="move it away"):
+            brought(server, tmp_path)
+        assert (tmp_path / name).read_bytes() == b"mine"
+        assert left(tmp_path) == {name}
+
     def test_a_damaged_part_is_found_out(self, server, tmp_path, monkeypatch):
         server.cut = 120_000
         monkeypatch.setattr(downloads, "TRIES", 0)
@@ -341,6 +349,16 @@ class TestCommand:
         assert main([*words, "--accept-licence"]) == 0
         assert "nothing is downloaded" in capsys.readouterr().out
         assert len(server.asked) == count
+
+    def test_an_archive_that_was_there_before_is_used_and_kept(
+        self, server, visa, tmp_path, capsys
+    ):
+        (tmp_path / "set.tar").write_bytes(visa)
+        words = ["download", "visa", "--quiet", "--url", server.url, "--accept-licence"]
+        assert main([*words, "--out", str(tmp_path / "v")]) == 0
+        assert (tmp_path / "set.tar").read_bytes() == visa
+        assert "was there already and is kept" in capsys.readouterr().err
+        assert server.asked == []
 
     def test_a_checksum_of_ones_own(self, server, visa, tmp_path, capsys):
         server.content = visa

@@ -510,8 +510,11 @@ def test_save_refuses_other_arrays_and_keeps_the_old_file(array, tmp_path):
 def test_constant_photos(change, expected):
     photo = np.full((10, 12, 3), (10, 20, 30), np.uint8)
     if change:
-        photo[change] += 1
+        photo[change] += 2
     assert is_constant(photo) is expected
+    if change:
+        photo[change] -= 1  # noise
+        assert is_constant(photo)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from cutswap.data.datasets import open_dataset
 from cutswap.data.images import read_mask
 from cutswap.data.layouts import means_good
 from cutswap.data.problems import find_problems
+from cutswap.data.reading import READING_FILE
 from cutswap.errors import CutSwapError
-from tests.helpers.datasets import blob_mask, build_category, write_image
+from tests.helpers.datasets import blob_mask, build_category, noise_photo, write_image
 from tests.helpers.public_layouts import PUBLIC_LAYOUTS, build_loco, write_photos
 
 # ---------------------------------------------------------------- data sets as they are published
@@ -146,17 +147,33 @@ def test_the_case_of_the_three_folders_does_not_matter(was, now, tmp_path):
 # ---------------------------------------------------------------- names that mean good
 
 
-@pytest.mark.parametrize("name", ["good", "OK", "Normal", "o.k.", "_good", "NORMAL "])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "good",
+        "OK",
+        "Normal",
+        "o.k.",
+        "_good",
+        "NORMAL ",
+        "good_2",
+        "ok 01",
+        "Defect-free",
+        "No defect",
+    ],
+)
 def test_names_that_mean_good(name):
     assert means_good(name)
 
 
-@pytest.mark.parametrize("name", ["goods_damaged", "not_ok", "ko", "abnormal", "bad", "", "01"])
+@pytest.mark.parametrize(
+    "name", ["goods_damaged", "not_ok", "ko", "abnormal", "bad", "", "01", "defect"]
+)
 def test_names_that_do_not(name):
     assert not means_good(name)
 
 
-@pytest.mark.parametrize("name", ["ok", "Good", "NORMAL", "O.K."])
+@pytest.mark.parametrize("name", ["ok", "Good", "NORMAL", "O.K.", "good_2", "passed", "No defect"])
 def test_a_second_good_folder_is_asked_about_and_neither_good_nor_a_defect(name, tmp_path, capsys):
     root = build_category(tmp_path / "bolt")
     write_photos(root / "test" / name, 2, 900)
@@ -200,6 +217,46 @@ def test_two_words_for_good_in_train_are_asked_about(tmp_path):
     write_photos(root / "train/Normal", 2, 900)
     with pytest.raises(CutSwapError, match="which of Normal, ok holds the good photos"):
         open_dataset(root).category()
+
+
+# ---------------------------------------------------------------- names that say nothing
+
+
+@pytest.mark.parametrize(
+    "name", ["unlabelled", "Unlabeled", "un-sorted", "unknown 2", "TODO", "tbd_1"]
+)
+def test_a_folder_of_which_nobody_knows_is_asked_about_and_no_type_of_defect(
+    name, tmp_path, capsys
+):
+    root = build_category(tmp_path / "bolt")
+    write_photos(root / "test" / name, 2, 900)
+    write_photos(root / "ground_truth" / name, 1, 950)
+    category = open_dataset(root).category()
+    assert category.defects == ("crack", "dent")
+    asked = [p for p in find_problems(category) if p.fatal]
+    assert [(p.path, p.kind) for p in asked] == [(root / "test" / name, "means-unknown")]
+    assert main(["check-data", "--data", str(root), "--quiet"]) == 1
+    assert "nobody knows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", ["good", "defects"])
+def test_what_nobody_knew_may_be_said(key, tmp_path):
+    root = build_category(tmp_path / "bolt")
+    for seed in (900, 901):
+        write_image(root / f"test/unlabelled/{seed}.png", noise_photo(seed))
+    (root / READING_FILE).write_text(f'{{"{key}": ["unlabelled"]}}')
+    category = open_dataset(root).category()
+    assert not [p for p in category.noticed if p.fatal]
+    assert ("unlabelled" in category.defects) == (key == "defects")
+    assert sum(r.is_good for r in category.test) == (4 if key == "good" else 2)
+
+
+def test_photos_that_nobody_sorted_are_scored_and_not_called_defective(tmp_path):
+    root = build_category(tmp_path / "bolt", test={"unlabelled": 3}, masks=False)
+    category = open_dataset(root).category()
+    assert len(category.test) == 3
+    (told,) = find_problems(category)
+    assert told.message.startswith("nobody says which of the test photos are good")
 
 
 # ---------------------------------------------------------------- folders nobody may enter

@@ -170,6 +170,11 @@ ONE_PROBLEM = {  # what happens to a sound category -> what deep and shallow sea
         [("test/OK", "means-good", True)],
         [("test/OK", "means-good", True)],
     ),
+    "photos that nobody sorted": (
+        lambda r: write(r / "test/unlabelled/000.png", noise_photo(0)),
+        [("test/unlabelled", "means-unknown", True)],
+        [("test/unlabelled", "means-unknown", True)],
+    ),
     "good photos called ok": (
         lambda r: [(r / part / "good").rename(r / part / "ok") for part in ("train", "test")],
         [("train/ok", "read-as-good", False)],
@@ -260,7 +265,7 @@ def test_every_kind_has_an_explanation_and_a_case():
     made = {kind for _, deep, _ in ONE_PROBLEM.values() for _, kind, _ in deep}
     elsewhere = {"no-good", "outside-link", "broken-link", "odd-name", "unreadable-folder"}
     elsewhere |= {"no-category", "unread"}  # of a data set
-    elsewhere |= {"unused-bits", "no-folder"}  # of deep pictures; of settings
+    elsewhere |= {"unused-bits", "no-folder", "region"}  # of deep pictures; of settings
     assert made | elsewhere == set(KINDS)
     assert all(KINDS.values())
 

@@ -205,3 +205,42 @@ class TestSummary:
         found = summarise(np.array([1.0, 2.0]), np.array([0, 1], bool), np.zeros((2, 4, 4)), None)
         assert found.image_auroc == 1.0
         assert (found.pixel_auroc, found.aupro, found.pixel_f1_max) == (None, None, None)
+
+
+class TestRegion:
+    """Pixel figures of a 4 x 4 heatmap by hand: only the region's pixels count."""
+
+    HEAT = np.array([[[9, 1, 9, 9], [2, 3, 9, 9], [5, 4, 9, 9], [9, 9, 9, 9]]], np.float32)
+    TRUTH = np.zeros((1, 4, 4), bool)
+    REGION = np.zeros((4, 4), bool)
+
+    def setup_method(self):
+        self.TRUTH[:] = False
+        self.TRUTH[0, 1, 1:3] = True  # of this defect one pixel lies outside
+        self.TRUTH[0, 2, 0] = True
+        self.TRUTH[0, 3, 3] = True  # and all of this one
+        self.REGION[:] = False
+        self.REGION[:3, :2] = True
+        self.REGION[0, 0] = False  # inside are 1, 2, 4 and, defective, 3, 5
+
+    def figures(self, region):
+        labels = np.array([True])
+        return summarise(np.array([1.0]), labels, self.HEAT, self.TRUTH, None, region)
+
+    def test_only_pixels_inside_count(self):
+        found = self.figures(self.REGION)
+        assert found.pixel_auroc == pytest.approx(5 / 6)  # of six pairs only 3 and 4 lie wrong
+        assert found.pixel_average_precision == pytest.approx((1 + 2 / 3) / 2)
+        assert (found.pixel_f1_max, found.pixel_threshold) == (pytest.approx(2 * 2 / 5), 3)
+        # Half of the one region is found without a false positive, the rest at 1 of 3.
+        assert found.aupro == pytest.approx(0.5)
+        assert found.pixel_auroc != self.figures(None).pixel_auroc
+
+    def test_all_ones_is_no_region(self):
+        assert self.figures(np.ones((4, 4), bool)) == self.figures(None)
+
+    def test_without_a_defect_inside_there_are_no_pixel_figures(self):
+        self.REGION[1, 1] = self.REGION[2, 0] = False
+        found = self.figures(self.REGION)
+        assert (found.pixel_auroc, found.aupro, found.pixel_f1_max) == (None, None, None)
+        assert found.image_auroc is None

@@ -446,6 +446,30 @@ def test_another_head_is_ignored_and_said(tmp_path: Path, resnet, prefix: str, h
     assert json.loads(json.dumps(report.to_dict()))["other_head"] == sorted(head)
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {},
+        {"student": None, "epoch": 3},
+        {"optimizer": {"state": {0: torch.ones(1)}, "param_groups": [{"lr": 0.1}]}},
+        {"dino_loss": {"center": torch.zeros(1, 9), "other": torch.zeros(1)}},
+    ],
+    ids=["alone", "student", "optimizer", "loss"],
+)
+@pytest.mark.parametrize("inside", ["", "backbone.", "module.backbone."])
+def test_networks_saved_side_by_side_are_found(tmp_path: Path, resnet, beside, inside: str):
+    state = {f"{inside}{n}": v for n, v in resnet.module.state_dict().items()}
+    content = {"teacher": state, **{n: v or dict(state) for n, v in beside.items()}}
+    torch.save(content, tmp_path / "a.pth")
+    loaded = load_backbone("resnet18", str(tmp_path / "a.pth"))
+    assert loaded.fingerprint == resnet.fingerprint
+    if "student" in beside:
+        content["student"][f"{inside}conv1.weight"] = state[f"{inside}conv1.weight"] + 1
+        torch.save(content, tmp_path / "two.pth")
+        with pytest.raises(CutSwapError, match="student"):
+            load_backbone("resnet18", str(tmp_path / "two.pth"))
+
+
 def test_two_networks_in_one_file_are_asked_about(tmp_path: Path, resnet):
     state = resnet.module.state_dict()
     twice = {f"{p}.{n}": v.clone() for p in ("student", "teacher") for n, v in state.items()}

@@ -100,15 +100,24 @@ def finely_patterned() -> np.ndarray:
     return np.repeat((odd[..., None] * 2 + 100).astype(np.uint8), 3, axis=2)
 
 
+def noisy(level: int, channels: int) -> np.ndarray:
+    """A covered lens: noise of one level."""
+    photo = np.full((128, 128, 3), level, np.uint8)
+    photo[..., :channels] += np.random.default_rng(0).integers(0, 2, (128, 128, 1), np.uint8)
+    return photo
+
+
 @pytest.mark.parametrize(
     ("photo", "is_seen_by_check"),
     [
         (spotted(255, 1, 255), True),  # one pixel of 254
         (spotted(0, 3, 90), True),
         (spotted(128, 12, 1), True),
+        (noisy(120, 1), True),
+        (noisy(0, 3), True),
         (finely_patterned(), False),  # only the working size makes it uniform
     ],
-    ids=["white and one 254", "black and 3", "grey and 12", "fine pattern"],
+    ids=["white and one 254", "black and 3", "grey and 12", "red noise", "dark", "fine pattern"],
 )
 def test_a_blank_photo_is_named_before_training(
     photo, is_seen_by_check: bool, tmp_path: Path, capsys
@@ -295,7 +304,7 @@ def test_a_run_whose_starting_weights_changed_is_not_resumed(kind: str, tmp_path
 def test_a_run_that_never_began_may_have_other_photos(tmp_path: Path):
     data, out = build_category(tmp_path / "bolt", train=4), tmp_path / "run"
     out.mkdir()
-    (out / "photos.json").write_text(json.dumps({"train/good/000": "0"}))  # killed before settings
+    (out / "photos.json").write_text(json.dumps({"train/good/000": "0" * 64}))  # killed early
     assert run("finetune", "--data", data, "--out", out, *TINY) == 0
     assert len(json.loads((out / "photos.json").read_text())) == 4
     shutil.rmtree(out)

@@ -48,6 +48,21 @@ def test_a_command_works_and_says_it_once(homeless: Path, tmp_path: Path, caplog
     assert len(list((homeless / "saliency").iterdir())) == 3
 
 
+@pytest.mark.parametrize("named", ["home", "home/below", "~nobody-here/cache", "locked/below"])
+def test_a_named_cache_that_cannot_be_written_is_no_end_either(
+    homeless: Path, tmp_path: Path, monkeypatch, caplog, named: str
+):
+    (tmp_path / "locked").mkdir()
+    allowed = os.access
+    locked = (tmp_path / "locked", tmp_path / "home")
+    monkeypatch.setattr(os, "access", lambda p, m: Path(p) not in locked and allowed(p, m))
+    named = named if named.startswith("~") else str(tmp_path / named)
+    monkeypatch.setenv("CUTSWAP_CACHE", named)
+    assert files.cache_folder() == files.cache_folder() == homeless
+    (told,) = caplog.messages
+    assert named in told
+
+
 def test_a_page_works_and_names_the_folder(homeless: Path, tmp_path: Path, monkeypatch):
     small_app(tmp_path, monkeypatch)
     monkeypatch.delenv("CUTSWAP_CACHE")

@@ -1,0 +1,1 @@
+"""Where to look: a mask by category, of which nothing outside is learnt from or scored."""

@@ -1,0 +1,132 @@
+"""The region of a category, a picture of two values: white is looked at, black is hidden.
+
+It lies as `region.png` in the category's folder, beside train and test, or is named by `--region`.
+It is squashed to the working size as photos and masks are, by nearest neighbour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cutswap.data.images import photo_size, read_mask_levels, read_photo, resize_mask
+from cutswap.data.mask_doubts import is_parted, split_level
+from cutswap.data.records import Category
+from cutswap.errors import CutSwapError
+from cutswap.utils.folder_names import REGION
+
+EVERYWHERE = "none"  # of --region: look everywhere, whatever lies in the category's folder
+_SHAPE = 0.01  # by how much height over width may differ from the photos'
+_DRAW = "draw it in the size of the photos, white (255) where to look and black (0) elsewhere"
+
+
+@dataclass(frozen=True)
+class RegionOfInterest:
+    """Where to look.
+
+    Attributes:
+        path: its file.
+        mask: (H, W) bool, True where to look; at least one pixel.
+        sha256: of what it shows, size and pixels.
+    """
+
+    path: Path
+    mask: np.ndarray
+    sha256: str
+
+    @property
+    def share(self) -> float:
+        """Part of the photo that is looked at, in (0, 1]."""
+        return float(self.mask.mean())
+
+    def at(self, size: int) -> np.ndarray:
+        """(size, size) bool, as photos are squashed.
+
+        Raises:
+            CutSwapError: nothing is left at that size.
+        """
+        small = resize_mask(self.mask, (size, size))
+        if not small.any():
+            raise CutSwapError(
+                self.path,
+                expected=f"a region that leaves something to look at in {size} x {size} pixels",
+                found="one that hides everything",
+                fix="draw it larger, or raise --image-size",
+            )
+        return small
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record of it in a run's or an evaluation's files."""
+        return {"path": str(self.path), "sha256": self.sha256, "share": round(self.share, 6)}
+
+
+def category_region(folder: Path) -> Path | None:
+    """The region's file of a category's folder; None where there is none."""
+    path = folder / REGION
+    return path if os.path.lexists(path) else None
+
+
+def with_region(category: Category, region: str | Path | None) -> Category:
+    """A category with another region than its folder's.
+
+    Args:
+        category: as listed.
+        region: a file, `none` to look everywhere, or None for the folder's own.
+    """
+    if region is None:
+        return category
+    return replace(category, region=None if str(region) == EVERYWHERE else Path(region))
+
+
+def region_of(category: Category) -> RegionOfInterest | None:
+    """The region of a category, checked; None where all of every photo is looked at.
+
+    Raises:
+        CutSwapError: see `read_region`.
+    """
+    if category.region is None:
+        return None
+    photos = category.train or category.test
+    return read_region(category.region, photo_size(photos[0].image) if photos else None)
+
+
+def read_region(path: Path, size: tuple[int, int] | None = None) -> RegionOfInterest:
+    """Read and check a region.
+
+    Args:
+        path: a picture that can be read as a mask.
+        size: (height, width) of the photos, where it is known.
+
+    Raises:
+        CutSwapError: no picture, no mask of two values, one of another shape than the photos, or
+            one that hides everything.
+    """
+    mask, counts = read_mask_levels(path)
+    levels = np.flatnonzero(counts)
+    if len(levels) > 2:
+        threshold = split_level(counts)
+        if not is_parted(counts, threshold):
+            found = f"{len(levels)} values, as a photo has"
+            raise CutSwapError(path, expected="a mask of two values", found=found, fix=_DRAW)
+        mask = read_photo(path).max(axis=2) > threshold  # soft edges
+    if not mask.any():
+        raise CutSwapError(
+            path, expected="a region to look at", found="one that hides everything", fix=_DRAW
+        )
+    height, width = mask.shape
+    if size and abs(height * size[1] - width * size[0]) > _SHAPE * height * size[1]:
+        raise CutSwapError(
+            path,
+            expected=f"a region of the photos' shape, {size[0]} x {size[1]} (height x width)",
+            found=f"{height} x {width}",
+            fix=_DRAW,
+        )
+    content = hashlib.sha256(f"{height}x{width}:".encode())
+    content.update(np.packbits(mask).data)
+    mask.flags.writeable = False
+    return RegionOfInterest(path, mask, content.hexdigest())
