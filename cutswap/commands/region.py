@@ -20,7 +20,7 @@ PHOTOS = 32  # good photos looked at, evenly chosen
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `region`."""
-    from cutswap.negatives.region_proposal import WAYS
+    from cutswap.analysis.region_proposal import WAYS
 
     add_data(parser)
     parser.add_argument(
@@ -42,11 +42,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """A region from good photos, written as a picture in their size."""
     import numpy as np
 
+    from cutswap.analysis.region_proposal import region_of_maps, region_of_parts
     from cutswap.data.datasets import open_dataset
     from cutswap.data.images import photo_size, resize_mask, save_png
     from cutswap.data.loading import load_photos
     from cutswap.data.regions.region_of_interest import read_region
-    from cutswap.negatives.region_proposal import region_of_maps, region_of_parts
     from cutswap.networks.backbone import load_backbone
     from cutswap.saliency.cache import saliency_of
 

@@ -106,8 +106,8 @@ def draw_negative(
         if inside.shape != mask.shape or np.count_nonzero(inside) < 2:
             raise CutSwapError(
                 "region",
-                expected=f"{mask.shape[0]}x{mask.shape[1]} pixels, at least two inside",
-                found=f"{inside.shape[0]}x{inside.shape[1]}, {np.count_nonzero(inside)} inside",
+                expected=f"a mask of shape {positive.shape[:2]}, at least two pixels inside",
+                found=f"shape {inside.shape}, {np.count_nonzero(inside)} inside",
                 fix="draw it larger, or in the size of the photo",
             )
         mask = mask & inside

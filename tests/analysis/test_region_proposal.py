@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cutswap.analysis.region_proposal import region_of_maps, region_of_parts
 from cutswap.commands.parser import main
 from cutswap.data.datasets import open_dataset
 from cutswap.data.regions.region_of_interest import region_of
 from cutswap.errors import CutSwapError
-from cutswap.negatives.region_proposal import region_of_maps, region_of_parts
 from tests.helpers.datasets import noise_photo, write_image
 
 SIDE = 64
