@@ -1,12 +1,10 @@
 // Copies the address of what is on the screen: the page's knobs are in it. Browsers give the
 // clipboard to secure pages alone (https, or this machine); elsewhere the address is shown, selected.
 
-export default function ({ data, parentElement }) {
+export default function ({ parentElement }) {
   const button = parentElement.querySelector("button");
   const field = parentElement.querySelector("input");
   const said = parentElement.querySelector("[role=status]");
-  button.querySelector("span").textContent = data.label;
-  button.title = data.help;
   field.hidden = true;
   button.onclick = async () => {
     const address = window.location.href;

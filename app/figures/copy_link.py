@@ -10,10 +10,14 @@ _FOLDER = Path(__file__).parent
 LABEL = "Copy link"
 HELP = "The address of this view with all its settings, for a colleague who can open this app."
 
+# With its name: on a busy machine it is there seconds before its script.
+HTML = (
+    f"<div class='link'><button type='button' title='{HELP}'>{LABEL}</button>"
+    "<input readonly hidden aria-label='Address of this view'><span role='status'></span></div>"
+)
 _mount = st.components.v2.component(
     "cutswap_copy_link",
-    html="<div class='link'><button type='button'><span></span></button>"
-    "<input readonly hidden aria-label='Address of this view'><span role='status'></span></div>",
+    html=HTML,
     css=(_FOLDER / "copy_link.css").read_text(encoding="utf-8"),
     js=(_FOLDER / "copy_link.js").read_text(encoding="utf-8"),
 )
@@ -25,4 +29,4 @@ def copy_link(key: str) -> None:
     Args:
         key: unique on the page.
     """
-    _mount(data={"label": LABEL, "help": HELP}, key=key)
+    _mount(key=key)

@@ -11,7 +11,7 @@ from app.shared.caches import Explained
 from app.shared.networks import class_label, class_names
 from app.shared.page_parts import plain_text
 
-AUTO = "auto"
+AUTO: str | int = "auto"  # beside the numbers of the classes
 _URL = "class"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
+from app.figures import copy_link
 from app.figures import take_home as homes
 from app.figures.chart_files import chart_arrays, chart_config
 from app.figures.drawn_picture import draw_picture
@@ -87,6 +89,10 @@ def test_the_legend_is_below_the_picture(legend, colours):
     for colour in colours:
         rgb = np.array([int(colour[i : i + 2], 16) for i in (0, 2, 4)])
         assert (np.abs(below.astype(int) - rgb).max(axis=1) <= 2).any()
+
+
+def test_the_link_s_button_has_a_name_before_its_script_runs():
+    assert re.findall(r"<button[^>]*>(.*?)</button>", copy_link.HTML) == ["Copy link"]
 
 
 def test_a_chart_saves_itself_as_svg_and_gives_its_numbers():
