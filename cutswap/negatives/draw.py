@@ -106,7 +106,7 @@ def draw_negative(
             raise CutSwapError(
                 "region",
                 expected=f"{mask.shape[0]}x{mask.shape[1]} pixels, at least two inside",
-                found=f"{inside.shape[0]}x{inside.shape[1]}, {np.count_nonzero(inside)} inside",
+                found=f"{'x'.join(map(str, inside.shape))}, {np.count_nonzero(inside)} inside",
                 fix="draw it larger, or in the size of the photo",
             )
         mask = mask & inside
