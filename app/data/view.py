@@ -7,6 +7,7 @@ from app.data import disk as data_cache
 from app.data import folders as data_folders
 from app.data import glossary as data_glossary
 from app.data import own_photos as data_uploads
+from app.data import region as data_region
 from app.shared import public
 from app.shared.page_parts import how_it_works, plain_errors
 from app.shared.selection import Selection
@@ -21,6 +22,8 @@ def show(selected: Selection | None) -> None:
     if selected is not None:
         with plain_errors("the check"):
             data_check.check(selected)
+        with plain_errors("where to look"):
+            data_region.region(selected)
     if not public.is_public():  # both show paths, and clear what others use
         with plain_errors("the demo"):
             data_cache.demo()

@@ -106,6 +106,7 @@ def _pair(
         span=span,
         span_says=says,
         usual=None if asked.stretch else inspect_caches.usual_heat(other),
+        region=other.region,
     )
     if second.size != heat.size:
         second = replace(second, mask=None)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from app.figures.take_home import of_picture, take_home
-from app.shared import caches
+from app.shared import caches, where_to_look
 from app.shared.caches import PhotoKey
 from app.viewer.viewer import Box, Legend, Picture
 from cutswap.data.records import Record
@@ -36,6 +36,8 @@ class Heat:
         span_says: what that range covers, for the legend.
         usual: value that good photos' pixels usually keep below: heat is clear up to it; None:
             it is seen everywhere.
+        region: (S, S) bool, where was looked: outside the photo is dimmed and no heat is seen;
+            None: everywhere.
     """
 
     record: Record
@@ -45,6 +47,7 @@ class Heat:
     span: tuple[float, float]
     span_says: str
     usual: float | None = None
+    region: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -73,6 +76,7 @@ def picture(
     """
     factor = max(1, SHARP // heat.size)
     photo = caches.photo(PhotoKey.of(heat.record.image, heat.size * factor, heat.record.bits))
+    photo = where_to_look.shown(photo, heat.region)
     low, high = heat.span
     coloured = colourise(heat.values, low, high)
     says = heat.span_says
@@ -90,6 +94,11 @@ def picture(
         says += f"; clear up to {clear[0]:.3g}"
         if contour and pixel_threshold is not None:
             alpha = _outlined(alpha, heat.values >= pixel_threshold, factor, 255)
+    if heat.region is not None:
+        says += "; dimmed: not looked at"
+        whole = np.full_like(heat.values, 255, dtype=np.uint8) if alpha is None else alpha
+        hidden = ~np.kron(heat.region, np.ones([n // heat.size for n in whole.shape], bool))
+        alpha = np.where(hidden, np.uint8(0), whole)
     mask = None
     if heat.mask is not None and heat.mask.any():
         mask = np.kron(heat.mask, np.ones((factor, factor), bool))

@@ -159,6 +159,7 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
         span=span,
         span_says=says,
         usual=None if asked.stretch else _usual(span),
+        region=inspect_caches.bank(BankKey.of(unlabelled.bank_file)).region_pixels,
     )
 
 

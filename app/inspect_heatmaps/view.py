@@ -236,7 +236,9 @@ class _Screen:
         if self.index is not None and self.truth is not None and self.truth.masks is not None:
             mask = self.truth.masks[self.index]
         usual = None if self.asked.stretch else inspect_caches.usual_heat(scored)
-        return Heat(self.record, values, score, mask, *self._span(values), usual=usual)
+        return Heat(
+            self.record, values, score, mask, *self._span(values), usual=usual, region=scored.region
+        )
 
     def _by_head(self) -> Prediction:
         """What head or both say about this image's patches."""

@@ -15,7 +15,7 @@ import streamlit as st
 
 from app.negatives.draws import METHODS, Drawing, Drawn
 from app.negatives.shapes import COLOURS
-from app.shared import knobs
+from app.shared import knobs, where_to_look
 from app.shared.page_parts import plain_text
 from app.viewer.viewer import Box, Legend, Picking, Picture, Point
 from cutswap.errors import CutSwapError
@@ -147,7 +147,14 @@ def placing_of(drawing: Drawing, drawn: Drawn) -> HandPlacing:
     levels = drawing.levels_of(clusters)
     record = drawn.negative.record
     level = drawing.key.levels.index(record.layer or "")
-    return hand_placing(record, levels.map(level), negatives, clusters, levels.clusters(level))
+    return hand_placing(
+        record,
+        levels.map(level),
+        negatives,
+        clusters,
+        levels.clusters(level),
+        where_to_look.pixels(drawing.region, drawing.key.photo.size),
+    )
 
 
 def _placed(drawing: Drawing, drawn: Drawn, anchors: tuple[Anchor, ...]) -> Hand:

@@ -11,6 +11,7 @@ from app.shared import knobs, public
 from app.shared.caches import PhotoKey, SaliencyKey
 from app.shared.networks import fusion_controls, layer_name, network_controls
 from app.shared.selection import Selection
+from app.shared.where_to_look import RegionKey
 from cutswap.config import ANCHORS, ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.saliency.fusion import FUSED
 
@@ -113,6 +114,7 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
         seed=seed,
         index=train.index(name) if name in train else None,
         count=len(train),
+        region=RegionKey.of(selected.category),
     )
     return drawing, epoch, layout
 

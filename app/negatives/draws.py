@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from app.shared import caches
+from app.shared import caches, where_to_look
 from app.shared.caches import PhotoKey, SaliencyKey
 from app.shared.picture_memory import kept
+from app.shared.where_to_look import RegionKey
 from app.viewer.pictures import png, thumbnail
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError
@@ -89,6 +90,7 @@ class Drawing:
         seed: of the run.
         index: which training photo it is; None for a photo that is not trained on.
         count: training photos.
+        region: where to look, outside which nothing changes; None: everywhere.
     """
 
     key: SaliencyKey
@@ -100,6 +102,7 @@ class Drawing:
     seed: int
     index: int | None
     count: int
+    region: RegionKey | None = None
 
     def number(self, epoch: int) -> int:
         """Running number of the sample in an epoch."""
@@ -220,6 +223,7 @@ def draw_anew(
         seed=drawing.seed,
         number=number,
         positive=_positive(drawing.key.photo, drawing.weak, drawing.seed, number),
+        inside=where_to_look.pixels(drawing.region, drawing.key.photo.size),
     )
     return Drawn(epoch=epoch, number=number, positive=positive, jitter=jitter, negative=negative)
 

@@ -15,7 +15,7 @@ import numpy as np
 from cutswap.config import ClusterSettings, NegativeSettings
 from cutswap.errors import CutSwapError
 from cutswap.negatives.anchors import Point, Size, fitting_corners
-from cutswap.negatives.draw import NO_CHANGE_IN_REGION, Negative, redraw
+from cutswap.negatives.draw import CLUSTER_OUTSIDE, NO_CHANGE_IN_REGION, Negative, redraw
 from cutswap.negatives.geometry import rotated_size
 from cutswap.negatives.record import Move, NegativeRecord
 from cutswap.negatives.regions import find_region
@@ -129,6 +129,7 @@ def hand_placing(
     settings: NegativeSettings,
     cluster_settings: ClusterSettings,
     clusters: Clusters | None = None,
+    inside: np.ndarray | None = None,
 ) -> HandPlacing:
     """Where the patches of a drawn swap may be placed, by the rules it was drawn by.
 
@@ -138,6 +139,7 @@ def hand_placing(
         settings: patch geometry.
         cluster_settings: K and the anchor strategy.
         clusters: of this saliency at this K, where they are known already.
+        inside: (H, W) bool, where to look: a patch lies in it wholly; None: everywhere.
 
     Raises:
         CutSwapError: a record of a method that swaps nothing, or saliency of another size.
@@ -159,10 +161,11 @@ def hand_placing(
     # The generator in the state in which the draw had it: a random cluster is the same one.
     rng = np.random.default_rng(drawn.seed)
     region = find_region(saliency, cluster_settings, rng, clusters).mask
-    if NO_CHANGE_IN_REGION in drawn.fallbacks:
-        region = np.ones_like(region)
+    everywhere = np.ones_like(region) if inside is None else inside
+    if NO_CHANGE_IN_REGION in drawn.fallbacks or CLUSTER_OUTSIDE in drawn.fallbacks:
+        region = everywhere
     room = _room(drawn.moves)
-    places = fitting_corners(region, room)
+    places = fitting_corners(region & everywhere, room) & _holds(everywhere, room)
     # A strip that was shrunk may take less room than was drawn for it, and then anchors that had
     # to be moved inward lie outside the region.
     for anchor in drawn.anchors:
@@ -174,6 +177,16 @@ def _room(moves: tuple[Move, ...]) -> Size:
     size, angle = moves[0].source[2:], moves[0].angle
     turned = rotated_size(size, angle)
     return max(size[0], turned[0]), max(size[1], turned[1])
+
+
+def _holds(inside: np.ndarray, room: Size) -> np.ndarray:
+    """(H, W) bool: the corners whose patch lies wholly inside."""
+    (height, width), (h, w) = inside.shape, room
+    padded = np.pad(inside, ((0, h), (0, w))).astype(np.int64)
+    sums = np.pad(padded.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    count = sums[h : h + height, w : w + width] - sums[:height, w : w + width]
+    count = count - sums[h : h + height, :width] + sums[:height, :width]
+    return np.asarray(count == h * w)
 
 
 def _said(anchor: Point) -> str:

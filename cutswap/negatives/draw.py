@@ -25,6 +25,7 @@ from cutswap.negatives.textures import Texture, draw_texture, paint_texture
 from cutswap.saliency.clusters import Clusters
 
 PUBLISHED_JITTER = {"cutswap": 0.0, "cutpaste": 0.1, "smoothblend": 0.1, "nsa": 0.0}
+CLUSTER_OUTSIDE = "uniform anchors: the cluster lies outside the region to look at"
 NO_CHANGE_IN_REGION = "uniform anchors: no draw in the region changed a pixel"
 ZOOM_SPREAD = 0.5  # NSA: a normal factor around 1, clipped to the range of the setting
 
@@ -106,16 +107,14 @@ def draw_negative(
         if inside.shape != mask.shape or np.count_nonzero(inside) < 2:
             raise CutSwapError(
                 "region",
-                expected=f"a mask of shape {positive.shape[:2]}, at least two pixels inside",
-                found=f"shape {inside.shape}, {np.count_nonzero(inside)} inside",
+                expected=f"{'x'.join(map(str, mask.shape))} pixels, at least two inside",
+                found=f"{'x'.join(map(str, inside.shape))}, {np.count_nonzero(inside)} inside",
                 fix="draw it larger, or in the size of the photo",
             )
         mask = mask & inside
         if np.count_nonzero(mask) < 2:
             mask = inside
-            tally.fallbacks.append(
-                "uniform anchors: the cluster lies outside the region to look at"
-            )
+            tally.fallbacks.append(CLUSTER_OUTSIDE)
     # A swap of two equal areas changes nothing; then draw again, at last from the whole image.
     wanted = settings
     for attempt in range(2 * settings.max_tries):

@@ -9,6 +9,7 @@ from cutswap.config import ClusterSettings, NegativeSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import CheckedCategory
 from cutswap.errors import CutSwapError
+from cutswap.negatives.by_hand import hand_placing
 from cutswap.negatives.draw import draw_negative, redraw
 from cutswap.training.finetuning import build_samples
 from tests.helpers.datasets import build_category, noise_photo, write_image
@@ -86,3 +87,28 @@ def test_a_training_draws_inside(tmp_path):
     for number in range(9):
         for negative in samples.sample(number).negatives:
             assert not negative.mask[~region(0.3)].any()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_patches_placed_by_hand_stay_inside(share):
+    inside, settings, clusters = region(share), NegativeSettings(), ClusterSettings()
+    placed = 0
+    for seed in range(4):
+        negative = drawn("cutswap", inside, seed)
+        saliency = np.random.default_rng(seed).random((SIDE, SIDE))
+        placing = hand_placing(negative.record, saliency, settings, clusters, inside=inside)
+        height, width = placing.room
+        for y, x in np.argwhere(placing.places):
+            if (y, x) not in negative.record.anchors:
+                assert inside[y : y + height, x : x + width].all()
+                assert y + height <= SIDE
+                assert x + width <= SIDE
+        positive = noise_photo(seed, (SIDE, SIDE))
+        again = placing.swap(positive, *negative.record.anchors)
+        np.testing.assert_array_equal(again.photo, negative.photo)
+        for first in np.argwhere(placing.firsts)[:3].tolist():
+            second = np.argwhere(placing.partners(tuple(first)))[-1]
+            other = placing.swap(positive, tuple(first), tuple(second))
+            assert not other.mask[~inside].any()
+            placed += 1
+    assert placed > 3

@@ -103,7 +103,7 @@ class TestBank:
         bank = self.bank(images, **changes)
         expected = bank.score(images)
         monkeypatch.setattr(memory_bank, "is_accelerator", lambda _: True)
-        monkeypatch.setattr(memory_bank, "to_heatmap", lambda *_: pytest.fail("SciPy smooths"))
+        monkeypatch.setattr(memory_bank, "heatmap_of", lambda *_: pytest.fail("SciPy smooths"))
         monkeypatch.setattr(bank._index, "search", lambda *_: pytest.fail("faiss searches"))
         found = bank.score(images)
         np.testing.assert_array_equal(found.nearest, expected.nearest)

@@ -1,0 +1,93 @@
+"""Where to look: the region of the category, or a first guess of one to correct and to put there.
+
+Nothing is ever written into a data folder, so a guess is downloaded.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from app.shared import public, where_to_look
+from app.shared.caches import PhotoKey, photo
+from app.shared.page_parts import command_line, data_flags, plain_text
+from app.shared.selection import Selection
+from app.shared.where_to_look import RegionKey
+from app.viewer.pictures import png
+from cutswap.analysis.region_proposal import region_of_parts
+from cutswap.data.images import photo_size, resize_mask
+from cutswap.data.loading import load_photos
+from cutswap.utils.folder_names import REGION
+
+SIDE = 256
+PHOTOS = 16  # good photos that a guess is made from, evenly chosen
+_WIDTH = 320
+
+
+def region(selected: Selection) -> None:
+    """The selected category's region.
+
+    Raises:
+        CutSwapError: a region that cannot be used, photos without a part on a ground, or a photo
+            that cannot be read.
+    """
+    category = selected.category
+    st.subheader("Where to look", anchor=False)
+    inside = where_to_look.pixels(RegionKey.of(category), SIDE)
+    if inside is not None:
+        _show(selected, inside, f"{inside.mean():.0%} of each photo is looked at, by {REGION}")
+        st.caption(
+            "Dimmed: learnt from nowhere, scored nowhere, and no negative changes it. To look"
+            " everywhere, take the file out of the category's folder."
+        )
+        return
+    if category.layout == "images":
+        st.caption(
+            f"All of every photo is looked at. A folder that holds photos alone has no {REGION};"
+            " the command line takes one by --region."
+        )
+        return
+    st.caption(
+        "All of every photo is looked at. A picture in the photos' shape, white where to look and"
+        f" black elsewhere, saved as {REGION} beside train and test, hides the rest from bank,"
+        " scores, figures and negatives."
+    )
+    if st.button(
+        "Propose a region",
+        icon=":material/select_all:",
+        help=f"From up to {PHOTOS} good photos: where they differ from an even ground.",
+    ):
+        _propose(selected)
+    command_line(["region", *data_flags(selected.dataset.root, category.name)])
+
+
+def _propose(selected: Selection) -> None:
+    train = selected.category.train
+    records = train[:: -(-len(train) // PHOTOS)]
+    with st.spinner("Looking for the part"):
+        inside = region_of_parts(load_photos(records, SIDE))
+    _show(selected, inside, f"{inside.mean():.0%} of each photo, from {len(records)} good photos")
+    whole = resize_mask(inside, photo_size(records[0].image)).astype(np.uint8) * 255
+    st.download_button(
+        f"Download {REGION}",
+        png(whole),
+        REGION,
+        "image/png",
+        icon=":material/download:",
+        on_click="ignore",
+        help="Correct it in any painting program.",
+    )
+    if not public.is_public():
+        st.caption(f"Put it into {plain_text(str(selected.category.root))}.")
+
+
+def _show(selected: Selection, inside: np.ndarray, caption: str) -> None:
+    record = selected.category.train[0]
+    picture = photo(PhotoKey.of(record.image, SIDE, record.bits))
+    st.image(
+        where_to_look.shown(picture, inside),
+        width=_WIDTH,
+        output_format="JPEG",
+        alt=f"{record.name} with what is hidden dimmed",
+    )
+    st.markdown(caption)
