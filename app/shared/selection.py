@@ -38,7 +38,6 @@ CONTROLS = {
     "Study": (CATEGORY,),
 }
 PUBLIC_CONTROLS = ("Data", "Saliency", "Negatives", "Inspect")  # pages that keep them in public
-_DRAWN = "selection.drawn"  # session: control -> the choices it was drawn with in the last rerun
 LOOKING = "upload.looking"  # session: a link to uploads waits for what the tab remembers of them
 PRETRAINED = {
     "embedded": "Embedded, not fine-tuned",
@@ -281,23 +280,14 @@ def _choice(
         st.session_state.pop(name, None)
     if name not in st.session_state:
         st.session_state[name] = _linked(name, what, shown, default)
-    drawn = st.session_state.setdefault(_DRAWN, {})
-    if not _is_shown(name):
-        drawn.pop(name, None)
-        st.session_state[name] = st.session_state[name]  # else gone with its control
-    else:
-        if drawn.get(name) != shown:
-            # Another list is another widget, which would begin at its own first choice unless it is
-            # told. Told always, it would jump back from what is chosen while the page is drawn.
-            st.session_state[name] = st.session_state[name]
-            drawn[name] = dict(shown)
+    if _is_shown(name):
         st.sidebar.selectbox(
             label,
             list(shown),
             key=name,
-            format_func=lambda value: shown.get(value, value),
+            format_func=lambda value: shown.get(value, value),  # it may be of the list before
             help=help,
-            persist_state="session",
+            persist_state="session",  # also on pages that do not draw it
         )
     value = str(st.session_state[name])
     publish(name, shown[value], shown[default])

@@ -415,11 +415,10 @@ def _starting_point(trained: str, recipe: str, runs: Sequence[FoundRun]) -> dict
         if run.state == DONE and _settings_of(run).get("backbone") == TrainingSettings().backbone
     }
     options = [*PRETRAINED, *tuned]
-    if st.session_state.get("train.weights") not in options:  # not chosen yet, or a run that went
-        st.session_state["train.weights"] = TrainingSettings().weights
     weights = first.selectbox(
         "Starting weights",
         options,
+        options.index(TrainingSettings().weights),
         key="train.weights",
         persist_state="session",
         format_func=lambda w: PRETRAINED.get(w) or f"run {tuned.get(w, w)}",

@@ -72,6 +72,8 @@ def test_a_run_that_was_killed_measures_the_same_and_each_checkpoint_once(checke
             if progress.step == stop < 5:
                 break
         steps.close()
+        if stop == 3:  # killed between measuring at 4 and the checkpoint of 4: measured anew
+            RunFolder(tmp_path / "run").add_validation(4, 0.123)
     assert read_validation(tmp_path / "run") == read_validation(tmp_path / "whole")
 
 
