@@ -172,7 +172,7 @@ def _truth(folder: Path, modified: int, score: str | None, _found: ScoredSet) ->
     masks = _found.masks()
     if masks is None or not masks.any() or masks.all():
         return Truth(masks, None)
-    return Truth(masks, ThresholdCounts.of_pixels(_found.heatmaps, masks))
+    return Truth(masks, ThresholdCounts.of_pixels(_found.heatmaps, masks, region=_found.region))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the memory bank")

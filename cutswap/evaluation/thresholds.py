@@ -119,7 +119,11 @@ class ThresholdCounts:
 
     @classmethod
     def of_pixels(
-        cls, heatmaps: np.ndarray, masks: np.ndarray, bins: int = BINS
+        cls,
+        heatmaps: np.ndarray,
+        masks: np.ndarray,
+        bins: int = BINS,
+        region: np.ndarray | None = None,
     ) -> ThresholdCounts:
         """Of (N, H, W) float32 heatmaps and bool masks, read image by image.
 
@@ -127,10 +131,13 @@ class ThresholdCounts:
             heatmaps: distances, in memory or mapped from a file.
             masks: True on defects.
             bins: equal steps between the smallest and the largest value.
+            region: (H, W) bool, where to look: other pixels do not count; None: everywhere.
 
         Raises:
             CutSwapError: shapes that differ, no value, or numbers that are not finite.
         """
+        if region is not None:
+            heatmaps, masks = heatmaps[:, region][:, None], masks[:, region][:, None]
         if heatmaps.ndim != 3 or heatmaps.shape != masks.shape or not heatmaps.size:
             _refuse("one (N, H, W) for both", f"shapes {heatmaps.shape} and {masks.shape}")
         low = float(np.min([m.min() for m in heatmaps]))  # NaN spreads through numpy's min

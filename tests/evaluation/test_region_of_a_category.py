@@ -15,6 +15,7 @@ from cutswap.data.datasets import open_dataset
 from cutswap.decision.exported import open_detector
 from cutswap.decision.held_out import held_out_by_folds
 from cutswap.evaluation.scored_set import read_scored
+from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.patchcore.memory_bank import MemoryBank
 from tests.helpers.datasets import build_category, noise_photo, write_image
 
@@ -140,3 +141,14 @@ def test_other_detectors_score_whole_photos(bolt):
     checked = check_category(bolt, None, skip_bad=False)
     with pytest.raises(CutSwapError, match="pass --region none"):
         evaluate_detector(checked, "padim", tiny_backbone(), DetectorSettings())
+
+
+def test_counts_of_pixels_are_of_those_inside(scored):
+    found = read_scored(scored)
+    masks = found.masks()
+    inside = ThresholdCounts.of_pixels(found.heatmaps, masks, region=found.region)
+    cropped = ThresholdCounts.of_pixels(found.heatmaps[:, :, :32], masks[:, :, :32])
+    for threshold in (found.range[0], sum(found.range) / 2, found.range[1]):
+        assert inside.at(threshold) == cropped.at(threshold)
+    everywhere = ThresholdCounts.of_pixels(found.heatmaps, masks)
+    assert everywhere.at(found.range[0]) != inside.at(found.range[0])
