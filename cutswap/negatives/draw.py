@@ -105,7 +105,7 @@ def draw_negative(
         if inside.shape != mask.shape or np.count_nonzero(inside) < 2:
             raise CutSwapError(
                 "region",
-                expected=f"{mask.shape[0]}x{mask.shape[1]} pixels, at least two inside",
+                expected=f"{'x'.join(map(str, mask.shape))} pixels, at least two inside",
                 found=f"{'x'.join(map(str, inside.shape))}, {np.count_nonzero(inside)} inside",
                 fix="draw it larger, or in the size of the photo",
             )
