@@ -23,6 +23,7 @@ from cutswap.config import (
     WeakAugmentation,
 )
 from cutswap.data.datasets import VISA_SPLIT
+from cutswap.data.regions.region_of_interest import region_flags
 from cutswap.errors import CutSwapError
 from cutswap.flags import PLAIN, FlagNames, flags_from, settings_from
 from cutswap.settings import Settings
@@ -92,7 +93,8 @@ def repeat_arguments(settings: Mapping[str, Any], out: Path) -> list[str]:
         CutSwapError: the record lacks its data, or a setting is out of range.
     """
     root, name, left_out = recorded_data(settings, out)
-    return finetune_arguments(settings, root, name, out, skip_bad=left_out)
+    words = finetune_arguments(settings, root, name, out, skip_bad=left_out)
+    return words + region_flags(settings["data"])
 
 
 def recorded_data(settings: Mapping[str, Any], out: Path) -> tuple[Path, str, bool]:

@@ -367,7 +367,7 @@ def test_the_page_measures_when_asked_and_remembers(tmp_path, monkeypatch):
     small_app(tmp_path, monkeypatch)
     at = open_page("negatives", cat="part · mine", size="128")
     assert_alive(at)
-    assert "How good are these fakes?" in [s.value for s in at.subheader]
+    assert "How good are these negatives?" in [s.value for s in at.subheader]
     assert not at.dataframe
     button = next(b for b in at.button if b.label == "Measure")
     button.click().run()

@@ -29,7 +29,7 @@ DOUBTFUL = {
 
 
 def check(root: Path, *, is_told: bool = True) -> None:
-    options = argparse.Namespace(data=root, category=None, skip_bad=False)
+    options = argparse.Namespace(data=root, category=None, skip_bad=False, region=None)
     with Bars(True) as bars:
         checked_category(options, bars, is_told=is_told)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,20 @@ def with_region(category: Category, region: str | Path | None) -> Category:
     if region is None:
         return category
     return replace(category, region=None if str(region) == EVERYWHERE else Path(region))
+
+
+def region_flags(data: Mapping[str, Any]) -> list[str]:
+    """`--region` that looks where a run or an evaluation has looked; none where none is needed.
+
+    Args:
+        data: `CheckedCategory.to_dict`, as read from its record.
+    """
+    own = category_region(Path(str(data["root"])))
+    region = data.get("region")
+    recorded = region.get("path") if isinstance(region, dict) else None
+    if not isinstance(recorded, str):
+        return [] if own is None else ["--region", EVERYWHERE]
+    return [] if own == Path(recorded) else ["--region", recorded]
 
 
 def region_of(category: Category) -> RegionOfInterest | None:

@@ -121,7 +121,7 @@ def test_the_page_s_filters_follow_its_threshold(saved):
     at = open_page(eval="first", sheettype="spot", sheet="falsely called")
     no_trace(at)
     assert opened(at) == []
-    assert "No photo is like that" in words(at)
+    assert "No photo matches this filter" in words(at)
 
 
 @pytest.mark.usefixtures("saved")
