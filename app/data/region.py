@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from app.shared import public, where_to_look
+from app.figures import where_to_look
+from app.figures.where_to_look import RegionKey
+from app.shared import public
 from app.shared.caches import PhotoKey, photo
 from app.shared.page_parts import command_line, data_flags, plain_text
 from app.shared.selection import Selection
-from app.shared.where_to_look import RegionKey
 from app.viewer.pictures import png
 from cutswap.analysis.region_proposal import region_of_parts
 from cutswap.data.images import photo_size, resize_mask

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from app.figures import where_to_look
 from app.figures.take_home import of_picture, take_home
-from app.shared import caches, where_to_look
+from app.shared import caches
 from app.shared.caches import PhotoKey
 from app.viewer.viewer import Box, Legend, Picture
 from cutswap.data.records import Record

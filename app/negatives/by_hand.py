@@ -13,9 +13,10 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from app.figures import where_to_look
 from app.negatives.draws import METHODS, Drawing, Drawn
 from app.negatives.shapes import COLOURS
-from app.shared import knobs, where_to_look
+from app.shared import knobs
 from app.shared.page_parts import plain_text
 from app.viewer.viewer import Box, Legend, Picking, Picture, Point
 from cutswap.errors import CutSwapError

@@ -6,12 +6,12 @@ import secrets
 
 import streamlit as st
 
+from app.figures.where_to_look import RegionKey
 from app.negatives.draws import METHODS, Drawing
 from app.shared import knobs, public
 from app.shared.caches import PhotoKey, SaliencyKey
 from app.shared.networks import fusion_controls, layer_name, network_controls
 from app.shared.selection import Selection
-from app.shared.where_to_look import RegionKey
 from cutswap.config import ANCHORS, ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.saliency.fusion import FUSED
 

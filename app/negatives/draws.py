@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from app.shared import caches, where_to_look
+from app.figures import where_to_look
+from app.figures.where_to_look import RegionKey
+from app.shared import caches
 from app.shared.caches import PhotoKey, SaliencyKey
 from app.shared.picture_memory import kept
-from app.shared.where_to_look import RegionKey
 from app.viewer.pictures import png, thumbnail
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError

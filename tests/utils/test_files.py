@@ -474,8 +474,8 @@ def test_without_a_home_the_cache_is_temporary_and_said_once(
     assert why in told
     assert f"{folder} is used; set CUTSWAP_CACHE" in told
     assert "\n" not in told
-    monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "mine"))
-    assert cache_folder() == tmp_path / "mine"
+    monkeypatch.setenv("CUTSWAP_CACHE", str(temporary / "mine"))
+    assert cache_folder() == temporary / "mine"
     assert len(caplog.messages) == 1
 
 

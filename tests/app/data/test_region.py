@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.figures.where_to_look import RegionKey
 from app.negatives.draws import Drawing, draw_anew
 from app.shared.caches import PhotoKey, SaliencyKey
-from app.shared.where_to_look import RegionKey
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.data.datasets import open_dataset
 from cutswap.data.images import save_png
