@@ -71,15 +71,15 @@ def take_home(figures: Sequence[Figure], origin: Origin, *, key: str) -> None:
     """
     if public.is_public():
         origin = replace(origin, commands=())
-    with st.container(horizontal=True, vertical_alignment="center"):
-        _button(figures, origin, key)
-        copy_link(f"{key}.link")
+    _row(figures, origin, key)
 
 
 @st.fragment
-def _button(figures: Sequence[Figure], origin: Origin, key: str) -> None:
-    """The files of each figure: an open one alone has them, a tenth of a page's time otherwise."""
-    opened = st.popover(LABEL, icon=":material/download:", key=f"{key}.home", on_change="rerun")
+def _row(figures: Sequence[Figure], origin: Origin, key: str) -> None:
+    """The buttons; the files are made for an open one alone, a tenth of a page's time otherwise."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        opened = st.popover(LABEL, icon=":material/download:", key=f"{key}.home", on_change="rerun")
+        copy_link(f"{key}.link")
     if not opened.open:
         return
     with opened:

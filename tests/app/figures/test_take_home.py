@@ -149,8 +149,7 @@ def test_every_picture_of_a_page_is_offered_and_made(page, titles, tmp_path, mon
 def test_in_public_no_file_tells_a_path_of_the_host(tmp_path, monkeypatch):
     monkeypatch.setattr(homes.public, "is_public", lambda: True)
     told: list[Origin] = []
-    monkeypatch.setattr(homes, "_button", lambda _figures, origin, _key: told.append(origin))
-    monkeypatch.setattr(homes, "copy_link", lambda _key: None)
+    monkeypatch.setattr(homes, "_row", lambda _figures, origin, _key: told.append(origin))
     figure = homes.of_chart("c", "chart", go.Figure())
     homes.take_home([figure], Origin("t", {}, (("saliency", tmp_path),)), key="k")
     assert [origin.lines for origin in told] == [[]]
