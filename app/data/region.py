@@ -15,13 +15,12 @@ from app.shared.caches import PhotoKey, photo
 from app.shared.page_parts import command_line, data_flags, plain_text
 from app.shared.selection import Selection
 from app.viewer.pictures import png
-from cutswap.analysis.region_proposal import region_of_parts
+from cutswap.analysis.region_proposal import PHOTOS, looked_at, region_of_parts
 from cutswap.data.images import photo_size, resize_mask
 from cutswap.data.loading import load_photos
 from cutswap.utils.folder_names import REGION
 
 SIDE = 256
-PHOTOS = 16  # good photos that a guess is made from, evenly chosen
 _WIDTH = 320
 
 
@@ -63,8 +62,7 @@ def region(selected: Selection) -> None:
 
 
 def _propose(selected: Selection) -> None:
-    train = selected.category.train
-    records = train[:: -(-len(train) // PHOTOS)]
+    records = looked_at(selected.category.train)
     with st.spinner("Looking for the part"):
         inside = region_of_parts(load_photos(records, SIDE))
     _show(selected, inside, f"{inside.mean():.0%} of each photo, from {len(records)} good photos")

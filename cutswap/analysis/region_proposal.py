@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cutswap.data.mask_doubts import split_level
+from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.negatives.foreground import part_mask
 
+PHOTOS = 32  # good photos looked at, at most
 WAYS = ("foreground", "saliency")
 SEEN = 0.05  # share of the photos that must show the part at a pixel: parts lie not all alike
 MARGIN = 0.03  # of the side that is added around, so that a defect at the edge is not cut off
+
+
+def looked_at(records: Sequence[Record]) -> Sequence[Record]:
+    """At most `PHOTOS` of some good photos, evenly chosen."""
+    return records[:: max(1, -(-len(records) // PHOTOS))]
 
 
 def region_of_parts(photos: np.ndarray) -> np.ndarray:

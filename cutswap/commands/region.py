@@ -15,8 +15,6 @@ from cutswap.utils.files import need_out
 from cutswap.utils.folder_names import REGION
 from cutswap.utils.progress import Bars, tick
 
-PHOTOS = 32  # good photos looked at, evenly chosen
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `region`."""
@@ -42,7 +40,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """A region from good photos, written as a picture in their size."""
     import numpy as np
 
-    from cutswap.analysis.region_proposal import region_of_maps, region_of_parts
+    from cutswap.analysis.region_proposal import looked_at, region_of_maps, region_of_parts
     from cutswap.data.datasets import open_dataset
     from cutswap.data.images import photo_size, resize_mask, save_png
     from cutswap.data.loading import load_photos
@@ -68,8 +66,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             fix="move it away, or pass another --out",
         )
     settings = settings_from(options, SaliencySettings)
-    step = -(-len(category.train) // PHOTOS)
-    records = category.train[::step]
+    records = looked_at(category.train)
     with Bars(options.quiet) as bars:
         photos = load_photos(records, settings.image_size, tick(bars, "reading photos"))
         if options.by == "foreground":

@@ -203,12 +203,7 @@ def training_curve(path: Path) -> list[dict[str, Any]]:
         CutSwapError: metrics.jsonl cannot be read, or was edited into something else.
     """
     file = path / METRICS
-    if not is_own_file(file):
-        return []
-    try:
-        lines = read_json_lines(file)
-    except OSError as error:
-        raise unreadable(file, error) from error
+    lines = _lines(file)
     for number, line in enumerate(lines, start=1):
         need_update(file, number, line)
     return lines
@@ -221,12 +216,7 @@ def read_validation(path: Path) -> list[dict[str, Any]]:
         CutSwapError: validation.jsonl cannot be read, or was edited into something else.
     """
     file = path / VALIDATION
-    if not is_own_file(file):
-        return []
-    try:
-        lines = read_json_lines(file)
-    except OSError as error:
-        raise unreadable(file, error) from error
+    lines = _lines(file)
     for number, line in enumerate(lines, start=1):
         is_sound = isinstance(line, dict) and _is_count(line.get("step"))
         if not is_sound or not _is_number(line.get("auroc")) or not 0 <= line["auroc"] <= 1:
@@ -237,6 +227,16 @@ def read_validation(path: Path) -> list[dict[str, Any]]:
                 fix="delete the file: the run does without it",
             )
     return lines
+
+
+def _lines(file: Path) -> list[Any]:
+    """The JSON lines of a file beside a run; none where there is none of its own."""
+    if not is_own_file(file):
+        return []
+    try:
+        return read_json_lines(file)
+    except OSError as error:
+        raise unreadable(file, error) from error
 
 
 def _object(path: Path, fix: str) -> dict[str, Any]:

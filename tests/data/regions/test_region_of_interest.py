@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from cutswap.commands.parser import main
 from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import check_category
 from cutswap.data.problems import find_problems
-from cutswap.data.regions.region_of_interest import read_region, region_of
+from cutswap.data.regions.region_of_interest import read_region, region_of, with_region
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import evaluation_key
 from cutswap.sweeps.identity import data_identity
@@ -34,7 +35,9 @@ def bolt(tmp_path: Path) -> Path:
     root = build_category(tmp_path / "set/bolt")
     for path in [*root.rglob("*.png")]:
         is_mask = "ground_truth" in path.parts
-        write_image(path, region() if is_mask else noise_photo(hash(path.name) % 99, SIZE))
+        write_image(
+            path, region() if is_mask else noise_photo(zlib.crc32(path.name.encode()) % 99, SIZE)
+        )
     return root
 
 
@@ -79,10 +82,37 @@ def test_visa_s_categories_have_theirs(tmp_path):
     assert region_of(open_dataset(tmp_path).category()) is not None
 
 
+def two_heaps() -> np.ndarray:
+    """(H, W) uint8: a bright part on a dark ground, each with the grain of a photo."""
+    rng = np.random.default_rng(0)
+    means = np.where(region(), 190, 50)
+    return np.clip(rng.normal(means, 12), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("radius", [0, 1])
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".bmp"])
+def test_soft_edges_and_jpeg_leave_it_a_region(radius, ending, tmp_path):
+    drawn = np.zeros((128, 96), bool)
+    drawn[30:100, 20:80] = True
+    picture = Image.fromarray(drawn.astype(np.uint8) * 255)
+    path = tmp_path / f"mine{ending}"
+    picture.filter(ImageFilter.GaussianBlur(radius)).save(path)
+    found = read_region(path, drawn.shape).mask
+    assert (found != drawn).mean() < 0.01
+
+
+def test_a_region_that_is_named_is_found_from_every_folder(bolt, tmp_path, monkeypatch):
+    write_image(tmp_path / "mine.png", region())
+    monkeypatch.chdir(tmp_path)
+    category = with_region(open_dataset(bolt).category(), "mine.png")
+    assert category.region == tmp_path / "mine.png"
+
+
 REFUSED = {
     "hides everything": (np.zeros(SIZE, np.uint8), "one that hides everything"),
     "another shape": (region(size=(40, 48)), "40 x 48"),
     "a photo": (noise_photo(3, SIZE), "values, as a photo has"),
+    "a photo of a part on a ground": (two_heaps(), "values, as a photo has"),
     "no picture": (b"text", "something else"),
     "empty": (b"", "an empty file"),
 }
