@@ -11,12 +11,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cutswap.config import ANCHORS, ClusterSettings, NegativeSettings
+from cutswap.config import ANCHORS, ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.errors import CutSwapError
 from cutswap.negatives.anchors import fitting_corners
 from cutswap.negatives.by_hand import BY_HAND, HandPlacing, hand_placing
 from cutswap.negatives.draw import NO_CHANGE_IN_REGION, Negative, redraw
 from cutswap.negatives.record import NegativeRecord
+from cutswap.negatives.single_image import draw_many
 from cutswap.saliency.clusters import anchor_region, cluster_saliency
 from tests.helpers.small_photos import disc, noise_photo, smooth_map
 from tests.negatives.test_negatives import apart, cases, check, draw, map_with, placed
@@ -209,3 +210,17 @@ def test_only_swaps_of_this_map_are_placed():
     swap = draw(noise_photo(0, (SIDE, SIDE)), saliency).record
     with pytest.raises(CutSwapError, match="a map of shape"):
         hand_placing(swap, saliency[:32], NegativeSettings(), ClusterSettings())
+
+
+def test_anchors_for_a_method_that_looks_at_no_saliency_are_refused():
+    given = (NegativeSettings(method="cutpaste"), ClusterSettings(), WeakAugmentation())
+    with pytest.raises(CutSwapError, match="does not look at saliency"):
+        draw_many(
+            noise_photo(0, (SIDE, SIDE)),
+            None,
+            *given,
+            count=1,
+            seed=0,
+            layer=None,
+            at=((3, 3), (40, 40)),
+        )
