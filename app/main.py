@@ -13,8 +13,10 @@ if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself th
     sys.path.insert(0, str(HOME.parent))
 
 import streamlit as st  # noqa: E402
+from streamlit.navigation.page import StreamlitPage  # noqa: E402
 
 from app.browser.history import one_entry_an_act  # noqa: E402
+from app.browser.link import written_last  # noqa: E402
 from app.data import own_photos as data_uploads  # noqa: E402
 from app.data import tab_memory  # noqa: E402
 from app.memory import freeze_modules, steady_allocator  # noqa: E402
@@ -61,7 +63,13 @@ def main() -> None:
     )
     st.html(HOME / "look.css")
     st.session_state["pages"] = pages
+    before = st.session_state.get(knobs.PAGE, page.title)
     st.session_state[knobs.PAGE] = page.title
+    with written_last(waits=page.title != before):
+        _draw(page)
+
+
+def _draw(page: StreamlitPage) -> None:
     data_uploads.hold_own()
     tab_memory.expect()
     with st.container(key="behind"):  # they show nothing; in the sidebar they would keep it open

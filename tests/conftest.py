@@ -50,6 +50,14 @@ def pytest_collection_finish() -> None:
         manifest_scanner.scan_component_manifests = lambda *_: found
 
 
+@pytest.hookimpl(trylast=True)  # after the fixtures of the file have ended
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The same after every file, for what it has loaded."""
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
+
+
 # One thread: the same sums in the same order, and room for pytest-xdist beside it.
 torch.set_num_threads(1)
 

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from app.browser import link
 from app.figures.chart_files import chart_config
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps.caches import Truth
@@ -157,7 +158,7 @@ def keep_in_range(name: str, low: float, high: float, default: float, owner: str
     value = st.session_state.get(f"knob.{name}")
     is_foreign = owners.get(name, owner) != owner
     if is_foreign:
-        st.query_params.pop(name, None)
+        link.write(name, None)
     if is_foreign or (value is not None and not low <= value <= high):
         knobs.set_knob(name, default)
     owners[name] = owner

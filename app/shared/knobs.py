@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from app.browser import link
 from app.browser.history import is_back_or_forward
 from app.shared.page_parts import plain_text
 from cutswap.settings import Settings, control_of
@@ -324,10 +325,7 @@ def _keep(key: str, default: Any, valid: Callable[[Any], bool]) -> None:
 
 def publish(name: str, value: Any, default: Any) -> None:
     """Write a value into the link, or take it out where it is the default."""
-    if value == default or value is None:
-        st.query_params.pop(name, None)
-    elif st.query_params.get(name) != str(value):
-        st.query_params[name] = str(value)
+    link.write(name, None if value == default or value is None else str(value))
 
 
 def _key(name: str) -> str:

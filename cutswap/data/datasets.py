@@ -14,6 +14,7 @@ from cutswap.data.visa_split import parse_visa_split
 from cutswap.errors import CutSwapError
 
 LAYOUTS = ("mvtec", "visa", "category", "images")
+HINTED = 200  # folders that a hint looks at: someone may pass / or a home with thousands
 VISA_SPLIT = Path("split_csv") / "1cls.csv"
 TREES = """
   MVTec AD, converted VisA   FOLDER/<category>/train/good/*.png
@@ -169,8 +170,10 @@ def _suggest(root: Path, folders: dict[str, Path]) -> str:
     """Where the user may have meant: people pass the folder one too high or one too low."""
     if is_folder(root.parent / "train" / GOOD):
         return f"pass {root.parent}"
+    left = HINTED
     for folder in folders.values():
-        below = LayoutReader(folder).subfolders(folder).values()
+        below = list(LayoutReader(folder).subfolders(folder).values())[:left]
+        left -= len(below)
         if is_there(folder / VISA_SPLIT) or any(map(_is_category, below)):
             return f"pass {folder}"
     if any(is_folder(folder / "Data" / "Images") for folder in folders.values()):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cutswap.data import datasets
 from cutswap.data.datasets import Dataset, open_dataset
 from cutswap.data.records import Category, Record, natural_order
 from cutswap.data.visa_split import VisaRow, parse_visa_split
@@ -514,3 +515,16 @@ def test_visa_category_without_training_rows(tmp_path):
     build_visa(tmp_path, visa_rows(train=0))
     with pytest.raises(CutSwapError, match="good photos to learn from"):
         open_dataset(tmp_path).category()
+
+
+def test_a_hint_looks_at_a_bounded_number_of_folders(tmp_path: Path, monkeypatch):
+    for index in range(30):
+        (tmp_path / f"{index:02d}" / "a").mkdir(parents=True)
+        (tmp_path / f"{index:02d}" / "b").mkdir()
+    looked: list[Path] = []
+    monkeypatch.setattr(datasets, "_is_category", lambda folder: bool(looked.append(folder)))
+    monkeypatch.setattr(datasets, "HINTED", 7)
+    with pytest.raises(CutSwapError, match="arrange the files in a known layout"):
+        open_dataset(tmp_path)
+    below = [folder for folder in looked if folder.parent.parent == tmp_path]
+    assert len(below) == 7

@@ -365,7 +365,7 @@ def test_another_shape_is_refused_with_both(tmp_path: Path, resnet):
         # every tensor of ResNet18 and more blocks; the blocks besides, differently built; no gaps
         ("resnet18", "resnet34", "layer1.2"),
         ("vgg16", "vgg13", "features."),
-        ("vgg16", "vgg11", "features."),
+        pytest.param("vgg16", "vgg11", "features.", marks=pytest.mark.journey),  # 500 MB each
         ("wide_resnet50_2", "wide_resnet101_2", "layer3.10"),
         ("squeezenet1_0", "squeezenet1_1", "features."),
     ],
