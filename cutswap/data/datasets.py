@@ -14,7 +14,7 @@ from cutswap.data.visa_split import parse_visa_split
 from cutswap.errors import CutSwapError
 
 LAYOUTS = ("mvtec", "visa", "category", "images")
-HINTED = 200  # folders that a hint looks at: someone may pass / or a home with thousands
+HINTED = 100  # folders that a hint looks at: someone may pass / or a home with thousands
 VISA_SPLIT = Path("split_csv") / "1cls.csv"
 TREES = """
   MVTec AD, converted VisA   FOLDER/<category>/train/good/*.png

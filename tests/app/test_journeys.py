@@ -31,6 +31,8 @@ if not CHROMIUM.is_file():
 
 from tests.screenshots import PAGES, running_app, settle  # noqa: E402
 
+pytestmark = pytest.mark.journey  # a browser and a server: over a minute of processor time
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
@@ -410,7 +412,7 @@ def walk(address, browser) -> Any:
     return functools.cache(lambda scheme: walked(address, browser, scheme))
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.journey)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_offline_readable_and_begins_at_the_top(address, walk, scheme):
     found = walk(scheme)
     kinds = {kind for _, kind, *_ in found.texts}
@@ -436,7 +438,6 @@ def test_axe_finds_nothing_serious_on_any_page(walk):
     assert walk("light").barriers == []
 
 
-@pytest.mark.journey
 def test_a_cell_of_the_grid_is_taken_by_the_keyboard_and_its_link_copied(address, browser):
     page = opened(browser, address + "saliency?cat=part+%C2%B7+mine&grid=1")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlparse
 
+import pytest
 from authlib.jose import JsonWebKey, jwt
 
 from tests.helpers.streamlit_socket import Visitor
@@ -146,6 +147,7 @@ async def visit(address: str, provider_at: str) -> None:
     await forger.close()
 
 
+@pytest.mark.journey
 def test_nobody_sees_a_picture_before_the_login(tmp_path: Path):
     build_photos(tmp_path / "mine", 2)
     port = free_port()

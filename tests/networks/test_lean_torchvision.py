@@ -43,6 +43,7 @@ def test_what_a_first_picture_needs_leaves_the_compiler_alone():
     assert there == [True, False]
 
 
+@pytest.mark.journey
 def test_the_compiler_is_whole_afterwards_and_answers_itself():
     steps = (
         "import torch; import_torchvision();"
@@ -56,6 +57,7 @@ def test_the_compiler_is_whole_afterwards_and_answers_itself():
     assert told(steps, answer) == ["torch._dynamo.utils", True, 1, True]
 
 
+@pytest.mark.journey
 def test_whoever_asks_meanwhile_gets_the_real_one():
     steps = (
         "from cutswap.networks import lean_torchvision as lean;"

@@ -163,7 +163,7 @@ HEAD = [
     [
         (striped, ["finetune", *HEAD]),
         (speckled, ["finetune", *HEAD]),
-        (finely_patterned, ["sweep", "--grid", "k=2"]),
+        pytest.param(finely_patterned, ["sweep", "--grid", "k=2"], marks=pytest.mark.journey),
     ],
     ids=["striped", "speckled", "sweep"],
 )

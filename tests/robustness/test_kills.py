@@ -110,6 +110,7 @@ def test_killed_and_resumed_is_the_unbroken_run(tmp_path: Path):
     assert ended >= 1
 
 
+@pytest.mark.journey
 def test_updates_after_the_last_checkpoint_are_made_again_and_told_once(tmp_path, monkeypatch):
     monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))
     build_category(tmp_path / "bolt", train=4)

@@ -81,11 +81,15 @@ WORKERS_0 = "pass --workers 0, with which the trainer draws itself"
     ("samples", "words"),
     [
         (Damaged, ("IndexError in one of them: first line second line.", WORKERS_0)),
-        (Short, ("No space left on device", WORKERS_0, "--shm-size")),
-        (Uneven, ("in one of them", WORKERS_0)),
+        pytest.param(
+            Short, ("No space left on device", WORKERS_0, "--shm-size"), marks=pytest.mark.journey
+        ),
+        pytest.param(Uneven, ("in one of them", WORKERS_0), marks=pytest.mark.journey),
         (Refused, ("train/good/001: expected a change, found none. To fix it: look at it.",)),
-        (Killed, ("DataLoader worker (pid", WORKERS_0, "memory")),
-        (Left, ("DataLoader worker (pid", WORKERS_0)),
+        pytest.param(
+            Killed, ("DataLoader worker (pid", WORKERS_0, "memory"), marks=pytest.mark.journey
+        ),
+        pytest.param(Left, ("DataLoader worker (pid", WORKERS_0), marks=pytest.mark.journey),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -108,6 +112,7 @@ def test_a_failing_worker_is_one_line(samples, words, tmp_path: Path, monkeypatc
         assert RunFolder(out).result_file.exists()
 
 
+@pytest.mark.journey
 @pytest.mark.parametrize(
     ("room", "found"),
     [

@@ -14,6 +14,7 @@ from tests.robustness.soak_attacker import attack
 needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory from /proc")
 
 
+@pytest.mark.journey
 @needs_proc
 def test_three_sessions_get_their_own_pictures(tmp_path: Path):
     found = soak(tmp_path, sessions=3, seconds=2, think=0.5, least=4, CUTSWAP_SOAK_DEMO="0")

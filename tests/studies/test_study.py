@@ -181,6 +181,7 @@ def test_a_stopped_study_says_so_and_goes_on(data, tmp_path):
     assert list(out.glob("runs/*/checkpoint.safetensors"))
 
 
+@pytest.mark.journey
 def test_a_network_half_tuned_with_its_weights_elsewhere_is_begun_anew(data, tmp_path):
     out = tmp_path / "study"
     reproduce(data, out, "1", "--categories", "bolt")
@@ -217,6 +218,7 @@ def test_a_cell_that_fails_is_written_down_and_the_others_go_on(data, tmp_path, 
     assert read_study(out).state == FINISHED
 
 
+@pytest.mark.journey
 def test_a_damaged_cell_is_computed_again(data, tmp_path):
     out = tmp_path / "study"
     reproduce(data, out, "1", "--categories", "bolt")

@@ -187,6 +187,7 @@ def test_only_commands_that_will_want_workers_start_them(monkeypatch, line, coun
         assert sum(started) == count
 
 
+@pytest.mark.journey
 def test_the_local_engine_gives_up_on_a_task_after_its_retries():
     task = Task("/nowhere", ("{",))
     (outcome,) = LocalEngine(1, retries=1).run([task], lambda: False)

@@ -246,6 +246,7 @@ class TestRun:
         expected = [0.03 * 0.5 * (1 + np.cos(np.pi * i / 4)) for i in range(4)]
         assert rates == pytest.approx(expected)
 
+    @pytest.mark.journey
     def test_workers_draw_the_same(self, untrained, photos, maps):
         alone = [s.loss for s in tuner_for(untrained, samples_of(photos, maps)).run()]
         helped = [s.loss for s in tuner_for(untrained, samples_of(photos, maps), workers=1).run()]

@@ -64,6 +64,7 @@ def test_start_checkpoints_and_end_are_measured_on_photos_never_trained_on(
     assert json.loads(run.result_file.read_text())["validation_auroc"] == round(again, 4)
 
 
+@pytest.mark.journey
 def test_a_run_that_was_killed_measures_the_same_and_each_checkpoint_once(checked, tmp_path):
     list(finetune(checked, SETTINGS, tmp_path / "whole"))
     for stop in (1, 3, 5):  # before the first checkpoint, after it, and to the end
