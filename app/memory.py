@@ -1,4 +1,4 @@
-"""Keeps memory flat, and the collection of garbage that Streamlit forces after every rerun cheap.
+"""Keeps memory flat, and the collection of garbage cheap.
 
 Streamlit runs every rerun in a thread of its own, and glibc gives threads heaps of their own, up
 to eight a core; pictures that come and go leave holes in all of them. So there are two heaps, whose
@@ -6,9 +6,10 @@ free pages go back to the system every ten seconds. Between these, arrays of up 
 from pages that are there already: mapped anew each time, as glibc does it from 128 kB on, they
 made array work three times slower (rendering the demo: 31 s, now 8 s, on two cores).
 
-It goes through every object there is; with torch and plotly loaded that is most of what the app
-computes while a run is watched: 16% of a core, 5% once what modules have created is set apart
-(`gc.freeze`). That lives as long as the process; the objects of reruns are collected as before.
+Streamlit collects garbage after every rerun, in which all other threads wait (`postScriptGC`): it
+goes through every object there is, with torch and plotly loaded most of what the app computes while
+a run is watched, 16% of a core, and 5% once what modules have created is set apart (`gc.freeze`; it
+lives as long as the process). Here it is done every ten seconds, for all sessions together.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ def freeze_modules() -> None:
 
 
 def steady_allocator() -> bool:
-    """Set glibc's limits for this process and return free pages; a no-op on other systems.
+    """Collect garbage; on Linux also set glibc's limits for this process and return free pages.
 
-    To be called in every rerun: the limits are set once, and free pages are given back when
-    that was not done for ten seconds.
+    To be called in every rerun: the limits are set once; garbage is collected and free pages are
+    given back when that was not done for ten seconds.
 
     Returns:
         Whether the limits are set.
@@ -53,7 +54,9 @@ def steady_allocator() -> bool:
             # Named, thresholds stay; by themselves they would rise with the first large picture.
             if all([libc.mallopt(name, value) for name, value in _LIMITS.items()]):
                 _libc = libc
-    if _libc is not None and time.monotonic() - _trimmed > _TRIM_EVERY:
+    if time.monotonic() - _trimmed > _TRIM_EVERY:
         _trimmed = time.monotonic()
-        _libc.malloc_trim(0)
+        gc.collect()
+        if _libc is not None:
+            _libc.malloc_trim(0)
     return _libc is not None

@@ -18,6 +18,7 @@ from streamlit.starlette import App  # noqa: E402
 from app.access import gate, upload_limits  # noqa: E402
 from app.shared import public  # noqa: E402
 from app.uploads.store import MAX_FILES, MAX_TOTAL_BYTES  # noqa: E402
+from app.waiting import shorten_locks  # noqa: E402
 
 if TYPE_CHECKING:
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -50,6 +51,7 @@ def held() -> dict[str, list[int]]:
     return {s: [len(f.data) for f in list(files.values())] for s, files in list(storage.items())}
 
 
+shorten_locks()
 app = App(
     HOME / "main.py",
     middleware=[

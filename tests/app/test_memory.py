@@ -41,6 +41,21 @@ print(pages * 4096 - sum(p.nbytes for row in kept for p in row))
 """
 
 
+@pytest.mark.parametrize("seconds", [0, 1e9])
+def test_garbage_of_reruns_is_collected_when_it_is_time(seconds, monkeypatch):
+    monkeypatch.setattr(memory, "_TRIM_EVERY", seconds)
+    gc.disable()
+    try:
+        ring = types.ModuleType("ring")
+        ring.itself = ring
+        gone = weakref.ref(ring)
+        del ring
+        memory.steady_allocator()
+        assert (gone() is None) == (seconds == 0)
+    finally:
+        gc.enable()
+
+
 def test_new_modules_are_set_apart_and_garbage_is_collected_first(monkeypatch):
     monkeypatch.setattr(memory, "_known", 0)
     gc.unfreeze()
