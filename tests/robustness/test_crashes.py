@@ -33,7 +33,6 @@ WRITERS = {
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.journey
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_kill_leaves_the_old_or_the_new_file_and_a_full_disk_the_old(tmp_path: Path):
     line = [sys.executable, "-m", "tests.robustness.crash_writer", str(tmp_path), str(KILLS)]

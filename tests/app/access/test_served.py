@@ -109,7 +109,6 @@ def test_it_listens_on_this_machine_alone(app: App):
     assert found == {socket.inet_aton("127.0.0.1")[::-1].hex().upper()}
 
 
-@pytest.mark.journey
 def test_browsers_are_not_told_to_send_statistics(app: App):
     """The page's own script does it, to another host, where the server says so."""
     someone = known(app)
