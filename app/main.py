@@ -14,6 +14,7 @@ if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself th
 
 import streamlit as st  # noqa: E402
 
+from app.browser import lesson_link  # noqa: E402
 from app.browser.history import one_entry_an_act  # noqa: E402
 from app.data import own_photos as data_uploads  # noqa: E402
 from app.data import tab_memory  # noqa: E402
@@ -36,6 +37,7 @@ PAGES = {
     "inspect_heatmaps": "Inspect",
     "results": "Results",
     "study": "Study",
+    "lesson": "Lesson",
 }
 
 
@@ -53,7 +55,9 @@ def main() -> None:
         )
         for name, title in PAGES.items()
     }
-    page = st.navigation(list(pages.values()), position="top")
+    lesson_link.begin()
+    is_presented = lesson_link.is_presented()
+    page = st.navigation(list(pages.values()), position="hidden" if is_presented else "top")
     st.set_page_config(
         page_title=TITLE if page.title == "Start" else f"{page.title} · {TITLE}",
         page_icon=str(icon) if icon.is_file() else None,  # a `:material/` one is fetched from afar
@@ -61,25 +65,35 @@ def main() -> None:
     )
     st.html(HOME / "look.css")
     st.session_state["pages"] = pages
-    st.session_state[knobs.PAGE] = page.title
+    knobs.on_page(page.title)
     data_uploads.hold_own()
     tab_memory.expect()
     with st.container(key="behind"):  # they show nothing; in the sidebar they would keep it open
         one_entry_an_act()
         tab_memory.remember()
-    if page.title == "Start":  # its pictures wait for nothing
+    if is_presented:
+        st.html(HOME / "present.css")
+    lesson_link.caption()
+    if page.title == "Lesson":  # a step says which photo it begins with
+        with missing_packages():
+            page.run()
+    elif page.title == "Start":  # its pictures wait for nothing
         with missing_packages():
             page.run()
         _sidebar()
-        return
-    _sidebar()
-    with missing_packages():
-        page.run()
+    else:
+        _sidebar()
+        with missing_packages():
+            page.run()
+    lesson_link.tell_unknown()
+    lesson_link.ways_out()
 
 
 def _sidebar() -> None:
     with plain_errors("the selection"):
         selection.sidebar()
+    if lesson_link.is_active():
+        return
     with plain_errors("the jobs"):
         job_badge()
 

@@ -24,6 +24,12 @@ for column, (step, title, text) in zip(st.columns(4), story.STEPS, strict=True):
         st.markdown(f"**{title}**  \n{text}")
 
 pages = st.session_state["pages"]
+if "lesson" in pages:
+    st.page_link(
+        pages["lesson"],
+        label="**Walk through a lesson**: seven steps, half an hour, predicting before you look",
+        icon=":material/school:",
+    )
 st.subheader("Where to go", anchor=False)
 ways = (
     ("saliency", "See what the network looks at", "Saliency maps and clusters, level by level."),

@@ -6,6 +6,7 @@ import secrets
 
 import streamlit as st
 
+from app.browser.lesson_link import is_active, is_shown
 from app.figures.where_to_look import RegionKey
 from app.negatives.draws import METHODS, Drawing
 from app.shared import knobs, public
@@ -67,14 +68,15 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
             )
             or 0
         )
-    dice.button(
-        "Roll",
-        on_click=_roll,
-        icon=":material/casino:",
-        key="seed.roll",
-        help="Another seed, at random: the same settings, another draw.",
-        width="stretch",
-    )
+    if is_shown("seed"):
+        dice.button(
+            "Roll",
+            on_click=_roll,
+            icon=":material/casino:",
+            key="seed.roll",
+            help="Another seed, at random: the same settings, another draw.",
+            width="stretch",
+        )
     with fourth:
         epoch = knobs.slider(
             "epoch",
@@ -182,6 +184,6 @@ def _anchors(guided: bool) -> tuple[str, int]:
             )
             or top_n
         )
-    if not guided:
+    if not guided and not is_active():
         st.caption("This method ignores saliency: layer, K and anchors do not matter to it.")
     return anchors, top_n

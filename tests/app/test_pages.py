@@ -70,6 +70,7 @@ EVERY = (
     "results",
     "study",
     "data",
+    "lesson",
 )
 
 
