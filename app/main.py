@@ -65,7 +65,7 @@ def main() -> None:
     )
     st.html(HOME / "look.css")
     st.session_state["pages"] = pages
-    knobs.on_page(page.title)
+    knobs.on_page(page.title, tells_refused=page.title == "Lesson")
     data_uploads.hold_own()
     tab_memory.expect()
     with st.container(key="behind"):  # they show nothing; in the sidebar they would keep it open

@@ -27,7 +27,7 @@ pages = st.session_state["pages"]
 if "lesson" in pages:
     st.page_link(
         pages["lesson"],
-        label="**Walk through a lesson**: seven steps, half an hour, predicting before you look",
+        label="**Walk through a lesson** of half an hour",
         icon=":material/school:",
     )
 st.subheader("Where to go", anchor=False)

@@ -42,7 +42,7 @@ def show(view: StepView) -> None:
         with column:
             st.markdown(f"**{title}**")
             chart = scatter(features, places, axes, shown, texts)
-            chart.update_layout(height=400)
+            chart.update_layout(height=460, legend_y=-0.24)  # below the title of x
             st.plotly_chart(
                 chart,
                 key=key,

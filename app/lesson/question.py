@@ -61,7 +61,7 @@ def question(lesson: str, number: int, step: LessonStep) -> None:
     if chosen == asked.right:
         st.success(f"That is right: {right}", icon=":material/check_circle:")
     else:
-        st.warning(f"It is another one: {right}", icon=":material/cancel:")
+        st.warning(f"Not this one. Right is: {right}", icon=":material/cancel:")
     st.markdown(asked.explanation)
     st.button(
         "Ask again",

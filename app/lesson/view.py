@@ -53,15 +53,13 @@ def show() -> None:
     lesson = _lesson()
     top = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom", key="lesson_steps"):
-        before = st.container(width="content")
         number = step_number(lesson)
-        after = st.container(width="content")
+        buttons = st.container(horizontal=True, width="content")  # one row on a phone, too
     with top:
         say_why()
     count = len(lesson.steps)
-    with before:
+    with buttons:
         _step_button("Previous step", number - 1, count, "Left", ":material/arrow_back:")
-    with after:
         _step_button("Next step", number + 1, count, "Right", ":material/arrow_forward:")
     step = lesson.steps[number - 1]
     refuse_unknown(step)

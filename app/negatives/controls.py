@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.browser.lesson_link import is_active, is_shown
 from app.figures.where_to_look import RegionKey
@@ -41,8 +42,7 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
         looking = network_controls()
         negatives, size, weak = _geometry(method)
         anchors, top_n = _anchors(guided)
-    first, fifth = st.columns([11, 6], vertical_alignment="bottom")
-    second, third, dice, fourth = st.columns([4, 3, 2, 4], vertical_alignment="bottom")
+    first, fifth, second, third, dice, fourth = _places()
     with first:
         level = knobs.choice(
             "layer",
@@ -119,6 +119,14 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
         region=RegionKey.of(selected.category),
     )
     return drawing, epoch, layout
+
+
+def _places() -> list[DeltaGenerator]:
+    """Of layer, layout, K, seed, dice and epoch: two rows on the page."""
+    if is_active():  # columns would keep the place of what a link does not show
+        return [st.container() for _ in range(6)]
+    upper = st.columns([11, 6], vertical_alignment="bottom")
+    return [*upper, *st.columns([4, 3, 2, 4], vertical_alignment="bottom")]
 
 
 def _roll() -> None:

@@ -23,18 +23,21 @@ from cutswap.settings import Settings, control_of
 T = TypeVar("T")
 # Session, set by `on_page`: titles of the page that is drawn, and of the one drawn before it.
 PAGE, _BEFORE = "page", "knobs.before"
+_TOLD = "knobs.told"  # session: whether the page tells what is refused
 _REFUSED = "knobs.refused"  # session: what this rerun has not found in the link, as sentences
 _DRAWN = "knobs.drawn"  # session: knob's key -> the page that drew it last
 _GROUP = "knobs.group"  # session: knobs drawn since the expander around them was opened
 _ASIDE = "knobs.aside"  # session: knob's key -> (value that some place does not know, its stand-in)
 
 
-def on_page(title: str) -> None:
+def on_page(title: str, *, tells_refused: bool = False) -> None:
     """To be called once a rerun, before anything is drawn.
 
     Args:
         title: of the page that is drawn.
+        tells_refused: whether the page itself says what its link asks for and is not there.
     """
+    st.session_state[_TOLD] = tells_refused
     st.session_state[_BEFORE] = st.session_state.get(PAGE)
     st.session_state[PAGE] = title
     st.session_state[_REFUSED] = []
@@ -53,7 +56,8 @@ def refuse(text: str, **look: Any) -> None:
         **look: of the message, as `st.toast` takes it.
     """
     st.session_state.setdefault(_REFUSED, []).append(text)
-    st.toast(text, **look)
+    if not st.session_state.get(_TOLD):
+        st.toast(text, **look)
 
 
 def refused() -> tuple[str, ...]:

@@ -124,6 +124,7 @@ def test_a_link_with_nonsense_opens_the_start_and_says_why(name: str):
     assert reason in said
     assert "<b>" not in said
     assert "[x](" not in said
+    assert not at.toast  # said once
     assert LESSON.steps[0].text in texts(at)
     assert dict(at.query_params) == {"present": ["1"]} or at.query_params == {"present": "1"}
     at.button(key="lesson.Right").click().run()
