@@ -51,13 +51,19 @@ def is_shown(name: str) -> bool:
 
 def caption() -> None:
     """The link's caption, as plain text; nothing without one."""
-    text = " ".join(st.query_params.get(CAPTION, "").split())[:LONGEST]
+    text = " ".join(st.query_params.get(CAPTION, "").split())
+    if len(text) > LONGEST:
+        text = text[: LONGEST - 1] + "…"
     if text:
         st.text(text)
 
 
 def tell_unknown() -> None:
     """What the link names and this page does not have; to be called at its end."""
+    present = st.query_params.get(PRESENT, "1")
+    if present != "1":
+        st.warning("The link's present is 1 or nothing.", icon=":material/link_off:")
+        st.text(f"Here it is {present[:40]}.")
     named = st.session_state.get(_NAMED)
     if named is None:
         return

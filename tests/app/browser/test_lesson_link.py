@@ -94,7 +94,7 @@ def test_an_unknown_name_is_told_with_those_that_there_are():
         ("Move K", "Move K"),
         ("<b>a</b> **b** [c](d) :red[e] $x$", "<b>a</b> **b** [c](d) :red[e] $x$"),
         ("two\n\n# lines", "two # lines"),
-        ("x" * 5000, "x" * LONGEST),
+        ("x" * 5000, "x" * (LONGEST - 1) + "…"),
         ("   ", None),
     ],
 )
@@ -102,6 +102,13 @@ def test_a_caption_is_plain_text(caption: str, shown: str | None):
     at = open_page("data", cat="part · mine", show="cat", caption=caption)
     assert [text.value for text in at.text][:1] == ([shown] if shown else [])
     assert shown is None or caption.strip() not in [m.value for m in at.markdown]
+
+
+def test_a_presenter_view_that_is_neither_on_nor_off_is_told():
+    at = open_page("data", cat="part · mine", present="<b>yes</b>")
+    assert "present is 1 or nothing" in at.warning[-1].value
+    assert at.text[-1].value == "Here it is <b>yes</b>."
+    assert not [b for b in at.button if b.key == "lesson_link.leave"]
 
 
 def test_the_whole_page_is_one_click_away():
