@@ -38,6 +38,7 @@ PAGES = {
     "results": "Results",
     "study": "Study",
     "lesson": "Lesson",
+    "spot": "Spot",
 }
 
 

@@ -32,6 +32,7 @@ PAGES = (
     "results",
     "study",
     "lesson",
+    "spot",
 )
 README = {"saliency": 1100, "negatives": 1100, "inspect": 1100}  # page: pixels kept from the top
 

@@ -154,6 +154,7 @@ APP_FLOORS: tuple[tuple[str, ...], ...] = (
         "train",
     ),
     ("lesson",),
+    ("spot",),
     ("main", "server"),
 )
 

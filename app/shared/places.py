@@ -8,7 +8,7 @@ from app.browser import lesson_link
 from app.shared import public
 
 # Second view: the first of its place.
-SECOND = {"features": "train", "study": "results", "lesson": "start"}
+SECOND = {"features": "train", "study": "results", "lesson": "start", "spot": "start"}
 # Page: the one that comes after it, and the question that it answers.
 NEXT = {
     "start": ("data", "Which photos are there, and how do I add mine?"),
@@ -20,6 +20,7 @@ NEXT = {
     "inspect_heatmaps": ("results", "Does fine-tuning help, and on which parts?"),
     "results": ("study", "Repeat the paper's tables on your own photos."),
     "study": ("data", "Try it on other photos."),
+    "spot": ("negatives", "Make such fakes yourself, with every setting."),
     "lesson": ("saliency", "The same pictures with every setting, on any photo."),
 }
 

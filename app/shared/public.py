@@ -45,6 +45,7 @@ NOTES = {
     "results": "evaluating is off; the paper's own numbers can be read.",
     "study": "studies are neither shown nor begun.",
     "data": "no folders; small uploads, for this session only.",
+    "spot": "all of it works; your answers are in this tab alone.",
     "lesson": "all seven steps work, with the demo and your uploads.",
 }
 

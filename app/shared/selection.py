@@ -38,9 +38,10 @@ CONTROLS = {
     "Results": (CATEGORY, RUN),
     "Study": (CATEGORY,),
     "Lesson": (CATEGORY, IMAGE),
+    "Spot": (CATEGORY,),
 }
 # Pages that keep them in public.
-PUBLIC_CONTROLS = ("Data", "Saliency", "Negatives", "Inspect", "Lesson")
+PUBLIC_CONTROLS = ("Data", "Saliency", "Negatives", "Inspect", "Lesson", "Spot")
 LOOKING = "upload.looking"  # session: a link to uploads waits for what the tab remembers of them
 PRETRAINED = {
     "embedded": "Embedded, not fine-tuned",

@@ -71,6 +71,7 @@ EVERY = (
     "study",
     "data",
     "lesson",
+    "spot",
 )
 
 

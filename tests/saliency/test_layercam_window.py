@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cutswap.errors import CutSwapError
-from cutswap.saliency.layercam import explain
+from cutswap.saliency.layercam import explain, pass_through
 from cutswap.saliency.layercam_window import layercam_window
 
 
@@ -26,7 +26,12 @@ def test_the_sum_is_the_map(resnet, image, layer, around):
             share.products, np.maximum(share.gradients, 0) * share.activations
         )
     assert window.most.products.sum() >= window.against.products.sum()
-    assert window.against.gradients.min() < 0  # a channel whose ReLU does something
+    passed = pass_through(resnet, image[:1], (layer,))
+    both = (passed.activations, passed.gradients)
+    a, g = (t[0][0, :, y : y + 3, x : x + 3].double().numpy() for t in both)
+    stopped = (np.maximum(-g, 0) * a).sum(axis=(1, 2))
+    stopped[window.most.channel] = -np.inf
+    assert stopped[window.against.channel] == stopped.max() > 0
 
 
 def test_without_a_place_it_is_round_the_most_salient_cell(resnet, image):

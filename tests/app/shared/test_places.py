@@ -35,6 +35,7 @@ def test_the_menu_has_seven_places_and_a_place_shows_its_views(page, both, tmp_p
         "features",
         "study",
         "lesson",
+        "spot",
     }
     assert [link for link, _ in links(at)][: len(both)] == both
 
