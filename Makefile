@@ -11,7 +11,7 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: app audit bench bench-ui crash docs fuzz lock sbom soak soak-attacked test-bfloat16 test-float32 \
   test-guards test-journeys test-kills test-lowest test-newest test-ray test-slow test-wheel story screenshots demo test \
-  lint types clean shared-figures help
+  lesson-recording lint types clean shared-figures help
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,6 +23,9 @@ app: $(VENV)/ready  ## open the app; it prints its link
 
 story: $(VENV)/ready  ## draw the Start page's four pictures anew
 	$(BIN)/python -m app.start.story
+
+lesson-recording: $(VENV)/ready  ## the lesson's recorded run anew (a minute on two cores)
+	$(BIN)/python -m app.lesson.recording
 
 demo: $(VENV)/ready  ## the whole chain on the built-in data, headless, with a report
 	$(BIN)/python -m cutswap demo --out runs/demo

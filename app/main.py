@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 HOME = Path(__file__).resolve().parent
 if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself there
@@ -15,6 +16,7 @@ if str(HOME.parent) not in sys.path:  # `streamlit run` puts only app/ itself th
 import streamlit as st  # noqa: E402
 from streamlit.navigation.page import StreamlitPage  # noqa: E402
 
+from app.browser import lesson_link  # noqa: E402
 from app.browser.history import one_entry_an_act  # noqa: E402
 from app.browser.link import written_last  # noqa: E402
 from app.data import own_photos as data_uploads  # noqa: E402
@@ -38,6 +40,8 @@ PAGES = {
     "inspect_heatmaps": "Inspect",
     "results": "Results",
     "study": "Study",
+    "lesson": "Lesson",
+    "spot": "Spot",
 }
 
 
@@ -55,7 +59,9 @@ def main() -> None:
         )
         for name, title in PAGES.items()
     }
-    page = st.navigation(list(pages.values()), position="top")
+    lesson_link.begin()
+    menu: Literal["hidden", "top"] = "hidden" if lesson_link.is_presented() else "top"
+    page = st.navigation(list(pages.values()), position=menu)
     st.set_page_config(
         page_title=TITLE if page.title == "Start" else f"{page.title} · {TITLE}",
         page_icon=str(icon) if icon.is_file() else None,  # a `:material/` one is fetched from afar
@@ -63,9 +69,8 @@ def main() -> None:
     )
     st.html(HOME / "look.css")
     st.session_state["pages"] = pages
-    before = st.session_state.get(knobs.PAGE, page.title)
-    st.session_state[knobs.PAGE] = page.title
-    with written_last(waits=page.title != before):
+    knobs.on_page(page.title, tells_refused=page.title == "Lesson")
+    with written_last(waits=knobs.has_come_from_another()):
         _draw(page)
 
 
@@ -75,19 +80,29 @@ def _draw(page: StreamlitPage) -> None:
     with st.container(key="behind"):  # they show nothing; in the sidebar they would keep it open
         one_entry_an_act()
         tab_memory.remember()
-    if page.title == "Start":  # its pictures wait for nothing
+    if lesson_link.is_presented():
+        st.html(HOME / "present.css")
+    lesson_link.caption()
+    if page.title == "Lesson":  # a step says which photo it begins with
+        with missing_packages():
+            page.run()
+    elif page.title == "Start":  # its pictures wait for nothing
         with missing_packages():
             page.run()
         _sidebar()
-        return
-    _sidebar()
-    with missing_packages():
-        page.run()
+    else:
+        _sidebar()
+        with missing_packages():
+            page.run()
+    lesson_link.tell_unknown()
+    lesson_link.ways_out()
 
 
 def _sidebar() -> None:
     with plain_errors("the selection"):
         selection.sidebar()
+    if lesson_link.is_active():
+        return
     with plain_errors("the jobs"):
         job_badge()
 

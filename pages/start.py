@@ -24,6 +24,12 @@ for column, (step, title, text) in zip(st.columns(4), story.STEPS, strict=True):
         st.markdown(f"**{title}**  \n{text}")
 
 pages = st.session_state["pages"]
+for page, label, icon in (
+    ("lesson", "**Walk through a lesson** of half an hour", "school"),
+    ("spot", "**Spot the fake**: one of two photos is one", "visibility"),
+):
+    if page in pages:
+        st.page_link(pages[page], label=label, icon=f":material/{icon}:")
 st.subheader("Where to go", anchor=False)
 ways = (
     ("saliency", "See what the network looks at", "Saliency maps and clusters, level by level."),

@@ -21,7 +21,19 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("", "data", "saliency", "negatives", "train", "features", "inspect", "results", "study")
+PAGES = (
+    "",
+    "data",
+    "saliency",
+    "negatives",
+    "train",
+    "features",
+    "inspect",
+    "results",
+    "study",
+    "lesson",
+    "spot",
+)
 README = {"saliency": 1100, "negatives": 1100, "inspect": 1100}  # page: pixels kept from the top
 
 

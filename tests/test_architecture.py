@@ -127,7 +127,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("settings", "utils", "installation"),
     ("config", "flags", "data", "figures"),
     ("networks",),
-    ("saliency", "patchcore", "runs"),
+    ("saliency", "patchcore", "runs", "lessons"),
     ("negatives", "results"),
     ("heads",),
     ("evaluation",),
@@ -153,6 +153,8 @@ APP_FLOORS: tuple[tuple[str, ...], ...] = (
         "study",
         "train",
     ),
+    ("lesson",),
+    ("spot",),
     ("main", "server"),
 )
 

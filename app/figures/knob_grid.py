@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from app.browser.lesson_link import is_shown
 from app.figures.cells import clickable_grid
 from app.figures.take_home import Figure, take_home
 from app.shared import knobs, public
@@ -116,6 +117,8 @@ def knob_grid(
         origin: of the exported figure; rows, columns and commands are added.
         default: names of the knobs in rows and columns at first.
     """
+    if not is_shown("grid"):
+        return
     st.subheader("Two knobs at one glance", anchor=False)
     is_on = knobs.toggle(
         "grid",

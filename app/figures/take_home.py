@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from app.browser.lesson_link import is_shown
 from app.figures.chart_files import chart_arrays
 from app.figures.copy_link import copy_link
 from app.figures.drawn_picture import draw_picture
@@ -69,6 +70,8 @@ def take_home(figures: Sequence[Figure], origin: Origin, *, key: str) -> None:
             mode. Its title is each figure's own.
         key: unique on the page.
     """
+    if not is_shown("download"):
+        return
     if public.is_public():
         origin = replace(origin, commands=())
     _row(figures, origin, key)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from app.browser.lesson_link import is_active, is_shown
 from app.figures.where_to_look import RegionKey
 from app.negatives.draws import METHODS, Drawing
 from app.shared import knobs, public
@@ -40,8 +42,7 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
         looking = network_controls()
         negatives, size, weak = _geometry(method)
         anchors, top_n = _anchors(guided)
-    first, fifth = st.columns([11, 6], vertical_alignment="bottom")
-    second, third, dice, fourth = st.columns([4, 3, 2, 4], vertical_alignment="bottom")
+    first, fifth, second, third, dice, fourth = _places()
     with first:
         level = knobs.choice(
             "layer",
@@ -67,14 +68,15 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
             )
             or 0
         )
-    dice.button(
-        "Roll",
-        on_click=_roll,
-        icon=":material/casino:",
-        key="seed.roll",
-        help="Another seed, at random: the same settings, another draw.",
-        width="stretch",
-    )
+    if is_shown("seed"):
+        dice.button(
+            "Roll",
+            on_click=_roll,
+            icon=":material/casino:",
+            key="seed.roll",
+            help="Another seed, at random: the same settings, another draw.",
+            width="stretch",
+        )
     with fourth:
         epoch = knobs.slider(
             "epoch",
@@ -117,6 +119,14 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
         region=RegionKey.of(selected.category),
     )
     return drawing, epoch, layout
+
+
+def _places() -> list[DeltaGenerator]:
+    """Of layer, layout, K, seed, dice and epoch: two rows on the page."""
+    if is_active():  # columns would keep the place of what a link does not show
+        return [st.container() for _ in range(6)]
+    upper = st.columns([11, 6], vertical_alignment="bottom")
+    return [*upper, *st.columns([4, 3, 2, 4], vertical_alignment="bottom")]
 
 
 def _roll() -> None:
@@ -182,6 +192,6 @@ def _anchors(guided: bool) -> tuple[str, int]:
             )
             or top_n
         )
-    if not guided:
+    if not guided and not is_active():
         st.caption("This method ignores saliency: layer, K and anchors do not matter to it.")
     return anchors, top_n

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import streamlit as st
 
+from app.browser.lesson_link import is_shown
 from app.figures.take_home import Figure, of_picture, take_home
 from app.negatives.by_hand import Hand, hand_controls
 from app.negatives.command import augment_command
@@ -54,7 +55,8 @@ def show(selected: Selection) -> None:
     Raises:
         CutSwapError: an unreadable photo, settings out of range, a constant image.
     """
-    say_origin(selected)
+    if is_shown("origin"):
+        say_origin(selected)
     drawing, epoch, layout = controls(selected)
     drawn = draw(drawing, epoch)
     if note := caches.depth_note(drawing.key.photo):
@@ -65,14 +67,17 @@ def show(selected: Selection) -> None:
     picture = _negative_picture(drawing, drawn, selected)
     difference = _difference_picture(drawn)
     _large(drawn, picture, difference, layout, hand)
-    if hand is None or hand.placed is not None:
+    if (hand is None or hand.placed is not None) and is_shown("facts"):
         _facts(drawn)
-    train_button(drawing)
-    with plain_errors("the contact sheet"):
-        _sheet(drawing, epoch, selected)
-    with plain_errors("the comparison"):
-        _side_by_side(drawing, epoch)
-    if METHODS[drawing.method][0].startswith("cutswap"):
+    if is_shown("train"):
+        train_button(drawing)
+    if is_shown("epochs"):
+        with plain_errors("the contact sheet"):
+            _sheet(drawing, epoch, selected)
+    if is_shown("methods"):
+        with plain_errors("the comparison"):
+            _side_by_side(drawing, epoch)
+    if METHODS[drawing.method][0].startswith("cutswap") and is_shown("levels"):
         with plain_errors("the levels"):
             _levels(drawing, epoch)
     origin = Origin(
@@ -82,7 +87,8 @@ def show(selected: Selection) -> None:
     )
     _take_home(drawing, drawn, picture, difference, origin)
     negatives_grid(drawing, epoch, selected, origin)
-    quality_section(selected, drawing.key)
+    if is_shown("quality"):
+        quality_section(selected, drawing.key)
     _explanation()
     trained = "."
     if hand is not None and hand.placed is not None:

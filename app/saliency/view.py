@@ -5,7 +5,6 @@ Order matters for speed: the large picture is drawn before everything that can w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from app.browser.lesson_link import is_shown
 from app.figures.chart_files import chart_config
 from app.figures.take_home import Figure, of_chart, of_picture, take_home
 from app.saliency import histogram as charts
@@ -25,6 +25,7 @@ from app.saliency.classes import (
     named,
     percent,
 )
+from app.saliency.clustered import cluster_picture
 from app.saliency.grid import saliency_command, saliency_grid
 from app.saliency.levels import level_control, level_picture
 from app.saliency.tuned import tuned_comparison
@@ -39,8 +40,8 @@ from app.shared.networks import (
 from app.shared.page_parts import command_line, how_it_works, plain_errors, plain_text
 from app.shared.picture_memory import kept
 from app.shared.selection import Selection
-from app.viewer.pictures import CLUSTER_COLOURS, thumbnail
-from app.viewer.viewer import Legend, Picture, Point, viewer
+from app.viewer.pictures import thumbnail
+from app.viewer.viewer import Point, viewer
 from cutswap.config import ClusterSettings
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
@@ -48,7 +49,7 @@ from cutswap.figures.figure_files import Origin
 from cutswap.figures.labelled_grid import GridCell, LabelledGrid, draw_grid
 from cutswap.saliency.clusters import Clusters
 from cutswap.saliency.fusion import FUSED
-from cutswap.utils.overlays import blend, colour_regions
+from cutswap.utils.overlays import blend
 
 SIZE = 256
 SIZES = (128, 192, 256, 384, 512)
@@ -85,9 +86,10 @@ def show(selected: Selection) -> None:
     if note := caches.depth_note(key.photo):
         st.warning(note, icon=":material/exposure:")
     groups = _pair(key, explained, level, k, selected.record, told)
-    is_random = looking.weights == "random"
-    st.markdown(explained_sentence(explained, target, is_random=is_random))
-    best_guesses(explained)
+    if is_shown("guesses"):
+        is_random = looking.weights == "random"
+        st.markdown(explained_sentence(explained, target, is_random=is_random))
+        best_guesses(explained)
     class_control()
     st.caption(f"{plain_text(looking.name)}, {plain_text(explained.weights)}.")
     if compare == TUNED:
@@ -96,9 +98,10 @@ def show(selected: Selection) -> None:
     elif compare != "nothing":
         with plain_errors("the comparison"):
             _comparison(compare, key, level, k, selected)
-    _strip(key, level)
+    if is_shown("levels"):
+        _strip(key, level)
     chart = None
-    if groups is not None:
+    if groups is not None and is_shown("histogram"):
         chart = _histogram(key, level, k)
     origin = _origin(selected, key, explained, k, level)
     _take_home(key, explained, level, groups, chart, origin, selected.record)
@@ -169,7 +172,7 @@ def _pair(
             )
         else:
             clicked_too = viewer(
-                _cluster_picture(photo, values, groups, points, layer),
+                cluster_picture(photo, values, groups, points, layer),
                 key=f"clusters{tag}",
                 memory="clusters",
                 group="saliency",
@@ -193,27 +196,6 @@ def _clusters(key: SaliencyKey, level: int, k: int) -> Clusters | None:
         return caches.clusters(key, level, k)
     except CutSwapError:  # fewer distinct values than K
         return None
-
-
-def _cluster_picture(
-    photo: np.ndarray, values: np.ndarray, groups: Clusters, points: Sequence[Point], layer: str
-) -> Picture:
-    regions = groups.regions(values)
-    shares = np.bincount(regions.ravel(), minlength=groups.k) / regions.size
-    names = [
-        f"{i + 1}{' (most salient)' if i == groups.k - 1 and groups.k > 1 else ''}:"
-        f" mean {groups.centroids[i]:.2f}, {shares[i]:.0%} of the area"
-        for i in range(groups.k)
-    ]
-    return Picture(
-        photo,
-        heat=colour_regions(regions),
-        points=points,
-        legend=Legend(swatches=tuple(zip(CLUSTER_COLOURS, names, strict=False))),
-        alt=f"Clusters of layer {layer}: " + "; ".join(names),
-        opacity=60,
-        left=f"K = {groups.k}",
-    )
 
 
 def _point(place: tuple[float, float], shape: tuple[int, ...]) -> Point:
@@ -369,7 +351,7 @@ def _take_home(
         )
     ]
     if groups is not None and chart is not None:
-        picture = _cluster_picture(photo, values, groups, (), layer)
+        picture = cluster_picture(photo, values, groups, (), layer)
         arrays = {
             "photo": photo,
             "regions": groups.regions(values).astype(np.uint8),

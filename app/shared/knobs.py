@@ -17,14 +17,59 @@ import streamlit as st
 
 from app.browser import link
 from app.browser.history import is_back_or_forward
+from app.browser.lesson_link import is_active, is_shown
 from app.shared.page_parts import plain_text
 from cutswap.settings import Settings, control_of
 
 T = TypeVar("T")
-PAGE = "page"  # session: title of the page that is drawn, set by main.py
+# Session, set by `on_page`: titles of the page that is drawn, and of the one drawn before it.
+PAGE, _BEFORE = "page", "knobs.before"
+_TOLD = "knobs.told"  # session: whether the page tells what is refused
+_REFUSED = "knobs.refused"  # session: what this rerun has not found in the link, as sentences
 _DRAWN = "knobs.drawn"  # session: knob's key -> the page that drew it last
 _GROUP = "knobs.group"  # session: knobs drawn since the expander around them was opened
 _ASIDE = "knobs.aside"  # session: knob's key -> (value that some place does not know, its stand-in)
+
+
+def on_page(title: str, *, tells_refused: bool = False) -> None:
+    """To be called once a rerun, before anything is drawn.
+
+    Args:
+        title: of the page that is drawn.
+        tells_refused: whether the page itself says what its link asks for and is not there.
+    """
+    st.session_state[_TOLD] = tells_refused
+    st.session_state[_BEFORE] = st.session_state.get(PAGE)
+    st.session_state[PAGE] = title
+    st.session_state[_REFUSED] = []
+
+
+def has_come_from_another() -> bool:
+    """Whether the rerun before drew another page; not where this is the first one of a tab."""
+    return st.session_state.get(_BEFORE) not in (None, st.session_state.get(PAGE))
+
+
+def refuse(text: str, **look: Any) -> None:
+    """Say what a link asks for and is not there; `refused` has it for whoever must act on it.
+
+    Args:
+        text: one sentence, Markdown.
+        **look: of the message, as `st.toast` takes it.
+    """
+    st.session_state.setdefault(_REFUSED, []).append(text)
+    if not st.session_state.get(_TOLD):
+        st.toast(text, **look)
+
+
+def refused() -> tuple[str, ...]:
+    """What was refused so far in this rerun."""
+    return tuple(st.session_state.get(_REFUSED, ()))
+
+
+def forget(name: str) -> None:
+    """Let a knob begin anew: from the link, or at its default."""
+    st.session_state.pop(_key(name), None)
+    st.session_state.get(_ASIDE, {}).pop(_key(name), None)
 
 
 def of_field(cls: type[Settings], name: str, url: str, default: Any = None) -> Any:
@@ -63,7 +108,9 @@ def slider(
         return value if low <= value <= high else None
 
     key = _prepare(name, default, parse)
-    value = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
+    value = st.session_state[key]
+    if is_shown(name):
+        value = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
     publish(name, value, default)
     _note(name, label, default, value != default, f"{value:g}")
     return value
@@ -87,7 +134,9 @@ def interval(
         return (first, last) if low <= first <= last <= high else None
 
     key = _prepare(name, default, parse)
-    value: Any = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
+    value: Any = st.session_state[key]
+    if is_shown(name):
+        value = st.slider(label, low, high, step=step, key=key, help=help, persist_state="session")
     publish(name, f"{value[0]:g}~{value[1]:g}", f"{default[0]:g}~{default[1]:g}")
     shown = f"{value[0]:g} to {value[1]:g}"
     _note(name, label, default, tuple(value) != tuple(default), shown)
@@ -104,17 +153,19 @@ def number(
         return value if low <= value <= high else None
 
     key = _prepare(name, default, parse)
-    value = st.number_input(
-        label,
-        low,
-        high,
-        value=None if default is None else "min",
-        step=1,
-        key=key,
-        help=help,
-        persist_state="session",
-        placeholder="automatic",
-    )
+    value: int | None = st.session_state[key]
+    if is_shown(name):
+        value = st.number_input(
+            label,
+            low,
+            high,
+            value=None if default is None else "min",
+            step=1,
+            key=key,
+            help=help,
+            persist_state="session",
+            placeholder="automatic",
+        )
     publish(name, value, default)
     _note(name, label, default, value != default, str(value))
     return value
@@ -133,7 +184,10 @@ def choice(
     """One of a few options: a segmented control up to five or so, a list beyond."""
     by_text = {str(option): option for option in options}
     key = _prepare(name, default, by_text.get, valid=lambda value: value in options)
-    if segmented:
+    value = st.session_state[key]
+    if not is_shown(name):
+        pass
+    elif segmented:
         value = st.segmented_control(
             label,
             options,
@@ -164,7 +218,9 @@ def several(
         return chosen if all(c in options for c in chosen) else None
 
     key = _prepare(name, list(default), parse, valid=lambda value: all(v in options for v in value))
-    chosen = st.multiselect(label, options, key=key, help=help, persist_state="session")
+    chosen = st.session_state[key]
+    if is_shown(name):
+        chosen = st.multiselect(label, options, key=key, help=help, persist_state="session")
     value = tuple(o for o in options if o in chosen) or tuple(default)
     publish(name, "~".join(value), "~".join(default))
     _note(name, label, list(default), value != tuple(default), ", ".join(value))
@@ -174,7 +230,9 @@ def several(
 def toggle(name: str, label: str, default: bool = False, *, help: str) -> bool:
     """On or off."""
     key = _prepare(name, default, {"1": True, "0": False}.get)
-    value = st.toggle(label, key=key, help=help, persist_state="session")
+    value = bool(st.session_state[key])
+    if is_shown(name):
+        value = st.toggle(label, key=key, help=help, persist_state="session")
     publish(name, int(value), int(default))
     _note(name, label, default, value != default, "on" if value else "off")
     return value
@@ -219,9 +277,14 @@ class _Drawn:
 def settings(label: str) -> Iterator[None]:
     """An expander for knobs; below it stands what is not at its default, with the way back.
 
+    A lesson's link shows the knobs that it names without the expander.
+
     Args:
         label: of the expander.
     """
+    if is_active():
+        yield
+        return
     drawn: list[_Drawn] = []
     st.session_state[_GROUP] = drawn
     try:
@@ -297,7 +360,7 @@ def _prepare(
                 parsed = None
             if parsed is None:
                 shown = "none" if default == "" else default
-                st.toast(f"The link's {name} is not one of this page's values; shown is {shown}.")
+                refuse(f"The link's {name} is not one of this page's values; shown is {shown}.")
             value = default if parsed is None else parsed
         st.session_state[key] = value
     return key

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.browser.lesson_link import is_shown
 from app.shared import public
 from cutswap.errors import CutSwapError, MissingWeightsError
 from cutswap.installation.missing import missing_package
@@ -97,13 +98,15 @@ def plain_text(text: str) -> str:
 
 def how_it_works(text: str) -> None:
     """Markdown with the paper's symbols and equation, folded away."""
+    if not is_shown("explanation"):
+        return
     with st.expander("How this works", icon=":material/school:"):
         st.markdown(text)
 
 
 def command_line(*commands: Sequence[object], note: str = "") -> None:
     """The exact commands that give the same numbers and pictures; they name paths of the host."""
-    if public.is_public():
+    if public.is_public() or not is_shown("command"):
         return
     with st.expander("Do this from the command line", icon=":material/terminal:"):
         lines = [shlex.join(["python", "-m", "cutswap", *map(str, c)]) for c in commands]

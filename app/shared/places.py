@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.browser import lesson_link
 from app.shared import public
 
-SECOND = {"features": "train", "study": "results"}  # second view: the first of its place
+# Second view: the first of its place.
+SECOND = {"features": "train", "study": "results", "lesson": "start", "spot": "start"}
 # Page: the one that comes after it, and the question that it answers.
 NEXT = {
     "start": ("data", "Which photos are there, and how do I add mine?"),
@@ -18,6 +20,8 @@ NEXT = {
     "inspect_heatmaps": ("results", "Does fine-tuning help, and on which parts?"),
     "results": ("study", "Repeat the paper's tables on your own photos."),
     "study": ("data", "Try it on other photos."),
+    "spot": ("negatives", "Make such fakes yourself, with every setting."),
+    "lesson": ("saliency", "The same pictures with every setting, on any photo."),
 }
 
 
@@ -32,6 +36,8 @@ def views(page: str) -> None:
     Args:
         page: key of `main.PAGES`; nothing is drawn where its place has one view.
     """
+    if lesson_link.is_active():
+        return
     first = SECOND.get(page, page)
     pages = st.session_state["pages"]
     shown = [first, *(second for second, one in SECOND.items() if one == first)]
@@ -49,6 +55,8 @@ def next_step(page: str) -> None:
     Args:
         page: key of `main.PAGES`.
     """
+    if lesson_link.is_active() or lesson_link.is_presented():
+        return
     name, question = NEXT[page]
     while public.is_public() and name in public.CLOSED:
         name, question = NEXT[name]

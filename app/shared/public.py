@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import streamlit as st
 
+from app.browser.lesson_link import is_presented
 from app.uploads.store import Limits
 from cutswap.errors import CutSwapError
 
@@ -44,6 +45,8 @@ NOTES = {
     "results": "evaluating is off; the paper's own numbers can be read.",
     "study": "studies are neither shown nor begun.",
     "data": "no folders; small uploads, for this session only.",
+    "spot": "all of it works; your answers are in this tab alone.",
+    "lesson": "all seven steps work, with the demo and your uploads.",
 }
 
 CLOSED = ("train", "features", "study")  # pages on which nothing can be done
@@ -108,7 +111,7 @@ def notice(page: str) -> None:
     Args:
         page: its name, a key of `NOTES`.
     """
-    if is_public():
+    if is_public() and not is_presented():
         st.caption(f":material/public: Public demo: {NOTES[page]}")
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.browser import lesson_link
 from app.browser.history import is_back_or_forward
 from app.shared import public, workspace
-from app.shared.knobs import PAGE, publish
+from app.shared.knobs import PAGE, publish, refuse
 from app.shared.page_parts import plain_text
 from app.shared.workspace import Source
 from cutswap.data.datasets import Dataset
@@ -36,8 +37,11 @@ CONTROLS = {
     "Inspect": (CATEGORY, IMAGE, RUN),
     "Results": (CATEGORY, RUN),
     "Study": (CATEGORY,),
+    "Lesson": (CATEGORY, IMAGE),
+    "Spot": (CATEGORY,),
 }
-PUBLIC_CONTROLS = ("Data", "Saliency", "Negatives", "Inspect")  # pages that keep them in public
+# Pages that keep them in public.
+PUBLIC_CONTROLS = ("Data", "Saliency", "Negatives", "Inspect", "Lesson", "Spot")
 LOOKING = "upload.looking"  # session: a link to uploads waits for what the tab remembers of them
 PRETRAINED = {
     "embedded": "Embedded, not fine-tuned",
@@ -110,12 +114,27 @@ def select(
             st.session_state[name] = value
 
 
-def sidebar() -> None:
-    """Draw the selectors and keep their values for `current`."""
+def category_called(text: str) -> str | None:
+    """The key of a category by its key or its label, as links have it; None of one not here."""
+    keys = workspace.category_keys()
+    if text in keys:
+        return text
+    labels = {f"{name} · {source.label}": key for key, (source, name) in keys.items()}
+    return labels.get(text)
+
+
+def sidebar(category: str = "", image: str = "") -> None:
+    """Draw the selectors and keep their values for `current`.
+
+    Args:
+        category: key of the one selected where neither session nor link says another; empty or
+            not here: the demo's, else the first.
+        image: name of the photo, in the same way; empty or not here: the first defective one.
+    """
     st.session_state["selection"] = None
     st.session_state["selection_error"] = None
     try:
-        st.session_state["selection"] = _draw()
+        st.session_state["selection"] = _draw(category, image)
     except CutSwapError as error:
         said = f"{error.subject}: {error.found}. {error.fix}."
         st.session_state["selection_error"] = plain_text(said)
@@ -125,10 +144,10 @@ def _is_shown(control: str) -> bool:
     page = st.session_state.get(PAGE, "")
     if public.is_public() and page not in PUBLIC_CONTROLS:
         return False
-    return control in CONTROLS.get(page, ())
+    return control in CONTROLS.get(page, ()) and lesson_link.is_shown(control)
 
 
-def _draw() -> Selection | None:
+def _draw(first_category: str, first_image: str) -> Selection | None:
     keys = workspace.category_keys()
     if not keys:
         rendering = workspace.demo_rendering()
@@ -141,7 +160,8 @@ def _draw() -> Selection | None:
         _say_instead("Looking for your pictures")
         return None
     labels = {key: f"{name} · {source.label}" for key, (source, name) in keys.items()}
-    default = DEFAULT_CATEGORY if DEFAULT_CATEGORY in keys else next(iter(keys))
+    wanted = (first_category, DEFAULT_CATEGORY)
+    default = next((key for key in wanted if key in keys), next(iter(keys)))
     if st.session_state.get(CATEGORY, default) not in keys:  # its folder has gone
         st.toast(f"The category {plain_text(st.session_state[CATEGORY])} is no longer there.")
         st.session_state[CATEGORY] = default
@@ -157,7 +177,7 @@ def _draw() -> Selection | None:
     dataset, category = _category(source, name)
     if category is None or dataset is None:
         return None
-    record = _image(category)
+    record = _image(category, first_image)
     run, weights = _run()
     return Selection(
         key=key,
@@ -197,10 +217,11 @@ def _category(source: Source, name: str) -> tuple[Dataset | None, Category | Non
     return dataset, dataset.category(name)
 
 
-def _image(category: Category) -> Record:
+def _image(category: Category, first: str) -> Record:
     records = {r.name: r for r in [*category.test, *category.train]}
     names = list(records)
-    first = next((r.name for r in category.test if not r.is_good), names[0])
+    if first not in records:
+        first = next((r.name for r in category.test if not r.is_good), names[0])
     if st.session_state.get(IMAGE, first) not in records:  # of another category
         st.session_state[IMAGE] = first
     name = _choice(
@@ -304,7 +325,7 @@ def _linked(name: str, what: str, shown: Mapping[str, str], default: str) -> str
         return value
     uploads = f" · {workspace.UPLOAD_LABEL}"
     why = " Uploads are for the tab that made them." if text.endswith(uploads) else ""
-    st.toast(
+    refuse(
         f"The link's {what} {plain_text(text[:80])} is not here;"
         f" shown is {plain_text(shown[default])}.{why}",
         icon=":material/link_off:",

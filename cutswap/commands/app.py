@@ -70,6 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a demo for strangers: no folders, no training, nothing that is kept",
     )
+    parser.add_argument(
+        "--lesson",
+        type=Path,
+        metavar="FILE",
+        help="a lesson of your own on the Lesson page, see docs/lesson.md [$CUTSWAP_LESSON]",
+    )
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
     parser.add_argument(
         "--hosts",
@@ -90,7 +96,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """The explorer until it is stopped, by Ctrl-C or SIGTERM.
 
     Raises:
-        CutSwapError: a data folder is not there, or the port is taken.
+        CutSwapError: a data folder is not there, a lesson file has a mistake, or the port is taken.
     """
     if importlib.util.find_spec("streamlit") is None:
         raise ModuleNotFoundError("No module named 'streamlit'", name="streamlit")
@@ -192,6 +198,12 @@ def _variables(options: argparse.Namespace) -> dict[str, str]:
         found["CUTSWAP_DATA"] = os.pathsep.join(map(str, folders))
     if options.runs:
         found["CUTSWAP_RUNS"] = str(user_path(options.runs).absolute())
+    if options.lesson:
+        from cutswap.lessons.lesson_file import VARIABLE, read_lesson
+
+        lesson = user_path(options.lesson).absolute()
+        read_lesson(lesson, str(options.lesson))  # a mistake is told here, and not to a class
+        found[VARIABLE] = str(lesson)
     if options.public:
         found[PUBLIC] = "1"
     return found

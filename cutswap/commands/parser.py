@@ -35,6 +35,7 @@ COMMANDS = {
     "sweep": "settings x categories x seeds, on processes or a cluster",
     "tune": "search K, layers, patch size and learning rate",
     "app": "the explorer, in a browser",
+    "lesson": "check a lesson file of your own for the app",
     "demo": "the whole chain on the built-in data, with a report",
     "distill": "distil a small network on any folder of photographs",
     "jobs": "the queue: list, add, follow, stop, resume",

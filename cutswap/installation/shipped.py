@@ -26,7 +26,7 @@ def checkout() -> Path | None:
 
 
 def assets() -> Path:
-    """Folder of `weights/`, `story/`, `icon.png` and `paper_tables.csv`."""
+    """Folder of `weights/`, `story/`, `lesson/`, `icon.png` and `paper_tables.csv`."""
     return (checkout() or package()) / "assets"
 
 

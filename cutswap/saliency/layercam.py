@@ -127,8 +127,52 @@ def explain(
         CutSwapError: a layer or class that does not exist, or a layer without height and width.
     """
     asked = tuple(str(layer) for layer in (layers or backbone.levels))
+    passed = pass_through(backbone, image, asked, target_class, precision)
+    maps = tuple(
+        layercam(a, g).cpu() for a, g in zip(passed.activations, passed.gradients, strict=True)
+    )
+    chosen = passed.class_scores.gather(1, passed.classes[:, None])[:, 0]
+    return Saliency(maps, asked, passed.classes, chosen, passed.class_scores)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What one forward and one backward pass of a batch leave of some layers.
+
+    Attributes:
+        activations: for each layer (N, C, h, w), on the network's device.
+        gradients: of the same shapes, d(class score) / d(activations).
+        classes: (N,) int64 on the CPU, the class each image is explained for.
+        class_scores: (N, C) float32 on the CPU, the scores of all classes.
+    """
+
+    activations: tuple[Tensor, ...]
+    gradients: tuple[Tensor, ...]
+    classes: Tensor
+    class_scores: Tensor
+
+
+def pass_through(
+    backbone: Backbone,
+    image: Tensor,
+    layers: Sequence[str],
+    target_class: int | None = None,
+    precision: str = "float32",
+) -> Passed:
+    """Activations of some layers and the gradients of a class score on them.
+
+    Args:
+        backbone: see `explain`.
+        image: (N, 3, H, W) float, ImageNet-normalised.
+        layers: names, any order.
+        target_class: see `explain`.
+        precision: see `explain`.
+
+    Raises:
+        CutSwapError: see `explain`.
+    """
     with half_backward() if is_half(backbone.device, precision) else nullcontext():
-        captured, scores = backbone.differentiable(image, asked)
+        captured, scores = backbone.differentiable(image, layers)
     if target_class is not None and not 0 <= target_class < scores.shape[1]:
         raise CutSwapError(
             "target class",
@@ -136,7 +180,7 @@ def explain(
             found=target_class,
             fix="leave it out to explain the predicted class",
         )
-    flat = [name for name in asked if captured[name].ndim != 4]
+    flat = [name for name in layers if captured[name].ndim != 4]
     if flat:
         raise CutSwapError(
             f"saliency layer {flat[0]}",
@@ -151,11 +195,10 @@ def explain(
     )
     chosen = scores.gather(1, classes[:, None])[:, 0]
     # Images of a batch do not meet inside the network, so one sum serves them all.
-    activations = [captured[name] for name in asked]
+    activations = [captured[name] for name in layers]
     gradients = torch.autograd.grad(chosen.sum(), activations)
-    maps = tuple(layercam(a.detach(), g).cpu() for a, g in zip(activations, gradients, strict=True))
     every = scores.detach().float().cpu()
-    return Saliency(maps, asked, classes.cpu(), chosen.detach().float().cpu(), every)
+    return Passed(tuple(a.detach() for a in activations), gradients, classes.cpu(), every)
 
 
 def saliency_maps(

@@ -70,6 +70,8 @@ EVERY = (
     "results",
     "study",
     "data",
+    "lesson",
+    "spot",
 )
 
 

@@ -17,6 +17,7 @@ import pytest
 from cutswap.commands import app as command
 from cutswap.commands.parser import main, parse
 from cutswap.errors import CutSwapError
+from cutswap.lessons.lesson_file import shipped_lesson
 from tests.helpers.datasets import build_category
 from tests.helpers.waiting import until
 
@@ -105,6 +106,19 @@ def test_flags_become_what_the_explorer_reads(tmp_path: Path, monkeypatch: pytes
         "CUTSWAP_PUBLIC": "1",
     }
     assert command._variables(parse(["app"])) == {}
+
+
+def test_a_lesson_is_read_before_the_explorer_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = shipped_lesson().read_text(encoding="utf-8")
+    (tmp_path / "mine.md").write_text(text, encoding="utf-8")
+    found = command._variables(parse(["app", "--lesson", "mine.md"]))
+    assert found == {"CUTSWAP_LESSON": str(tmp_path / "mine.md")}
+    (tmp_path / "mine.md").write_text(text.replace("k: 4", "k: 40"), encoding="utf-8")
+    with pytest.raises(CutSwapError, match=r"^mine\.md, line \d+: expected a whole number"):
+        command._variables(parse(["app", "--lesson", "mine.md"]))
+    with pytest.raises(CutSwapError, match="No such file"):
+        command._variables(parse(["app", "--lesson", "gone.md"]))
 
 
 @pytest.mark.parametrize(

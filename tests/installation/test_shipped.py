@@ -54,6 +54,8 @@ def test_both_places_have_what_is_asked_for():
     assert (shipped.assets() / "icon.png").is_file()
     assert {p.stem for p in (shipped.assets() / "weights").iterdir()} == {"vgg16", "resnet18"}
     assert len(list((shipped.assets() / "story").iterdir())) == 4
+    lesson = {p.name for p in (shipped.assets() / "lesson").iterdir()}
+    assert lesson == {"lesson.md", "features.json", "features.npz"}
     pages = shipped.explorer().parent.parent / "pages"
     assert {p.stem for p in pages.glob("*.py")} == set(NOTES)
 

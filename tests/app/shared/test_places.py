@@ -31,7 +31,12 @@ def test_the_menu_has_seven_places_and_a_place_shows_its_views(page, both, tmp_p
     assert_alive(at)
     pages = at.session_state["pages"].values()
     assert [one.title for one in pages if one.visibility == "visible"] == PLACES
-    assert {one.url_path for one in pages if one.visibility == "hidden"} == {"features", "study"}
+    assert {one.url_path for one in pages if one.visibility == "hidden"} == {
+        "features",
+        "study",
+        "lesson",
+        "spot",
+    }
     assert [link for link, _ in links(at)][: len(both)] == both
 
 

@@ -1,0 +1,1 @@
+"""Behind the Spot the fake page: two photos, one of them a negative; which one?"""

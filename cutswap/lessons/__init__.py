@@ -1,0 +1,1 @@
+"""Lessons that people walk through: what a step is, and the Markdown files they are written in."""
