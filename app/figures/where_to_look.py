@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from app.shared.picture_memory import kept
-from cutswap.data.images import photo_size
+from cutswap.data.images import photo_size, resize_mask
 from cutswap.data.records import Category
 from cutswap.data.regions.region_of_interest import read_region
 from cutswap.utils.overlays import veil
@@ -53,8 +53,12 @@ def pixels(key: RegionKey | None, size: int) -> np.ndarray | None:
 
 
 def shown(photo: np.ndarray, inside: np.ndarray | None) -> np.ndarray:
-    """A photo (S * n, S * n, 3) with what lies outside an (S, S) region dimmed, and its outline."""
-    if inside is None:
+    """A picture of a photo with what lies outside a region dimmed, and the region's outline.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        inside: (S, S) bool, True where to look, brought to the picture's size; None: everywhere.
+    """
+    if inside is None or inside.all():
         return photo
-    factor = photo.shape[0] // inside.shape[0]
-    return veil(photo, photo, np.kron(inside, np.ones((factor, factor), bool)))
+    return veil(photo, photo, resize_mask(inside, (photo.shape[0], photo.shape[1])))

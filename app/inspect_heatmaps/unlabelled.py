@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
 from app.figures.chart_files import chart_config
@@ -134,6 +135,7 @@ def _reviewed(
         masks=None,
         span=unlabelled.range,
         usual=_usual(unlabelled.range),
+        region=_region(unlabelled),
     )
 
 
@@ -159,8 +161,13 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
         span=span,
         span_says=says,
         usual=None if asked.stretch else _usual(span),
-        region=inspect_caches.bank(BankKey.of(unlabelled.bank_file)).region_pixels,
+        region=_region(unlabelled),
     )
+
+
+def _region(unlabelled: UnlabelledSet) -> np.ndarray | None:
+    """(S, S) bool, where its bank looks; None: everywhere."""
+    return inspect_caches.bank(BankKey.of(unlabelled.bank_file)).region_pixels
 
 
 def _usual(span: tuple[float, float]) -> float:

@@ -208,6 +208,7 @@ class _Screen:
             masks=None if self.truth is None else self.truth.masks,
             span=scored.range,
             usual=inspect_caches.usual_heat(scored),
+            region=scored.region,
         )
 
     def heat(self) -> Heat:

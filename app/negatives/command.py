@@ -30,6 +30,8 @@ def augment_command(drawing: Drawing, drawn: Drawn) -> list[object]:
     flags += ["--seed", drawing.seed, "--first", drawn.number, "--count", 1]
     if BY_HAND in record.fallbacks:
         flags += ["--at", ",".join(str(n) for anchor in record.anchors for n in anchor)]
+    if drawing.region is not None:
+        flags += ["--region", drawing.region.path]
     if key.photo.bits is not None:
         flags += ["--bits", key.photo.bits]
     return ["augment", key.photo.path, *flags, "--out", "negatives"]

@@ -81,10 +81,11 @@ class _Asked:
         drawing, epoch = self.at(values)
         drawn = draw(drawing, epoch)
         if shown == NEGATIVE:
-            return cv2.resize(drawn.negative.photo, (side, side), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(drawn.negative.photo, (side, side), interpolation=cv2.INTER_AREA)
+            return drawing.shown(small)
         boxes, points = shapes(drawn)
         picture = Picture(
-            drawn.positive,
+            drawing.shown(drawn.positive),
             boxes=[replace(box, label="") for box in boxes],  # unreadable in a small cell
             points=[replace(point, label="") for point in points],
             mask=region(drawing, drawn),

@@ -14,8 +14,10 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from app.figures import where_to_look
 from app.figures.chart_files import chart_config
 from app.figures.take_home import Figure, of_chart, of_picture, take_home
+from app.figures.where_to_look import RegionKey
 from app.saliency import histogram as charts
 from app.saliency.classes import (
     best_guesses,
@@ -26,7 +28,7 @@ from app.saliency.classes import (
     percent,
 )
 from app.saliency.grid import saliency_command, saliency_grid
-from app.saliency.levels import level_control, level_picture
+from app.saliency.levels import WHERE_TO_LOOK, level_control, level_picture
 from app.saliency.tuned import tuned_comparison
 from app.shared import caches, knobs, public
 from app.shared.caches import Explained, PhotoKey, SaliencyKey
@@ -84,7 +86,8 @@ def show(selected: Selection) -> None:
     told = st.container()
     if note := caches.depth_note(key.photo):
         st.warning(note, icon=":material/exposure:")
-    groups = _pair(key, explained, level, k, selected.record, told)
+    region = _region(selected, size)
+    groups = _pair(key, explained, level, k, selected.record, region, told)
     is_random = looking.weights == "random"
     st.markdown(explained_sentence(explained, target, is_random=is_random))
     best_guesses(explained)
@@ -92,17 +95,17 @@ def show(selected: Selection) -> None:
     st.caption(f"{plain_text(looking.name)}, {plain_text(explained.weights)}.")
     if compare == TUNED:
         with plain_errors("the comparison"):
-            tuned_comparison(selected, key, level, k)
+            tuned_comparison(selected, key, level, k, region)
     elif compare != "nothing":
         with plain_errors("the comparison"):
-            _comparison(compare, key, level, k, selected)
-    _strip(key, level)
+            _comparison(compare, key, level, k, selected, region)
+    _strip(key, level, region)
     chart = None
     if groups is not None:
         chart = _histogram(key, level, k)
     origin = _origin(selected, key, explained, k, level)
-    _take_home(key, explained, level, groups, chart, origin, selected.record)
-    saliency_grid(selected, key, level, k, origin)
+    _take_home(key, explained, level, groups, chart, origin, selected.record, region)
+    saliency_grid(selected, key, level, k, origin, region)
     _explanation()
     command_line(
         saliency_command(key),
@@ -110,6 +113,23 @@ def show(selected: Selection) -> None:
         f" {key.levels[level]} at K = {k}:"
         " cutswap.cluster_saliency(map, k), the same call as here.",
     )
+
+
+def _region(selected: Selection, size: int) -> RegionKey | None:
+    """The category's region, whose outline every picture has; None without one, or a bad one.
+
+    A network looks at the whole photo; what follows, negatives and scores, stays inside.
+    """
+    region = RegionKey.of(selected.category)
+    with plain_errors("the region's outline"):
+        inside = where_to_look.pixels(region, size)
+        if inside is not None:
+            st.caption(
+                f":material/crop_free: Outlined: the category's region, {inside.mean():.0%} of the"
+                " photo. The network looks at all of it; negatives and scores stay inside."
+            )
+        return region
+    return None
 
 
 def _settings() -> tuple[Looking, int, str]:
@@ -140,6 +160,7 @@ def _pair(
     level: int,
     k: int,
     record: Record,
+    region: RegionKey | None,
     told: Any,
     tag: str = "",
 ) -> Clusters | None:
@@ -147,13 +168,14 @@ def _pair(
     photo = caches.photo(key.photo)
     values = explained.maps[level]
     layer = key.levels[level]
+    inside = where_to_look.pixels(region, key.photo.size)
     left, right = st.columns(2)
     place_key = f"place{tag}"
     place = st.session_state.get(place_key)
     points = () if place is None else (_point(place, values.shape),)
     with left:
         clicked = viewer(
-            level_picture(key, explained, level, record, points),
+            level_picture(key, explained, level, record, points, inside=inside),
             key=f"saliency{tag}",
             memory="saliency",
             group="saliency",
@@ -169,7 +191,7 @@ def _pair(
             )
         else:
             clicked_too = viewer(
-                _cluster_picture(photo, values, groups, points, layer),
+                _cluster_picture(photo, values, groups, points, layer, inside),
                 key=f"clusters{tag}",
                 memory="clusters",
                 group="saliency",
@@ -196,7 +218,12 @@ def _clusters(key: SaliencyKey, level: int, k: int) -> Clusters | None:
 
 
 def _cluster_picture(
-    photo: np.ndarray, values: np.ndarray, groups: Clusters, points: Sequence[Point], layer: str
+    photo: np.ndarray,
+    values: np.ndarray,
+    groups: Clusters,
+    points: Sequence[Point],
+    layer: str,
+    inside: np.ndarray | None,
 ) -> Picture:
     regions = groups.regions(values)
     shares = np.bincount(regions.ravel(), minlength=groups.k) / regions.size
@@ -213,6 +240,8 @@ def _cluster_picture(
         alt=f"Clusters of layer {layer}: " + "; ".join(names),
         opacity=60,
         left=f"K = {groups.k}",
+        mask=inside,
+        outline_name=WHERE_TO_LOOK,
     )
 
 
@@ -230,14 +259,14 @@ def _tell(place: tuple[float, float], values: np.ndarray, groups: Clusters) -> N
     )
 
 
-def _strip(key: SaliencyKey, chosen: int) -> None:
+def _strip(key: SaliencyKey, chosen: int, region: RegionKey | None) -> None:
     """All levels small, shallow to deep."""
     st.markdown("**All levels, shallow to deep**")
     row = st.container(horizontal=True)
     for level, layer in enumerate(key.levels):
         name = layer_name(key.backbone, layer, key.photo.size)
         row.image(
-            _small(key, level),
+            _small(key, level, region),
             caption=f"{'▶ ' if level == chosen else ''}{name}",
             width=SMALL,
             alt=f"Saliency of layer {layer}",
@@ -245,8 +274,14 @@ def _strip(key: SaliencyKey, chosen: int) -> None:
 
 
 @kept()
-def _small(key: SaliencyKey, level: int) -> bytes:
-    return thumbnail(blend(caches.photo(key.photo), caches.heat(key, level), 0.6), SMALL)
+def _small(key: SaliencyKey, level: int, region: RegionKey | None) -> bytes:
+    return thumbnail(_mixed(key, level, region), SMALL)
+
+
+def _mixed(key: SaliencyKey, level: int, region: RegionKey | None) -> np.ndarray:
+    """(S, S, 3) uint8: the map over the photo, dimmed outside the region."""
+    mixed = blend(caches.photo(key.photo), caches.heat(key, level), 0.6)
+    return where_to_look.shown(mixed, where_to_look.pixels(region, key.photo.size))
 
 
 @kept()
@@ -268,7 +303,14 @@ def _histogram(key: SaliencyKey, level: int, k: int) -> go.Figure:
     return chart
 
 
-def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Selection) -> None:
+def _comparison(
+    compare: str,
+    key: SaliencyKey,
+    level: int,
+    k: int,
+    selected: Selection,
+    region: RegionKey | None,
+) -> None:
     """A second pair below the first."""
     record = selected.record
     if compare == "another image":
@@ -305,7 +347,7 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         )
         key = replace(key, weights=weights)
     explained = caches.explained(key)
-    _pair(key, explained, level, k, record, st.container(), tag=".second")
+    _pair(key, explained, level, k, record, region, st.container(), tag=".second")
     st.caption(
         f"Below: {plain_text(record.name)}, {plain_text(explained.weights)},"
         f" {named(explained.target_class)}, at {percent(explained.probability)}. Every map is"
@@ -357,19 +399,21 @@ def _take_home(
     chart: go.Figure | None,
     origin: Origin,
     record: Record,
+    region: RegionKey | None,
 ) -> None:
     """Files of the pair, the strip and the histogram."""
     photo, values, layer = caches.photo(key.photo), explained.maps[level], key.levels[level]
+    inside = where_to_look.pixels(region, key.photo.size)
     figures = [
         of_picture(
             f"saliency-{layer}",
             f"Saliency, {_named(layer)}",
-            level_picture(key, explained, level, record),
+            level_picture(key, explained, level, record, inside=inside),
             {"photo": photo, "saliency": values},
         )
     ]
     if groups is not None and chart is not None:
-        picture = _cluster_picture(photo, values, groups, (), layer)
+        picture = _cluster_picture(photo, values, groups, (), layer, inside)
         arrays = {
             "photo": photo,
             "regions": groups.regions(values).astype(np.uint8),
@@ -379,14 +423,12 @@ def _take_home(
         name = f"clusters-{layer}-k{groups.k}"
         figures.append(of_picture(name, f"Clusters, K = {groups.k}", picture, arrays))
         figures.append(of_chart("histogram", "Histogram", chart))
-    figures.append(
-        Figure("levels", "All levels", partial(_levels, key), lambda: {"maps": explained.maps})
-    )
+    levels = partial(_levels, key, region)
+    figures.append(Figure("levels", "All levels", levels, lambda: {"maps": explained.maps}))
     take_home(figures, origin, key="saliency")
 
 
-def _levels(key: SaliencyKey, width: int) -> np.ndarray:
+def _levels(key: SaliencyKey, region: RegionKey | None, width: int) -> np.ndarray:
     """The strip of levels on paper."""
-    photo = caches.photo(key.photo)
-    cells = tuple(GridCell(blend(photo, caches.heat(key, i), 0.6)) for i in range(len(key.levels)))
+    cells = tuple(GridCell(_mixed(key, i, region)) for i in range(len(key.levels)))
     return draw_grid(LabelledGrid(("",), tuple(map(_named, key.levels)), (cells,)), width)

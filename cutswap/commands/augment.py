@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import ONE_PHOTO, add_seed_and_out, count, say_weights, seed
+from cutswap.commands.common import (
+    ONE_PHOTO,
+    add_region,
+    add_seed_and_out,
+    count,
+    say_weights,
+    seed,
+)
 from cutswap.commands.own_outputs import claim
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, WeakAugmentation
 from cutswap.data.reading import ReadingSettings
@@ -35,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="row and column of two pixels of the resized image: upper-left corners at which the"
         " patches of each swap are placed [drawn]",
     )
+    add_region(parser, "everywhere")
     add_seed_and_out(parser, "folder to write")
     add_flags(parser, NegativeSettings)
     add_flags(parser, ClusterSettings)
@@ -51,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Negatives of one image into a folder."""
     from cutswap.data.images import read_photo, resize_photo
+    from cutswap.data.regions.region_of_interest import region_of_photo
     from cutswap.negatives.single_image import draw_many, negative_files, write_negatives
     from cutswap.networks.backbone import load_backbone
     from cutswap.saliency.fusion import FUSED
@@ -66,6 +75,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             found=negatives.method,
             fix="leave --at out, or pass --method cutswap",
         )
+    region = region_of_photo(options.image, options.region)
     clusters = settings_from(options, ClusterSettings)
     looking = settings_from(options, SaliencySettings)
     weak = WeakAugmentation(jitter=_number("--weak-jitter", options.weak_jitter))
@@ -77,6 +87,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "weak": weak.to_dict(),
         "bits": bits,
         "at": at,
+        "region": None if region is None else region.to_dict(),
     }
     size = (looking.image_size, looking.image_size)
     level, layer = None, None
@@ -108,6 +119,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         layer=layer,
         first=options.first,
         at=at,
+        inside=None if region is None else region.at(looking.image_size),
     )
     with own.writing():
         record = write_negatives(drawn, options.out, options.image, settings)

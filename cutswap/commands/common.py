@@ -49,13 +49,16 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--category", metavar="C", help="category; may be left out if just one")
 
 
-def add_region(parser: argparse.ArgumentParser) -> None:
-    """`--region`."""
+OWN_REGION = "region.png in the category's folder, if there is one"
+
+
+def add_region(parser: argparse.ArgumentParser, default: str = OWN_REGION) -> None:
+    """`--region`, with where is looked without it."""
     parser.add_argument(
         "--region",
         metavar="PATH",
         help="picture of where to look, white inside and black outside; none: everywhere"
-        " [region.png in the category's folder, if there is one]",
+        f" [{default}]",
     )
 
 

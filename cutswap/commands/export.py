@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from cutswap.commands.common import (
     add_common,
     add_data,
+    add_region,
     add_skip_bad,
     add_threshold,
     asked_rate,
+    checked_category,
     count,
     finite,
     price,
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "negatives", help="a data set of negatives with masks, in the layout of MVTec AD"
     )
     add_data(negatives)
+    add_region(negatives)
     add_skip_bad(negatives)
     negatives.add_argument(
         "--method", default="cutswap", metavar="M,M,...", help="methods, with commas [cutswap]"
@@ -178,12 +181,11 @@ def _maps(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _negatives(options: argparse.Namespace) -> dict[str, Any]:
-    from cutswap.data.loading import check_category
     from cutswap.negatives.export import export_negatives
 
     methods = [name.strip() for name in options.method.split(",") if name.strip()]
     with Bars(options.quiet) as bars:
-        checked = check_category(options.data, options.category, skip_bad=options.skip_bad)
+        checked = checked_category(options, bars)
         result = export_negatives(
             checked,
             options.out,

@@ -154,7 +154,7 @@ def evaluate_head_banks(
     size = settings.image_size
     tick(notify, "weighing bank and head")(0, 1)
     good = load_photos([train[i] for i in held_out], size)
-    fitted = _weighed(banks, head, make_validation_set(good, head.origin.family))
+    fitted = _weighed(banks, head, make_validation_set(good, head.origin.family, region))
     tick(notify, "weighing bank and head")(1, 1)
     scores = [{n: np.empty(len(test), dtype=np.float32) for n in SCORES} for _ in banks]
     heatmaps = [

@@ -118,6 +118,7 @@ def inspection_report(
         ],
         kept=_kept(scored, kept, verdicts, masks, usual),
         has_truth=masks is not None,
+        looked_at="" if scored.region is None else f"{scored.region.mean():.0%}",
         remarks=remarks,
         origin=_origin(scored, names_folders=names_folders),
         command=_command(scored.summary) if names_folders else "",
@@ -208,7 +209,7 @@ def _tile(
     if scored.records is not None:
         mask = None if masks is None else masks[place]
         tile["picture"] = _picture(
-            scored.records[place], scored.heatmaps[place], scored.range, usual, mask
+            scored.records[place], scored.heatmaps[place], scored.range, usual, mask, scored.region
         )
     return tile
 
@@ -219,13 +220,14 @@ def _picture(
     span: tuple[float, float],
     usual: float | None,
     mask: np.ndarray | None,
+    region: np.ndarray | None,
 ) -> str | None:
     """A data URL; None where the photo cannot be read any more, which the page says."""
     try:
         photo = resize_photo(read_photo(record.image, record.bits), (SIDE, SIDE))
     except CutSwapError:
         return None
-    return inline(photo_strip(photo, values, span, usual, mask))
+    return inline(photo_strip(photo, values, span, usual, mask, region))
 
 
 def _kept(

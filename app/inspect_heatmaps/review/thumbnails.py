@@ -29,7 +29,8 @@ def thumbnail(reviewed: Reviewed, place: int) -> bytes | None:
         # Not by caches.photo: it would be kept twice, and pages of these push others out.
         photo = resize_photo(read_photo(key.path, key.bits), (SIDE, SIDE))
         mask = None if reviewed.masks is None else reviewed.masks[place]
-        return jpeg(photo_strip(photo, reviewed.values(place), reviewed.span, reviewed.usual, mask))
+        values, span, usual = reviewed.values(place), reviewed.span, reviewed.usual
+        return jpeg(photo_strip(photo, values, span, usual, mask, reviewed.region))
 
     try:
         return MEMORY.get(("thumbnail", *reviewed.source, reviewed.masks is None, key), made)

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cutswap.data.images import photo_size, read_mask_levels, read_photo, resize_mask
+from cutswap.data.images import (
+    photo_size,
+    read_depth_bytes,
+    read_mask_levels,
+    read_mask_levels_bytes,
+    read_photo,
+    resize_mask,
+)
 from cutswap.data.mask_doubts import split_level
 from cutswap.data.records import Category
 from cutswap.errors import CutSwapError
@@ -118,8 +125,22 @@ def region_of(category: Category) -> RegionOfInterest | None:
     """
     if category.region is None:
         return None
-    photos = category.train or category.test
-    return read_region(category.region, photo_size(photos[0].image) if photos else None)
+    return read_region(category.region, _photos_size(category))
+
+
+def region_of_photo(photo: Path, region: str | Path | None) -> RegionOfInterest | None:
+    """The region of one photo that belongs to no category; None where all of it is looked at.
+
+    Args:
+        photo: whose shape the region must have.
+        region: a file, or `none` or None to look everywhere.
+
+    Raises:
+        CutSwapError: see `read_region`.
+    """
+    if region is None or str(region) == EVERYWHERE:
+        return None
+    return read_region(Path(region).absolute(), photo_size(photo))
 
 
 def read_region(path: Path, size: tuple[int, int] | None = None) -> RegionOfInterest:
@@ -133,14 +154,63 @@ def read_region(path: Path, size: tuple[int, int] | None = None) -> RegionOfInte
         CutSwapError: no picture, no mask of two values, one of another shape than the photos, or
             one that hides everything.
     """
-    mask, counts = read_mask_levels(path)
+    return _region(path, read_mask_levels(path), lambda: read_photo(path), size)
+
+
+def read_region_bytes(data: bytes, name: str, category: Category) -> RegionOfInterest:
+    """`read_region` for an upload.
+
+    Args:
+        data: of the file.
+        name: to call it by in errors.
+        category: whose photos' shape it must have.
+
+    Raises:
+        CutSwapError: see `read_region`.
+    """
+    levels = read_mask_levels_bytes(data, name)
+    return _region(
+        Path(name), levels, lambda: read_depth_bytes(data, name)[0], _photos_size(category)
+    )
+
+
+def checked_region(mask: np.ndarray, category: Category) -> RegionOfInterest:
+    """A region that was painted, not read, checked as `read_region` checks one.
+
+    Args:
+        mask: (H, W) bool, True where to look.
+        category: whose photos' shape it must have.
+
+    Raises:
+        CutSwapError: one that hides everything, or of another shape than the photos.
+    """
+    return _checked(Path(REGION), mask.copy(), _photos_size(category))
+
+
+def _photos_size(category: Category) -> tuple[int, int] | None:
+    photos = category.train or category.test
+    return photo_size(photos[0].image) if photos else None
+
+
+def _region(
+    path: Path,
+    mask_and_counts: tuple[np.ndarray, np.ndarray],
+    photo: Callable[[], np.ndarray],
+    size: tuple[int, int] | None,
+) -> RegionOfInterest:
+    """A region of what was read: pixels that are not 0, and pixels by value."""
+    mask, counts = mask_and_counts
     levels = np.flatnonzero(counts)
     if len(levels) > 2:
         threshold = split_level(counts)
         if _near_two(counts, threshold) < _TWO:
             found = f"{len(levels)} values, as a photo has"
             raise CutSwapError(path, expected="a mask of two values", found=found, fix=_DRAW)
-        mask = read_photo(path).max(axis=2) > threshold  # soft edges
+        mask = photo().max(axis=2) > threshold  # soft edges
+    return _checked(path, mask, size)
+
+
+def _checked(path: Path, mask: np.ndarray, size: tuple[int, int] | None) -> RegionOfInterest:
     if not mask.any():
         raise CutSwapError(
             path, expected="a region to look at", found="one that hides everything", fix=_DRAW
