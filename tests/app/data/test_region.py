@@ -139,4 +139,5 @@ def test_a_bad_region_is_said_and_saliency_is_shown(part):
     at = open_page("saliency", cat=PART, net="squeezenet1_0", w="random")
     assert "hides everything" in texts(at)
     assert "Outlined" not in texts(at)
+    assert "All levels, shallow to deep" in texts(at)
     assert_alive(at)
