@@ -17,6 +17,7 @@ from app.viewer.pictures import png
 from cutswap.analysis.region_proposal import PHOTOS, looked_at, region_of_parts
 from cutswap.data.images import photo_size, resize_mask
 from cutswap.data.loading import load_photos
+from cutswap.data.records import Record
 from cutswap.utils.folder_names import REGION
 
 SIDE = 256
@@ -45,9 +46,11 @@ def region(selected: Selection) -> None:
 def _now(selected: Selection) -> None:
     """The region that is there; without one a guess, once it is asked for."""
     category = selected.category
-    inside = where_to_look.pixels(RegionKey.of(category), SIDE)
-    if inside is not None:
-        _show(selected, inside, f"{inside.mean():.0%} of each photo is looked at, by {REGION}")
+    key = RegionKey.of(category)
+    inside = where_to_look.pixels(key, SIDE)
+    if category.region is not None and key is not None and inside is not None:
+        share = where_to_look.share(key, SIDE)
+        _show(category.train[0], inside, f"{share:.0%} of each photo is looked at, by {REGION}")
         st.caption(
             "Dimmed: learnt from nowhere, scored nowhere, and no negative changes it. To look"
             " everywhere, take the file out of the category's folder."
@@ -78,7 +81,7 @@ def _propose(selected: Selection) -> None:
     with st.spinner("Looking for the part"):
         inside = region_of_parts(load_photos(records, SIDE))
     st.session_state.setdefault(_PROPOSED, {})[selected.key] = inside
-    _show(selected, inside, f"{inside.mean():.0%} of each photo, from {len(records)} good photos")
+    _show(records[0], inside, f"{inside.mean():.0%} of each photo, from {len(records)} good photos")
     whole = resize_mask(inside, photo_size(records[0].image))
     st.download_button(
         f"Download {REGION}",
@@ -93,9 +96,8 @@ def _propose(selected: Selection) -> None:
         st.caption("To correct it here and to use it, paint it below.")
 
 
-def _show(selected: Selection, inside: np.ndarray, caption: str) -> None:
-    record = selected.category.train[0]
-    picture = photo(PhotoKey.of(record.image, SIDE, record.bits))
+def _show(record: Record, inside: np.ndarray, caption: str) -> None:
+    picture = photo(PhotoKey.of_record(record, SIDE))
     st.image(
         where_to_look.shown(picture, inside),
         width=_WIDTH,

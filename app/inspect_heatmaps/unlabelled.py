@@ -143,7 +143,7 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
     record, settings = asked.selected.record, asked.wanted.settings
     live = inspect_caches.prediction(
         BankKey.of(unlabelled.bank_file),
-        PhotoKey.of(record.image, settings.image_size, record.bits),
+        PhotoKey.of_record(record, settings.image_size),
     )
     values = live.heatmaps[0]
     span, says = (

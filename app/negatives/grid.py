@@ -102,7 +102,7 @@ class _Asked:
         record, size = self.records[photo], drawing.key.photo.size
         of = replace(
             drawing,
-            key=replace(drawing.key, photo=PhotoKey.of(record.image, size, record.bits)),
+            key=replace(drawing.key, photo=PhotoKey.of_record(record, size)),
             index=self.indices[photo],
         )
         drawn = draw_anew(of, epoch)
@@ -144,7 +144,7 @@ def negatives_grid(drawing: Drawing, epoch: int, selected: Selection, origin: Or
         epoch=epoch,
         records=tuple(train[i] for i in made_of),
         indices=tuple(made_of),
-        normal=tuple(PhotoKey.of(train[i].image, size, train[i].bits) for i in others),
+        normal=tuple(PhotoKey.of_record(train[i], size) for i in others),
     )
     is_guided = METHODS[drawing.method][0].startswith("cutswap")
     knob_grid(

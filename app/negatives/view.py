@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import streamlit as st
 
+from app.figures import where_to_look
 from app.figures.take_home import Figure, of_picture, take_home
 from app.negatives.by_hand import Hand, hand_controls
 from app.negatives.command import augment_command
@@ -214,10 +215,11 @@ def _facts(drawing: Drawing, drawn: Drawn) -> None:
         st.caption(f"Rejected before this draw: {rejected}.")
     for text in record.fallbacks:
         st.caption(f":material/info: {text}")
-    if (inside := drawing.inside) is not None:
+    if (region := drawing.region) is not None and region.path is not None:
+        share = where_to_look.share(region, drawing.key.photo.size)
         st.caption(
-            f":material/crop_free: Dimmed: outside the category's region; {inside.mean():.0%} of"
-            " the photo is looked at, and no draw changes anything elsewhere."
+            f":material/crop_free: Dimmed: outside the category's region; {share:.0%} of the photo"
+            " is looked at, and no draw changes anything elsewhere."
         )
 
 
@@ -295,7 +297,8 @@ def _about(drawing: Drawing, selected: Selection) -> dict[str, Any]:
         "negative_settings": negatives.to_dict(),
         "cluster_settings": clusters.to_dict(),
         "weak": drawing.weak.to_dict(),
-        **({} if drawing.region is None else {"region": str(drawing.region.path)}),
+        **({} if not drawing.region else {"region": str(drawing.region.path or "none")}),
+        "resize": drawing.key.photo.resize,
     }
 
 

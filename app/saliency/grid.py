@@ -19,6 +19,7 @@ from app.shared.picture_memory import kept
 from app.shared.selection import Selection
 from cutswap.analysis.cell_figures import cluster_figures, split_photos
 from cutswap.config import ClusterSettings
+from cutswap.data.reading import SQUASH
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.figures.figure_files import Origin
@@ -59,7 +60,7 @@ class _Asked:
         """Of the cell, on a photo of the category."""
         key, level, k = self.at(values)
         record = self.records[photo]
-        of = PhotoKey.of(record.image, key.photo.size, record.bits)
+        of = PhotoKey.of_record(record, key.photo.size)
         return _cluster_figures(replace(key, photo=of), level, k)
 
     def commands(self, values: Values) -> Sequence[Sequence[object]]:
@@ -131,6 +132,8 @@ def saliency_command(key: SaliencyKey) -> list[object]:
     flags += ["--image-size", key.photo.size]
     if key.target_class is not None:
         flags += ["--target-class", key.target_class]
+    if key.photo.resize != SQUASH:
+        flags += ["--resize", key.photo.resize]
     if key.photo.bits is not None:
         flags += ["--bits", key.photo.bits]
     return ["saliency", key.photo.path, *flags, "--out", "maps"]

@@ -73,7 +73,7 @@ def show(selected: Selection) -> None:
     fused = level == len(looking.layers)
     fusion = fusion_controls(looking) if fused else (1.0,) * len(looking.layers)
     key = SaliencyKey(
-        photo=PhotoKey.of(selected.record.image, size, selected.record.bits),
+        photo=PhotoKey.of_record(selected.record, size),
         backbone=looking.name,
         weights=looking.weights,
         layers=looking.layers,
@@ -122,11 +122,12 @@ def _region(selected: Selection, size: int) -> RegionKey | None:
     """
     region = RegionKey.of(selected.category)
     with plain_errors("the region's outline"):
-        inside = where_to_look.pixels(region, size)
-        if inside is not None:
+        where_to_look.pixels(region, size)
+        if region is not None and region.path is not None:
             st.caption(
-                f":material/crop_free: Outlined: the category's region, {inside.mean():.0%} of the"
-                " photo. The network looks at all of it; negatives and scores stay inside."
+                ":material/crop_free: Outlined: the category's region,"
+                f" {where_to_look.share(region, size):.0%} of the photo. The network looks at all"
+                " of it; negatives and scores stay inside."
             )
         return region
     return None
@@ -140,7 +141,7 @@ def _settings() -> tuple[Looking, int, str]:
             "Image side, pixels",
             public.small(SIZES),
             SIZE,
-            help="The photo is squashed to this square first; training uses 256.",
+            help="The photo becomes this square first; training uses 256.",
         )
         compare = knobs.choice(
             "versus",
@@ -324,7 +325,7 @@ def _comparison(
         )
         record = records[name]
         key = SaliencyKey(
-            photo=PhotoKey.of(record.image, key.photo.size, record.bits),
+            photo=PhotoKey.of_record(record, key.photo.size),
             backbone=key.backbone,
             weights=key.weights,
             layers=key.layers,

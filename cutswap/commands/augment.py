@@ -58,8 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Negatives of one image into a folder."""
-    from cutswap.data.images import read_photo, resize_photo
-    from cutswap.data.regions.region_of_interest import region_of_photo
+    from cutswap.data.images import photo_size, read_photo
+    from cutswap.data.regions.frame import framed_photo
+    from cutswap.data.regions.region_of_interest import looked_at, region_of_photo
     from cutswap.negatives.single_image import draw_many, negative_files, write_negatives
     from cutswap.networks.backbone import load_backbone
     from cutswap.saliency.fusion import FUSED
@@ -81,15 +82,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     weak = WeakAugmentation(jitter=_number("--weak-jitter", options.weak_jitter))
     names = negative_files(options.count, weak=weak.jitter > 0)
     own = claim(options.out, options.command, names, options.json)
-    bits = settings_from(options, ReadingSettings).bits
+    reading = settings_from(options, ReadingSettings)
     settings: dict[str, Any] = {
         "negative_settings": negatives.to_dict(),
         "weak": weak.to_dict(),
-        "bits": bits,
+        "bits": reading.bits,
+        "resize": reading.resize,
         "at": at,
         "region": None if region is None else region.to_dict(),
     }
-    size = (looking.image_size, looking.image_size)
     level, layer = None, None
     if negatives.method.startswith("cutswap"):
         backbone = load_backbone(looking.backbone, looking.weights)
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         layer = one_layer(options.layer, backbone)
         if layer != FUSED:
             looking = looking.replace(layers=(layer,), fusion=None)
-        saliency = image_saliency(options.image, backbone, looking, bits)
+        saliency = image_saliency(options.image, backbone, looking, reading.bits, reading.resize)
         photo, level = saliency.photo, saliency.fused if layer == FUSED else saliency.maps[0]
         settings |= {
             "cluster_settings": clusters.to_dict(),
@@ -106,7 +107,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "target_class": saliency.target_class,
         }
     else:
-        photo = resize_photo(read_photo(options.image, bits), size)
+        whole = read_photo(options.image, reading.bits)
+        photo = framed_photo(whole, looking.image_size, reading.resize)
         settings |= {"image_size": looking.image_size}
     drawn = draw_many(
         photo,
@@ -119,7 +121,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         layer=layer,
         first=options.first,
         at=at,
-        inside=None if region is None else region.at(looking.image_size),
+        inside=looked_at(region, photo_size(options.image), looking.image_size, reading.resize),
     )
     with own.writing():
         record = write_negatives(drawn, options.out, options.image, settings)

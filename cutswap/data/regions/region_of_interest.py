@@ -1,7 +1,7 @@
 """The region of a category, a picture of two values: white is looked at, black is hidden.
 
 It lies as `region.png` in the category's folder, beside train and test, or is named by `--region`.
-It is squashed to the working size as photos and masks are, by nearest neighbour.
+It is brought to the working size as photos and masks are, by nearest neighbour.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from cutswap.data.images import (
     read_mask_levels,
     read_mask_levels_bytes,
     read_photo,
-    resize_mask,
 )
 from cutswap.data.mask_doubts import split_level
+from cutswap.data.reading import FIT, SQUASH, read_reading
 from cutswap.data.records import Category
+from cutswap.data.regions.frame import Frame, framed_mask
 from cutswap.errors import CutSwapError
 from cutswap.utils.folder_names import REGION
 
@@ -56,13 +57,13 @@ class RegionOfInterest:
         """Part of the photo that is looked at, in (0, 1]."""
         return float(self.mask.mean())
 
-    def at(self, size: int) -> np.ndarray:
-        """(size, size) bool, as photos are squashed.
+    def at(self, size: int, resize: str = SQUASH) -> np.ndarray:
+        """(size, size) bool, brought to the square as photos are.
 
         Raises:
             CutSwapError: nothing is left at that size.
         """
-        small = resize_mask(self.mask, (size, size))
+        small = framed_mask(self.mask, size, resize)
         if not small.any():
             raise CutSwapError(
                 self.path,
@@ -93,6 +94,74 @@ def with_region(category: Category, region: str | Path | None) -> Category:
     if region is None:
         return category
     return replace(category, region=None if str(region) == EVERYWHERE else Path(region).absolute())
+
+
+def with_resize(category: Category, resize: str | None) -> Category:
+    """A category whose photos become squares in another way than its folder says.
+
+    Args:
+        category: as listed.
+        resize: see `ReadingSettings.resize`; None: as its folder says.
+
+    Raises:
+        CutSwapError: an unknown way.
+    """
+    if resize is None or resize == category.reading.resize:
+        return category
+    reading = category.reading.replace(resize=resize)
+    train, test = (
+        tuple(replace(record, resize=resize) for record in records)
+        for records in (category.train, category.test)
+    )
+    return replace(category, reading=reading, train=train, test=test)
+
+
+def looked_at(
+    region: RegionOfInterest | None, photo: tuple[int, int] | None, size: int, resize: str
+) -> np.ndarray | None:
+    """Where to look in the square of a photo: in its region, and not beside the photo.
+
+    Args:
+        region: None: there is none.
+        photo: (height, width); only a photo that keeps its shape needs it.
+        size: side of the square, pixels.
+        resize: see `ReadingSettings.resize`.
+
+    Returns:
+        (size, size) bool; None: everywhere.
+
+    Raises:
+        CutSwapError: see `RegionOfInterest.at`.
+    """
+    mask = None if region is None else region.at(size, resize)
+    if resize != FIT or photo is None:
+        return mask
+    inside = Frame(photo, size, resize).inside
+    if mask is None:
+        return None if inside.all() else inside
+    return mask & inside
+
+
+def recorded_resize(data: Any) -> str:
+    """How the photos of a run or an evaluation became squares, see `ReadingSettings.resize`.
+
+    Args:
+        data: `CheckedCategory.to_dict`, as read from its record; versions that knew no other way
+            than squash did not note it.
+    """
+    reading = data.get("reading") if isinstance(data, dict) else None
+    return str(reading.get("resize", SQUASH)) if isinstance(reading, dict) else SQUASH
+
+
+def resize_flags(data: Mapping[str, Any]) -> list[str]:
+    """`--resize` that gives the squares of a run or an evaluation; none where none is needed.
+
+    Args:
+        data: see `recorded_resize`.
+    """
+    recorded = recorded_resize(data)
+    own = read_reading(Path(str(data["root"]))).resize
+    return [] if own == recorded else ["--resize", recorded]
 
 
 def region_flags(data: Mapping[str, Any]) -> list[str]:
