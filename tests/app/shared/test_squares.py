@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from app.features import view as features_view
+from app.features.collecting import WantedFeatures
 from app.figures import where_to_look
 from app.figures.where_to_look import RegionKey
+from app.inspect_heatmaps.view import _Screen
 from app.shared import caches, selection
 from app.shared.caches import PhotoKey
 from cutswap.data.datasets import open_dataset
 from cutswap.data.images import read_photo, save_png
 from cutswap.data.reading import CROP, FIT, RESIZES, SQUASH
 from cutswap.data.regions.frame import framed_photo
-from cutswap.data.regions.region_of_interest import with_resize
+from cutswap.data.regions.region_of_interest import recorded_resize, with_resize
 from tests.helpers.app import assert_alive, open_page, small_app, texts
+from tests.helpers.runs import write_run
 from tests.helpers.small_photos import photo_of
 
 PART = "part · mine"
@@ -95,3 +100,41 @@ def test_the_command_of_a_page_makes_these_squares(page):
 
 def test_every_way_has_words():
     assert set(selection.SQUARES) == set(RESIZES)
+
+
+def test_a_saved_evaluation_is_shown_in_its_own_squares(part):
+    category = open_dataset(part).category()
+    asked = SimpleNamespace(selected=SimpleNamespace(record=category.test[0], category=category))
+    data = {"reading": {"resize": CROP}}
+    scored = SimpleNamespace(resize=recorded_resize(data), summary={"data": data})
+    screen = _Screen(asked, scored, None, None, 0)
+    assert screen.record.resize == CROP
+    assert {record.resize for record in screen.train} == {CROP}
+    assert recorded_resize({"reading": {"bits": 12}}) == recorded_resize({}) == SQUASH
+
+
+def test_the_features_of_a_run_are_of_its_own_squares(part, tmp_path, monkeypatch):
+    wanted: list[WantedFeatures] = []
+    real = features_view.WantedFeatures
+    monkeypatch.setattr(
+        features_view, "WantedFeatures", lambda *a: (wanted.append(real(*a)), wanted[-1])[1]
+    )
+    run = write_run(tmp_path / "runs/run", name="part")
+    settings = json.loads((run / "settings.json").read_text())
+    settings["data"] |= {"root": str(part), "reading": {"resize": CROP}}
+    (run / "settings.json").write_text(json.dumps(settings))
+    selection.found_runs.clear()
+    open_page("features", cat=PART, run="run", resize=FIT)
+    assert wanted
+    assert wanted[-1].category.train[0].resize == CROP
+
+
+def test_inspect_refuses_a_run_of_other_squares(part, tmp_path):
+    run = write_run(tmp_path / "runs/run", name="part")
+    settings = json.loads((run / "settings.json").read_text())
+    settings["data"] |= {"root": str(part), "reading": {"resize": CROP}}
+    (run / "settings.json").write_text(json.dumps(settings))
+    selection.found_runs.clear()
+    at = open_page("inspect_heatmaps", cat=PART, run="run", resize=FIT)
+    assert not at.exception
+    assert "brought to squares by --resize crop" in texts(at).replace("\\", "")
