@@ -156,12 +156,14 @@ def _take_in(
     decision: Decision | None, asked: FalseAlarmSettings, evaluation: Evaluation
 ) -> OnTestPhotos | None:
     """What a decision means on the test photos, also put into the evaluation's summary."""
+    from cutswap.data.loading import seen_share
     from cutswap.decision.deciding import on_test_photos
 
     if decision is None:
         return None
     defects = [record.defect for record in evaluation.records]
-    told = on_test_photos(decision, defects, evaluation.scores, evaluation.masks)
+    seen = seen_share(evaluation.records)
+    told = on_test_photos(decision, defects, evaluation.scores, evaluation.masks, seen)
     evaluation.summary["false_alarms"] = {
         **decision.to_dict(),
         **told.to_dict(),

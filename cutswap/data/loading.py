@@ -149,6 +149,21 @@ def load_masks(records: Sequence[Record], size: int) -> np.ndarray | None:
     return masks
 
 
+def seen_share(records: Sequence[Record]) -> float:
+    """Share of its square that a photo fills, in (0, 1]: less where it keeps its shape.
+
+    Args:
+        records: of one shape; only the first is looked at.
+
+    Raises:
+        CutSwapError: that photo cannot be read.
+    """
+    if not records or records[0].resize != FIT:
+        return 1.0
+    sides = photo_size(records[0].image)
+    return min(sides) / max(sides)
+
+
 def lacking_test_images(categories: Sequence[Category]) -> dict[str, str]:
     """Categories that cannot be scored, by name: `3 good and 0 defective`."""
     lacking = {}

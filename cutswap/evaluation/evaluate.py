@@ -24,7 +24,13 @@ from torch import Tensor
 
 from cutswap.config import PatchCoreSettings
 from cutswap.data.images import read_photo, save_png, to_image
-from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.data.loading import (
+    CheckedCategory,
+    load_masks,
+    load_photos,
+    need_test_images,
+    seen_share,
+)
 from cutswap.data.reading import SQUASH
 from cutswap.data.records import Record
 from cutswap.data.regions.frame import Frame
@@ -121,7 +127,8 @@ def evaluate(
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
     metrics = summarise(scores, labels, heatmaps, masks, backbone.device, bank.region_pixels)
-    missed = missed_defects([r.defect for r in test], scores, metrics.threshold, masks)
+    defects, seen = [r.defect for r in test], seen_share(test)
+    missed = missed_defects(defects, scores, metrics.threshold, masks, seen)
     summary = {
         **metrics.to_dict(),
         "missed": missed.to_dict(),

@@ -18,7 +18,13 @@ from typing import IO
 import numpy as np
 
 from cutswap.config import SCORES, PatchCoreSettings
-from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.data.loading import (
+    CheckedCategory,
+    load_masks,
+    load_photos,
+    need_test_images,
+    seen_share,
+)
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.evaluate import (
@@ -213,7 +219,7 @@ def _evaluation(
         "scores": {n: m.to_dict() for n, m in metrics.items()},
         **region_record(checked, masks, detector.bank.settings.image_size),
     }
-    defects = [r.defect for r in test]
+    defects, seen = [r.defect for r in test], seen_share(test)
     by_score = {
         n: Evaluation(
             records=test,
@@ -224,7 +230,9 @@ def _evaluation(
             bank=detector.bank,
             summary={
                 **metrics[n].to_dict(),
-                "missed": missed_defects(defects, scores[n], metrics[n].threshold, masks).to_dict(),
+                "missed": missed_defects(
+                    defects, scores[n], metrics[n].threshold, masks, seen
+                ).to_dict(),
                 "score": n,
                 **shared,
             },

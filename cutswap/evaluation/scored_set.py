@@ -77,6 +77,13 @@ class ScoredSet:
         return recorded_resize(self.summary["data"])
 
     @property
+    def seen(self) -> float:
+        """See `seen_share`; 1 where the photos are gone, and their masks with them."""
+        from cutswap.data.loading import seen_share
+
+        return seen_share(self.records or ())
+
+    @property
     def bank_file(self) -> Path:
         """The fitted memory bank; `MemoryBank.load` reads and checks it."""
         return self.folder / BANK

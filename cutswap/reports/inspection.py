@@ -93,7 +93,7 @@ def inspection_report(
             "more": max(0, len(places) - MOST - NAMED),
         }
 
-    missed = missed_defects(scored.defects, scored.scores, acting, masks)
+    missed = missed_defects(scored.defects, scored.scores, acting, masks, scored.seen)
     confusion = counts.at(value)
     return html_page(
         "cutswap.reports",

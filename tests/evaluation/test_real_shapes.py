@@ -32,14 +32,14 @@ INSIDE[16:48] = True
 
 @pytest.fixture(scope="module")
 def bolt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good photos 120 x 60, and one defect 6 pixels wide in the middle."""
+    """Good photos 120 x 60, and a defect in the middle of two."""
     root = tmp_path_factory.mktemp("data") / "bolt"
     build_category(root, train=6, test={"good": 2, "crack": 2})
     for place, path in enumerate(sorted(root.rglob("*.png"))):
         write_image(path, noise_photo(place, SHAPE))
     for number in range(2):
         mask = np.zeros(SHAPE, bool)
-        mask[20:40, 50:70] = True
+        mask[20:40, 54:66] = True
         write_image(root / f"ground_truth/crack/{number:03d}_mask.png", mask)
     return root
 
@@ -60,12 +60,20 @@ def test_what_is_beside_a_photo_counts_nowhere(scored):
     masks = found.masks()
     if resize == CROP:
         assert found.region is None
-        assert masks[1].sum() == pytest.approx((20 / 60 * SIDE) ** 2, rel=0.15)
+        assert masks[1].sum() == pytest.approx(20 * 12 * (SIDE / 60) ** 2, rel=0.2)
         return
     np.testing.assert_array_equal(found.region, INSIDE)
     assert (found.heatmaps[:, ~INSIDE] == 0).all()
     assert not masks[:, ~INSIDE].any()
-    assert masks[1].sum() == pytest.approx((20 / 120 * SIDE) ** 2, rel=0.15)
+    assert masks[1].sum() == pytest.approx(20 * 12 * (SIDE / 120) ** 2, rel=0.2)
+
+
+def test_a_defect_s_area_is_a_share_of_the_photo(scored):
+    _, out = scored  # 3.3% of the photo; of the square of fit half of that
+    summary = json.loads((out / "result.json").read_text())
+    for missed in (summary["missed"], summary["false_alarms"]["missed"]):
+        assert [band["name"] for band in missed["by_area"]] == ["area 2% to 10%"]
+    assert read_scored(out).seen == (0.5 if scored[0] == FIT else 1.0)
 
 
 def test_pictures_and_maps_have_the_photos_shape(scored, tmp_path):
