@@ -1,27 +1,28 @@
-"""Where to look: the region of the category, or a first guess of one to correct and to put there.
-
-Nothing is ever written into a data folder, so a guess is downloaded.
-"""
+"""Where to look: the region of the category, or a first guess of one to correct."""
 
 from __future__ import annotations
 
 import numpy as np
 import streamlit as st
 
+from app.data.region_keeping import say_written
+from app.data.region_painting import painting_section
 from app.figures import where_to_look
 from app.figures.where_to_look import RegionKey
 from app.shared import public
 from app.shared.caches import PhotoKey, photo
-from app.shared.page_parts import command_line, data_flags, plain_text
+from app.shared.page_parts import command_line, data_flags, plain_errors
 from app.shared.selection import Selection
 from app.viewer.pictures import png
 from cutswap.analysis.region_proposal import PHOTOS, looked_at, region_of_parts
 from cutswap.data.images import photo_size, resize_mask
 from cutswap.data.loading import load_photos
+from cutswap.data.records import Record
 from cutswap.utils.folder_names import REGION
 
 SIDE = 256
 _WIDTH = 320
+_PROPOSED = "region.proposed"  # session: category key -> (SIDE, SIDE) bool, the last guess
 
 
 def region(selected: Selection) -> None:
@@ -33,9 +34,23 @@ def region(selected: Selection) -> None:
     """
     category = selected.category
     st.subheader("Where to look", anchor=False)
-    inside = where_to_look.pixels(RegionKey.of(category), SIDE)
-    if inside is not None:
-        _show(selected, inside, f"{inside.mean():.0%} of each photo is looked at, by {REGION}")
+    say_written(selected)
+    with plain_errors("where to look"):
+        _now(selected)
+    if category.layout == "images" or public.is_public():
+        return
+    with plain_errors("the painted region"):
+        painting_section(selected, st.session_state.get(_PROPOSED, {}).get(selected.key))
+
+
+def _now(selected: Selection) -> None:
+    """The region that is there; without one a guess, once it is asked for."""
+    category = selected.category
+    key = RegionKey.of(category)
+    inside = where_to_look.pixels(key, SIDE)
+    if category.region is not None and key is not None and inside is not None:
+        share = where_to_look.share(key, SIDE)
+        _show(category.train[0], inside, f"{share:.0%} of each photo is looked at, by {REGION}")
         st.caption(
             "Dimmed: learnt from nowhere, scored nowhere, and no negative changes it. To look"
             " everywhere, take the file out of the category's folder."
@@ -65,8 +80,9 @@ def _propose(selected: Selection) -> None:
     records = looked_at(selected.category.train)
     with st.spinner("Looking for the part"):
         inside = region_of_parts(load_photos(records, SIDE))
-    _show(selected, inside, f"{inside.mean():.0%} of each photo, from {len(records)} good photos")
-    whole = resize_mask(inside, photo_size(records[0].image)).astype(np.uint8) * 255
+    st.session_state.setdefault(_PROPOSED, {})[selected.key] = inside
+    _show(records[0], inside, f"{inside.mean():.0%} of each photo, from {len(records)} good photos")
+    whole = resize_mask(inside, photo_size(records[0].image))
     st.download_button(
         f"Download {REGION}",
         png(whole),
@@ -77,12 +93,11 @@ def _propose(selected: Selection) -> None:
         help="Correct it in any painting program.",
     )
     if not public.is_public():
-        st.caption(f"Put it into {plain_text(str(selected.category.root))}.")
+        st.caption("To correct it here and to use it, paint it below.")
 
 
-def _show(selected: Selection, inside: np.ndarray, caption: str) -> None:
-    record = selected.category.train[0]
-    picture = photo(PhotoKey.of(record.image, SIDE, record.bits))
+def _show(record: Record, inside: np.ndarray, caption: str) -> None:
+    picture = photo(PhotoKey.of_record(record, SIDE))
     st.image(
         where_to_look.shown(picture, inside),
         width=_WIDTH,

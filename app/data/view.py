@@ -48,6 +48,7 @@ def _explanation() -> None:
         "- What lies elsewhere is not used, and the check says what would make it used.\n"
         "- Training sees **good photos only**. Test photos tell how well defects are found and are"
         " never learnt from.\n"
-        "- Links that lead out of a folder are not followed, and nothing in it is ever written.\n"
+        "- Links that lead out of a folder are not followed, and nothing in it is ever written but"
+        " `region.png`, where you say so under *Where to look*.\n"
         "- The same photo in two sets makes results too good or wrong: the full check finds it."
     )

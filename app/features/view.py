@@ -31,8 +31,11 @@ from app.viewer.viewer import Picture, viewer
 from cutswap.analysis.feature_projection import points_csv
 from cutswap.analysis.feature_set import DEFECT, FeatureSet
 from cutswap.analysis.feature_settings import PROJECTIONS, FeatureSettings
+from cutswap.data.regions.region_of_interest import with_region, with_resize
 from cutswap.errors import CutSwapError
 from cutswap.figures.figure_files import Origin
+from cutswap.runs.folder import RunFolder
+from cutswap.training.flags import recorded_looks
 
 CHARTS = ("features-before", "features-after")
 NAMES = {"pca": "PCA", "tsne": "t-SNE", "lda": "Discriminants"}
@@ -51,7 +54,9 @@ def show(selected: Selection) -> None:
         features_words.explanation()
         return
     settings, seed = _controls()
-    wanted = WantedFeatures(run, selected.category, settings)
+    region, resize = recorded_looks(RunFolder(run).settings())  # as it has learnt, not the sidebar
+    category = with_resize(with_region(selected.category, region), resize)
+    wanted = WantedFeatures(run, category, settings)
     slot = st.empty()
     body, tail = st.container(), st.container()
     with tail:  # drawn first: the body may wait

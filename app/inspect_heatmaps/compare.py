@@ -99,7 +99,7 @@ def _pair(
         span = (min(heat.span[0], float(values.min())), max(heat.span[1], float(values.max())))
         says = "distance to normal, stretched to this image in both"
     second = Heat(
-        record=heat.record,
+        record=replace(heat.record, resize=other.resize),
         values=values,
         score=float(other.scores[at]),
         mask=heat.mask,
@@ -108,7 +108,7 @@ def _pair(
         usual=None if asked.stretch else inspect_caches.usual_heat(other),
         region=other.region,
     )
-    if second.size != heat.size:
+    if second.size != heat.size or other.resize != heat.record.resize:
         second = replace(second, mask=None)
     again = picture(replace(heat, span=span, span_says=says))
     first = replace(

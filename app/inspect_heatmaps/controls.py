@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
@@ -13,12 +14,14 @@ from app.shared.heads import SCORES, HeadOfRun, head_of
 from app.shared.networks import selectable_layers
 from app.shared.open_in_inspect import CORESETS, HERE, SIZES
 from app.shared.page_parts import plain_text
-from app.shared.selection import Selection, found_runs, learnt_elsewhere
+from app.shared.selection import PRETRAINED, Selection, found_runs, learnt_elsewhere
 from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import scores_in
 from cutswap.networks.backbone import SALIENCY_LEVELS
+from cutswap.runs.folder import RunFolder
 from cutswap.runs.states import DONE, FoundEvaluation
+from cutswap.training.flags import need_same_squares
 
 ALL, THIS = "all images", "this image"
 NOTHING = "nothing"
@@ -88,6 +91,9 @@ def controls(selected: Selection) -> InspectRequest:
     )
     wanted = with_head(wanted, head)
     chosen = saved.get(shown)
+    if chosen is None and selected.weights not in PRETRAINED:
+        run = Path(selected.weights)
+        need_same_squares(RunFolder(run).settings(), run, selected.category)
     with place:
         if cannot and chosen is None:
             st.info(cannot, icon=":material/category:")
@@ -180,7 +186,7 @@ def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, 
                     "Image side, pixels",
                     public.small(SIZES),
                     DEFAULTS.image_size,
-                    help="Photos are squashed to this square; small defects need a larger one.",
+                    help="Photos become this square; small defects need a larger one.",
                 )
         with second:
             coreset = knobs.choice(

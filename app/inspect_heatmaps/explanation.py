@@ -59,7 +59,7 @@ def commands(asked: InspectRequest) -> None:
         return
     selected, wanted = asked.selected, asked.wanted
     flags: list[object] = data_flags(selected.dataset.root, selected.category.name)  # type: ignore[assignment]
-    flags += weights_flags(wanted.weights)
+    flags += [*selected.squares, *weights_flags(wanted.weights)]
     flags += ["--score", asked.score] if asked.score is not None else []
     flags += settings_flags(wanted.settings, wanted.seed)
     command_line(

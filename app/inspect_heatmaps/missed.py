@@ -24,7 +24,7 @@ def section(scored: ScoredSet, masks: np.ndarray | None, threshold: float) -> No
         "Of each kind, how many the image threshold finds. The intervals (95%, Wilson) are wide"
         " where images are few: two kinds whose intervals overlap may well be found equally often."
     )
-    missed = missed_defects(scored.defects, scored.scores, threshold, masks)
+    missed = missed_defects(scored.defects, scored.scores, threshold, masks, scored.seen)
     left, right = st.columns(2)
     with left:
         _table("type of defect", missed.by_type)

@@ -40,7 +40,7 @@ def compared(
     Raises:
         CutSwapError: see `nearest_normal`.
     """
-    key = PhotoKey.of(record.image, size, record.bits)
+    key = PhotoKey.of_record(record, size)
     cell = hottest
     kept = st.session_state.get(_PLACE)
     if kept is not None and kept[0] == record.name:

@@ -76,7 +76,7 @@ def picture(
         tag: text in the corner.
     """
     factor = max(1, SHARP // heat.size)
-    photo = caches.photo(PhotoKey.of(heat.record.image, heat.size * factor, heat.record.bits))
+    photo = caches.photo(PhotoKey.of_record(heat.record, heat.size * factor))
     photo = where_to_look.shown(photo, heat.region)
     low, high = heat.span
     coloured = colourise(heat.values, low, high)

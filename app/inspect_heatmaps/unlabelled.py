@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
 from app.figures.chart_files import chart_config
@@ -134,6 +135,7 @@ def _reviewed(
         masks=None,
         span=unlabelled.range,
         usual=_usual(unlabelled.range),
+        region=_region(unlabelled),
     )
 
 
@@ -141,7 +143,7 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
     record, settings = asked.selected.record, asked.wanted.settings
     live = inspect_caches.prediction(
         BankKey.of(unlabelled.bank_file),
-        PhotoKey.of(record.image, settings.image_size, record.bits),
+        PhotoKey.of_record(record, settings.image_size),
     )
     values = live.heatmaps[0]
     span, says = (
@@ -159,8 +161,13 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
         span=span,
         span_says=says,
         usual=None if asked.stretch else _usual(span),
-        region=inspect_caches.bank(BankKey.of(unlabelled.bank_file)).region_pixels,
+        region=_region(unlabelled),
     )
+
+
+def _region(unlabelled: UnlabelledSet) -> np.ndarray | None:
+    """(S, S) bool, where its bank looks; None: everywhere."""
+    return inspect_caches.bank(BankKey.of(unlabelled.bank_file)).region_pixels
 
 
 def _usual(span: tuple[float, float]) -> float:

@@ -6,7 +6,7 @@ Order matters for speed: sliders and the picture come before tables and charts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -37,6 +37,7 @@ from app.shared.page_parts import plain_errors, plain_text
 from app.shared.selection import Selection, select
 from app.viewer.viewer import Picture, viewer
 from cutswap.data.records import Record
+from cutswap.data.regions.region_of_interest import with_resize
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
@@ -54,7 +55,7 @@ def show(selected: Selection) -> None:
     """
     with plain_errors("the photo"):
         record = selected.record
-        key = PhotoKey.of(record.image, SHARP, record.bits)
+        key = PhotoKey.of_record(record, SHARP)
         if note := caches.depth_note(key):
             st.warning(note, icon=":material/exposure:")
     asked = controls(selected)
@@ -79,7 +80,7 @@ def show(selected: Selection) -> None:
 
 def _photo_alone(selected: Selection) -> None:
     """In the place of the picture to come."""
-    photo = caches.photo(PhotoKey.of(selected.record.image, 512, selected.record.bits))
+    photo = caches.photo(PhotoKey.of_record(selected.record, 512))
     left, _ = st.columns([3, 2])
     with left:
         viewer(
@@ -117,7 +118,7 @@ class _Screen:
 
     @property
     def record(self) -> Record:
-        return self.asked.selected.record
+        return replace(self.asked.selected.record, resize=self.scored.resize)
 
     @property
     def bank(self) -> BankKey:
@@ -137,7 +138,8 @@ class _Screen:
     def train(self) -> Sequence[Record]:
         """Photos the bank was fitted on: without those that were left out."""
         out = {entry.get("path") for entry in self.scored.summary["data"].get("left_out", [])}
-        return [r for r in self.asked.selected.category.train if str(r.image) not in out]
+        category = with_resize(self.asked.selected.category, self.scored.resize)
+        return [r for r in category.train if str(r.image) not in out]
 
     def draw(self) -> None:
         top, screen, near, sheet, list_, missed, pixel_place, curves = (
@@ -208,6 +210,7 @@ class _Screen:
             masks=None if self.truth is None else self.truth.masks,
             span=scored.range,
             usual=inspect_caches.usual_heat(scored),
+            region=scored.region,
         )
 
     def heat(self) -> Heat:
@@ -225,7 +228,9 @@ class _Screen:
         elif self.index is None or is_preview:
             scoring = asked if is_preview else None
             live = inspect_caches.prediction(
-                self.bank, PhotoKey.of(self.record.image, size, self.record.bits), scoring
+                self.bank,
+                PhotoKey.of_record(self.record, size),
+                scoring,
             )
         if live is not None:
             values, score = live.heatmaps[0], float(live.scores[0])
@@ -243,7 +248,7 @@ class _Screen:
     def _by_head(self) -> Prediction:
         """What head or both say about this image's patches."""
         detector = BankKey.of(self.scored.folder / DETECTOR)
-        photo = PhotoKey.of(self.record.image, self.scored.size, self.record.bits)
+        photo = PhotoKey.of_record(self.record, self.scored.size)
         return inspect_caches.predictions(detector, photo).by(self.score)
 
     def _span(self, values: Any) -> tuple[tuple[float, float], str]:

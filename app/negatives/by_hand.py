@@ -13,7 +13,6 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from app.figures import where_to_look
 from app.negatives.draws import METHODS, Drawing, Drawn
 from app.negatives.shapes import COLOURS
 from app.shared import knobs
@@ -154,7 +153,7 @@ def placing_of(drawing: Drawing, drawn: Drawn) -> HandPlacing:
         negatives,
         clusters,
         levels.clusters(level),
-        where_to_look.pixels(drawing.region, drawing.key.photo.size),
+        drawing.inside,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.negatives.draws import Drawing, Drawn
 from app.shared.networks import Looking, fusion_flags
+from cutswap.data.reading import SQUASH
 from cutswap.flags import FlagNames, flags_from
 from cutswap.negatives.by_hand import BY_HAND
 from cutswap.saliency.fusion import FUSED
@@ -30,6 +31,10 @@ def augment_command(drawing: Drawing, drawn: Drawn) -> list[object]:
     flags += ["--seed", drawing.seed, "--first", drawn.number, "--count", 1]
     if BY_HAND in record.fallbacks:
         flags += ["--at", ",".join(str(n) for anchor in record.anchors for n in anchor)]
+    if key.photo.resize != SQUASH:
+        flags += ["--resize", key.photo.resize]
+    if drawing.region is not None and drawing.region.path is not None:
+        flags += ["--region", drawing.region.path]
     if key.photo.bits is not None:
         flags += ["--bits", key.photo.bits]
     return ["augment", key.photo.path, *flags, "--out", "negatives"]

@@ -102,7 +102,7 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
     name = selected.record.name
     drawing = Drawing(
         key=SaliencyKey(
-            PhotoKey.of(selected.record.image, size, selected.record.bits),
+            PhotoKey.of_record(selected.record, size),
             looking.name,
             looking.weights,
             looking.layers,
@@ -161,7 +161,7 @@ def _geometry(method: str) -> tuple[NegativeSettings, int, WeakAugmentation]:
         "Image side, pixels",
         public.small(SIZES),
         256,
-        help="The photo is squashed to this square first; training uses 256.",
+        help="The photo becomes this square first; training uses 256.",
     )
     return NegativeSettings().replace(**changes), size, WeakAugmentation(jitter=weak)
 

@@ -105,6 +105,19 @@ class Drawing:
     count: int
     region: RegionKey | None = None
 
+    @property
+    def inside(self) -> np.ndarray | None:
+        """(S, S) bool, the region's pixels; None: everywhere.
+
+        Raises:
+            CutSwapError: see `read_region`.
+        """
+        return where_to_look.pixels(self.region, self.key.photo.size)
+
+    def shown(self, photo: np.ndarray) -> np.ndarray:
+        """A picture (S, S, 3) uint8 of its photo with what is not looked at dimmed."""
+        return where_to_look.shown(photo, self.inside)
+
     def number(self, epoch: int) -> int:
         """Running number of the sample in an epoch."""
         if self.index is None:
@@ -193,7 +206,7 @@ def small(
 @kept()
 def _small(drawing: Drawing, epoch: int, width: int, method: str, level: int | None) -> Small:
     negative = draw_anew(drawing, epoch, method, level).negative
-    return Small(thumbnail(negative.photo, width), float(negative.mask.mean()))
+    return Small(thumbnail(drawing.shown(negative.photo), width), float(negative.mask.mean()))
 
 
 @kept()
@@ -202,7 +215,7 @@ def contact_sheet(
 ) -> ContactSheet:
     """The negatives of `count` epochs from this one, `columns` a row, at most `width` wide."""
     drawn = [draw(drawing, e) for e in range(epoch, epoch + count)]
-    photos = [one.negative.photo for one in drawn]
+    photos = [drawing.shown(one.negative.photo) for one in drawn]
     changed = np.array([one.negative.mask.mean() for one in drawn])
     rows = sheet(photos, columns, gap=max(2, photos[0].shape[1] // 64))
     return ContactSheet(thumbnail(rows, width), changed, *tally(drawn))
@@ -224,7 +237,7 @@ def draw_anew(
         seed=drawing.seed,
         number=number,
         positive=_positive(drawing.key.photo, drawing.weak, drawing.seed, number),
-        inside=where_to_look.pixels(drawing.region, drawing.key.photo.size),
+        inside=drawing.inside,
     )
     return Drawn(epoch=epoch, number=number, positive=positive, jitter=jitter, negative=negative)
 

@@ -81,10 +81,11 @@ class _Asked:
         drawing, epoch = self.at(values)
         drawn = draw(drawing, epoch)
         if shown == NEGATIVE:
-            return cv2.resize(drawn.negative.photo, (side, side), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(drawn.negative.photo, (side, side), interpolation=cv2.INTER_AREA)
+            return drawing.shown(small)
         boxes, points = shapes(drawn)
         picture = Picture(
-            drawn.positive,
+            drawing.shown(drawn.positive),
             boxes=[replace(box, label="") for box in boxes],  # unreadable in a small cell
             points=[replace(point, label="") for point in points],
             mask=region(drawing, drawn),
@@ -101,7 +102,7 @@ class _Asked:
         record, size = self.records[photo], drawing.key.photo.size
         of = replace(
             drawing,
-            key=replace(drawing.key, photo=PhotoKey.of(record.image, size, record.bits)),
+            key=replace(drawing.key, photo=PhotoKey.of_record(record, size)),
             index=self.indices[photo],
         )
         drawn = draw_anew(of, epoch)
@@ -143,7 +144,7 @@ def negatives_grid(drawing: Drawing, epoch: int, selected: Selection, origin: Or
         epoch=epoch,
         records=tuple(train[i] for i in made_of),
         indices=tuple(made_of),
-        normal=tuple(PhotoKey.of(train[i].image, size, train[i].bits) for i in others),
+        normal=tuple(PhotoKey.of_record(train[i], size) for i in others),
     )
     is_guided = METHODS[drawing.method][0].startswith("cutswap")
     knob_grid(

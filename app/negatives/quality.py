@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from app.figures.where_to_look import RegionKey
 from app.negatives.draws import METHODS
 from app.shared import public
 from app.shared.caches import SaliencyKey
@@ -33,7 +34,7 @@ _COLUMNS = {  # heading: figure, help
     "to defects": ("to_defects", "Feature distance of what changed to the nearest real defect's"),
 }
 
-Key = tuple[str, str, int, int, QualitySettings]
+Key = tuple[str, str, int, int, tuple[RegionKey | None, str], QualitySettings]
 
 
 def quality_section(selected: Selection, looking: SaliencyKey) -> None:
@@ -60,7 +61,9 @@ def _section(selected: Selection, looking: SaliencyKey) -> None:
         guide=looking.backbone,
         guide_weights=looking.weights,
     )
-    key = (str(category.root), category.name, len(category.train), len(category.test), settings)
+    looks = (RegionKey.of(category), category.reading.resize)
+    counts = (len(category.train), len(category.test))
+    key = (str(category.root), category.name, *counts, looks, settings)
     place, below = st.empty(), st.empty()
     if st.session_state.get(_ASKED) != key:
         place.caption(
@@ -84,7 +87,8 @@ def _section(selected: Selection, looking: SaliencyKey) -> None:
         flags: list[object] = ["--guide", settings.guide, "--guide-weights", settings.guide_weights]
         flags += ["--image-size", settings.image_size, "--seeds", "0,1,2", "--out", "quality"]
         words = ["python", "-m", "cutswap", "quality"]
-        words += [*data_flags(selected.dataset.root, category.name), *map(str, flags)]
+        words += [*data_flags(selected.dataset.root, category.name), *selected.squares]
+        words += map(str, flags)
         st.caption("With more photos, three seeds, and every figure as CSV and JSON:")
         st.code(shlex.join(words), language="bash", wrap_lines=True)
 

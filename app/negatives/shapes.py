@@ -7,6 +7,7 @@ import numpy as np
 from app.negatives.draws import Drawing, Drawn
 from app.viewer.viewer import Box, Point
 from cutswap.errors import CutSwapError
+from cutswap.negatives.draw import CLUSTER_OUTSIDE, NO_CHANGE_IN_REGION
 from cutswap.negatives.geometry import rotated_size
 from cutswap.saliency.clusters import anchor_region
 
@@ -50,4 +51,7 @@ def region(drawing: Drawing, drawn: Drawn) -> np.ndarray | None:
         )
     except CutSwapError:
         return None
+    if drawing.inside is not None:
+        is_everywhere = {NO_CHANGE_IN_REGION, CLUSTER_OUTSIDE} & set(record.fallbacks)
+        found = drawing.inside if is_everywhere else found & drawing.inside
     return None if found.all() else found

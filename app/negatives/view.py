@@ -12,6 +12,7 @@ import numpy as np
 import streamlit as st
 
 from app.browser.lesson_link import is_shown
+from app.figures import where_to_look
 from app.figures.take_home import Figure, of_picture, take_home
 from app.negatives.by_hand import Hand, hand_controls
 from app.negatives.command import augment_command
@@ -65,10 +66,10 @@ def show(selected: Selection) -> None:
     if hand is not None and hand.placed is not None:
         drawn = hand.placed
     picture = _negative_picture(drawing, drawn, selected)
-    difference = _difference_picture(drawn)
-    _large(drawn, picture, difference, layout, hand)
+    difference = _difference_picture(drawing, drawn)
+    _large(drawing, drawn, picture, difference, layout, hand)
     if (hand is None or hand.placed is not None) and is_shown("facts"):
-        _facts(drawn)
+        _facts(drawing, drawn)
     if is_shown("train"):
         train_button(drawing)
     if is_shown("epochs"):
@@ -106,7 +107,12 @@ def _by_hand(hand: Hand | None) -> dict[str, Any]:
 
 
 def _large(
-    drawn: Drawn, picture: Picture, difference: Picture, layout: str, hand: Hand | None
+    drawing: Drawing,
+    drawn: Drawn,
+    picture: Picture,
+    difference: Picture,
+    layout: str,
+    hand: Hand | None,
 ) -> None:
     if layout == WIPE:
         left, right = st.columns(2)
@@ -122,7 +128,7 @@ def _large(
         with second:
             after = replace(
                 picture,
-                base=drawn.negative.photo,
+                base=drawing.shown(drawn.negative.photo),
                 after=None,
                 mask=None,
                 right="",
@@ -155,8 +161,8 @@ def _first(picture: Picture, key: str, hand: Hand | None) -> None:
 def _negative_picture(drawing: Drawing, drawn: Drawn, selected: Selection) -> Picture:
     boxes, points = shapes(drawn)
     return Picture(
-        drawn.positive,
-        after=drawn.negative.photo,
+        drawing.shown(drawn.positive),
+        after=drawing.shown(drawn.negative.photo),
         boxes=boxes,
         points=points,
         mask=region(drawing, drawn),
@@ -175,10 +181,11 @@ def _difference(drawn: Drawn) -> np.ndarray:
     return np.asarray(reduce(np.maximum, by_channel))  # 0.1 ms; .max(axis=-1) takes 3
 
 
-def _difference_picture(drawn: Drawn) -> Picture:
+def _difference_picture(drawing: Drawing, drawn: Drawn) -> Picture:
+    heat = colourise(_difference(drawn).astype(np.int16) * DIFFERENCE_GAIN, 0, 255)
     return Picture(
-        drawn.positive,
-        heat=colourise(_difference(drawn).astype(np.int16) * DIFFERENCE_GAIN, 0, 255),
+        drawing.shown(drawn.positive),
+        heat=drawing.shown(heat),
         mask=drawn.negative.mask,
         outline_name="Exact mask",
         opacity=100,
@@ -199,7 +206,7 @@ def _legend(record: NegativeRecord) -> Legend | None:
     return Legend(swatches=tuple(zip(COLOURS, names, strict=True)))
 
 
-def _facts(drawn: Drawn) -> None:
+def _facts(drawing: Drawing, drawn: Drawn) -> None:
     record = drawn.negative.record
     where = f"layer {record.layer}, K = {record.k}, {record.strategy}" if record.layer else ""
     parts = [
@@ -214,6 +221,12 @@ def _facts(drawn: Drawn) -> None:
         st.caption(f"Rejected before this draw: {rejected}.")
     for text in record.fallbacks:
         st.caption(f":material/info: {text}")
+    if (region := drawing.region) is not None and region.path is not None:
+        share = where_to_look.share(region, drawing.key.photo.size)
+        st.caption(
+            f":material/crop_free: Dimmed: outside the category's region; {share:.0%} of the photo"
+            " is looked at, and no draw changes anything elsewhere."
+        )
 
 
 def _how(record: NegativeRecord) -> list[str]:
@@ -290,6 +303,8 @@ def _about(drawing: Drawing, selected: Selection) -> dict[str, Any]:
         "negative_settings": negatives.to_dict(),
         "cluster_settings": clusters.to_dict(),
         "weak": drawing.weak.to_dict(),
+        **({} if not drawing.region else {"region": str(drawing.region.path or "none")}),
+        "resize": drawing.key.photo.resize,
     }
 
 
@@ -315,8 +330,8 @@ def _take_home(
             difference,
             {"difference": _difference(drawn), "mask": drawn.negative.mask},
         ),
-        _several(f"{stem}-epochs", "Twelve epochs", epochs),
-        _several("methods", "Every method", methods),
+        _several(f"{stem}-epochs", "Twelve epochs", drawing, epochs),
+        _several("methods", "Every method", drawing, methods),
     ]
     if stem.startswith("cutswap"):
         levels = {
@@ -325,17 +340,19 @@ def _take_home(
             )
             for level, layer in enumerate(drawing.key.levels)
         }
-        figures.append(_several(f"{stem}-levels", "Every level", levels))
+        figures.append(_several(f"{stem}-levels", "Every level", drawing, levels))
     take_home(figures, origin, key="negatives")
 
 
-def _several(name: str, title: str, draws: Mapping[str, Callable[[], Drawn]]) -> Figure:
+def _several(
+    name: str, title: str, drawing: Drawing, draws: Mapping[str, Callable[[], Drawn]]
+) -> Figure:
     """Some draws in rows of four with their names, and as arrays."""
 
     def picture(width: int) -> np.ndarray:
         cells = [
-            GridCell(one.negative.photo, (said, f"changed {one.negative.mask.mean():.1%}"))
-            for said, one in ((said, make()) for said, make in draws.items())
+            GridCell(drawing.shown(one.photo), (said, f"changed {one.mask.mean():.1%}"))
+            for said, one in ((said, make().negative) for said, make in draws.items())
         ]
         empty = GridCell(np.full_like(cells[0].picture, 255))
         cells += [empty] * (-len(cells) % ACROSS)

@@ -146,9 +146,11 @@ def _stop(out: Path) -> None:
 
 def _command(selected: Selection, coreset: float, seed: int) -> tuple[Path, list[str]]:
     """The folder, and the argument list that writes it."""
-    name = f"{selected.category.name}-{Path(selected.run).name}-{coreset:g}-seed{seed}"
+    parts = [selected.category.name, Path(selected.run).name, f"{coreset:g}", *selected.squares[1:]]
+    name = "-".join([*parts, f"seed{seed}"])
     out = workspace.runs_folder() / re.sub(r"[^\w.-]", "-", name)
     flags = [*data_flags(selected.dataset.root, selected.category.name)]
+    flags += selected.squares
     flags += [str(word) for word in weights_flags(selected.weights)]
     flags += ["--coreset", f"{coreset:g}", "--seed", str(seed), "--out", str(out)]
     return out, ["evaluate", *flags]

@@ -280,7 +280,7 @@ def _commands(evaluations: tuple[FoundEvaluation, ...]) -> None:
     if not lines:
         selected = current()
         data = (
-            data_flags(selected.dataset.root, selected.category.name)
+            [*data_flags(selected.dataset.root, selected.category.name), *selected.squares]
             if selected
             else ["--data", "FOLDER", "--category", "NAME"]
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from app.saliency.levels import WHERE_TO_LOOK
 from app.viewer.pictures import CLUSTER_COLOURS
 from app.viewer.viewer import Legend, Picture, Point
 from cutswap.saliency.clusters import Clusters
@@ -13,7 +14,12 @@ from cutswap.utils.overlays import colour_regions
 
 
 def cluster_picture(
-    photo: np.ndarray, values: np.ndarray, groups: Clusters, points: Sequence[Point], layer: str
+    photo: np.ndarray,
+    values: np.ndarray,
+    groups: Clusters,
+    points: Sequence[Point],
+    layer: str,
+    inside: np.ndarray | None = None,
 ) -> Picture:
     """The clusters of one level over the photo, each with its mean and its share of the area.
 
@@ -23,6 +29,7 @@ def cluster_picture(
         groups: its clusters.
         points: places that were clicked.
         layer: name of the level.
+        inside: (S, S) bool, the region of interest; None: everywhere.
     """
     regions = groups.regions(values)
     shares = np.bincount(regions.ravel(), minlength=groups.k) / regions.size
@@ -39,4 +46,6 @@ def cluster_picture(
         alt=f"Clusters of layer {layer}: " + "; ".join(names),
         opacity=60,
         left=f"K = {groups.k}",
+        mask=inside,
+        outline_name=WHERE_TO_LOOK,
     )

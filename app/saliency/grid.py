@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from app.figures import where_to_look
 from app.figures.knob_grid import Axis, Cells, Values, block, knob_grid, window
 from app.figures.part import part_of
+from app.figures.where_to_look import RegionKey
 from app.shared import caches
 from app.shared.caches import PhotoKey, SaliencyKey
 from app.shared.networks import Looking, fusion_flags, looking_weights
@@ -17,6 +19,7 @@ from app.shared.picture_memory import kept
 from app.shared.selection import Selection
 from cutswap.analysis.cell_figures import cluster_figures, split_photos
 from cutswap.config import ClusterSettings
+from cutswap.data.reading import SQUASH
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.figures.figure_files import Origin
@@ -35,6 +38,7 @@ class _Asked:
     key: SaliencyKey
     level: int
     k: int
+    region: RegionKey | None
     records: tuple[Record, ...]  # good photos that cells are measured on
 
     def at(self, values: Values) -> tuple[SaliencyKey, int, int]:
@@ -45,7 +49,8 @@ class _Asked:
 
     def draw(self, values: Values, side: int, _shown: str) -> np.ndarray:
         """The cell of this photo: (side, side, 3) uint8."""
-        return _cluster_cell(*self.at(values), side)
+        cell = _cluster_cell(*self.at(values), side)
+        return where_to_look.shown(cell, where_to_look.pixels(self.region, self.key.photo.size))
 
     def figures(self, values: Values) -> dict[str, float]:
         """Of the cell, on this photo."""
@@ -55,7 +60,7 @@ class _Asked:
         """Of the cell, on a photo of the category."""
         key, level, k = self.at(values)
         record = self.records[photo]
-        of = PhotoKey.of(record.image, key.photo.size, record.bits)
+        of = PhotoKey.of_record(record, key.photo.size)
         return _cluster_figures(replace(key, photo=of), level, k)
 
     def commands(self, values: Values) -> Sequence[Sequence[object]]:
@@ -73,7 +78,12 @@ class _Asked:
 
 
 def saliency_grid(
-    selected: Selection, key: SaliencyKey, level: int, k: int, origin: Origin
+    selected: Selection,
+    key: SaliencyKey,
+    level: int,
+    k: int,
+    origin: Origin,
+    region: RegionKey | None,
 ) -> None:
     """K by layer, or by weights.
 
@@ -83,13 +93,14 @@ def saliency_grid(
         level: the page's.
         k: the page's.
         origin: of the page's figures.
+        region: of the category; None where there is none that can be used.
     """
     train = selected.category.train
     try:
         made_of, _ = split_photos(len(train), PHOTOS, 0)
     except CutSwapError:  # too few photos: nothing is measured over them
         made_of = range(0)
-    asked = _Asked(key, level, k, tuple(train[i] for i in made_of))
+    asked = _Asked(key, level, k, region, tuple(train[i] for i in made_of))
     ends = control_of(ClusterSettings, "k")
     axes = [
         Axis("k", "Clusters K", block(int(ends.low), int(ends.high), k), k, "K = {}".format),
@@ -121,6 +132,8 @@ def saliency_command(key: SaliencyKey) -> list[object]:
     flags += ["--image-size", key.photo.size]
     if key.target_class is not None:
         flags += ["--target-class", key.target_class]
+    if key.photo.resize != SQUASH:
+        flags += ["--resize", key.photo.resize]
     if key.photo.bits is not None:
         flags += ["--bits", key.photo.bits]
     return ["saliency", key.photo.path, *flags, "--out", "maps"]

@@ -14,6 +14,8 @@ from app.viewer.viewer import Legend, Picture, Point
 from cutswap.data.records import Record
 from cutswap.saliency.fusion import FUSED
 
+WHERE_TO_LOOK = "Where to look"  # text of the checkbox of the region's outline
+
 
 def level_control(
     looking: Looking, size: int, name: str = "layer", at: int | None = None, label: str = "Layer"
@@ -48,6 +50,7 @@ def level_picture(
     record: Record,
     points: Sequence[Point] = (),
     tag: str = "",
+    inside: np.ndarray | None = None,
 ) -> Picture:
     """Saliency of one level over the photo.
 
@@ -58,12 +61,15 @@ def level_picture(
         record: the photo.
         points: places that were clicked.
         tag: for the left corner; empty: what the level is.
+        inside: (S, S) bool, the category's region, which is outlined; None: there is none.
     """
     layer = key.levels[level]
     return Picture(
         caches.photo(key.photo),
         heat=caches.heat(key, level),
         points=points,
+        mask=inside,
+        outline_name=WHERE_TO_LOOK,
         legend=Legend("0", "1", "saliency, relative to this map's own range"),
         alt=_alt(record, layer, explained.maps[level]),
         opacity=60,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
+from app.figures import where_to_look
 from app.figures.take_home import of_picture, take_home
+from app.figures.where_to_look import RegionKey
 from app.saliency.classes import named, percent
 from app.saliency.grid import saliency_command
 from app.saliency.levels import level_control, level_picture
@@ -63,7 +66,9 @@ def _tuned(run: FoundRun) -> TunedRun | None:
     return TunedRun(run.path, backbone, weights, run.category)
 
 
-def tuned_comparison(selected: Selection, key: SaliencyKey, level: int, k: int) -> None:
+def tuned_comparison(
+    selected: Selection, key: SaliencyKey, level: int, k: int, region: RegionKey | None
+) -> None:
     """A run's map beside the map of its starting weights, for one class.
 
     Args:
@@ -71,6 +76,7 @@ def tuned_comparison(selected: Selection, key: SaliencyKey, level: int, k: int) 
         key: the page's network and photo; the run's own network takes its place.
         level: the page's.
         k: clusters.
+        region: of the category; None where there is none that can be used.
 
     Raises:
         CutSwapError: weights that are gone or damaged; see `caches.explained`.
@@ -110,17 +116,24 @@ def tuned_comparison(selected: Selection, key: SaliencyKey, level: int, k: int) 
         target_class=target,
         changed=caches.changed(run.path / WEIGHTS),
     )
-    _show(selected, before, after, chosen, k, name)
+    inside = where_to_look.pixels(region, key.photo.size)
+    _show(selected, before, after, chosen, k, name, inside)
 
 
 def _show(
-    selected: Selection, before: SaliencyKey, after: SaliencyKey, level: int, k: int, name: str
+    selected: Selection,
+    before: SaliencyKey,
+    after: SaliencyKey,
+    level: int,
+    k: int,
+    name: str,
+    inside: np.ndarray | None,
 ) -> None:
     record, pictures = selected.record, []
     tags = (f"before · {before.weights}", f"fine-tuned · {name}")
     for key, tag, place in zip((before, after), tags, st.columns(2), strict=True):
         explained = caches.explained(key)
-        pictures.append(level_picture(key, explained, level, record, tag=tag))
+        pictures.append(level_picture(key, explained, level, record, tag=tag, inside=inside))
         with place:
             viewer(
                 pictures[-1],

@@ -14,8 +14,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app.browser.lesson_link import is_shown
+from app.figures import where_to_look
 from app.figures.chart_files import chart_config
 from app.figures.take_home import Figure, of_chart, of_picture, take_home
+from app.figures.where_to_look import RegionKey
 from app.saliency import histogram as charts
 from app.saliency.classes import (
     best_guesses,
@@ -72,7 +74,7 @@ def show(selected: Selection) -> None:
     fused = level == len(looking.layers)
     fusion = fusion_controls(looking) if fused else (1.0,) * len(looking.layers)
     key = SaliencyKey(
-        photo=PhotoKey.of(selected.record.image, size, selected.record.bits),
+        photo=PhotoKey.of_record(selected.record, size),
         backbone=looking.name,
         weights=looking.weights,
         layers=looking.layers,
@@ -85,7 +87,8 @@ def show(selected: Selection) -> None:
     told = st.container()
     if note := caches.depth_note(key.photo):
         st.warning(note, icon=":material/exposure:")
-    groups = _pair(key, explained, level, k, selected.record, told)
+    region = _region(selected, size)
+    groups = _pair(key, explained, level, k, selected.record, region, told)
     if is_shown("guesses"):
         is_random = looking.weights == "random"
         st.markdown(explained_sentence(explained, target, is_random=is_random))
@@ -94,18 +97,18 @@ def show(selected: Selection) -> None:
     st.caption(f"{plain_text(looking.name)}, {plain_text(explained.weights)}.")
     if compare == TUNED:
         with plain_errors("the comparison"):
-            tuned_comparison(selected, key, level, k)
+            tuned_comparison(selected, key, level, k, region)
     elif compare != "nothing":
         with plain_errors("the comparison"):
-            _comparison(compare, key, level, k, selected)
+            _comparison(compare, key, level, k, selected, region)
     if is_shown("levels"):
-        _strip(key, level)
+        _strip(key, level, region)
     chart = None
     if groups is not None and is_shown("histogram"):
         chart = _histogram(key, level, k)
     origin = _origin(selected, key, explained, k, level)
-    _take_home(key, explained, level, groups, chart, origin, selected.record)
-    saliency_grid(selected, key, level, k, origin)
+    _take_home(key, explained, level, groups, chart, origin, selected.record, region)
+    saliency_grid(selected, key, level, k, origin, region)
     _explanation()
     command_line(
         saliency_command(key),
@@ -113,6 +116,24 @@ def show(selected: Selection) -> None:
         f" {key.levels[level]} at K = {k}:"
         " cutswap.cluster_saliency(map, k), the same call as here.",
     )
+
+
+def _region(selected: Selection, size: int) -> RegionKey | None:
+    """The category's region, whose outline every picture has; None without one, or a bad one.
+
+    A network looks at the whole photo; what follows, negatives and scores, stays inside.
+    """
+    region = RegionKey.of(selected.category)
+    with plain_errors("the region's outline"):
+        where_to_look.pixels(region, size)
+        if region is not None and region.path is not None:
+            st.caption(
+                ":material/crop_free: Outlined: the category's region,"
+                f" {where_to_look.share(region, size):.0%} of the photo. The network looks at all"
+                " of it; negatives and scores stay inside."
+            )
+        return region
+    return None
 
 
 def _settings() -> tuple[Looking, int, str]:
@@ -123,7 +144,7 @@ def _settings() -> tuple[Looking, int, str]:
             "Image side, pixels",
             public.small(SIZES),
             SIZE,
-            help="The photo is squashed to this square first; training uses 256.",
+            help="The photo becomes this square first; training uses 256.",
         )
         compare = knobs.choice(
             "versus",
@@ -143,6 +164,7 @@ def _pair(
     level: int,
     k: int,
     record: Record,
+    region: RegionKey | None,
     told: Any,
     tag: str = "",
 ) -> Clusters | None:
@@ -150,13 +172,14 @@ def _pair(
     photo = caches.photo(key.photo)
     values = explained.maps[level]
     layer = key.levels[level]
+    inside = where_to_look.pixels(region, key.photo.size)
     left, right = st.columns(2)
     place_key = f"place{tag}"
     place = st.session_state.get(place_key)
     points = () if place is None else (_point(place, values.shape),)
     with left:
         clicked = viewer(
-            level_picture(key, explained, level, record, points),
+            level_picture(key, explained, level, record, points, inside=inside),
             key=f"saliency{tag}",
             memory="saliency",
             group="saliency",
@@ -172,7 +195,7 @@ def _pair(
             )
         else:
             clicked_too = viewer(
-                cluster_picture(photo, values, groups, points, layer),
+                cluster_picture(photo, values, groups, points, layer, inside),
                 key=f"clusters{tag}",
                 memory="clusters",
                 group="saliency",
@@ -212,14 +235,14 @@ def _tell(place: tuple[float, float], values: np.ndarray, groups: Clusters) -> N
     )
 
 
-def _strip(key: SaliencyKey, chosen: int) -> None:
+def _strip(key: SaliencyKey, chosen: int, region: RegionKey | None) -> None:
     """All levels small, shallow to deep."""
     st.markdown("**All levels, shallow to deep**")
     row = st.container(horizontal=True)
     for level, layer in enumerate(key.levels):
         name = layer_name(key.backbone, layer, key.photo.size)
         row.image(
-            _small(key, level),
+            _small(key, level, region),
             caption=f"{'▶ ' if level == chosen else ''}{name}",
             width=SMALL,
             alt=f"Saliency of layer {layer}",
@@ -227,8 +250,14 @@ def _strip(key: SaliencyKey, chosen: int) -> None:
 
 
 @kept()
-def _small(key: SaliencyKey, level: int) -> bytes:
-    return thumbnail(blend(caches.photo(key.photo), caches.heat(key, level), 0.6), SMALL)
+def _small(key: SaliencyKey, level: int, region: RegionKey | None) -> bytes:
+    return thumbnail(_mixed(key, level, region), SMALL)
+
+
+def _mixed(key: SaliencyKey, level: int, region: RegionKey | None) -> np.ndarray:
+    """(S, S, 3) uint8: the map over the photo, dimmed outside the region."""
+    mixed = blend(caches.photo(key.photo), caches.heat(key, level), 0.6)
+    return where_to_look.shown(mixed, where_to_look.pixels(region, key.photo.size))
 
 
 @kept()
@@ -250,7 +279,14 @@ def _histogram(key: SaliencyKey, level: int, k: int) -> go.Figure:
     return chart
 
 
-def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Selection) -> None:
+def _comparison(
+    compare: str,
+    key: SaliencyKey,
+    level: int,
+    k: int,
+    selected: Selection,
+    region: RegionKey | None,
+) -> None:
     """A second pair below the first."""
     record = selected.record
     if compare == "another image":
@@ -264,7 +300,7 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         )
         record = records[name]
         key = SaliencyKey(
-            photo=PhotoKey.of(record.image, key.photo.size, record.bits),
+            photo=PhotoKey.of_record(record, key.photo.size),
             backbone=key.backbone,
             weights=key.weights,
             layers=key.layers,
@@ -287,7 +323,7 @@ def _comparison(compare: str, key: SaliencyKey, level: int, k: int, selected: Se
         )
         key = replace(key, weights=weights)
     explained = caches.explained(key)
-    _pair(key, explained, level, k, record, st.container(), tag=".second")
+    _pair(key, explained, level, k, record, region, st.container(), tag=".second")
     st.caption(
         f"Below: {plain_text(record.name)}, {plain_text(explained.weights)},"
         f" {named(explained.target_class)}, at {percent(explained.probability)}. Every map is"
@@ -339,19 +375,21 @@ def _take_home(
     chart: go.Figure | None,
     origin: Origin,
     record: Record,
+    region: RegionKey | None,
 ) -> None:
     """Files of the pair, the strip and the histogram."""
     photo, values, layer = caches.photo(key.photo), explained.maps[level], key.levels[level]
+    inside = where_to_look.pixels(region, key.photo.size)
     figures = [
         of_picture(
             f"saliency-{layer}",
             f"Saliency, {_named(layer)}",
-            level_picture(key, explained, level, record),
+            level_picture(key, explained, level, record, inside=inside),
             {"photo": photo, "saliency": values},
         )
     ]
     if groups is not None and chart is not None:
-        picture = cluster_picture(photo, values, groups, (), layer)
+        picture = cluster_picture(photo, values, groups, (), layer, inside)
         arrays = {
             "photo": photo,
             "regions": groups.regions(values).astype(np.uint8),
@@ -361,14 +399,12 @@ def _take_home(
         name = f"clusters-{layer}-k{groups.k}"
         figures.append(of_picture(name, f"Clusters, K = {groups.k}", picture, arrays))
         figures.append(of_chart("histogram", "Histogram", chart))
-    figures.append(
-        Figure("levels", "All levels", partial(_levels, key), lambda: {"maps": explained.maps})
-    )
+    levels = partial(_levels, key, region)
+    figures.append(Figure("levels", "All levels", levels, lambda: {"maps": explained.maps}))
     take_home(figures, origin, key="saliency")
 
 
-def _levels(key: SaliencyKey, width: int) -> np.ndarray:
+def _levels(key: SaliencyKey, region: RegionKey | None, width: int) -> np.ndarray:
     """The strip of levels on paper."""
-    photo = caches.photo(key.photo)
-    cells = tuple(GridCell(blend(photo, caches.heat(key, i), 0.6)) for i in range(len(key.levels)))
+    cells = tuple(GridCell(_mixed(key, i, region)) for i in range(len(key.levels)))
     return draw_grid(LabelledGrid(("",), tuple(map(_named, key.levels)), (cells,)), width)

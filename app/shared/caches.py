@@ -17,8 +17,10 @@ import streamlit as st
 
 from app.shared import public
 from app.shared.picture_memory import kept
-from cutswap.data.images import read_depth, resize_photo
-from cutswap.data.reading import READING_FILE, unused_bits
+from cutswap.data.images import read_depth
+from cutswap.data.reading import READING_FILE, SQUASH, unused_bits
+from cutswap.data.records import Record
+from cutswap.data.regions.frame import framed_photo
 from cutswap.networks.backbone import Backbone
 from cutswap.saliency.clusters import Clusters, cluster_saliency
 from cutswap.saliency.fusion import FUSED, fuse
@@ -34,22 +36,29 @@ class PhotoKey:
     Attributes:
         path: its file.
         modified: time of last change, nanoseconds.
-        size: side of the square it is squashed to, pixels.
+        size: side of the square it becomes, pixels.
         bits: that its camera fills, see `read_photo`.
+        resize: how it becomes that, see `ReadingSettings.resize`.
     """
 
     path: Path
     modified: int
     size: int
     bits: int | None = None
+    resize: str = SQUASH
 
     @classmethod
-    def of(cls, path: Path, size: int, bits: int | None = None) -> PhotoKey:
+    def of(cls, path: Path, size: int, bits: int | None = None, resize: str = SQUASH) -> PhotoKey:
         """The key of a file as it is now; a file that is gone has the time 0."""
         try:
-            return cls(path, path.stat().st_mtime_ns, size, bits)
+            return cls(path, path.stat().st_mtime_ns, size, bits, resize)
         except OSError:
-            return cls(path, 0, size, bits)
+            return cls(path, 0, size, bits, resize)
+
+    @classmethod
+    def of_record(cls, record: Record, size: int) -> PhotoKey:
+        """The key of a category's photo, read as its category says."""
+        return cls.of(record.image, size, record.bits, record.resize)
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,7 @@ def photo(key: PhotoKey) -> np.ndarray:
 @kept()
 def _photo(key: PhotoKey) -> tuple[np.ndarray, int]:
     whole, top = read_depth(key.path, key.bits)
-    return resize_photo(whole, (key.size, key.size)), top
+    return framed_photo(whole, key.size, key.resize), top
 
 
 def depth_note(key: PhotoKey) -> str:

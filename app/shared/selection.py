@@ -8,7 +8,7 @@ own `bind` takes a parameter out of the URL as soon as its control is not drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
@@ -20,28 +20,36 @@ from app.shared.knobs import PAGE, publish, refuse
 from app.shared.page_parts import plain_text
 from app.shared.workspace import Source
 from cutswap.data.datasets import Dataset
+from cutswap.data.reading import CROP, FIT, SQUASH
 from cutswap.data.records import Category, Record
+from cutswap.data.regions.region_of_interest import resize_flags, with_resize
 from cutswap.errors import CutSwapError
 from cutswap.runs.find import FoundRuns, find_runs
 from cutswap.runs.states import DONE
 
 DEFAULT_CATEGORY = "demo/hex_nut"
-CATEGORY, IMAGE, RUN = "cat", "img", "run"  # session and URL
+CATEGORY, IMAGE, RUN, RESIZE = "cat", "img", "run", "resize"  # session and URL
+_OWN = "own"  # of RESIZE: as the category's folder says
 # Page's title: the controls that do something there; on others there are none.
 CONTROLS = {
     "Data": (CATEGORY,),
-    "Saliency": (CATEGORY, IMAGE),
-    "Negatives": (CATEGORY, IMAGE),
-    "Train": (CATEGORY,),
+    "Saliency": (CATEGORY, IMAGE, RESIZE),
+    "Negatives": (CATEGORY, IMAGE, RESIZE),
+    "Train": (CATEGORY, RESIZE),
     "Features": (CATEGORY, IMAGE, RUN),
-    "Inspect": (CATEGORY, IMAGE, RUN),
-    "Results": (CATEGORY, RUN),
+    "Inspect": (CATEGORY, IMAGE, RUN, RESIZE),
+    "Results": (CATEGORY, RUN, RESIZE),
     "Study": (CATEGORY,),
     "Lesson": (CATEGORY, IMAGE),
     "Spot": (CATEGORY,),
 }
 # Pages that keep them in public.
 PUBLIC_CONTROLS = ("Data", "Saliency", "Negatives", "Inspect", "Lesson", "Spot")
+SQUARES = {
+    SQUASH: "squash: stretched",
+    FIT: "fit: in their own shape",
+    CROP: "crop: the centre",
+}
 LOOKING = "upload.looking"  # session: a link to uploads waits for what the tab remembers of them
 PRETRAINED = {
     "embedded": "Embedded, not fine-tuned",
@@ -76,6 +84,12 @@ class Selection:
     def run_label(self) -> str:
         """The run as people read it."""
         return PRETRAINED.get(self.run, self.run)
+
+    @property
+    def squares(self) -> list[str]:
+        """`--resize` where photos become squares in another way than their folder says."""
+        reading = self.category.reading.to_dict()
+        return resize_flags({"root": self.category.root, "reading": reading})
 
 
 @st.cache_resource(ttl=5, max_entries=8, show_spinner=False)
@@ -179,6 +193,8 @@ def _draw(first_category: str, first_image: str) -> Selection | None:
         return None
     record = _image(category, first_image)
     run, weights = _run()
+    resize = _resize(category)
+    category, record = with_resize(category, resize), replace(record, resize=resize)
     return Selection(
         key=key,
         source=source,
@@ -282,6 +298,26 @@ def _run() -> tuple[str, str]:
         help="The feature extractor that Inspect scores with: pretrained, or fine-tuned by a run.",
     )
     return run, str(finished[run]) if run in finished else run
+
+
+def _resize(category: Category) -> str:
+    """How photos become squares: the category's own way, or the one chosen here."""
+    own = category.reading.resize
+    others = {way: text for way, text in SQUARES.items() if way != own}
+    shown = {_OWN: SQUARES[own], **others}
+    if st.session_state.get(RESIZE, _OWN) not in shown:  # it is this category's own way
+        st.session_state[RESIZE] = _OWN
+    chosen = _choice(
+        RESIZE,
+        "Photos become squares by",
+        "way to squares",
+        shown,
+        _OWN,
+        help="Networks see squares. Squash repeats the paper; fit keeps the shape, and looks at"
+        " nothing beside the photo; crop sees the centre alone. A run and its evaluations need the"
+        " same. cutswap.json in a category's folder sets what it begins with.",
+    )
+    return own if chosen == _OWN else chosen
 
 
 def _choice(

@@ -161,6 +161,7 @@ def form(selected: Selection) -> None:
     arguments = finetune_arguments(
         asked.record, selected.dataset.root, category.name, run, skip_bad=asked.skip_bad
     )
+    arguments += selected.squares
     reason = _refusal(run) or ("" if _said_good(selected) else NOT_SAID)
     with st.container():  # one place whatever it says: what is below would flicker as it moved
         st.markdown(
@@ -396,7 +397,7 @@ def _more(sees_negatives: bool) -> tuple[int, str, int, int, bool]:
         (128, 192, 256, 384, 512),
         key="train.size",
         persist_state="session",
-        help="Photos are squashed to this square; half is 4 times faster.",
+        help="Photos become this square; half is 4 times faster.",
     )
     skip_bad = st.checkbox(
         "Leave out unusable files",

@@ -30,14 +30,16 @@ from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.config import FineTuningSettings
 from cutswap.data.images import mask_files, read_photo, resize_photo, to_image
 from cutswap.data.loading import CheckedCategory, check_category
+from cutswap.data.reading import SQUASH
 from cutswap.data.records import Category, Record
+from cutswap.data.regions.frame import framed_photo
 from cutswap.errors import CutSwapError
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.runs.folder import START_AGAIN, RunFolder
 from cutswap.training.finetuner import Phi
 from cutswap.training.finetuning import build_samples, tuned_backbone
-from cutswap.training.flags import recorded_data
+from cutswap.training.flags import recorded_data, recorded_looks
 from cutswap.utils.devices import choose_device
 from cutswap.utils.files import read_json
 from cutswap.utils.folder_names import ENVIRONMENT
@@ -95,11 +97,14 @@ def recorded_category(run: RunFolder, notify: Notify | None = None) -> CheckedCa
         CutSwapError: its folder is gone, or photos are unusable that the run could use.
     """
     root, name, left_out = recorded_data(run.settings(), run.path)
+    region, resize = recorded_looks(run.settings())
     return check_category(
         root,
         name,
         skip_bad=left_out,
         train_size=recorded_settings(run)[0].training.image_size,
+        region=region,
+        resize=resize,
         progress=(lambda done, total: notify("checking images", done, total)) if notify else None,
     )
 
@@ -167,6 +172,8 @@ def features_key(run: RunFolder, category: Category, settings: FeatureSettings) 
     about: list[Any] = [str(run.path), str(category.root), category.name, settings.samples, 1]
     if category.reading.bits is not None:
         about.append(category.reading.bits)
+    if category.reading.resize != SQUASH:
+        about.append(category.reading.resize)
     digest = hashlib.sha256(json.dumps(about).encode())
     own = (run.settings_file, run.result_file, run.backbone_file, run.checkpoint_file)
     records = (*category.train, *category.test)
@@ -190,15 +197,18 @@ def _points(samples: TrainingSamples, category: Category, numbers: range, size: 
                 jitter=sample.jitter,
                 record=made,
                 bits=record.bits,
+                resize=record.resize,
             )
             yield point, photo
     for test in category.test:
-        yield _real(test), resize_photo(read_photo(test.image, test.bits), (size, size))
+        yield _real(test), framed_photo(read_photo(test.image, test.bits), size, test.resize)
 
 
 def _real(record: Record) -> FeaturePoint:
     if record.is_good:
-        return FeaturePoint(GOOD_TEST, record.name, record.image, bits=record.bits)
+        return FeaturePoint(
+            GOOD_TEST, record.name, record.image, bits=record.bits, resize=record.resize
+        )
     return FeaturePoint(
         kind=DEFECT,
         name=record.name,
@@ -206,6 +216,7 @@ def _real(record: Record) -> FeaturePoint:
         defect=record.defect,
         mask=record.mask,
         bits=record.bits,
+        resize=record.resize,
     )
 
 

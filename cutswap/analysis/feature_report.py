@@ -12,6 +12,7 @@ from cutswap.analysis.feature_set import ABOUT, ARRAYS, write_features
 from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.data.loading import check_category
 from cutswap.runs.folder import RunFolder
+from cutswap.training.flags import recorded_looks
 from cutswap.utils.files import write_json, write_text
 from cutswap.utils.progress import Notify
 
@@ -48,7 +49,8 @@ def write_feature_report(
         checked = recorded_category(run, notify)
     else:
         name = run.settings().get("data", {}).get("name")
-        checked = check_category(data, name, skip_bad=False)
+        resize = recorded_looks(run.settings())[1]
+        checked = check_category(data, name, skip_bad=False, resize=resize)
     features = collect_features(run, checked, settings, notify)
     projection = project(features, settings, seed)
     metrics = figures(features, settings, seed)

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from cutswap.data.decoding import MIN_SIDE
-from cutswap.data.images import read_mask, read_photo, resize_mask, resize_photo
+from cutswap.data.images import read_mask, read_photo
+from cutswap.data.reading import RESIZES, SQUASH
+from cutswap.data.regions.frame import framed_mask, framed_photo
 from cutswap.errors import CutSwapError
 from cutswap.negatives.color_jitter import Jitter, apply_jitter
 from cutswap.negatives.draw import redraw
@@ -55,6 +57,7 @@ class FeaturePoint:
         jitter: from the photo to the positive.
         record: from the positive to the negative.
         bits: that the photo's camera fills, see `read_photo`.
+        resize: how the photo becomes a square, see `ReadingSettings.resize`.
     """
 
     kind: str
@@ -66,6 +69,7 @@ class FeaturePoint:
     jitter: Jitter | None = None
     record: NegativeRecord | None = None
     bits: int | None = None
+    resize: str = SQUASH
 
     @property
     def is_synthetic(self) -> bool:
@@ -91,6 +95,7 @@ class FeaturePoint:
             "jitter": self.jitter.to_dict() if self.jitter else None,
             "record": self.record.to_dict() if self.record else None,
             "bits": self.bits,
+            "resize": self.resize,
         }
 
     @classmethod
@@ -110,6 +115,7 @@ class FeaturePoint:
             jitter=None if values["jitter"] is None else Jitter.from_dict(values["jitter"]),
             record=None if values["record"] is None else NegativeRecord.from_dict(values["record"]),
             bits=None if values.get("bits") is None else int(values["bits"]),
+            resize=RESIZES[RESIZES.index(values.get("resize", SQUASH))],
         )
 
 
@@ -161,10 +167,12 @@ class FeatureSet:
             CutSwapError: its photo is gone or unreadable.
         """
         point = self.points[index]
-        size = (int(self.about["image_size"]),) * 2
-        photo = resize_photo(read_photo(point.file, point.bits), size)
+        size = int(self.about["image_size"])
+        photo = framed_photo(read_photo(point.file, point.bits), size, point.resize)
         if not point.is_synthetic:
-            return photo, None if point.mask is None else resize_mask(read_mask(point.mask), size)
+            if point.mask is None:
+                return photo, None
+            return photo, framed_mask(read_mask(point.mask), size, point.resize)
         positive = apply_jitter(photo, point.jitter)
         if point.record is None:
             return positive, None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from cutswap.data.mask_doubts import split_level
+from cutswap.data.reading import SQUASH
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.negatives.foreground import part_mask
@@ -18,8 +20,9 @@ MARGIN = 0.03  # of the side that is added around, so that a defect at the edge 
 
 
 def looked_at(records: Sequence[Record]) -> Sequence[Record]:
-    """At most `PHOTOS` of some good photos, evenly chosen."""
-    return records[:: max(1, -(-len(records) // PHOTOS))]
+    """At most `PHOTOS` of some good photos, evenly chosen, squashed: a region is all of a photo."""
+    chosen = records[:: max(1, -(-len(records) // PHOTOS))]
+    return [replace(record, resize=SQUASH) for record in chosen]
 
 
 def region_of_parts(photos: np.ndarray) -> np.ndarray:

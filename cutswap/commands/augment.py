@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import ONE_PHOTO, add_seed_and_out, count, say_weights, seed
+from cutswap.commands.common import (
+    ONE_PHOTO,
+    add_region,
+    add_seed_and_out,
+    count,
+    say_weights,
+    seed,
+)
 from cutswap.commands.own_outputs import claim
 from cutswap.config import ClusterSettings, NegativeSettings, SaliencySettings, WeakAugmentation
 from cutswap.data.reading import ReadingSettings
@@ -35,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="row and column of two pixels of the resized image: upper-left corners at which the"
         " patches of each swap are placed [drawn]",
     )
+    add_region(parser, "everywhere")
     add_seed_and_out(parser, "folder to write")
     add_flags(parser, NegativeSettings)
     add_flags(parser, ClusterSettings)
@@ -50,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Negatives of one image into a folder."""
-    from cutswap.data.images import read_photo, resize_photo
+    from cutswap.data.images import photo_size, read_photo
+    from cutswap.data.regions.frame import framed_photo
+    from cutswap.data.regions.region_of_interest import looked_at, region_of_photo
     from cutswap.negatives.single_image import draw_many, negative_files, write_negatives
     from cutswap.networks.backbone import load_backbone
     from cutswap.saliency.fusion import FUSED
@@ -66,19 +76,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             found=negatives.method,
             fix="leave --at out, or pass --method cutswap",
         )
+    region = region_of_photo(options.image, options.region)
     clusters = settings_from(options, ClusterSettings)
     looking = settings_from(options, SaliencySettings)
     weak = WeakAugmentation(jitter=_number("--weak-jitter", options.weak_jitter))
     names = negative_files(options.count, weak=weak.jitter > 0)
     own = claim(options.out, options.command, names, options.json)
-    bits = settings_from(options, ReadingSettings).bits
+    reading = settings_from(options, ReadingSettings)
     settings: dict[str, Any] = {
         "negative_settings": negatives.to_dict(),
         "weak": weak.to_dict(),
-        "bits": bits,
+        "bits": reading.bits,
+        "resize": reading.resize,
         "at": at,
+        "region": None if region is None else region.to_dict(),
     }
-    size = (looking.image_size, looking.image_size)
     level, layer = None, None
     if negatives.method.startswith("cutswap"):
         backbone = load_backbone(looking.backbone, looking.weights)
@@ -86,7 +98,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         layer = one_layer(options.layer, backbone)
         if layer != FUSED:
             looking = looking.replace(layers=(layer,), fusion=None)
-        saliency = image_saliency(options.image, backbone, looking, bits)
+        saliency = image_saliency(options.image, backbone, looking, reading.bits, reading.resize)
         photo, level = saliency.photo, saliency.fused if layer == FUSED else saliency.maps[0]
         settings |= {
             "cluster_settings": clusters.to_dict(),
@@ -95,7 +107,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "target_class": saliency.target_class,
         }
     else:
-        photo = resize_photo(read_photo(options.image, bits), size)
+        whole = read_photo(options.image, reading.bits)
+        photo = framed_photo(whole, looking.image_size, reading.resize)
         settings |= {"image_size": looking.image_size}
     drawn = draw_many(
         photo,
@@ -108,6 +121,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         layer=layer,
         first=options.first,
         at=at,
+        inside=looked_at(region, photo_size(options.image), looking.image_size, reading.resize),
     )
     with own.writing():
         record = write_negatives(drawn, options.out, options.image, settings)

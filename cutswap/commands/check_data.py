@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cutswap.commands.common import add_data, record_of, say_problem
+from cutswap.data.reading import SQUASH
 from cutswap.errors import CutSwapError, first_names
 from cutswap.utils.progress import Bars, tick
 
@@ -102,6 +103,8 @@ def _counts(category: Category) -> str:
     text = f"{len(category.train)} good to learn from"
     if category.reading.bits is not None:
         text += f", read with {category.reading.bits} bits"
+    if category.reading.resize != SQUASH:
+        text += f", brought to squares by {category.reading.resize}"
     if not category.test:
         return f"{text}, none to test"
     text += f"; to test: {len(category.test) - len(defective)} good, {len(defective)} defective"

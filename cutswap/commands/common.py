@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cutswap.config import FalseAlarmSettings
+from cutswap.data.reading import ReadingSettings
 from cutswap.errors import CutSwapError, first_names
 from cutswap.flags import FlagNames, add_flags, settings_from, split_names
 
@@ -49,14 +50,29 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--category", metavar="C", help="category; may be left out if just one")
 
 
-def add_region(parser: argparse.ArgumentParser) -> None:
-    """`--region`."""
+def add_looks(parser: argparse.ArgumentParser) -> None:
+    """`--region` and `--resize`: what of each photo is looked at, and in which shape."""
+    add_region(parser)
+    add_flags(parser, ReadingSettings, FlagNames(skip=("bits", "good", "defects")))
+
+
+OWN_REGION = "region.png in the category's folder, if there is one"
+
+
+def add_region(parser: argparse.ArgumentParser, default: str = OWN_REGION) -> None:
+    """`--region`, with where is looked without it."""
     parser.add_argument(
         "--region",
         metavar="PATH",
         help="picture of where to look, white inside and black outside; none: everywhere"
-        " [region.png in the category's folder, if there is one]",
+        f" [{default}]",
     )
+
+
+def asked_resize(options: argparse.Namespace) -> str | None:
+    """The `--resize` of `add_looks`; None: as the category's folder says."""
+    text: str | None = getattr(options, "ReadingSettings.resize")
+    return text
 
 
 def add_seed_and_out(parser: argparse.ArgumentParser, out: str) -> None:
@@ -184,7 +200,7 @@ def checked_category(
     """Open and check it.
 
     Args:
-        options: with data, category, region and skip_bad.
+        options: with data, category, region, resize and skip_bad.
         bars: one of them moves.
         is_told: say how many files were left out; of several processes one does.
         train_size: working size of the training to come, see `find_problems`.
@@ -201,6 +217,7 @@ def checked_category(
         skip_bad=options.skip_bad,
         train_size=train_size,
         region=options.region,
+        resize=asked_resize(options),
         progress=tick(bars, "checking images"),
     )
     if is_told and checked.region is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cutswap.commands.common import (
     add_data,
-    add_region,
+    add_looks,
     add_seed_and_out,
     add_skip_bad,
     checked_category,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `evaluate`."""
     add_data(parser)
-    add_region(parser)
+    add_looks(parser)
     add_skip_bad(parser)
     parser.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
     parser.add_argument("--weights", help="its weights, without --run [embedded]")
@@ -75,6 +75,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.networks.backbone import load_backbone
     from cutswap.runs.folder import RunFolder
     from cutswap.training.finetuning import tuned_backbone
+    from cutswap.training.flags import need_same_squares
     from cutswap.utils.devices import choose_device
 
     need_out(options.out)
@@ -97,6 +98,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     say_weights(backbone.report.sentence(), backbone.name)
     with Bars(options.quiet) as bars:
         checked = checked_category(options, bars)
+        if options.run_folder:
+            settings_of_run = RunFolder(options.run_folder).settings()
+            need_same_squares(settings_of_run, options.run_folder, checked.category)
         need_enough_photos(asked, checked, head, options.score or "both")
         checked, apart = set_apart(checked, asked, options.seed)
         if asked.false_alarms is not None and not is_labelled(checked.category):
@@ -105,7 +109,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             )
         if head is not None:
             return _evaluate_head(options, checked, backbone, head, settings, asked, bars)
-        files = evaluation_files(checked.category.test, has_region=checked.region is not None)
+        files = evaluation_files(
+            checked.category.test, has_region=checked.region_at(settings.image_size) is not None
+        )
         names = (*files, *_decision_file(asked))
         own = claim(options.out, options.command, names, options.json)
         evaluation = run_evaluation(checked, backbone, settings, seed=options.seed, notify=bars)
@@ -150,12 +156,14 @@ def _take_in(
     decision: Decision | None, asked: FalseAlarmSettings, evaluation: Evaluation
 ) -> OnTestPhotos | None:
     """What a decision means on the test photos, also put into the evaluation's summary."""
+    from cutswap.data.loading import seen_share
     from cutswap.decision.deciding import on_test_photos
 
     if decision is None:
         return None
     defects = [record.defect for record in evaluation.records]
-    told = on_test_photos(decision, defects, evaluation.scores, evaluation.masks)
+    seen = seen_share(evaluation.records)
+    told = on_test_photos(decision, defects, evaluation.scores, evaluation.masks, seen)
     evaluation.summary["false_alarms"] = {
         **decision.to_dict(),
         **told.to_dict(),
@@ -170,7 +178,8 @@ def _write_decision(
     from cutswap.decision.decision import write_decision
 
     if decision is not None and told is not None:
-        write_decision(decision, out, bits=checked.category.reading.bits, **told.to_dict())
+        reading = checked.category.reading
+        write_decision(decision, out, bits=reading.bits, resize=reading.resize, **told.to_dict())
 
 
 def _say_decision(decision: Decision | None, told: OnTestPhotos | None) -> None:
@@ -292,7 +301,9 @@ def _evaluate_head(
         write_head_evaluation,
     )
 
-    files = head_evaluation_files(checked.category.test, has_region=checked.region is not None)
+    files = head_evaluation_files(
+        checked.category.test, has_region=checked.region_at(settings.image_size) is not None
+    )
     names = (*files, *_decision_file(asked))
     own = claim(options.out, options.command, names, options.json)
     evaluation = evaluate_head(

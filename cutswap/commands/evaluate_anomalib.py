@@ -7,7 +7,7 @@ from typing import Any
 
 from cutswap.commands.common import (
     add_data,
-    add_region,
+    add_looks,
     add_seed_and_out,
     add_skip_bad,
     checked_category,
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 
     add_data(parser)
-    add_region(parser)
+    add_looks(parser)
     add_skip_bad(parser)
     parser.add_argument("--detector", required=True, choices=tuple(DETECTORS), help="which one")
     parser.add_argument(

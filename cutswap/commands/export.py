@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from cutswap.commands.common import (
     add_common,
     add_data,
+    add_looks,
     add_skip_bad,
     add_threshold,
     asked_rate,
+    checked_category,
     count,
     finite,
     price,
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "negatives", help="a data set of negatives with masks, in the layout of MVTec AD"
     )
     add_data(negatives)
+    add_looks(negatives)
     add_skip_bad(negatives)
     negatives.add_argument(
         "--method", default="cutswap", metavar="M,M,...", help="methods, with commas [cutswap]"
@@ -178,12 +181,11 @@ def _maps(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _negatives(options: argparse.Namespace) -> dict[str, Any]:
-    from cutswap.data.loading import check_category
     from cutswap.negatives.export import export_negatives
 
     methods = [name.strip() for name in options.method.split(",") if name.strip()]
     with Bars(options.quiet) as bars:
-        checked = check_category(options.data, options.category, skip_bad=options.skip_bad)
+        checked = checked_category(options, bars)
         result = export_negatives(
             checked,
             options.out,
@@ -346,12 +348,12 @@ def _detector(options: argparse.Namespace) -> dict[str, Any]:
 
 def _photos_to_check(options: argparse.Namespace, detector: OpenDetector) -> tuple[np.ndarray, str]:
     """Photos that network and library are compared on, and what they are."""
-    from cutswap.decision.export import made_up_photos, squashed_photos
+    from cutswap.decision.export import made_up_photos, square_photos
     from cutswap.decision.incoming import list_photos, need_folder
     from cutswap.evaluation.scored_set import read_scored
     from cutswap.utils.folder_names import RESULT
 
-    size, bits = detector.image_size, detector.bits
+    size, reading = detector.image_size, detector.reading
     if options.photos:
         need_folder(options.photos, options.out)
         paths = [photo.path for photo in list_photos(options.photos, options.out).photos]
@@ -362,10 +364,10 @@ def _photos_to_check(options: argparse.Namespace, detector: OpenDetector) -> tup
                 found="none",
                 fix="pass the folder that they lie in, or leave --photos out",
             )
-        return squashed_photos(paths, size, bits), "photos"
+        return square_photos(paths, size, reading), "photos"
     records = None
     if (options.evaluation / RESULT).exists():
         records = read_scored(options.evaluation).records
     if not records:
         return made_up_photos(size), "made-up photos"
-    return squashed_photos([r.image for r in records], size, bits), "test photos"
+    return square_photos([r.image for r in records], size, reading), "test photos"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cutswap.commands.common import (
     STOPPED,
     add_data,
-    add_region,
+    add_looks,
     add_seed_and_out,
     add_skip_bad,
     checked_category,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `finetune`."""
     add_data(parser)
-    add_region(parser)
+    add_looks(parser)
     add_skip_bad(parser)
     add_seed_and_out(parser, "run folder; the same command resumes a stopped run")
     parser.add_argument(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cutswap.commands.common import add_data, add_region, add_skip_bad, checked_category
+from cutswap.commands.common import add_data, add_looks, add_skip_bad, checked_category
 from cutswap.commands.own_outputs import claim
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.progress import Bars
@@ -15,7 +15,7 @@ from cutswap.utils.progress import Bars
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `quality`."""
     add_data(parser)
-    add_region(parser)
+    add_looks(parser)
     add_skip_bad(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     from cutswap.analysis.quality_settings import QualitySettings

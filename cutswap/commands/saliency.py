@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     names = saliency_files(settings.layers or backbone.levels)
     own = claim(options.out, options.command, names, options.json)
     reading = settings_from(options, ReadingSettings)
-    saliency = image_saliency(options.image, backbone, settings, reading.bits)
+    saliency = image_saliency(options.image, backbone, settings, reading.bits, reading.resize)
     with own.writing():
         write_saliency(saliency, options.out)
     print(
@@ -47,5 +47,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "score": saliency.score,
         "settings": settings.to_dict(),
         "bits": reading.bits,
+        "resize": reading.resize,
         "weights": backbone.report.to_dict(),
     }

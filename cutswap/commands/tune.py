@@ -12,9 +12,10 @@ from typing import Any
 from cutswap.commands.common import (
     STOPPED,
     add_data,
+    add_looks,
     add_recipe,
-    add_region,
     add_skip_bad,
+    asked_resize,
     count,
     seed,
 )
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " own defects, and its figure would promise what new defects do not keep."
     )
     add_data(parser)
-    add_region(parser)
+    add_looks(parser)
     add_skip_bad(parser)
     parser.add_argument("--trials", type=count, default=30, help="in all, earlier ones too [30]")
     parser.add_argument(
@@ -123,6 +124,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             skip_bad=options.skip_bad,
             train_size=settings.training.image_size,
             region=options.region,
+            resize=asked_resize(options),
         )
         need_store(store)
         stop.gently = True

@@ -120,6 +120,11 @@ def read_mask_levels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return from_file(path, _read_mask)
 
 
+def read_mask_levels_bytes(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """`read_mask_levels` for an upload: its bytes, and the name to call it by in errors."""
+    return _read_mask(io.BytesIO(data), name)
+
+
 def mask_files(mask: Path) -> tuple[Path, ...]:
     """The files of a record's mask: itself, or the images in that folder; links in it are none."""
     try:

@@ -231,7 +231,8 @@ class LayoutReader:
                 self._notice_good_masks([mask])
                 mask = None
             defect = GOOD if row.is_good else VISA_DEFECT
-            record = Record(image, row.split, defect, mask, self.reading.bits)
+            reading = self.reading
+            record = Record(image, row.split, defect, mask, reading.bits, reading.resize)
             if self._is_inside(image) and self._is_new(image, records.get(record.name)):
                 records[record.name] = record
         return Category(
@@ -303,7 +304,8 @@ class LayoutReader:
         records: dict[str, Record] = {}
         for photo in (photo for folder in folders for photo in self.photos(folder)):
             if self._is_new(photo, records.get(photo.stem)):
-                records[photo.stem] = Record(photo, split, defect, bits=self.reading.bits)
+                bits, resize = self.reading.bits, self.reading.resize
+                records[photo.stem] = Record(photo, split, defect, bits=bits, resize=resize)
         return tuple(records.values())
 
     def _is_new(self, photo: Path, other: Record | None) -> bool:

@@ -11,13 +11,22 @@ from typing import Any
 import numpy as np
 
 from cutswap.data.datasets import open_dataset
-from cutswap.data.images import read_mask, read_photo, resize_mask, resize_photo
+from cutswap.data.images import photo_size, read_mask, read_photo
 from cutswap.data.problems import DOUBTS, find_problems, usable
+from cutswap.data.reading import FIT
 from cutswap.data.records import Category, Problem, Record
-from cutswap.data.regions.region_of_interest import RegionOfInterest, region_of, with_region
+from cutswap.data.regions.frame import Frame, framed_mask, framed_photo
+from cutswap.data.regions.region_of_interest import (
+    RegionOfInterest,
+    looked_at,
+    region_of,
+    with_region,
+    with_resize,
+)
 from cutswap.errors import CutSwapError
 
 Ticker = Callable[[int, int], None]
+_FINE = 128  # squares of that many pixels tell two shapes apart
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,31 @@ class CheckedCategory:
         return region_of(self.category)
 
     def region_at(self, size: int) -> np.ndarray | None:
-        """The same as (size, size) bool.
+        """Where to look in the (size, size) bool squares of the photos; None: everywhere.
+
+        Beside a photo that keeps its shape there is nothing to look at.
 
         Raises:
-            CutSwapError: see `RegionOfInterest.at`.
+            CutSwapError: see `RegionOfInterest.at`; photos of several shapes that are to keep them.
         """
-        return None if self.region is None else self.region.at(size)
+        resize = self.category.reading.resize
+        return looked_at(self.region, self._shape if resize == FIT else None, size, resize)
+
+    @functools.cached_property
+    def _shape(self) -> tuple[int, int]:
+        """(height, width) of the photos, which are alike but for their scale."""
+        sizes = {photo_size(r.image) for r in (*self.category.train, *self.category.test)}
+        shapes = {Frame(size, _FINE, FIT).target for size in sizes}
+        if len(shapes) > 1:
+            some = ", ".join(f"{height} x {width}" for height, width in sorted(sizes)[:3])
+            raise CutSwapError(
+                self.category.root,
+                expected="photos of one shape for --resize fit: one bank looks at the same part of"
+                " the square in each",
+                found=f"{len(shapes)} shapes (height x width: {some})",
+                fix="pass --resize squash or crop, or part them into categories",
+            )
+        return next(iter(sizes))
 
     def to_dict(self) -> dict[str, Any]:
         """The record of the data in a run's files."""
@@ -76,6 +104,7 @@ def check_category(
     skip_bad: bool,
     train_size: int | None = None,
     region: str | Path | None = None,
+    resize: str | None = None,
     progress: Ticker | None = None,
 ) -> CheckedCategory:
     """Open a category and refuse, or leave out, what cannot be used.
@@ -86,12 +115,13 @@ def check_category(
         skip_bad: leave out what is bad.
         train_size: working size of the training to come, see `find_problems`.
         region: see `with_region`.
+        resize: see `with_resize`.
         progress: called with (photos done, photos in all).
 
     Raises:
         CutSwapError: no such data or category, or bad files without `skip_bad`.
     """
-    category = with_region(open_dataset(root).category(name), region)
+    category = with_resize(with_region(open_dataset(root).category(name), region), resize)
     problems = find_problems(category, train_size=train_size, progress=progress)
     kept, left_out = usable(category, problems, skip_bad)
     doubts = tuple(p for p in problems if p.kind in DOUBTS)
@@ -99,10 +129,10 @@ def check_category(
 
 
 def load_photos(records: Sequence[Record], size: int, progress: Ticker | None = None) -> np.ndarray:
-    """(N, size, size, 3) uint8, each photo squashed to a square, as PatchCore's peers do."""
+    """(N, size, size, 3) uint8, each photo brought to a square as its record says (`Frame`)."""
     photos = np.empty((len(records), size, size, 3), dtype=np.uint8)
     for index, record in enumerate(records):
-        photos[index] = resize_photo(read_photo(record.image, record.bits), (size, size))
+        photos[index] = framed_photo(read_photo(record.image, record.bits), size, record.resize)
         if progress:
             progress(index + 1, len(records))
     return photos
@@ -115,8 +145,23 @@ def load_masks(records: Sequence[Record], size: int) -> np.ndarray | None:
     masks = np.zeros((len(records), size, size), dtype=bool)
     for index, record in enumerate(records):
         if record.mask is not None and not record.is_good:
-            masks[index] = resize_mask(read_mask(record.mask), (size, size))
+            masks[index] = framed_mask(read_mask(record.mask), size, record.resize)
     return masks
+
+
+def seen_share(records: Sequence[Record]) -> float:
+    """Share of its square that a photo fills, in (0, 1]: less where it keeps its shape.
+
+    Args:
+        records: of one shape; only the first is looked at.
+
+    Raises:
+        CutSwapError: that photo cannot be read.
+    """
+    if not records or records[0].resize != FIT:
+        return 1.0
+    sides = photo_size(records[0].image)
+    return min(sides) / max(sides)
 
 
 def lacking_test_images(categories: Sequence[Category]) -> dict[str, str]:

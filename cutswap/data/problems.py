@@ -14,12 +14,12 @@ from cutswap.data.images import (
     photo_size,
     read_depth,
     read_mask_levels,
-    resize_photo,
 )
 from cutswap.data.layouts import means_unknown
 from cutswap.data.mask_doubts import doubt_of
 from cutswap.data.reading import READING_FILE, unused_bits
 from cutswap.data.records import Category, Problem, Record
+from cutswap.data.regions.frame import framed_photo
 from cutswap.data.regions.region_of_interest import region_of
 from cutswap.data.unused import unused_in
 from cutswap.errors import CutSwapError
@@ -40,7 +40,7 @@ KINDS = {
     "loose-mask": "a mask that belongs to no photo",
     "no-masks": "the data set marks no defects: no pixel metrics",
     "one-sided-test": "test photos are all good or all defective: no AUROC",
-    "mixed-sizes": "photos of several sizes; each is squashed to the working size",
+    "mixed-sizes": "photos of several sizes; each is brought to the working size",
     "outside-link": "a link that leads out of the data set; not followed",
     "broken-link": "a link to nothing",
     "odd-name": "a file or folder whose name is no text; not read",
@@ -97,7 +97,7 @@ def find_problems(
         category: from `Dataset.category`.
         deep: decode every file; otherwise headers only, which misses damaged bodies, constant
             photos, empty and doubtful masks, unused bits and pictures in two sets.
-        train_size: side of the square that training photos are squashed to, pixels, where it is
+        train_size: side of the square that training photos become, pixels, where it is
             known; photos that are constant only then (a fine pattern) are found too.
         progress: called with (photos done, photos in all) after each photo; what it raises ends
             the search.
@@ -187,7 +187,7 @@ def _check_photo(
         why = f", as it uses {used[0]} of 16 bits (see unused bits)" if used else ""
         message = f"(nearly) all pixels are alike{why}"
         findings.add(record.image, "constant", message, fatal=is_trained)
-    elif is_trained and train_size and is_constant(resize_photo(photo, (train_size, train_size))):
+    elif is_trained and train_size and is_constant(framed_photo(photo, train_size, record.resize)):
         message = f"(nearly) all pixels are alike at {train_size} x {train_size} (--image-size)"
         findings.add(record.image, "constant", message, fatal=True)
     # Pixels instead of bytes: a photo saved again in another format is still the same.

@@ -15,6 +15,7 @@ from cutswap.settings import Settings, setting
 from cutswap.utils.files import is_own_file, read_json
 
 READING_FILE = "cutswap.json"
+RESIZES = SQUASH, FIT, CROP = ("squash", "fit", "crop")  # see `cutswap.data.regions.frame`
 CAMERA_BITS = (8, 10, 12, 14)  # what cameras fill of the 16 bits of a file
 
 
@@ -28,6 +29,13 @@ class ReadingSettings(Settings):
         " the file has",
         low=8,
         high=16,
+    )
+    resize: str = setting(
+        SQUASH,
+        "how a photo becomes the square that a network sees: squash stretches its sides alike, as"
+        " the paper's peers do; fit keeps its shape, and what is beside it is looked at nowhere;"
+        " crop takes the largest square from its centre",
+        choices=RESIZES,
     )
     good: tuple[str, ...] = setting((), "folders of train and test that hold good photos, too")
     defects: tuple[str, ...] = setting(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cutswap.data.reading import ReadingSettings
+from cutswap.data.reading import SQUASH, ReadingSettings
 
 GOOD = "good"
 
@@ -40,6 +40,7 @@ class Record:
         mask: the defect's mask file, or a folder of them that together mark it (LOCO); None where
             there is none, and always for good photos.
         bits: that the camera fills, of a grey photo of more than 8; None: all that the file has.
+        resize: how it becomes a square, see `ReadingSettings.resize`.
     """
 
     image: Path
@@ -47,6 +48,7 @@ class Record:
     defect: str
     mask: Path | None = None
     bits: int | None = None
+    resize: str = SQUASH
 
     @property
     def is_good(self) -> bool:

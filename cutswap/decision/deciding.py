@@ -201,7 +201,11 @@ def decide(
 
 
 def on_test_photos(
-    decision: Decision, defects: Sequence[str], scores: np.ndarray, masks: np.ndarray | None
+    decision: Decision,
+    defects: Sequence[str],
+    scores: np.ndarray,
+    masks: np.ndarray | None,
+    seen: float = 1.0,
 ) -> OnTestPhotos:
     """Alarms, missed defects and drift of test photos at the decision's threshold.
 
@@ -210,10 +214,11 @@ def on_test_photos(
         defects: type of each photo, `good` for none.
         scores: (N,) float, of the same photos.
         masks: (N, H, W) bool, True on defects; None where the data marks none.
+        seen: see `missed_defects`.
     """
     threshold = decision.promise.threshold
     good = np.asarray(scores)[[defect == GOOD for defect in defects]]
-    missed = missed_defects(defects, scores, threshold, masks)
+    missed = missed_defects(defects, scores, threshold, masks, seen)
     return OnTestPhotos(
         missed=missed if missed.by_type else None,
         drift=drift(decision.good, good) if len(good) else None,

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from cutswap.data.images import read_photo, resize_photo
+from cutswap.data.reading import ReadingSettings
+from cutswap.data.regions.frame import framed_photo
 from cutswap.decision.decision import FORMAT as DECISION_FORMAT
 from cutswap.decision.exported import (
     CARD,
@@ -72,9 +74,11 @@ def export_detector(
         "category": own.category,
         "threshold": {"value": own.threshold, "how": own.how},
         "image_size": own.image_size,
-        "bits": own.bits,
+        "bits": own.reading.bits,
+        "resize": own.reading.resize,
         "range": list(own.range),
-        "input": f"{INPUT}: (N, {own.image_size}, {own.image_size}, 3) uint8 RGB, squashed",
+        "input": f"{INPUT}: (N, {own.image_size}, {own.image_size}, 3) uint8 RGB,"
+        f" by {own.reading.resize}",
         "outputs": {
             name: text
             for name, text in zip(
@@ -118,22 +122,23 @@ def export_detector(
     return about
 
 
-def squashed_photos(
-    paths: Sequence[Path], size: int, bits: int | None, *, most: int = CHECKED
+def square_photos(
+    paths: Sequence[Path], size: int, reading: ReadingSettings, *, most: int = CHECKED
 ) -> np.ndarray:
     """Some of the photos, evenly chosen: (N, S, S, 3) uint8.
 
     Args:
         paths: of their files, at least one.
         size: side S, pixels.
-        bits: that the camera fills of deep grey photos.
+        reading: bits that the camera fills, and how photos become squares.
         most: how many.
 
     Raises:
         CutSwapError: one that cannot be read.
     """
     places = np.linspace(0, len(paths) - 1, min(len(paths), most)).round().astype(int)
-    return np.stack([resize_photo(read_photo(paths[i], bits), (size, size)) for i in places])
+    chosen = [read_photo(paths[place], reading.bits) for place in places]
+    return np.stack([framed_photo(photo, size, reading.resize) for photo in chosen])
 
 
 def made_up_photos(size: int) -> np.ndarray:

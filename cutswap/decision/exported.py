@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.data.reading import ReadingSettings
+from cutswap.data.reading import SQUASH
 from cutswap.decision.decision import decision_from
 from cutswap.decision.graph import OUTPUTS
 from cutswap.decision.open_detector import (
     OpenDetector,
     Scores,
     choose_threshold,
+    photo_reading,
     read_evaluated,
 )
 from cutswap.errors import CutSwapError
@@ -84,7 +85,7 @@ def _read_exported(folder: Path, rate: float | None, threshold: float | None) ->
         told = float(about["threshold"]["value"]), str(about["threshold"]["how"])
         size, category = about["image_size"], about["category"]
         low, high = (float(value) for value in about["range"])
-        bits = ReadingSettings.from_dict({"bits": about["bits"]}).bits
+        reading = photo_reading({"resize": SQUASH, **about})
         region = None if about.get("region") is None else _region(about["region"], size)
         if type(size) is not int or not 32 <= size <= 2048 or not isinstance(category, str):
             raise ValueError(f"photos of {size!r} pixels")
@@ -107,7 +108,7 @@ def _read_exported(folder: Path, rate: float | None, threshold: float | None) ->
         identity=f"{about['content'][:16]} {used!r}",
         category=category,
         image_size=size,
-        bits=bits,
+        reading=reading,
         threshold=used,
         how=how,
         decision=own,

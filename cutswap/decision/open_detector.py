@@ -38,12 +38,12 @@ class OpenDetector:
         identity: changes with whatever changes a score or a verdict.
         category: whose parts it knows.
         image_size: side S of the square photos it takes, pixels.
-        bits: that the camera fills of deep grey photos; None: all.
+        reading: bits that the camera fills, and how photos become squares.
         threshold: a score at or above it is called defective; a float32 number.
         how: one line on how that was chosen.
         decision: scores of good photos, for p-values; None where there are none.
         range: smallest and largest heatmap value of the photos it was tried on.
-        scores_of: scores and heatmaps of squashed photos.
+        scores_of: scores and heatmaps of square photos.
         region: (S, S) bool, where it looks; None: everywhere.
     """
 
@@ -51,7 +51,7 @@ class OpenDetector:
     identity: str
     category: str
     image_size: int
-    bits: int | None
+    reading: ReadingSettings
     threshold: float
     how: str
     decision: Decision | None
@@ -139,7 +139,7 @@ def read_evaluated(
         identity=f"{sha256_of(file)[:16]} {score} {used!r}",
         category=str(summary.get("category", decision.category if decision else "")),
         image_size=bank.settings.image_size,
-        bits=_bits(folder, summary),
+        reading=_reading(folder, summary),
         threshold=used,
         how=how,
         decision=own,
@@ -201,7 +201,7 @@ def choose_threshold(
 
 
 def scores_by(bank: MemoryBank, detector: HeadDetector | None, score: str) -> Scores:
-    """What scores squashed photos: the bank, or one of `SCORES` of bank and head."""
+    """What scores square photos: the bank, or one of `SCORES` of bank and head."""
 
     def scores_of(photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         image = to_image(photos)
@@ -211,15 +211,27 @@ def scores_by(bank: MemoryBank, detector: HeadDetector | None, score: str) -> Sc
     return scores_of
 
 
-def _bits(folder: Path, summary: dict[str, Any]) -> int | None:
-    """How deep grey photos of the category are read.
+def _reading(folder: Path, summary: dict[str, Any]) -> ReadingSettings:
+    """How the photos of the category are read.
 
     Raises:
-        CutSwapError: no number of bits.
+        CutSwapError: no number of bits, or an unknown way to a square.
     """
     data = summary.get("data")
-    reading = data.get("reading") if isinstance(data, dict) else None
-    if not summary and (folder / DECISION).exists():
-        reading = read_json(folder / DECISION)
-    told = reading.get("bits") if isinstance(reading, dict) else None
-    return ReadingSettings.from_dict({"bits": told}).bits
+    told = data.get("reading") if isinstance(data, dict) else None
+    if not summary:
+        for name in (DECISION, UNLABELLED):
+            if told is None and (folder / name).exists():
+                values = read_json(folder / name)
+                told = values.get("reading", values) if isinstance(values, dict) else None
+    return photo_reading(told if isinstance(told, dict) else {})
+
+
+def photo_reading(values: dict[str, Any]) -> ReadingSettings:
+    """Of some values those that say how a single photo is read.
+
+    Raises:
+        CutSwapError: no number of bits, or an unknown way to a square.
+    """
+    names = ("bits", "resize")
+    return ReadingSettings.from_dict({name: values[name] for name in names if name in values})

@@ -34,8 +34,8 @@ def open_folder(folder: Path) -> tuple[dict[str, Any], onnxruntime.InferenceSess
     return about, onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
 
-def read_photo(path: Path, size: int, bits: int | None) -> np.ndarray:
-    """An upright RGB photo squashed to (size, size, 3) uint8; transparency is laid on white."""
+def read_photo(path: Path, size: int, bits: int | None, resize: str) -> np.ndarray:
+    """An upright RGB photo as (size, size, 3) uint8; transparency is laid on white."""
     image = ImageOps.exif_transpose(Image.open(path))
     if image.mode == "F" or image.mode.startswith("I"):  # grey of more than 8 bits
         full = 1 if image.mode == "F" else 2 ** (bits or 16) - 1
@@ -44,9 +44,14 @@ def read_photo(path: Path, size: int, bits: int | None) -> np.ndarray:
             raise ValueError(f"grey values outside 0..{full}")
         image = Image.fromarray(levels.astype(np.uint8))
     elif "A" in image.mode or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    sides, image = np.array(image.size), image.convert("RGB")
+    seen = np.minimum(sides, sides.min()) if resize == "crop" else sides
+    shape = np.rint(sides * size / sides.max()).clip(1) if resize == "fit" else [size, size]
+    box, (width, height) = (sides - seen) // 2, map(int, shape)
+    square = image.crop((*box, *(box + seen))).resize((width, height), Image.Resampling.BILINEAR)
+    beside = [(n // 2, n - n // 2) for n in (size - height, size - width)]
+    return np.pad(np.asarray(square), (*beside, (0, 0)), mode="edge")
 
 
 def photos_in(places: list[Path]) -> Iterator[tuple[Path, str]]:
@@ -75,7 +80,7 @@ def main() -> int:
     names = [output.name for output in session.get_outputs()]
     for path, name in photos_in(options.photos):
         try:
-            photo = read_photo(path, about["image_size"], about["bits"])
+            photo = read_photo(path, about["image_size"], about["bits"], about["resize"])
         except Exception as error:  # decoders raise almost anything on damaged files
             print(f"{path}: {error}", file=sys.stderr)
             failed = 1
@@ -85,8 +90,7 @@ def main() -> int:
         verdict = "defective" if told["is_defective"][0] else "good"
         table.writerow([guarded(name), f"{told['score'][0]:.9g}", p_value, verdict])
         if options.heatmaps:
-            place = options.heatmaps / f"{name}.npy"
-            place.parent.mkdir(parents=True, exist_ok=True)
+            (place := options.heatmaps / f"{name}.npy").parent.mkdir(parents=True, exist_ok=True)
             np.save(place, told["heatmap"][0], allow_pickle=False)
     return failed
 

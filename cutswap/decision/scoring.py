@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from cutswap.data.images import read_photo, resize_photo
+from cutswap.data.images import read_photo
+from cutswap.data.reading import FIT, SQUASH
+from cutswap.data.regions.frame import Frame
 from cutswap.decision.conformal import Drift, drift
 from cutswap.decision.incoming import IncomingPhoto, list_photos
 from cutswap.decision.open_detector import DEFECTIVE, OpenDetector
@@ -170,12 +172,17 @@ class FolderScorer:
             yield lines
 
     def _score(self, photos: Sequence[IncomingPhoto]) -> list[ScoredPhoto]:
-        detector, side = self.detector, (self.detector.image_size, self.detector.image_size)
+        detector, reading = self.detector, self.detector.reading
         read: dict[str, np.ndarray] = {}
+        frames: dict[str, Frame] = {}
         problems: dict[str, str] = {}
         for photo in photos:
             try:
-                read[photo.name] = resize_photo(read_photo(photo.path, detector.bits), side)
+                whole = read_photo(photo.path, reading.bits)
+                size = whole.shape[0], whole.shape[1]
+                frames[photo.name] = Frame(size, detector.image_size, reading.resize)
+                self._need_shape(frames[photo.name])
+                read[photo.name] = frames[photo.name].of_photo(whole)
             except CutSwapError as error:
                 problems[photo.name] = f"expected {error.expected}, found {error.found}"
         scores: dict[str, float] = {}
@@ -187,7 +194,7 @@ class FolderScorer:
             if told is not None:
                 p_values = dict(zip(read, map(float, told), strict=True))
             for (name, pixels), heatmap in zip(read.items(), heatmaps, strict=True):
-                if self._heatmaps and (problem := self._draw(name, pixels, heatmap)):
+                if self._heatmaps and (problem := self._draw(name, pixels, heatmap, frames[name])):
                     problems[name] = problem
         return [
             ScoredPhoto(
@@ -204,7 +211,22 @@ class FolderScorer:
             for photo in photos
         ]
 
-    def _draw(self, name: str, photo: np.ndarray, heatmap: np.ndarray) -> str:
+    def _need_shape(self, frame: Frame) -> None:
+        """Refuse a photo of another shape than a detector looks at that keeps it.
+
+        Raises:
+            CutSwapError: part of its region would lie beside the photo.
+        """
+        region = self.detector.region
+        if frame.resize == FIT and region is not None and (region & ~frame.inside).any():
+            raise CutSwapError(
+                "photo",
+                expected="one of the shape of those it was fitted on",
+                found=f"{frame.photo[0]} x {frame.photo[1]} pixels",
+                fix="score it with a detector of --resize squash or crop",
+            )
+
+    def _draw(self, name: str, photo: np.ndarray, heatmap: np.ndarray, frame: Frame) -> str:
         """Write a heatmap over its photo; what was in the way, or nothing."""
         path = self._heatmap_file(name)
         try:
@@ -214,7 +236,7 @@ class FolderScorer:
             drawn = blend(photo, colourise(heatmap, *self.detector.range))
             if self.detector.region is not None:
                 drawn = veil(drawn, photo, self.detector.region)
-            picture = Image.fromarray(drawn)
+            picture = Image.fromarray(drawn if frame.resize == SQUASH else frame.shown(drawn))
             mark = PngImagePlugin.PngInfo()
             mark.add_text("Software", _MARK)
             write_with(path, lambda file: picture.save(file, format="PNG", pnginfo=mark))

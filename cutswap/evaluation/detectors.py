@@ -19,6 +19,7 @@ import numpy as np
 
 from cutswap.data.images import photo_size
 from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.data.reading import FIT
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.anomalib_models import Detector
@@ -75,6 +76,13 @@ def evaluate_detector(
         Stopped: it was asked to.
     """
     need_test_images(checked.category)
+    if checked.category.reading.resize == FIT:
+        raise CutSwapError(
+            checked.category.root,
+            expected=f"photos that fill the square, as {name} scores all of it",
+            found="--resize fit",
+            fix="pass --resize squash or crop",
+        )
     if checked.region is not None:
         raise CutSwapError(
             checked.region.path,

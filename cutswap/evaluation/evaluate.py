@@ -6,7 +6,7 @@ scores.csv         one line a test image
 heatmaps.npy       (N, H, W) float32, pixels in the order of scores.csv, raw distances
 heatmaps/*.png     the same over each photo, one colour range for the category; see `heatmap_names`
 bank.safetensors   the fitted memory bank with its network and settings
-region.png         where was looked, squashed to H x W; only with a region, outside which heat is 0
+region.png         where was looked, H x W; only where that is not everywhere; outside it heat is 0
 """
 
 from __future__ import annotations
@@ -23,9 +23,17 @@ import numpy as np
 from torch import Tensor
 
 from cutswap.config import PatchCoreSettings
-from cutswap.data.images import save_png, to_image
-from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.data.images import read_photo, save_png, to_image
+from cutswap.data.loading import (
+    CheckedCategory,
+    load_masks,
+    load_photos,
+    need_test_images,
+    seen_share,
+)
+from cutswap.data.reading import SQUASH
 from cutswap.data.records import Record
+from cutswap.data.regions.frame import Frame
 from cutswap.evaluation.metrics import Metrics, summarise
 from cutswap.evaluation.missed import missed_defects
 from cutswap.networks.backbone import Backbone
@@ -119,7 +127,8 @@ def evaluate(
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
     metrics = summarise(scores, labels, heatmaps, masks, backbone.device, bank.region_pixels)
-    missed = missed_defects([r.defect for r in test], scores, metrics.threshold, masks)
+    defects, seen = [r.defect for r in test], seen_share(test)
+    missed = missed_defects(defects, scores, metrics.threshold, masks, seen)
     summary = {
         **metrics.to_dict(),
         "missed": missed.to_dict(),
@@ -174,14 +183,15 @@ def region_record(checked: CheckedCategory, masks: np.ndarray | None, size: int)
         Nothing where all of every photo was looked at.
     """
     region = checked.region_at(size)
-    if checked.region is None or region is None:
+    if region is None:
         return {}
     outside = []
     if masks is not None:
         pairs = zip(checked.category.test, masks, strict=True)
         outside = [r.name for r, mask in pairs if mask.any() and not (mask & region).any()]
     about = {"hides": not bool(region.all()), "defects_outside": outside}
-    return {"region": {**checked.region.to_dict(), **about}}
+    own = {} if checked.region is None else checked.region.to_dict()  # else beside photos alone
+    return {"region": {**own, **about}}
 
 
 def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = None) -> None:
@@ -202,12 +212,16 @@ def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = 
     looked_at = heatmaps if region is None else heatmaps[:, region]
     low, high = float(looked_at.min()), float(looked_at.max())
     for index, (record, name) in enumerate(zip(records, heatmap_names(records), strict=True)):
-        photo = load_photos([record], heatmaps.shape[1])[0]
+        whole = read_photo(record.image, record.bits)
+        frame = Frame((whole.shape[0], whole.shape[1]), heatmaps.shape[1], record.resize)
+        photo = frame.of_photo(whole)
         picture = blend(photo, colourise(heatmaps[index], low, high))
         if region is not None:
             picture = veil(picture, photo, region)
         if evaluation.masks is not None and evaluation.masks[index].any():
             picture = outline(picture, evaluation.masks[index])
+        if record.resize != SQUASH:
+            picture = frame.shown(picture)
         save_png(out / PICTURES / f"{name}.png", picture)
         if notify:
             notify("writing heatmaps", index + 1, len(records))

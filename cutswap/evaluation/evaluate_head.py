@@ -18,7 +18,13 @@ from typing import IO
 import numpy as np
 
 from cutswap.config import SCORES, PatchCoreSettings
-from cutswap.data.loading import CheckedCategory, load_masks, load_photos, need_test_images
+from cutswap.data.loading import (
+    CheckedCategory,
+    load_masks,
+    load_photos,
+    need_test_images,
+    seen_share,
+)
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.evaluate import (
@@ -154,7 +160,7 @@ def evaluate_head_banks(
     size = settings.image_size
     tick(notify, "weighing bank and head")(0, 1)
     good = load_photos([train[i] for i in held_out], size)
-    fitted = _weighed(banks, head, make_validation_set(good, head.origin.family))
+    fitted = _weighed(banks, head, make_validation_set(good, head.origin.family, region))
     tick(notify, "weighing bank and head")(1, 1)
     scores = [{n: np.empty(len(test), dtype=np.float32) for n in SCORES} for _ in banks]
     heatmaps = [
@@ -213,7 +219,7 @@ def _evaluation(
         "scores": {n: m.to_dict() for n, m in metrics.items()},
         **region_record(checked, masks, detector.bank.settings.image_size),
     }
-    defects = [r.defect for r in test]
+    defects, seen = [r.defect for r in test], seen_share(test)
     by_score = {
         n: Evaluation(
             records=test,
@@ -224,7 +230,9 @@ def _evaluation(
             bank=detector.bank,
             summary={
                 **metrics[n].to_dict(),
-                "missed": missed_defects(defects, scores[n], metrics[n].threshold, masks).to_dict(),
+                "missed": missed_defects(
+                    defects, scores[n], metrics[n].threshold, masks, seen
+                ).to_dict(),
                 "score": n,
                 **shared,
             },

@@ -121,7 +121,11 @@ def wilson(successes: float, count: int) -> tuple[float, float]:
 
 
 def missed_defects(
-    defects: Sequence[str], scores: np.ndarray, threshold: float, masks: np.ndarray | None
+    defects: Sequence[str],
+    scores: np.ndarray,
+    threshold: float,
+    masks: np.ndarray | None,
+    seen: float = 1.0,
 ) -> Missed:
     """Count found and missed defects.
 
@@ -130,6 +134,7 @@ def missed_defects(
         scores: (N,) float, of the same images.
         threshold: scores at or above it are called defective.
         masks: (N, H, W) bool, True on defects; None where the data marks none.
+        seen: share of the masks that shows the photo, whose areas are told: `seen_share`.
 
     Raises:
         CutSwapError: lengths that differ.
@@ -151,7 +156,7 @@ def missed_defects(
     ]
     by_area: list[Recall] = []
     if masks is not None:
-        shares = np.array([mask.mean() for mask in masks])
+        shares = np.array([mask.mean() for mask in masks]) / seen
         band = np.digitize(shares, AREAS)
         for place, name in enumerate(_AREA_NAMES):
             own = is_bad & (band == place)

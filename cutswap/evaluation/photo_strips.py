@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from cutswap.utils.overlays import blend, colourise, outline, rising, sheet
+from cutswap.data.images import resize_mask
+from cutswap.utils.overlays import blend, colourise, outline, rising, sheet, veil
 
 FULL = 0.3  # share of the way from the usual heat to the highest, from which heat is full
 OPACITY = 0.75  # of full heat: the part below is still recognised
@@ -29,6 +30,7 @@ def photo_strip(
     span: tuple[float, float],
     usual: float | None = None,
     mask: np.ndarray | None = None,
+    region: np.ndarray | None = None,
 ) -> np.ndarray:
     """Photo and heat beside each other, and the truth as a third where it is known.
 
@@ -40,6 +42,8 @@ def photo_strip(
             seen everywhere.
         mask: (S', S') bool of any side, True on defects, all False for a good photo; None: nobody
             knows.
+        region: (S'', S'') bool of any side, where was looked: around it photo and heat show the
+            dimmed photo behind its outline; None: everywhere.
 
     Returns:
         (s, n * s + gaps, 3) uint8, n = 2 or 3. In the third what is marked has the photo's
@@ -51,6 +55,9 @@ def photo_strip(
     if usual is not None:
         opacity = OPACITY * rising(heat, *clear_and_full(usual, span[1]))
     pictures = [photo, blend(photo, colourise(heat, *span), opacity)]
+    if region is not None and not region.all():
+        inside = resize_mask(region, (side, side))
+        pictures = [veil(picture, photo, inside) for picture in pictures]
     if mask is not None:
         pictures.append(_truth(photo, mask))
     return sheet(pictures, len(pictures), GAP)

@@ -20,8 +20,9 @@ import numpy as np
 from cutswap.config import PatchCoreSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.images import mask_files
+from cutswap.data.reading import SQUASH
 from cutswap.data.records import GOOD, Category, Record
-from cutswap.data.regions.region_of_interest import read_region
+from cutswap.data.regions.region_of_interest import read_region, recorded_resize, with_resize
 from cutswap.errors import CutSwapError
 from cutswap.utils.csv_text import unguarded
 from cutswap.utils.files import is_own_file, read_json
@@ -69,6 +70,18 @@ class ScoredSet:
     def size(self) -> int:
         """Side S of the square heatmaps, pixels."""
         return int(self.heatmaps.shape[1])
+
+    @property
+    def resize(self) -> str:
+        """How its photos became squares, see `ReadingSettings.resize`."""
+        return recorded_resize(self.summary["data"])
+
+    @property
+    def seen(self) -> float:
+        """See `seen_share`; 1 where the photos are gone, and their masks with them."""
+        from cutswap.data.loading import seen_share
+
+        return seen_share(self.records or ())
 
     @property
     def bank_file(self) -> Path:
@@ -203,6 +216,8 @@ def evaluation_key(
     about = [str(category.root), category.name, fingerprint, settings.deciding(), seed, 1]
     if category.reading.bits is not None:
         about.append(category.reading.bits)
+    if category.reading.resize != SQUASH:
+        about.append(category.reading.resize)
     if category.region is not None:
         about.append(["region", str(category.region), _stamp(category.region)])
     digest.update(json.dumps(about).encode())
@@ -330,6 +345,7 @@ def _find_records(
     root = Path(str(summary["data"].get("root", "")))
     if category is None or category.root != root:
         category = _reopen(root)
+    category = with_resize(category, recorded_resize(summary["data"]))
     by_name = {record.name: record for record in category.test}
     gone = [name for name in names if name not in by_name or not by_name[name].image.is_file()]
     if gone:

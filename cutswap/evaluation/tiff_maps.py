@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from cutswap.data.images import photo_size
+from cutswap.data.regions.frame import Frame
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.utils.files import write_json, write_with
@@ -51,7 +52,8 @@ def export_maps(
     for index, place in enumerate(places):
         values = np.array(scored.heatmaps[index], dtype=np.float32)
         if records is not None:
-            values = enlarged(values, photo_size(records[index].image))
+            record = records[index]
+            values = Frame(photo_size(record.image), scored.size, record.resize).back(values)
         write_map(out / place, values)
         if progress:
             progress(index + 1, len(scored.names))

@@ -122,6 +122,7 @@ def score_unlabelled(
             "high": float(looked_at.max()),
             "learnt": not category.test,
             "seconds": seconds,
+            "reading": category.reading.to_dict(),
         },
     )
 

@@ -18,7 +18,7 @@ from cutswap.heads.validation import ValidationSet
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.embeddings import embed
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
-from cutswap.patchcore.patch_region import heatmap_of
+from cutswap.patchcore.patch_region import heatmap_of, looked_at
 from cutswap.utils.devices import cache_sized
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
@@ -82,7 +82,8 @@ class HeadDetector:
             The detector, and the AUROC on the validation set of each weight tried.
 
         Raises:
-            CutSwapError: see the class; a head without validation scores, or scores of another set.
+            CutSwapError: see the class; a head without validation scores, or scores of another set
+                or another region.
         """
         good = embedded_photos(bank, validation_set.good)
         made_up = embedded_photos(bank, validation_set.made_up)
@@ -111,13 +112,14 @@ class HeadDetector:
                 found="none",
                 fix="train it to the end with finetune",
             )
+        head.need_region(bank.region)
         asked = without_photos(bank, head.origin.held_out)
         scores = [asked.score_patches(part, (1, 1)) for part in good]
         bad = [asked.score_patches(part, (1, 1)).scores for part in made_up]
         of_bank = ValidationScores(
             np.concatenate([f.scores for f in scores]),
             np.concatenate(bad),
-            float(np.mean([_looked_at(bank, f.distances).mean() for f in scores])),
+            float(np.mean([looked_at(f.distances, bank.region).mean() for f in scores])),
         )
         detector.join, told = fit_join(of_bank, head.validation)
         return detector, told
@@ -142,11 +144,11 @@ class HeadDetector:
         patches = self.head.score_patches(embedded)
         sigma, region = self.bank.settings.sigma, self.bank.region
         grid = (patches.shape[1], patches.shape[2])
-        looked_at = patches if region is None else patches[:, None, region.patches(grid)]
+        scores = self.head.image_scores(looked_at(patches, region))
         if region is not None:
             patches = np.where(region.patches(grid), patches, np.float32(0))
         head = Prediction(
-            self.head.image_scores(looked_at),
+            scores,
             heatmap_of(patches, size, sigma, region),
             patches,
             bank.nearest,
@@ -212,14 +214,6 @@ class HeadDetector:
         own = {n: v for n, v in tensors.items() if not n.startswith(("head.", "head_"))}
         bank = MemoryBank.from_contents(own, about["bank"], path, backbone, device)
         return cls(bank, head, Join.from_dict(about["join"], path))
-
-
-def _looked_at(bank: MemoryBank, distances: np.ndarray) -> np.ndarray:
-    """(N, h, w) distances, or the (N, P) of the bank's region."""
-    if bank.region is None:
-        return distances
-    looked_at: np.ndarray = distances[:, bank.region.patches(distances.shape[1:])]
-    return looked_at
 
 
 def embedded_photos(bank: MemoryBank, photos: np.ndarray) -> Iterator[Tensor]:

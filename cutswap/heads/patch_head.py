@@ -20,6 +20,7 @@ from cutswap.heads.joining import ValidationScores
 from cutswap.heads.projector import Projector
 from cutswap.heads.residuals import ResidualStatistics
 from cutswap.networks.weights import state_fingerprint
+from cutswap.patchcore.patch_region import PatchRegion
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
 FORMAT = "cutswap head 1"
@@ -47,6 +48,7 @@ class HeadOrigin:
         category: name of the category.
         seed: of the training.
         held_out: positions, among the good training photos, of those it is validated by.
+        region: `PatchRegion.mark` of where that was; empty: everywhere.
     """
 
     backbone: str
@@ -56,6 +58,7 @@ class HeadOrigin:
     category: str
     seed: int
     held_out: tuple[int, ...]
+    region: str = ""  # of heads from before there were regions too
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -148,7 +151,7 @@ class PatchHead:
         return self.residuals
 
     def image_scores(self, patches: np.ndarray) -> np.ndarray:
-        """(N, h, w) patch scores to (N,): mean of each photo's highest."""
+        """Patch scores (N, h, w), or (N, P) of some, to (N,): mean of each photo's highest."""
         flat = patches.reshape(len(patches), -1)
         highest = min(self.settings.highest, flat.shape[1])
         return np.sort(flat, axis=1)[:, -highest:].mean(axis=1).astype(np.float32)
@@ -183,6 +186,24 @@ class PatchHead:
                     found=bank[what],
                     fix="fit the bank with the head's, or train a head for the bank's",
                 )
+
+    def need_region(self, region: PatchRegion | None) -> None:
+        """Refuse to be weighed in another region than it was validated in.
+
+        Raises:
+            CutSwapError: the two differ.
+        """
+        mark = "" if region is None else region.mark
+        if mark != self.origin.region:
+            other = "another region" if self.origin.region else "a region"
+            raise CutSwapError(
+                "region of head and bank",
+                expected="the region that the head was validated in"
+                if self.origin.region
+                else "no region: the head was validated on whole photos",
+                found=other if mark else "none",
+                fix="pass --region as its training had it, or train the head again with this one",
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """All numbers by name, for a file."""
@@ -341,7 +362,7 @@ def _origin(value: Any) -> HeadOrigin | None:
         origin = HeadOrigin(**{**value, "held_out": tuple(value["held_out"])})
     except (TypeError, KeyError):
         return None
-    texts = (origin.backbone, origin.fingerprint, origin.family, origin.category)
+    texts = (origin.backbone, origin.fingerprint, origin.family, origin.category, origin.region)
     numbers = (origin.image_size, origin.seed, *origin.held_out)
     sound = all(isinstance(t, str) for t in texts)
     sound = sound and all(type(n) is int and 0 <= n < 2**62 for n in numbers)

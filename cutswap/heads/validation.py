@@ -17,6 +17,7 @@ from cutswap.errors import CutSwapError
 from cutswap.heads.joining import ValidationScores
 from cutswap.heads.patch_head import PatchHead
 from cutswap.negatives.samples import draw_sample
+from cutswap.patchcore.patch_region import PatchRegion, looked_at
 
 MADE_UP_SEED = 9  # no training draws with it by accident: its stream also has the photo's number
 MADE_ON = 16  # held-out photos that defects are made on, at most: 128 defects, evenly spread
@@ -56,14 +57,23 @@ def held_out_positions(count: int, share: float) -> np.ndarray:
     return np.arange(0, count, step)
 
 
-def make_validation_set(good: np.ndarray, trained_on: str) -> ValidationSet:
+def make_validation_set(
+    good: np.ndarray, trained_on: str, inside: np.ndarray | None = None
+) -> ValidationSet:
     """Defects on held-out good photos, a patch and a scar of each family not trained on.
 
     Args:
         good: (G, H, W, 3) uint8.
         trained_on: family of the head's negatives; `NO_FAMILY`: it saw none, so all are asked.
+        inside: (H, W) bool, where to look: defects lie there alone; None: everywhere.
+
+    Raises:
+        CutSwapError: a region so small that no defect fits.
     """
-    families = tuple(family for family in VALIDATION_FAMILIES if family != trained_on)
+    # A texture covers the whole photo, and would lie outside a region.
+    fits = inside is None or bool(inside.all())
+    left_out = (trained_on, *(() if fits else ("perlin",)))
+    families = tuple(family for family in VALIDATION_FAMILIES if family not in left_out)
     chosen = good[np.linspace(0, len(good) - 1, min(len(good), MADE_ON)).round().astype(int)]
     methods = tuple(
         NegativeSettings(method=method) for f in families for method in (f, f"{f}-scar")
@@ -79,13 +89,17 @@ def make_validation_set(good: np.ndarray, trained_on: str) -> ValidationSet:
             WeakAugmentation(jitter=0.0),
             seed=MADE_UP_SEED,
             number=number,
+            inside=inside,
         )[2]
     ]
     return ValidationSet(good, np.stack(made), families)
 
 
 def validation_scores(
-    head: PatchHead, good: Iterable[Tensor], made_up: Iterable[Tensor]
+    head: PatchHead,
+    good: Iterable[Tensor],
+    made_up: Iterable[Tensor],
+    region: PatchRegion | None = None,
 ) -> ValidationScores:
     """Ask a head that was trained without the held-out photos.
 
@@ -93,9 +107,10 @@ def validation_scores(
         head: the one asked.
         good: batches (n, h, w, D) float32 of the held-out photos' patch embeddings.
         made_up: likewise of the defects.
+        region: where to look; None: everywhere.
     """
-    patches = [head.score_patches(part) for part in good]
-    bad = [head.image_scores(head.score_patches(part)) for part in made_up]
+    patches = [looked_at(head.score_patches(part), region) for part in good]
+    bad = [head.image_scores(looked_at(head.score_patches(part), region)) for part in made_up]
     return ValidationScores(
         np.concatenate([head.image_scores(p) for p in patches]),
         np.concatenate(bad),

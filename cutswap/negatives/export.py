@@ -4,6 +4,7 @@
     <out>/<category>/test/good/0000.png             photos that negatives were made of, unedited
     <out>/<category>/test/<method>/0000.png         negatives
     <out>/<category>/ground_truth/<method>/0000_mask.png
+    <out>/<category>/region.png                     where negatives may lie; only with a region
     <out>/<category>/negatives.json                 settings, sources and every record
 
 Photos are shared out so that nothing tested on was trained on; without a share held out all photos
@@ -28,6 +29,7 @@ from cutswap.negatives.samples import TrainingSamples
 from cutswap.networks.backbone import load_backbone
 from cutswap.saliency.cache import SaliencyMaps, saliency_of
 from cutswap.utils.files import write_json
+from cutswap.utils.folder_names import REGION
 from cutswap.utils.progress import Notify, tick
 
 
@@ -93,6 +95,8 @@ def export_negatives(
             target_class=saliency.target_class,
             progress=tick(notify, "saliency"),
         )
+    if inside is not None:
+        save_png(folder / REGION, inside)
     for place, index in enumerate(train):
         save_png(folder / f"train/{GOOD}/{place:04d}.png", photos[index])
     if hold_out:

@@ -54,6 +54,7 @@ def draw_many(
     layer: str | None,
     first: int = 0,
     at: tuple[Point, Point] | None = None,
+    inside: np.ndarray | None = None,
 ) -> list[tuple[np.ndarray, Negative, dict[str, Any] | None]]:
     """`count` negatives of one photo, as a run with this seed draws its samples `first`, ...
 
@@ -68,6 +69,7 @@ def draw_many(
         layer: name of the saliency's layer, for the records.
         first: running number of the first sample.
         at: anchors (y, x) at which the patches of each draw are placed instead of its own.
+        inside: (H, W) bool, where to look, see `draw_negative`; None: everywhere.
 
     Returns:
         For each, the positive (H, W, 3) uint8, the negative, and the positive's jitter as JSON
@@ -88,10 +90,10 @@ def draw_many(
     drawn = []
     for number in range(first, first + count):
         positive, jitter, (negative,) = draw_sample(
-            photo, levels, (negatives,), clusters, weak, seed=seed, number=number
+            photo, levels, (negatives,), clusters, weak, seed=seed, number=number, inside=inside
         )
         if at is not None and saliency is not None:
-            placing = hand_placing(negative.record, saliency, negatives, clusters)
+            placing = hand_placing(negative.record, saliency, negatives, clusters, inside=inside)
             negative = placing.swap(positive, *at)
         drawn.append((positive, negative, jitter.to_dict() if jitter else None))
     return drawn

@@ -26,7 +26,7 @@ from cutswap.patchcore.device_scoring import DeviceScorer
 from cutswap.patchcore.embeddings import collect_patches, embed
 from cutswap.patchcore.image_score import mean_of_highest, reweighted_mean
 from cutswap.patchcore.index import BankIndex
-from cutswap.patchcore.patch_region import PatchRegion, heatmap_of
+from cutswap.patchcore.patch_region import PatchRegion, heatmap_of, patch_region
 from cutswap.patchcore.sharded_coreset import choose_by_shards
 from cutswap.patchcore.whitening import Whitening, measured
 from cutswap.utils.device_errors import FittingBatches
@@ -105,7 +105,7 @@ class MemoryBank:
         self.origin = origin
         self.seed = seed
         self.whitening = whitening
-        self.region = _region(region)
+        self.region = patch_region(region)
         self._index = BankIndex(self.items, settings.search)
         self._scorers: dict[torch.device, DeviceScorer] = {}
         self._fitting = FittingBatches("scoring")
@@ -149,7 +149,7 @@ class MemoryBank:
             CutSwapError: no image at all; see `choose_by_shards` and `Whitening.of`.
         """
         if settings.shards > 1:
-            looked_at = _region(region)
+            looked_at = patch_region(region)
             whitening = _whitening_of_images(backbone, images, settings, looked_at)
 
             def collect(part: Iterable[Tensor], size: int, before: int) -> tuple[Tensor, Any]:
@@ -202,7 +202,7 @@ class MemoryBank:
             patches, grid = collect_patches(
                 backbone, images, settings.layers, count, progress, stay=True
             )
-        patches = _inside(patches, grid, _region(region))
+        patches = _inside(patches, grid, patch_region(region))
         whitening = whitening_of(patches, settings)
         if whitening:
             patches = whitening.apply_in_place(patches)
@@ -233,7 +233,7 @@ class MemoryBank:
         Raises:
             CutSwapError: see `Whitening.of`.
         """
-        patches = _inside(patches, grid, _region(region))
+        patches = _inside(patches, grid, patch_region(region))
         whitening = whitening_of(patches, settings)
         if whitening:
             patches = whitening.apply(patches)
@@ -253,7 +253,7 @@ class MemoryBank:
         """A coreset of patches inside the region that are whitened already."""
         keep = max(1, int(settings.coreset * len(patches)))
         picks = greedy_k_center(patches, keep, projection=settings.projection, seed=seed)
-        origin = _origin(picks.cpu().numpy(), grid, _region(region))
+        origin = _origin(picks.cpu().numpy(), grid, patch_region(region))
         items = patches[picks].cpu().numpy()
         return cls(backbone, settings.replace(shards=1), items, origin, seed, whitening, region)
 
@@ -523,11 +523,6 @@ def _whitening_of_images(
     embedded = (embed(backbone, image, settings.layers).cpu() for image in images)
     parts = (_inside(e.flatten(0, 2), (e.shape[1], e.shape[2]), region) for e in embedded)
     return Whitening.of(measured(parts), settings.whiten, settings.shrinkage)
-
-
-def _region(pixels: np.ndarray | None) -> PatchRegion | None:
-    """None for a region that hides nothing: its bank is the bank without one, bit for bit."""
-    return None if pixels is None or pixels.all() else PatchRegion(pixels)
 
 
 def _inside(patches: Tensor, grid: tuple[int, int], region: PatchRegion | None) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -27,6 +29,13 @@ class PatchRegion:
     def __init__(self, pixels: np.ndarray) -> None:
         self.pixels = np.array(pixels, dtype=bool)
         self._patches: dict[tuple[int, int], np.ndarray] = {}
+
+    @property
+    def mark(self) -> str:
+        """Hash of its size and pixels; equal marks are equal regions."""
+        content = hashlib.sha256(f"{self.pixels.shape}:".encode())
+        content.update(np.packbits(self.pixels).data)
+        return content.hexdigest()
 
     def patches(self, grid: tuple[int, int]) -> np.ndarray:
         """(h, w) bool of a grid: the patches inside.
@@ -85,6 +94,23 @@ class PatchRegion:
         grid = (distances.shape[1], distances.shape[2])
         inside = np.where(self.patches(grid), distances, 0)
         return to_heatmap(inside, size, sigma) * self.weights(grid, size, sigma)
+
+
+def patch_region(pixels: np.ndarray | None) -> PatchRegion | None:
+    """None for a region that hides nothing: a bank of it is the bank without one, bit for bit.
+
+    Args:
+        pixels: (S, S) bool, True where to look; None: everywhere.
+    """
+    return None if pixels is None or pixels.all() else PatchRegion(pixels)
+
+
+def looked_at(values: np.ndarray, region: PatchRegion | None) -> np.ndarray:
+    """The (N, P) values of the patches inside, of (N, h, w); all of them without a region."""
+    if region is None:
+        return values
+    inside: np.ndarray = values[:, region.patches((values.shape[1], values.shape[2]))]
+    return inside
 
 
 def heatmap_of(

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.data.images import read_photo, resize_photo
+from cutswap.data.images import read_photo
 from cutswap.data.records import Record
+from cutswap.data.regions.frame import framed_photo
 from cutswap.decision.conformal import share_text
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.missed import Missed, Recall, missed_defects
@@ -92,7 +93,7 @@ def inspection_report(
             "more": max(0, len(places) - MOST - NAMED),
         }
 
-    missed = missed_defects(scored.defects, scored.scores, acting, masks)
+    missed = missed_defects(scored.defects, scored.scores, acting, masks, scored.seen)
     confusion = counts.at(value)
     return html_page(
         "cutswap.reports",
@@ -118,10 +119,18 @@ def inspection_report(
         ],
         kept=_kept(scored, kept, verdicts, masks, usual),
         has_truth=masks is not None,
+        looked_at=_looked_at(scored),
         remarks=remarks,
         origin=_origin(scored, names_folders=names_folders),
         command=_command(scored.summary) if names_folders else "",
     )
+
+
+def _looked_at(scored: ScoredSet) -> str:
+    """The share of each photo that was looked at; empty where that is all of it."""
+    about = scored.summary.get("region")
+    share = about.get("share") if isinstance(about, dict) else None
+    return "" if scored.region is None or not isinstance(share, float) else f"{share:.0%}"
 
 
 def promise_of(summary: dict[str, Any]) -> tuple[float, str] | None:
@@ -208,7 +217,7 @@ def _tile(
     if scored.records is not None:
         mask = None if masks is None else masks[place]
         tile["picture"] = _picture(
-            scored.records[place], scored.heatmaps[place], scored.range, usual, mask
+            scored.records[place], scored.heatmaps[place], scored.range, usual, mask, scored.region
         )
     return tile
 
@@ -219,13 +228,14 @@ def _picture(
     span: tuple[float, float],
     usual: float | None,
     mask: np.ndarray | None,
+    region: np.ndarray | None,
 ) -> str | None:
     """A data URL; None where the photo cannot be read any more, which the page says."""
     try:
-        photo = resize_photo(read_photo(record.image, record.bits), (SIDE, SIDE))
+        photo = framed_photo(read_photo(record.image, record.bits), SIDE, record.resize)
     except CutSwapError:
         return None
-    return inline(photo_strip(photo, values, span, usual, mask))
+    return inline(photo_strip(photo, values, span, usual, mask, region))
 
 
 def _kept(

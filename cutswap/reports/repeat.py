@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutswap.config import FalseAlarmSettings, PatchCoreSettings
-from cutswap.data.regions.region_of_interest import region_flags
+from cutswap.data.regions.region_of_interest import region_flags, resize_flags
 from cutswap.errors import CutSwapError
 from cutswap.flags import flags_from
 
@@ -51,7 +51,7 @@ def evaluate_again(summary: dict[str, Any]) -> list[object] | None:
         root = str(summary["data"]["root"])
         if summary["data"].get("left_out"):
             weights += ["--skip-bad"]
-        weights += region_flags(summary["data"])
+        weights += region_flags(summary["data"]) + resize_flags(summary["data"])
         # An older record lacks newer settings; they are at their default.
         patchcore = PatchCoreSettings.from_dict(summary["patchcore"])
         settings = settings_flags(patchcore, int(summary["seed"]))

@@ -114,8 +114,8 @@ def protocol_differences(table: ResultsTable) -> tuple[str, ...]:
     networks = sorted({s.network for s in table.setups if not s.is_tuned})
     if sizes:
         differences += [
-            f"images of {' and '.join(map(str, sizes))} pixels, squashed to a square; the paper"
-            " names no size",
+            f"square images of {' and '.join(map(str, sizes))} pixels, squashed where a column"
+            " says no other way; the paper names no size",
             f"PatchCore on {' and '.join(layers)}; the paper names no layers",
         ]
     differences += [

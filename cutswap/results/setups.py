@@ -24,6 +24,8 @@ from cutswap.config import (
     TrainingSettings,
     WeakAugmentation,
 )
+from cutswap.data.reading import SQUASH
+from cutswap.data.regions.region_of_interest import recorded_resize
 from cutswap.runs.references import TUNED, _part, _run_named, _run_path, _source
 from cutswap.runs.states import DONE, FoundEvaluation, FoundRun
 
@@ -114,13 +116,14 @@ def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
     values = {k: v for k, v in scoring.to_dict().items() if k != "batch_size"}
     score = _score_in_words(summary)  # bank, head and both of one run are three columns
     rest = _changes(values, PatchCoreSettings().to_dict(), _OF_SCORING)
+    shape = _shape_in_words(summary)
     return Setup(
         network=network,
-        key=json.dumps([key, values, *filter(None, [score])], sort_keys=True),
+        key=json.dumps([key, values, *filter(None, [score, shape])], sort_keys=True),
         coreset=scoring.coreset,
         layers=scoring.layers,
         image_size=scoring.image_size,
-        rest=", ".join(filter(None, [score, rest])),
+        rest=", ".join(filter(None, [score, shape, rest])),
         is_tuned=_run_path(_source(summary)) is not None,
     )
 
@@ -131,7 +134,8 @@ def scoring_in_words(evaluation: FoundEvaluation) -> str:
     skip = (*_OF_SCORING, "batch_size")
     rest = _changes(scoring.to_dict(), PatchCoreSettings().to_dict(), skip)
     parts = [f"coreset {scoring.coreset:g}", "+".join(scoring.layers)]
-    return ", ".join([*parts, *filter(None, [_score_in_words(evaluation.summary), rest])])
+    told = _score_in_words(evaluation.summary), _shape_in_words(evaluation.summary)
+    return ", ".join([*parts, *filter(None, [*told, rest])])
 
 
 def run_in_words(run: FoundRun) -> str:
@@ -164,6 +168,12 @@ def run_in_words(run: FoundRun) -> str:
 def _score_in_words(summary: dict[str, Any]) -> str:
     """`score of both`: the kind of score, of an evaluation of bank and head; else nothing."""
     return f"score of {summary['score']}" if isinstance(summary.get("score"), str) else ""
+
+
+def _shape_in_words(summary: dict[str, Any]) -> str:
+    """`resize fit`: how photos became squares; nothing where they were squashed."""
+    resize = recorded_resize(summary.get("data"))
+    return "" if resize == SQUASH else f"resize {resize}"
 
 
 def _network(summary: dict[str, Any], runs: Sequence[FoundRun]) -> tuple[str, list[Any]]:

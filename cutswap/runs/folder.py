@@ -24,6 +24,7 @@ from typing import Any
 from torch import Tensor
 
 from cutswap.config import TrainingSettings
+from cutswap.data.reading import ReadingSettings
 from cutswap.errors import CutSwapError, first_names
 from cutswap.runs.provenance import (
     ANEW,
@@ -312,10 +313,19 @@ def _deciding(settings: Any) -> Any:
     try:
         return {
             **settings,
+            "data": _with_reading(settings.get("data")),
             "training": {**TrainingSettings.from_dict(training).deciding(), "workers": 0},
         }
     except (CutSwapError, TypeError):
         return settings
+
+
+def _with_reading(data: Any) -> Any:
+    """The record of the data with the reading settings that older versions did not have."""
+    reading = data.get("reading") if isinstance(data, dict) else None
+    if not isinstance(reading, dict):
+        return data
+    return {**data, "reading": {**ReadingSettings().to_dict(), **reading}}
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from cutswap.config import SaliencySettings
-from cutswap.data.images import read_photo, resize_photo, save_png, to_image
+from cutswap.data.images import read_photo, save_png, to_image
+from cutswap.data.reading import SQUASH
+from cutswap.data.regions.frame import framed_photo
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
 from cutswap.saliency.fusion import FUSED, fuse
@@ -23,7 +25,7 @@ class ImageSaliency:
     """One image and its maps.
 
     Attributes:
-        photo: (H, W, 3) uint8, squashed to the settings' size.
+        photo: (H, W, 3) uint8, the square of the settings' size.
         maps: (L, H, W) float32 in [0, 1], each level scaled by itself.
         fused: (H, W) float32 in [0, 1], their weighted mean, see `fusion.fuse`.
         layers: names, in the order of `maps`.
@@ -40,7 +42,11 @@ class ImageSaliency:
 
 
 def image_saliency(
-    path: Path, backbone: Backbone, settings: SaliencySettings, bits: int | None = None
+    path: Path,
+    backbone: Backbone,
+    settings: SaliencySettings,
+    bits: int | None = None,
+    resize: str = SQUASH,
 ) -> ImageSaliency:
     """Read an image and explain it.
 
@@ -49,12 +55,13 @@ def image_saliency(
         backbone: the network.
         settings: layers, class and size.
         bits: that the camera fills, see `read_photo`.
+        resize: how it becomes a square, see `ReadingSettings.resize`.
 
     Raises:
         CutSwapError: an unreadable image, a layer or class that does not exist, or fusion weights
             that do not fit the layers.
     """
-    photo = resize_photo(read_photo(path, bits), (settings.image_size, settings.image_size))
+    photo = framed_photo(read_photo(path, bits), settings.image_size, resize)
     saliency = explain(
         backbone, to_image(photo[None]), settings.layers, target_class=settings.target_class
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from cutswap.config import FineTuningSettings, PatchCoreSettings, SaliencySettings, TrainingSettings
 from cutswap.data.images import mask_files
+from cutswap.data.reading import SQUASH
 from cutswap.data.records import Category
 from cutswap.data.regions.region_of_interest import region_of
 from cutswap.errors import CutSwapError
@@ -80,6 +81,7 @@ def data_identity(category: Category) -> dict[str, Any]:
             masks = () if record.mask is None else mask_files(record.mask)
             mask = ",".join(map(sha256_of, masks)) or "-"
             bits = "" if record.bits is None else f"|{record.bits}"
+            bits += "" if record.resize == SQUASH else f"|{record.resize}"
             digest.update(f"{record.name}|{sha256_of(record.image)}|{mask}{bits}\n".encode())
         values[split] = digest.hexdigest()
     if (region := region_of(category)) is not None:

@@ -23,7 +23,13 @@ from cutswap.config import (
     WeakAugmentation,
 )
 from cutswap.data.datasets import VISA_SPLIT
-from cutswap.data.regions.region_of_interest import region_flags
+from cutswap.data.records import Category
+from cutswap.data.regions.region_of_interest import (
+    EVERYWHERE,
+    recorded_resize,
+    region_flags,
+    resize_flags,
+)
 from cutswap.errors import CutSwapError
 from cutswap.flags import PLAIN, FlagNames, flags_from, settings_from
 from cutswap.settings import Settings
@@ -94,7 +100,7 @@ def repeat_arguments(settings: Mapping[str, Any], out: Path) -> list[str]:
     """
     root, name, left_out = recorded_data(settings, out)
     words = finetune_arguments(settings, root, name, out, skip_bad=left_out)
-    return words + region_flags(settings["data"])
+    return words + region_flags(settings["data"]) + resize_flags(settings["data"])
 
 
 def recorded_data(settings: Mapping[str, Any], out: Path) -> tuple[Path, str, bool]:
@@ -123,6 +129,39 @@ def recorded_data(settings: Mapping[str, Any], out: Path) -> tuple[Path, str, bo
     if (root.parent / VISA_SPLIT).is_file():
         root = root.parent
     return root, str(data["name"]), bool(data.get("left_out"))
+
+
+def recorded_looks(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Where a run has looked, and how its photos became squares, as `check_category` takes both.
+
+    Args:
+        settings: as read from settings.json.
+    """
+    data = settings.get("data")
+    region = data.get("region") if isinstance(data, dict) else None
+    path = region.get("path") if isinstance(region, dict) else None
+    return str(path or EVERYWHERE), recorded_resize(data)
+
+
+def need_same_squares(settings: Mapping[str, Any], run: Path, category: Category) -> None:
+    """Refuse to look at other squares than a run has learnt from.
+
+    Args:
+        settings: as read from the run's settings.json.
+        run: its folder, for the message.
+        category: whose photos it is asked about.
+
+    Raises:
+        CutSwapError: they become squares in another way.
+    """
+    recorded, found = recorded_looks(settings)[1], category.reading.resize
+    if recorded != found:
+        raise CutSwapError(
+            run,
+            expected=f"photos brought to squares by --resize {recorded}, as it has learnt from",
+            found=f"--resize {found}",
+            fix=f"pass --resize {recorded}, or train again with --resize {found}",
+        )
 
 
 def finetuning_settings(options: argparse.Namespace) -> FineTuningSettings:

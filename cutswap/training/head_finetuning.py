@@ -33,6 +33,7 @@ from cutswap.heads.training import HeadStep, HeadTrainer
 from cutswap.heads.validation import held_out_positions, make_validation_set, validation_scores
 from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.patchcore.embeddings import embed
+from cutswap.patchcore.patch_region import patch_region
 from cutswap.runs.folder import RunFolder
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
 from cutswap.runs.provenance import hashes_of
@@ -128,6 +129,8 @@ def _train(
     about = environment(device=describe_device(device), weights=weights)
     if (gap := run.begin(record, about, hashes)) and say:
         say(gap)
+    inside = checked.region_at(training.image_size)
+    region = patch_region(inside)
     origin = HeadOrigin(
         backbone=backbone.name,
         fingerprint=backbone.fingerprint,
@@ -136,6 +139,7 @@ def _train(
         category=checked.category.name,
         seed=seed,
         held_out=tuple(int(i) for i in held_out),
+        region="" if region is None else region.mark,
     )
     stages = _Stages(features, settings, seed, device, held_out)
     if run.checkpoint_file.exists():
@@ -164,12 +168,13 @@ def _train(
             yield told
         if stages.is_trial and stages.trainer.step == stages.trainer.updates and not stop():
             tell("validating the trial", 0, 1)
-            validation_set = make_validation_set(photos[held_out], origin.family)
+            validation_set = make_validation_set(photos[held_out], origin.family, inside)
             stages.end_trial(
                 validation_scores(
                     stages.trainer.head(origin),
                     _embedded(backbone, validation_set.good, head.layers),
                     _embedded(backbone, validation_set.made_up, head.layers),
+                    region,
                 )
             )
             tell("validating the trial", 1, 1)

@@ -102,7 +102,7 @@ class Validation:
         detector = None
         if head is not None:
             held_out = self._train[list(head.origin.held_out)]
-            inner = make_validation_set(held_out, head.origin.family)
+            inner = make_validation_set(held_out, head.origin.family, self._region)
             detector, _ = HeadDetector.fit(bank, head, inner)
 
         def ask(photos: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ from PIL import Image
 
 from cutswap.commands.parser import main
 from cutswap.data.images import read_photo, resize_photo
+from cutswap.data.reading import RESIZES, ReadingSettings
+from cutswap.data.regions.frame import framed_photo
 from cutswap.decision import export as exporting
 from cutswap.decision import graph as graphs
 from cutswap.decision.conformal import p_values
@@ -117,7 +119,7 @@ def evaluated(bank: MemoryBank, **changes: Any) -> EvaluatedDetector:
         identity="one",
         category="bolt",
         image_size=HEAD_SIZE,
-        bits=None,
+        reading=ReadingSettings(),
         threshold=decision.promise.threshold,
         how="by hand",
         decision=decision,
@@ -281,15 +283,16 @@ def test_the_runner_says_what_the_library_says(folder: Path, tmp_path: Path):
     ],
     ids=["RGB", "grey", "palette", "transparent", "16 bits", "12 bits", "float"],
 )
-def test_the_runner_reads_photos_as_the_library_does(tmp_path: Path, image, bits):
+@pytest.mark.parametrize("resize", RESIZES)
+def test_the_runner_reads_photos_as_the_library_does(tmp_path: Path, image, bits, resize):
     pytest.importorskip("onnxruntime", reason="pip install cutswap[export]")
     path = tmp_path / ("a.tiff" if image.mode == "F" else "a.png")
     turned = Image.Exif()
     turned[274] = 6
     image.save(path, exif=turned)
-    wanted = resize_photo(read_photo(path, bits), (32, 32))
+    wanted = framed_photo(read_photo(path, bits), 32, resize)
     assert wanted.std() > 0
-    np.testing.assert_array_equal(runner_reads(path, 32, bits), wanted)
+    np.testing.assert_array_equal(runner_reads(path, 32, bits, resize), wanted)
 
 
 # The command

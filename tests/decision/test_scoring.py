@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from cutswap.data.images import read_photo
+from cutswap.data.reading import ReadingSettings
 from cutswap.decision.decision import Decision
 from cutswap.decision.incoming import list_photos, need_folder
 from cutswap.decision.open_detector import OpenDetector
@@ -38,7 +39,7 @@ DETECTOR = OpenDetector(
     identity="one",
     category="bolt",
     image_size=SIDE,
-    bits=None,
+    reading=ReadingSettings(),
     threshold=0.5,
     how="by hand",
     decision=Decision.of("bolt", "bank", GOOD, 0.1, "by hand"),

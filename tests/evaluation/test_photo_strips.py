@@ -50,3 +50,16 @@ def test_a_defect_of_one_pixel_is_still_marked(photo):
 def test_heat_is_full_before_the_highest_value():
     assert clear_and_full(2.0, 12.0) == (2.0, 5.0)
     assert clear_and_full(2.0, 1.0) == (2.0, 2.0)  # a test set calmer than its good photos
+
+
+def test_what_is_not_looked_at_is_dimmed_behind_an_outline(photo):
+    values = np.ones((64, 64), np.float32)
+    region = np.zeros((64, 64), bool)
+    region[:, :32] = True
+    mask = np.zeros((64, 64), bool)
+    for part in parts(photo_strip(photo, values, (0.0, 1.0), 0.5, mask, region))[:2]:
+        assert (part[:, 19:] == 60).all()
+        assert (part[2:-2, 15] == 255).all()  # the outline
+    plain = photo_strip(photo, values, (0.0, 1.0), 0.5, mask)
+    whole = photo_strip(photo, values, (0.0, 1.0), 0.5, mask, np.ones((8, 8), bool))
+    np.testing.assert_array_equal(plain, whole)

@@ -12,11 +12,15 @@ from PIL import Image
 
 from cutswap.commands.parser import main
 from cutswap.data.datasets import open_dataset
+from cutswap.data.images import read_photo, resize_photo
 from cutswap.decision.exported import open_detector
 from cutswap.decision.held_out import held_out_by_folds
+from cutswap.evaluation.photo_strips import photo_strip
 from cutswap.evaluation.scored_set import read_scored
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.reports.inspection import inspection_report
+from cutswap.reports.page import inline
 from tests.helpers.datasets import build_category, noise_photo, write_image
 
 SIDE = 64
@@ -152,3 +156,14 @@ def test_counts_of_pixels_are_of_those_inside(scored):
         assert inside.at(threshold) == cropped.at(threshold)
     everywhere = ThresholdCounts.of_pixels(found.heatmaps, masks)
     assert everywhere.at(found.range[0]) != inside.at(found.range[0])
+
+
+def test_the_report_shows_where_was_looked(scored):
+    found = read_scored(scored)
+    page = inspection_report(found, threshold=float(found.scores.min()))
+    assert "Looked at: 50% of each photo" in page
+    place = int(np.flatnonzero(~found.labels)[0])
+    photo = resize_photo(read_photo(found.records[place].image), (128, 128))
+    told = (photo, found.heatmaps[place], found.range, found.usual_heat(), found.masks()[place])
+    assert inline(photo_strip(*told, found.region)) in page
+    assert inline(photo_strip(*told)) not in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
@@ -11,7 +12,13 @@ from sklearn.metrics import roc_auc_score
 from cutswap.config import FAMILIES
 from cutswap.errors import CutSwapError
 from cutswap.heads.joining import WEIGHTS, Join, ValidationScores, fit_join
-from cutswap.heads.validation import VALIDATION_FAMILIES, held_out_positions, make_validation_set
+from cutswap.heads.validation import (
+    VALIDATION_FAMILIES,
+    held_out_positions,
+    make_validation_set,
+    validation_scores,
+)
+from cutswap.patchcore.patch_region import PatchRegion
 from tests.helpers.small_photos import photo_of
 
 scores = st.lists(st.floats(0, 1e6, width=32), min_size=1, max_size=20)
@@ -163,3 +170,42 @@ def test_judges_are_of_families_not_trained_on(family):
     assert (each != good[:, None]).any(axis=(2, 3, 4)).all()
     again = make_validation_set(good, family)
     np.testing.assert_array_equal(found.made_up, again.made_up)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_defects_that_weigh_lie_in_the_region(family):
+    good = np.stack([photo_of(seed, (64, 64)) for seed in range(2)])
+    inside = np.zeros((64, 64), bool)
+    inside[:, 34:] = True
+    found = make_validation_set(good, family, inside)
+    assert found.families == tuple(f for f in VALIDATION_FAMILIES if f not in (family, "perlin"))
+    changed = found.made_up.reshape(2, -1, 64, 64, 3) != good[:, None]
+    assert changed.any(axis=(2, 3, 4)).all()
+    assert not changed[:, :, ~inside].any()
+    whole, everywhere = (
+        make_validation_set(good, family, i) for i in (np.ones((64, 64), bool), None)
+    )
+    np.testing.assert_array_equal(whole.made_up, everywhere.made_up)
+
+
+class _Says:
+    """A head whose patch scores are given."""
+
+    def score_patches(self, embedded: torch.Tensor) -> np.ndarray:
+        return embedded[..., 0].numpy()
+
+    def image_scores(self, patches: np.ndarray) -> np.ndarray:
+        return patches.reshape(len(patches), -1).max(axis=1)
+
+
+def test_a_head_is_asked_about_the_region_alone():
+    rng = np.random.default_rng(0)
+    good, bad = (torch.from_numpy(rng.random((3, 4, 4, 1))) for _ in range(2))
+    pixels = np.zeros((64, 64), bool)
+    pixels[:, 32:] = True
+    inside = validation_scores(_Says(), [good], [bad], PatchRegion(pixels))
+    np.testing.assert_array_equal(inside.good, good[:, :, 2:].amax(dim=(1, 2, 3)))
+    np.testing.assert_array_equal(inside.made_up, bad[:, :, 2:].amax(dim=(1, 2, 3)))
+    assert inside.patch == pytest.approx(float(good[:, :, 2:].mean()))
+    everywhere = validation_scores(_Says(), [good], [bad])
+    assert everywhere.patch == pytest.approx(float(good.mean()))

@@ -28,6 +28,7 @@ class Reviewed:
         masks: (N, S, S) bool, True on defects; None where none are marked.
         span: heat shown black and bright yellow.
         usual: heat that good photos usually keep below; None where nobody knows.
+        region: (S, S) bool, where was looked; None: everywhere.
     """
 
     category: str
@@ -42,6 +43,7 @@ class Reviewed:
     masks: np.ndarray | None
     span: tuple[float, float]
     usual: float | None
+    region: np.ndarray | None = None
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

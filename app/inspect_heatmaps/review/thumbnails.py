@@ -6,7 +6,8 @@ from app.inspect_heatmaps.review.reviewed import Reviewed
 from app.shared.caches import PhotoKey
 from app.shared.picture_memory import MEMORY
 from app.viewer.pictures import jpeg
-from cutswap.data.images import read_photo, resize_photo
+from cutswap.data.images import read_photo
+from cutswap.data.regions.frame import framed_photo
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.photo_strips import photo_strip
 
@@ -23,13 +24,14 @@ def thumbnail(reviewed: Reviewed, place: int) -> bytes | None:
     if reviewed.records is None:
         return None
     record = reviewed.records[place]
-    key = PhotoKey.of(record.image, SIDE, record.bits)
+    key = PhotoKey.of_record(record, SIDE)
 
     def made() -> bytes:
         # Not by caches.photo: it would be kept twice, and pages of these push others out.
-        photo = resize_photo(read_photo(key.path, key.bits), (SIDE, SIDE))
+        photo = framed_photo(read_photo(key.path, key.bits), SIDE, key.resize)
         mask = None if reviewed.masks is None else reviewed.masks[place]
-        return jpeg(photo_strip(photo, reviewed.values(place), reviewed.span, reviewed.usual, mask))
+        values, span, usual = reviewed.values(place), reviewed.span, reviewed.usual
+        return jpeg(photo_strip(photo, values, span, usual, mask, reviewed.region))
 
     try:
         return MEMORY.get(("thumbnail", *reviewed.source, reviewed.masks is None, key), made)

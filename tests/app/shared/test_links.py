@@ -37,14 +37,14 @@ def test_a_link_s_selection_is_kept_over_pages_and_shown_where_it_does_something
     small_app(tmp_path, monkeypatch)
     at = open_page("start", **HERE)
     assert not at.toast
-    chosen = {"cat": "mine/part", "img": "train/good/002", "run": "random"}
+    chosen = {"cat": "mine/part", "img": "train/good/002", "run": "random", "resize": "own"}
     for page, shown in (
         ("start", ()),
-        ("saliency", ("cat", "img")),
+        ("saliency", ("cat", "img", "resize")),
         ("study", ("cat",)),
-        ("results", ("cat", "run")),
-        ("train", ("cat",)),
-        ("inspect_heatmaps", ("cat", "img", "run")),
+        ("results", ("cat", "run", "resize")),
+        ("train", ("cat", "resize")),
+        ("inspect_heatmaps", ("cat", "img", "run", "resize")),
         ("data", ("cat",)),
     ):
         at.switch_page(f"../pages/{page}.py").run()

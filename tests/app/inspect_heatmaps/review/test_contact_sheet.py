@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.inspect_heatmaps.review import contact_sheet, thumbnails
 from app.inspect_heatmaps.review.contact_sheet import ALL, ANY, listed
@@ -86,6 +89,17 @@ def test_a_photo_that_cannot_be_read_has_no_strip_and_no_traceback(tmp_path):
     photos = reviewed(tmp_path)
     photos.records[0].image.write_bytes(b"no picture")
     assert thumbnails.thumbnail(photos, 0) is None
+
+
+def test_a_strip_dims_what_was_not_looked_at(tmp_path):
+    photos = reviewed(tmp_path)
+    region = np.zeros((SIDE, SIDE), bool)
+    region[:, : SIDE // 2] = True
+    sides = [
+        np.asarray(Image.open(io.BytesIO(thumbnails.thumbnail(p, 2))))[:, 74:124].mean()
+        for p in (photos, replace(photos, source=("inside",), region=region))
+    ]
+    assert sides[1] == pytest.approx(sides[0] / 2, rel=0.1)
 
 
 @pytest.mark.usefixtures("saved")
