@@ -140,8 +140,10 @@ def _hash(values: dict[str, Any]) -> str:
 
 
 def method_of(tuning: FineTuningSettings) -> str:
-    """`cutswap`, `cutswap-projector`, `gaussian`: negatives and what is trained, for a name."""
+    """`cutswap`, `cutswap-projector`, `gaussian`, `spd`: negatives and what learns, for a name."""
     head = tuning.head
+    if tuning.is_spd:
+        return tuning.training.objective
     if head.train == "backbone":
         return tuning.training.augment
     return f"{tuning.training.augment}-{head.train}" if head.learns else head.train
