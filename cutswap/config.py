@@ -230,6 +230,8 @@ def held_out_of(photos: int) -> int:
 
 
 OBJECTIVES = ("classes", "spd")
+# What SPD sees of a photo in one update, in this order.
+SPD_VIEWS = ("strong", "strong", "photo", "weak", "smoothblend")
 
 
 @dataclass(frozen=True)
@@ -570,6 +572,51 @@ class PatchCoreSettings(Settings):
             CutSwapError: a key that is not a setting, or a value out of range.
         """
         return super().from_dict({**PLAIN, **values} if isinstance(values, dict) else values)
+
+
+# What scores photos in an evaluation: name in flags and records, and in words.
+PATCHCORE, PADIM = "patchcore", "padim"
+DETECTORS_OF_OURS = {PATCHCORE: "PatchCore", PADIM: "PaDiM"}
+
+
+@dataclass(frozen=True)
+class PadimSettings(Settings):
+    """PaDiM's gaussian at every place, as in Defard et al. 2021."""
+
+    layers: tuple[str, ...] | None = setting(
+        None,
+        "layers whose features are concatenated, shallow to deep; default: layer1, layer2 and"
+        " layer3 (PaDiM's), or what lies there in a network that is no ResNet",
+    )
+    image_size: int = setting(256, "side of the square image, pixels", low=64, high=2048)
+    channels: int | None = setting(
+        None,
+        "channels kept, drawn once by the seed; default: PaDiM's 100 of ResNet18 and 550 of"
+        " wide_resnet50_2, 100 of others. Memory grows with its square",
+        low=1,
+        high=4096,
+    )
+    regularisation: float = setting(
+        0.01,
+        "added to every variance (PaDiM: 0.01); 0 needs more photos than channels",
+        low=0.0,
+        high=1000.0,
+    )
+    sigma: float = setting(
+        4.0, "gaussian smoothing of the heatmap, pixels; 0 is off", low=0.0, high=64.0
+    )
+    batch_size: int = setting(16, "images a forward pass", low=1, high=1024)
+
+
+def scoring_of(summary: dict[str, Any]) -> PatchCoreSettings | PadimSettings:
+    """What an evaluation was scored with, by its result.json; older ones name no detector.
+
+    Raises:
+        CutSwapError: settings out of range, or none.
+    """
+    if summary.get("detector") == PADIM:
+        return PadimSettings.from_dict(summary.get(PADIM))  # type: ignore[arg-type]
+    return PatchCoreSettings.from_dict(summary.get(PATCHCORE))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

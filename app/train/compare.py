@@ -20,7 +20,7 @@ from app.shared.page_parts import plain_errors, plain_text
 from app.shared.selection import found_runs
 from app.train import compare_chart as run_compare_chart
 from app.train import metrics as run_metrics
-from app.train.estimate import SPD_VIEWS
+from cutswap.config import SPD_VIEWS
 from cutswap.errors import CutSwapError
 from cutswap.results.scores import ScoreRow, scores_of_runs
 from cutswap.results.table import METRICS
@@ -119,7 +119,7 @@ def _read(
     for run in chosen:
         try:
             flat = flat_settings(run.settings)
-            pictures = SPD_VIEWS if is_spd_in(run.settings) else _whole(flat["training.ways"])
+            pictures = len(SPD_VIEWS) if is_spd_in(run.settings) else _whole(flat["training.ways"])
             samples = _whole(flat["training.batch_size"]) * pictures
             if trained_in(run.settings) != "backbone":  # an update of a head sees photos
                 samples = _whole(flat["head.photos"])

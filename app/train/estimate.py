@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.shared.page_parts import plain_text
-from cutswap.config import TrainingSettings
+from cutswap.config import SPD_VIEWS, TrainingSettings
 from cutswap.runs.states import DONE, FoundRun
 from cutswap.training.flags import trained_in
 
@@ -15,7 +15,6 @@ from cutswap.training.flags import trained_in
 # frozen 54 a second alone and 31 to 34 with this page open, with all layers trained 33 alone.
 SAMPLES_A_SECOND = 30.0
 SAMPLES_A_SECOND_ALL_LAYERS = 20.0
-SPD_VIEWS = 5  # pictures that an update of SPD sees of a photo
 SECONDS_TO_BEGIN = 8.0  # imports, weights, checking files: 5 alone
 SECONDS_A_SALIENCY = 0.1  # an image of 256 pixels, the first time; then it is cached
 
@@ -58,7 +57,7 @@ def estimate(settings: TrainingSettings, images: int, runs: Iterable[FoundRun]) 
     a_pass = math.ceil(images / settings.batch_size)
     updates = settings.epochs * (settings.steps_per_epoch or a_pass)
     is_spd = settings.objective == "spd"
-    samples = updates * settings.batch_size * (SPD_VIEWS if is_spd else settings.ways)
+    samples = updates * settings.batch_size * (len(SPD_VIEWS) if is_spd else settings.ways)
     usual = SAMPLES_A_SECOND if settings.frozen else SAMPLES_A_SECOND_ALL_LAYERS
     speed, basis = usual, "as measured on two CPU cores; a GPU is far faster"
     area = (settings.image_size / 256) ** 2

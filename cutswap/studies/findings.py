@@ -115,6 +115,18 @@ def detector_sentences(study: Study) -> tuple[str, ...]:
     return tuple(said)
 
 
+def spd_sentences(study: Study) -> tuple[str, ...]:
+    """What our SPD has otherwise than the paper's; nothing where there is none."""
+    if not any(METHODS[name].objective == "spd" for name in study.methods):
+        return ()
+    settings = StudySettings.from_dict(study.settings)
+    return (
+        f"SPD trains {settings.training.backbone} on the category's own good photos, from the"
+        f" weights of all others, with {settings.spd.base} and a weight of"
+        f" {settings.spd.weight:g}; the paper's SPD is a ResNet50, pre-trained on ImageNet.",
+    )
+
+
 def head_sentences(study: Study) -> tuple[str, ...]:
     """How heads learn, and what their figures are; nothing where there are none."""
     trained = {METHODS[name].trained for name in study.methods} - {"backbone"}
@@ -156,6 +168,7 @@ def statements(study: Study) -> tuple[str, ...]:
     said = [
         settings_sentence(study),
         *head_sentences(study),
+        *spd_sentences(study),
         *detector_sentences(study),
         *guidance_sentences(study),
     ]

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import FineTuningSettings, PatchCoreSettings, SaliencySettings, TrainingSettings
+from cutswap.config import (
+    PADIM,
+    PATCHCORE,
+    FineTuningSettings,
+    PadimSettings,
+    PatchCoreSettings,
+    SaliencySettings,
+    TrainingSettings,
+)
 from cutswap.data.images import mask_files
 from cutswap.data.records import Category
 from cutswap.data.regions.region_of_interest import region_of
@@ -90,7 +98,7 @@ def data_identity(category: Category) -> dict[str, Any]:
 def hashes(
     tuning: FineTuningSettings | None,
     backbone: str,
-    patchcore: PatchCoreSettings,
+    scoring: PatchCoreSettings | PadimSettings,
     weights: Weights,
     data: dict[str, Any],
     seed: int,
@@ -100,7 +108,7 @@ def hashes(
     Args:
         tuning: settings of fine-tuning; None for the untuned network.
         backbone: its name.
-        patchcore: settings of scoring.
+        scoring: PatchCore's settings, or PaDiM's.
         weights: by content.
         data: of the category, see `data_identity`.
         seed: of every draw.
@@ -126,12 +134,19 @@ def hashes(
     whole = {
         "version": VERSION,
         "network": network,
-        "patchcore": patchcore.deciding(),
+        **_deciding(scoring),
         "train": data["train"],
         "test": data["test"],
         "seed": seed,
     }
     return _hash(whole), run
+
+
+def _deciding(scoring: PatchCoreSettings | PadimSettings) -> dict[str, Any]:
+    """What decides scores, by who scores; how many photos at once does not."""
+    if isinstance(scoring, PadimSettings):
+        return {PADIM: {n: v for n, v in scoring.to_dict().items() if n != "batch_size"}}
+    return {PATCHCORE: scoring.deciding()}
 
 
 def _hash(values: dict[str, Any]) -> str:

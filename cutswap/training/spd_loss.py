@@ -18,11 +18,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
-from cutswap.config import SpdSettings
+from cutswap.config import SPD_VIEWS, SpdSettings
 from cutswap.networks.backbone import Backbone
-from cutswap.training.spd_views import VIEWS
 
-PHOTO, WEAK, BLEND = (VIEWS.index(name) for name in ("photo", "weak", "smoothblend"))
+PHOTO, WEAK, BLEND = (SPD_VIEWS.index(name) for name in ("photo", "weak", "smoothblend"))
 _SIMCLR = 128  # numbers that SimCLR compares, of its paper
 _BOTTLENECK = 4  # SimSiam's predictor is a quarter as wide inside: 512 of 2048
 _PROBE = 64  # pixels: a photo that every backbone takes, to ask how many numbers it gives
@@ -102,13 +101,13 @@ def spd_loss(outputs: Tensor, settings: SpdSettings) -> Tensor:
     """The loss of a batch.
 
     Args:
-        outputs: (B * 5, 2 K) of `SpdNetwork`, photo by photo, views in the order of `VIEWS`.
+        outputs: (B * 5, 2 K) of `SpdNetwork`, photo by photo, views as in `config.SPD_VIEWS`.
         settings: base, weight and temperature.
 
     Returns:
         A number: mean over the photos.
     """
-    z, p = outputs.reshape(-1, len(VIEWS), outputs.shape[1]).chunk(2, dim=2)
+    z, p = outputs.reshape(-1, len(SPD_VIEWS), outputs.shape[1]).chunk(2, dim=2)
     base = _simsiam(z, p) if settings.base == "simsiam" else _simclr(z, settings.temperature)
     return base + settings.weight * spot_the_difference(z)
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cutswap.config import SpdSettings, TrainingSettings
+from cutswap.config import SPD_VIEWS, SpdSettings, TrainingSettings
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
 from cutswap.training.distributed import Team
 from cutswap.training.finetuner import FineTuner
 from cutswap.training.late_reading import Unread
 from cutswap.training.spd_loss import BLEND, WEAK, SpdNetwork, similarities, spd_loss
-from cutswap.training.spd_views import VIEWS, SpdSamples
+from cutswap.training.spd_views import SpdSamples
 
 # The stages that levels 1 to 5 of a network end; a ResNet's are its own layers.
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
@@ -72,8 +72,8 @@ class SpdTuner(FineTuner):
 
     @property
     def views(self) -> int:
-        """Pictures that a sample has: `VIEWS`."""
-        return len(VIEWS)
+        """Pictures that a sample has: `config.SPD_VIEWS`."""
+        return len(SPD_VIEWS)
 
     def _loss(self, scores: Tensor, ways: int) -> Tensor:
         del ways
@@ -81,7 +81,7 @@ class SpdTuner(FineTuner):
 
     def _judged(self, update: Unread) -> tuple[list[list[float]], Tensor]:
         """How many photos lie nearer their weak view, of how many; and cosines (B, views)."""
-        rows = update.scores.reshape(len(update.photos), len(VIEWS), -1)
+        rows = update.scores.reshape(len(update.photos), len(SPD_VIEWS), -1)
         near = similarities(rows.chunk(2, dim=2)[0])
         right = (near[:, WEAK] > near[:, BLEND]).sum()
         return [[float(right), float(len(near))]], near

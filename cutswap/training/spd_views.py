@@ -13,13 +13,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from cutswap.config import ClusterSettings, NegativeSettings, SpdSettings, WeakAugmentation
+from cutswap.config import (
+    SPD_VIEWS,
+    ClusterSettings,
+    NegativeSettings,
+    SpdSettings,
+    WeakAugmentation,
+)
 from cutswap.negatives.color_jitter import Jitter, apply_jitter, draw_jitter, weakly_augment
 from cutswap.negatives.draw import draw_negative
 from cutswap.negatives.samples import TrainingSamples
 
-VIEWS = ("strong", "strong", "photo", "weak", "smoothblend")
-SMOOTHBLEND = "smoothblend"
 # Second entry of the seed tuples; `samples` has 0 to 2.
 _STRONG, _WEAK, _BLEND = 11, 12, 13
 _COLOURED = 0.8  # share of strong views with jittered colours (SimCLR's, and SimSiam's)
@@ -58,7 +62,7 @@ class SpdSamples(TrainingSamples):
         super().__init__(
             photos,
             None,
-            family=SMOOTHBLEND,
+            family=SPD_VIEWS[-1],
             ways=2,
             negatives=negatives,
             clusters=ClusterSettings(),
@@ -71,7 +75,7 @@ class SpdSamples(TrainingSamples):
         self.spd = spd
 
     def __getitem__(self, number: int) -> np.ndarray:
-        """(5, H, W, 3) uint8 in the order of `VIEWS`.
+        """(5, H, W, 3) uint8 in the order of `config.SPD_VIEWS`.
 
         Raises:
             CutSwapError: a photo in which no draw changes a pixel; the message names it.

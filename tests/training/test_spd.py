@@ -11,8 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from cutswap.analysis import feature_collection
+from cutswap.analysis.feature_collection import collect_features
+from cutswap.analysis.feature_settings import FeatureSettings
 from cutswap.commands.parser import main, parse
 from cutswap.config import (
+    SPD_VIEWS,
     FineTuningSettings,
     HeadSettings,
     NegativeSettings,
@@ -34,7 +38,7 @@ from cutswap.training.finetuning import finetune, tuned_backbone
 from cutswap.training.flags import finetune_arguments, finetuning_settings
 from cutswap.training.spd_loss import SpdNetwork, similarities, spd_loss, spot_the_difference
 from cutswap.training.spd_tuner import SpdTuner
-from cutswap.training.spd_views import VIEWS, SpdSamples, strong_view, weak_view
+from cutswap.training.spd_views import SpdSamples, strong_view, weak_view
 from tests.helpers.scored import build_parts
 from tests.helpers.small_photos import photo_of
 from tests.helpers.tiny_networks import slim_backbone, tiny_backbone
@@ -71,7 +75,7 @@ class TestViews:
         backward = [shared[n] for n in reversed(range(6))][::-1]
         assert np.array_equal(forward, backward)
         assert not np.array_equal(forward[0], samples_of(seed=1)[0])
-        assert forward[0].shape == (len(VIEWS), SIDE, SIDE, 3)
+        assert forward[0].shape == (len(SPD_VIEWS), SIDE, SIDE, 3)
 
     def test_the_smoothblend_changes_one_place_of_the_photo_and_the_weak_view_hardly_anything(self):
         for number in range(5):
@@ -362,6 +366,17 @@ class TestRuns:
         other = self.SETTINGS.replace(spd=SpdSettings(weight=0.2))
         with pytest.raises(CutSwapError, match=r"spd\.weight"):
             list(finetune(checked, other, tmp_path / "run"))
+
+    def test_its_features_are_looked_at_beside_smoothblends(self, parts, tmp_path, monkeypatch):
+        tiny_start(monkeypatch)
+        monkeypatch.setattr(feature_collection, "load_backbone", lambda *_, **__: tiny_backbone())
+        checked = check_category(parts, "bolt", skip_bad=False)
+        list(finetune(checked, self.SETTINGS, tmp_path / "run"))
+        found = collect_features(RunFolder(tmp_path / "run"), checked, FeatureSettings(samples=4))
+        assert found.scores is None
+        assert found.about["head"].startswith("SPD has no classes")
+        assert len(found.points) == 4 * 3 + len(checked.category.test)
+        assert not np.allclose(found.before, found.after)
 
 
 class TestSettings:
