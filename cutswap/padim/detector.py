@@ -144,7 +144,10 @@ class PadimDetector:
                     progress(done, count)
             if vectors is None or done < count:
                 raise CutSwapError(
-                    "training images", expected=count, found=done, fix="add good photos"
+                    "training images",
+                    expected=f"{count} of them",
+                    found=done,
+                    fix="read them again",
                 )
             gaussians = PlaceGaussians.fit(vectors, settings.regularisation)
         except (RuntimeError, MemoryError) as error:

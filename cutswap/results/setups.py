@@ -146,8 +146,7 @@ def scoring_in_words(evaluation: FoundEvaluation) -> str:
     """Settings of an evaluation in short: `coreset 0.01, layer2+layer3`, and all not default."""
     scoring = scoring_of(evaluation.summary)
     if isinstance(scoring, PadimSettings):
-        skip = ("layers", "batch_size")
-        rest = _changes(scoring.to_dict(), PadimSettings().to_dict(), skip)
+        rest = _changes(scoring.to_dict(), PadimSettings().to_dict(), ("layers", "batch_size"))
         return ", ".join(filter(None, [PADIM_WORD, "+".join(scoring.layers or ()), rest]))
     skip = (*_OF_SCORING, "batch_size")
     rest = _changes(scoring.to_dict(), PatchCoreSettings().to_dict(), skip)

@@ -21,6 +21,7 @@ from cutswap.studies.methods import METHODS
 from cutswap.studies.plan import PRESETS, StudySettings
 from cutswap.studies.tables import SPREADS, Entry, all_entries, entries
 
+_PADIM_LAYERS = ("layer1", "layer2", "layer3")  # of a ResNet, unless the settings name others
 _WORDS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC"}
 
 
@@ -120,10 +121,18 @@ def spd_sentences(study: Study) -> tuple[str, ...]:
     if not any(METHODS[name].objective == "spd" for name in study.methods):
         return ()
     settings = StudySettings.from_dict(study.settings)
+    seen = settings.padim.layers or _PADIM_LAYERS
+    kept = [name for name in seen if name in settings.training.frozen]
     return (
         f"SPD trains {settings.training.backbone} on the category's own good photos, from the"
         f" weights of all others, with {settings.spd.base} and a weight of"
-        f" {settings.spd.weight:g}; the paper's SPD is a ResNet50, pre-trained on ImageNet.",
+        f" {settings.spd.weight:g}; the paper's SPD is a ResNet50, pre-trained on ImageNet."
+        + (
+            f" Of PaDiM's layers {' and '.join(kept)} stay as they were here (--frozen), so that"
+            " SPD can change little of what it sees."
+            if kept
+            else ""
+        ),
     )
 
 

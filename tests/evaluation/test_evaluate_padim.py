@@ -73,6 +73,8 @@ def test_its_figures_are_those_of_its_heatmaps(folder):
 
 def test_its_file_scores_the_photos_as_it_did(folder):
     scored, detector = read_scored(folder), PadimDetector.load(folder / "padim.safetensors")
+    drawn = np.random.default_rng(3).choice(64 + 128 + 256, 20, replace=False)
+    assert (detector.seed, set(detector.channels)) == (3, set(drawn))
     said = detector.score(to_image(load_photos(scored.need_records(), 64)))
     assert said.scores == pytest.approx(scored.scores, rel=1e-5)
     assert np.allclose(said.heatmaps, scored.heatmaps, rtol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ NAME = "wide_resnet50_2"
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    """Random ones: 275 MB."""
+def weights(tmp_path_factory) -> Iterator[Path]:
+    """Random ones: 275 MB, which pytest would keep of three runs."""
     path = tmp_path_factory.mktemp("wide") / "wide.safetensors"
     state = load_backbone(NAME, "random", seed=1).module.state_dict()
     save_file({name: value.contiguous() for name, value in state.items()}, path)
-    return path
+    yield path
+    path.unlink()
 
 
 @pytest.mark.journey

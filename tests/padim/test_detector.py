@@ -111,7 +111,7 @@ def test_what_it_takes_is_said_before_it_is_taken():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"count": 7}, "expected 7"),
+        ({"count": 7}, "expected 7 of them"),
         ({"settings": SETTINGS.replace(layers=("layer9",))}, "layer9"),
     ],
 )

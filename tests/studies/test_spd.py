@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from cutswap.commands.parser import parse
-from cutswap.config import PadimSettings, PatchCoreSettings, SaliencySettings, SpdSettings
+from cutswap.config import EARLY, PadimSettings, PatchCoreSettings, SaliencySettings, SpdSettings
 from cutswap.results.paper_tables import SPD_PADIM
 from cutswap.studies.cells import finetuning_of, identities, padim_of, run_name
 from cutswap.studies.estimate import time_left
-from cutswap.studies.findings import statements
+from cutswap.studies.findings import spd_sentences, statements
 from cutswap.studies.flags import repeat_study, study_settings
 from cutswap.studies.folder import DONE
 from cutswap.studies.methods import METHODS, method_names
@@ -112,6 +112,18 @@ def test_our_row_stands_beside_the_papers_and_the_command_repeats_it(tmp_path):
     again = study_settings(parse(words))
     assert (again.spd, again.padim) == (asked.spd, asked.padim)
     assert time_left(study).cells == 0
+
+
+@pytest.mark.parametrize(
+    ("frozen", "kept"), [(EARLY, "layer1 and layer2 stay"), (("layer1",), "layer1 stay"), ((), "")]
+)
+def test_layers_of_padim_that_nothing_trains_are_told(tmp_path, frozen, kept):
+    training = PRESETS["laptop"].training.replace(frozen=frozen)
+    asked = StudySettings("laptop", training, SaliencySettings())
+    about = {"tables": ("IV",), "others": ROWS, "settings": asked}
+    (said,) = spd_sentences(write_small_study(tmp_path / "s", lambda _: 0.9, **about))
+    assert ("SPD can change little" in said) == bool(kept)
+    assert kept in said
 
 
 def test_a_cell_crosses_processes_as_json():

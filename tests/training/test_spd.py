@@ -49,9 +49,11 @@ GIVEN = SpdSettings()
 PLAIN = SpdSettings(crop=(1, 1), flip=False, colour=0, grey=0, blur=0, weak_crop=(1, 1))
 
 
-def samples_of(spd: SpdSettings = GIVEN, *, seed: int = 0, **changes) -> SpdSamples:
+def samples_of(
+    spd: SpdSettings = GIVEN, *, seed: int = 0, photos: np.ndarray = PHOTOS, **changes
+) -> SpdSamples:
     about = {"negatives": NegativeSettings(), "weak": WeakAugmentation(), "count": 0, **changes}
-    return SpdSamples(PHOTOS, spd=spd, seed=seed, **about)
+    return SpdSamples(photos, spd=spd, seed=seed, **about)
 
 
 def training(**changes) -> TrainingSettings:
@@ -74,8 +76,17 @@ class TestViews:
         shared = samples_of()
         backward = [shared[n] for n in reversed(range(6))][::-1]
         assert np.array_equal(forward, backward)
-        assert not np.array_equal(forward[0], samples_of(seed=1)[0])
         assert forward[0].shape == (len(SPD_VIEWS), SIDE, SIDE, 3)
+
+    def test_every_view_but_the_photo_is_the_seeds_and_the_numbers(self):
+        first, again, seed, number = (
+            samples_of(photos=PHOTOS[:1], seed=seed)[number]
+            for seed, number in ((0, 0), (0, 0), (1, 0), (0, 1))
+        )
+        assert np.array_equal(first, again)
+        for other in (seed, number):
+            same = [np.array_equal(a, b) for a, b in zip(first, other, strict=True)]
+            assert same == [view == "photo" for view in SPD_VIEWS]
 
     def test_the_smoothblend_changes_one_place_of_the_photo_and_the_weak_view_hardly_anything(self):
         for number in range(5):

@@ -34,6 +34,7 @@ def test_it_shows_score_heat_and_figures_and_says_why_no_patch_is_nearest(padim)
     assert f"image AUROC **{summary['image_auroc']:.3f}**" in said
     assert "PaDiM: a gaussian at every place, 8 channels of layer1+layer2+layer3" in said
     assert "PaDiM remembers no patches" in said
+    assert not at.error
     assert "bank of" not in said
     assert "test/spot/000 · score **" in said
     assert "The most similar normal patch" not in [s.value for s in at.subheader]
