@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cutswap.errors import CutSwapError
 from cutswap.settings import Control, Settings, setting
 
 ANCHORS = ("max-cluster", "min-cluster", "random-cluster", "whole-image", "top-n")
@@ -228,6 +229,11 @@ def held_out_of(photos: int) -> int:
     return max(2, round(0.2 * photos))
 
 
+OBJECTIVES = ("classes", "spd")
+# What SPD sees of a photo in one update, in this order.
+SPD_VIEWS = ("strong", "strong", "photo", "weak", "smoothblend")
+
+
 @dataclass(frozen=True)
 class TrainingSettings(Settings):
     """Fine-tuning phi to tell positives from negatives. Presets: `RECIPES`."""
@@ -235,6 +241,13 @@ class TrainingSettings(Settings):
     backbone: str = setting("resnet18", "feature extractor phi (paper: resnet18, D=512)")
     weights: str = setting("embedded", WEIGHTS_HELP)
     image_size: int = setting(256, "side of the square training image, pixels", low=64, high=1024)
+    objective: str = setting(
+        "classes",
+        "what phi learns: classes, to tell positives from negatives (the paper's), or spd, to be"
+        " calm to views of a photo and awake to a SmoothBlend in it (Zou et al. 2022), which has"
+        " neither classes nor saliency and its own flags --spd-...",
+        choices=OBJECTIVES,
+    )
     augment: str = setting("cutswap", "family of negatives", choices=FAMILIES)
     ways: int = setting(3, "2: positive, patch; 3: positive, patch, scar (paper: 3)", low=2, high=3)
     recipe: str = setting("gentle", "preset these settings began as", choices=("gentle", "paper"))
@@ -306,6 +319,7 @@ _NEWER = (
     ("tf32", True),
     ("compile", False),
     ("validate", False),
+    ("objective", "classes"),
 )  # settings that older records do not have
 
 # The paper's wording, read literally, trains everything at 0.03 and ruins pretrained features;
@@ -314,6 +328,67 @@ RECIPES: dict[str, dict[str, object]] = {
     "gentle": {"pretrained_factor": 0.02, "freeze_batch_norm": True, "frozen": [*EARLY]},
     "paper": {"pretrained_factor": 1.0, "freeze_batch_norm": False, "frozen": []},
 }
+
+
+@dataclass(frozen=True)
+class SpdSettings(Settings):
+    """The objective `spd` (Zou et al., ECCV 2022): what views there are, and how they are compared.
+
+    Published are the loss (a base loss on two strong views, plus a weight times: the SmoothBlend
+    view's cosine to the photo minus the weak view's), the bases, and pre-training on ImageNet with
+    ResNet50. The authors' repository has VisA and its metrics, no training code, so strong views
+    are those of the bases' own papers. Here phi starts from any weights and learns on the good
+    photos of a category, as with every other method; rates, batch and length are the training's.
+    SmoothBlend is the negative of that name, by the settings of negatives.
+    """
+
+    base: str = setting(
+        "simsiam",
+        "base loss: simsiam (Chen and He 2021), which needs no large batch, or simclr (Chen et al."
+        " 2020), whose other photos of the batch are the negatives",
+        choices=("simsiam", "simclr"),
+    )
+    weight: float = setting(
+        0.1, "share of the SPD term beside the base loss; 0 is the base alone", low=0.0, high=100.0
+    )
+    width: int | None = setting(
+        None,
+        "width of the projector; default: that of phi's pooled features, as SimSiam's 2048 is"
+        " ResNet50's",
+        low=4,
+        high=8192,
+    )
+    temperature: float = setting(
+        0.1, "simclr: temperature of the softmax (its paper: 0.1)", above=0.0, high=10.0
+    )
+    crop: tuple[float, float] = setting(
+        (0.2, 1.0),
+        "strong views: share of the photo that a crop shows (SimSiam's)",
+        above=0,
+        high=1,
+    )
+    flip: bool = setting(True, "strong views: half of them mirrored (SimSiam's)")
+    colour: float = setting(
+        0.4,
+        "strong views: jitter of brightness, contrast and saturation in four of five; hue a quarter"
+        " of it (SimSiam's)",
+        low=0.0,
+        high=0.5,
+    )
+    grey: float = setting(0.2, "strong views: share without colour (SimSiam's)", low=0.0, high=1.0)
+    blur: float = setting(
+        0.5,
+        "strong views: share that is blurred, by a sigma of 0.1 to 2 pixels of 224 (SimSiam's)",
+        low=0.0,
+        high=1.0,
+    )
+    weak_crop: tuple[float, float] = setting(
+        (0.9, 1.0),
+        "weak view: share of the photo that its crop shows, the whole photo's shape; the paper says"
+        " weak and global, no number. Its colours are those of --weak-jitter",
+        above=0,
+        high=1,
+    )
 
 
 # The paper's plain form of a bank, and what records without these settings were scored with.
@@ -499,6 +574,51 @@ class PatchCoreSettings(Settings):
         return super().from_dict({**PLAIN, **values} if isinstance(values, dict) else values)
 
 
+# What scores photos in an evaluation: name in flags and records, and in words.
+PATCHCORE, PADIM = "patchcore", "padim"
+DETECTORS_OF_OURS = {PATCHCORE: "PatchCore", PADIM: "PaDiM"}
+
+
+@dataclass(frozen=True)
+class PadimSettings(Settings):
+    """PaDiM's gaussian at every place, as in Defard et al. 2021."""
+
+    layers: tuple[str, ...] | None = setting(
+        None,
+        "layers whose features are concatenated, shallow to deep; default: layer1, layer2 and"
+        " layer3 (PaDiM's), or what lies there in a network that is no ResNet",
+    )
+    image_size: int = setting(256, "side of the square image, pixels", low=64, high=2048)
+    channels: int | None = setting(
+        None,
+        "channels kept, drawn once by the seed; default: PaDiM's 100 of ResNet18 and 550 of"
+        " wide_resnet50_2, 100 of others. Memory grows with its square",
+        low=1,
+        high=4096,
+    )
+    regularisation: float = setting(
+        0.01,
+        "added to every variance (PaDiM: 0.01); 0 needs more photos than channels",
+        low=0.0,
+        high=1000.0,
+    )
+    sigma: float = setting(
+        4.0, "gaussian smoothing of the heatmap, pixels; 0 is off", low=0.0, high=64.0
+    )
+    batch_size: int = setting(16, "images a forward pass", low=1, high=1024)
+
+
+def scoring_of(summary: dict[str, Any]) -> PatchCoreSettings | PadimSettings:
+    """What an evaluation was scored with, by its result.json; older ones name no detector.
+
+    Raises:
+        CutSwapError: settings out of range, or none.
+    """
+    if summary.get("detector") == PADIM:
+        return PadimSettings.from_dict(summary.get(PADIM))  # type: ignore[arg-type]
+    return PatchCoreSettings.from_dict(summary.get(PATCHCORE))  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class FalseAlarmSettings(Settings):
     """A threshold from good photos alone (`cutswap.decision`)."""
@@ -535,13 +655,32 @@ class FineTuningSettings(Settings):
     negatives: NegativeSettings = setting(NegativeSettings(), "patch geometry")
     weak: WeakAugmentation = setting(WeakAugmentation(), "from image to positive")
     head: HeadSettings = setting(HeadSettings(), "what is trained, and how a head learns")
+    spd: SpdSettings = setting(SpdSettings(), "views and losses of the objective spd")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_spd and self.head.train != "backbone":
+            raise CutSwapError(
+                "--objective",
+                expected=f"classes, where a {self.head.train} is trained and phi stays as it is",
+                found="spd, which trains phi",
+                fix="leave out --train, or --objective",
+            )
+
+    @property
+    def is_spd(self) -> bool:
+        """Whether phi learns by SPD: no classes, no saliency, no head."""
+        return self.training.objective == "spd"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready values; a head at its defaults, which trains none, is left out.
 
-        Records and identities of what trains a backbone are then what they were before heads.
+        So is what only the objective spd looks at. Records and identities of what trains a backbone
+        are then what they were before heads and before SPD.
         """
         values = super().to_dict()
         if self.head == HeadSettings():
             del values["head"]
+        if self.spd == SpdSettings() and not self.is_spd:
+            del values["spd"]
         return values

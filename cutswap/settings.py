@@ -83,6 +83,18 @@ def control_of(cls: type[Settings], name: str) -> Control:
     return typing.cast(Control, control)
 
 
+def choices_of(cls: type[Settings], name: str) -> tuple[str, ...]:
+    """The only values that a field takes.
+
+    Raises:
+        LookupError: it takes any.
+    """
+    choices = cls.__dataclass_fields__[name].metadata["choices"]
+    if not choices:
+        raise LookupError(f"{cls.__name__}.{name} has no list of choices")
+    return typing.cast(tuple[str, ...], choices)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Base of every settings class: checks types, choices and ranges; converts to and from dicts.

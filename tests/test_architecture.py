@@ -128,7 +128,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("config", "flags", "data", "figures"),
     ("networks",),
     ("saliency", "patchcore", "runs", "lessons"),
-    ("negatives", "results"),
+    ("negatives", "padim", "results"),
     ("heads",),
     ("evaluation",),
     ("training", "decision"),

@@ -23,6 +23,7 @@ from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import UnlabelledSet, read_unlabelled
 from cutswap.heads.detector import HeadDetector, Predictions
 from cutswap.networks.backbone import Backbone
+from cutswap.padim.detector import PadimDetector, PadimPrediction
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal, nearest_normal
 from cutswap.utils.folder_names import RESULT, UNLABELLED
@@ -183,6 +184,27 @@ def bank(key: BankKey, _backbone: Backbone | None = None) -> MemoryBank:
         CutSwapError: missing or damaged.
     """
     return MemoryBank.load(key.path, _backbone)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the gaussians")
+def _gaussians(key: BankKey) -> PadimDetector:
+    return PadimDetector.load(key.path)
+
+
+@kept()
+def by_gaussians(key: BankKey, photo: PhotoKey) -> PadimPrediction:
+    """What PaDiM says of one photo.
+
+    Args:
+        key: of its file.
+        photo: at the side it was fitted at.
+
+    Raises:
+        CutSwapError: a missing or damaged file, or an unreadable photo.
+    """
+    from cutswap.data.images import to_image
+
+    return _gaussians(key).score(to_image(caches.photo(photo)[None]))
 
 
 @kept()

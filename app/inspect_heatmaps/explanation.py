@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.inspect_heatmaps.controls import InspectRequest
 from app.shared.page_parts import command_line, data_flags, how_it_works
+from cutswap.config import PadimSettings
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.reports.repeat import evaluate_again, settings_flags, weights_flags
 
@@ -81,7 +82,15 @@ def figures(evaluation: ScoredSet) -> None:
     more = f" {len(left_out)} unusable files were left out." if left_out else ""
     st.markdown(" · ".join(shown))
     own = evaluation.settings
-    layers = "+".join(own.layers)
+    layers = "+".join(own.layers or ())
+    if isinstance(own, PadimSettings):
+        st.caption(
+            f"{summary['n_train']} good photos learnt from, {len(evaluation.names)} test photos"
+            f" ({int(evaluation.labels.sum())} defective), PaDiM: a gaussian at every place,"
+            f" {own.channels} channels of {layers}, seed {summary['seed']},"
+            f" {summary.get('seconds', '?')} s.{more}"
+        )
+        return
     scored = f"score of the {own.image_patches} highest patches" if own.image_patches > 1 else ""
     whitened = f"whitened ({own.whiten})" if own.whiten != "none" else ""
     unlike = "".join(f" {part}," for part in (whitened, scored) if part)

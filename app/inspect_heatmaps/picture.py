@@ -12,6 +12,7 @@ from app.figures.take_home import of_picture, take_home
 from app.shared import caches
 from app.shared.caches import PhotoKey
 from app.viewer.viewer import Box, Legend, Picture
+from cutswap.config import PADIM, PATCHCORE, PadimSettings
 from cutswap.data.records import Record
 from cutswap.evaluation.photo_strips import clear_and_full
 from cutswap.evaluation.scored_set import ScoredSet
@@ -145,13 +146,14 @@ def heat_to_take_home(
     """
     is_its = index is not None and np.array_equal(heat.values, scored.heatmaps[index])
     command = evaluate_again(scored.summary) if is_its else None
+    own = scored.settings
     settings = {
         "category": category,
         "image": heat.record.name,
         "score": float(heat.score),
         "colours": [float(end) for end in heat.span],
         "colours_of": heat.span_says,
-        "patchcore": scored.settings.to_dict(),
+        PADIM if isinstance(own, PadimSettings) else PATCHCORE: own.to_dict(),
         "weights": scored.summary.get("weights"),
         "scored_anew": not is_its,
     }

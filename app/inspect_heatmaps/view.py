@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -36,6 +37,7 @@ from app.shared.caches import PhotoKey
 from app.shared.page_parts import plain_errors, plain_text
 from app.shared.selection import Selection, select
 from app.viewer.viewer import Picture, viewer
+from cutswap.config import PatchCoreSettings
 from cutswap.data.records import Record
 from cutswap.data.regions.region_of_interest import with_resize
 from cutswap.evaluation.scored_set import ScoredSet
@@ -169,6 +171,11 @@ class _Screen:
             if self.index is not None:
                 kept.keep_box(reviewed.category, self.record.name)
         with near, plain_errors("the nearest normal patch"):
+            if self.scored.is_padim:
+                st.caption(
+                    "PaDiM remembers no patches, so there is no most similar one: each place is"
+                    " compared with its own mean over the good photos."
+                )
             if heat is not None and compared is not None:
                 inspect_nearest.section(compared, self.record, is_heat=not self.is_by_head)
         with sheet, plain_errors("the contact sheet"):
@@ -218,7 +225,10 @@ class _Screen:
         scored, wanted = self.scored, self.asked.wanted.settings
         size = scored.size
         live = None
+        if scored.is_padim:
+            return self._by_gaussians()
         own = scored.settings
+        assert isinstance(own, PatchCoreSettings)  # noqa: S101 - for the type checker
         asked = Scoring(wanted.neighbours, own.reweight, wanted.image_patches, wanted.sigma)
         evaluated = Scoring(own.neighbours, own.reweight, own.image_patches, own.sigma)
         # The join was weighed for the bank as it is: with a head other settings must be computed.
@@ -237,7 +247,20 @@ class _Screen:
         else:
             assert self.index is not None  # noqa: S101 - else it is scored above
             values, score = scored.heatmaps[self.index], float(scored.scores[self.index])
-        mask = None
+        return self._heat_of(values, score)
+
+    def _by_gaussians(self) -> Heat:
+        """The same of PaDiM: as evaluated, or of a training photo anew."""
+        scored = self.scored
+        if self.index is not None:
+            return self._heat_of(scored.heatmaps[self.index], float(scored.scores[self.index]))
+        photo = PhotoKey.of(self.record.image, scored.size, self.record.bits)
+        said = inspect_caches.by_gaussians(self.bank, photo)
+        return self._heat_of(said.heatmaps[0], float(said.scores[0]))
+
+    def _heat_of(self, values: np.ndarray, score: float) -> Heat:
+        """A heatmap of the selected image with all that is drawn with it."""
+        scored, mask = self.scored, None
         if self.index is not None and self.truth is not None and self.truth.masks is not None:
             mask = self.truth.masks[self.index]
         usual = None if self.asked.stretch else inspect_caches.usual_heat(scored)
@@ -264,11 +287,18 @@ class _Screen:
 
     def _picture(self, heat: Heat, image: float, pixel: float | None) -> NearestNormal | None:
         compared = None
+        if self.scored.is_padim:
+            return self._draw(heat, None, image, pixel)
         with plain_errors("the nearest normal patch"):
             hottest = hottest_patch(self._by_head()) if self.is_by_head else None
             compared = inspect_nearest.compared(
                 self.bank, self.record, heat.size, self.train, hottest
             )
+        return self._draw(heat, compared, image, pixel)
+
+    def _draw(
+        self, heat: Heat, compared: NearestNormal | None, image: float, pixel: float | None
+    ) -> NearestNormal | None:
         drawn = picture(
             heat,
             pixel_threshold=pixel,
@@ -293,7 +323,7 @@ class _Screen:
         good = self.scored.scores[~self.scored.labels]
         higher = int((good < heat.score).sum())
         name, verdict = plain_text(self.record.name), self._verdict(heat.score, threshold)
-        what = "" if self.index is not None else " A training photo: the bank has seen it."
+        what = "" if self.index is not None else " A training photo: it was learnt from."
         st.markdown(
             f"**{verdict.text}** · {name} · score **{heat.score:.3f}**,"
             f" threshold {threshold:.3f} · higher than {higher} of {len(good)} good test"

@@ -24,7 +24,7 @@ def headings(table: ResultsTable) -> dict[Column, str]:
         # What tells columns apart comes first: headings are cut off on the right.
         parts = [f"#{setup.number}"] if setup.number > 1 else []
         if "coreset" not in shared:
-            parts.append(f"{setup.coreset:g}")
+            parts.append(setup.scorer.removeprefix("coreset "))
         if "layers" not in shared:
             parts.append("+".join(setup.layers))
         names[setup] = " · ".join([*parts, _network(setup, ours), *filter(None, [setup.rest])])
@@ -46,7 +46,7 @@ def shared_parts(setups: Sequence[Setup]) -> dict[str, str]:
         return {}
     parts = {
         "backbone": {s.network.partition(", ")[0] for s in setups},
-        "coreset": {f"coreset {s.coreset:g}" for s in setups},
+        "coreset": {s.scorer for s in setups},
         "layers": {"+".join(s.layers) for s in setups},
         "image size": {f"{s.image_size} pixels" for s in setups},
     }

@@ -9,7 +9,7 @@ from app.shared import public, workspace
 from app.shared.heads import SCORES
 from app.shared.knobs import set_knob
 from app.shared.selection import PRETRAINED, select
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PatchCoreSettings, scoring_of
 from cutswap.runs.find import find_runs
 from cutswap.runs.references import run_of
 from cutswap.runs.states import DONE, FoundEvaluation, FoundRun
@@ -64,7 +64,9 @@ def inspect(evaluation: FoundEvaluation, key: str, runs: tuple[FoundRun, ...]) -
         return
     # The page finds its own evaluations by their settings.
     set_knob("eval", HERE)
-    settings = PatchCoreSettings.from_dict(evaluation.summary["patchcore"])
+    settings = scoring_of(evaluation.summary)
+    if not isinstance(settings, PatchCoreSettings):  # the page itself computes none by PaDiM
+        return
     set_knob("pclayers", list(settings.layers))
     set_knob("pcseed", evaluation.summary["seed"])
     set_knob("nn", settings.neighbours)

@@ -151,16 +151,17 @@ def form(taken: Collection[str]) -> None:
 
 
 def _methods(tables: Sequence[str]) -> tuple[str, ...]:
-    """Heads and other negatives beside the paper's methods, of tables that compare methods."""
+    """Heads, other negatives, SPD and PaDiM beside the paper's, of tables that compare methods."""
     if not any(PAPER_TABLES[table].has_categories for table in tables):
         return ()
     return knobs.several(
         "newmethods",
-        "Heads and other negatives",
+        "Other methods",
         OTHER_METHODS,
         (),
         help="Beside the paper's methods. A head learns on features that stay as they are and is"
-        " scored together with the bank; random swap is CutSwap without its saliency.",
+        " scored together with the bank; random swap is CutSwap without its saliency. spd-padim is"
+        " the tables' SPD + Padim, spd and untuned-padim are its halves.",
     )
 
 
@@ -177,7 +178,7 @@ def _detectors(tables: Sequence[str]) -> tuple[str, ...]:
         tuple(DETECTORS),
         (),
         help="Of anomalib, on the same photos and measured alike. PaDiM takes seconds, STFPM"
-        " minutes, DRAEM hours on a CPU. InTra and SPD stay the paper's numbers.",
+        " minutes, DRAEM hours on a CPU. InTra stays the paper's numbers.",
     )
 
 

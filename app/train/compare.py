@@ -20,6 +20,7 @@ from app.shared.page_parts import plain_errors, plain_text
 from app.shared.selection import found_runs
 from app.train import compare_chart as run_compare_chart
 from app.train import metrics as run_metrics
+from cutswap.config import SPD_VIEWS
 from cutswap.errors import CutSwapError
 from cutswap.results.scores import ScoreRow, scores_of_runs
 from cutswap.results.table import METRICS
@@ -27,7 +28,7 @@ from cutswap.runs.differences import flat_settings, settings_differences
 from cutswap.runs.find import FoundRuns
 from cutswap.runs.metrics_log import RunSeries
 from cutswap.runs.states import BROKEN, DONE, FoundEvaluation, FoundRun
-from cutswap.training.flags import trained_in
+from cutswap.training.flags import is_spd_in, trained_in
 
 WINDOW = 20  # updates averaged for accuracy and loss, as in a run's result
 SHADE = "background-color: rgba(230, 159, 0, 0.25)"
@@ -118,7 +119,8 @@ def _read(
     for run in chosen:
         try:
             flat = flat_settings(run.settings)
-            samples = _whole(flat["training.batch_size"]) * _whole(flat["training.ways"])
+            pictures = len(SPD_VIEWS) if is_spd_in(run.settings) else _whole(flat["training.ways"])
+            samples = _whole(flat["training.batch_size"]) * pictures
             if trained_in(run.settings) != "backbone":  # an update of a head sees photos
                 samples = _whole(flat["head.photos"])
             curve = run_metrics.series(run.path, samples)
@@ -220,8 +222,8 @@ def _say_left_out(left_out: Mapping[str, str]) -> None:
 
 
 def _ways(record: Mapping[str, Any]) -> int:
-    if trained_in(record) != "backbone":
-        return 2  # a changed and an unchanged patch: guessing is right half of the time
+    if trained_in(record) != "backbone" or is_spd_in(record):
+        return 2  # two patches, or two views, of which one is right: guessing is, half of the time
     return _whole(flat_settings(record)["training.ways"])
 
 

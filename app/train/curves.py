@@ -24,6 +24,7 @@ def curves(
     lines: Sequence[dict[str, Any]],
     *,
     is_head: bool = False,
+    is_spd: bool = False,
     width: int = 1,
     validation: Sequence[dict[str, Any]] = (),
 ) -> go.Figure:
@@ -33,10 +34,12 @@ def curves(
         lines: of metrics.jsonl, at least one, each with step, loss and accuracy; class_accuracy
             and learning_rate where they are there.
         is_head: whether accuracy is the chance that a changed patch scores above an unchanged one.
+        is_spd: whether it is the share of photos that lie nearer their weak view than their
+            SmoothBlend.
         width: updates averaged, odd; the raw lines are faint behind. 1 shows these alone.
         validation: of validation.jsonl, each with step and auroc.
     """
-    what = "separation" if is_head else "accuracy"
+    what = "separation" if is_head else "weak nearer" if is_spd else "accuracy"
     groups = thinned(lines)
     steps = [group[-1]["step"] for group in groups]
     has_rate = all(isinstance(line.get("learning_rate"), (int, float)) for line in lines)
@@ -55,7 +58,7 @@ def curves(
         drawn.append(_Line(2, what, COLOURS[0], "solid", values))
     for line in drawn:
         line.draw(figure, steps, width)
-    chance = {2: 0.5 if is_head else 1 / (ways or 3), **({3: 0.5} if validation else {})}
+    chance = {2: 0.5 if is_head or is_spd else 1 / (ways or 3), **({3: 0.5} if validation else {})}
     for row, value in chance.items():
         figure.add_hline(
             y=value,

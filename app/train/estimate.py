@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.shared.page_parts import plain_text
-from cutswap.config import TrainingSettings
+from cutswap.config import SPD_VIEWS, TrainingSettings
 from cutswap.runs.states import DONE, FoundRun
 from cutswap.training.flags import trained_in
 
@@ -56,7 +56,8 @@ def estimate(settings: TrainingSettings, images: int, runs: Iterable[FoundRun]) 
     """
     a_pass = math.ceil(images / settings.batch_size)
     updates = settings.epochs * (settings.steps_per_epoch or a_pass)
-    samples = updates * settings.batch_size * settings.ways
+    is_spd = settings.objective == "spd"
+    samples = updates * settings.batch_size * (len(SPD_VIEWS) if is_spd else settings.ways)
     usual = SAMPLES_A_SECOND if settings.frozen else SAMPLES_A_SECOND_ALL_LAYERS
     speed, basis = usual, "as measured on two CPU cores; a GPU is far faster"
     area = (settings.image_size / 256) ** 2
@@ -65,7 +66,7 @@ def estimate(settings: TrainingSettings, images: int, runs: Iterable[FoundRun]) 
         if known is not None:
             speed, basis = known, f"as fast as {run.name} was"
             break
-    begin = SECONDS_TO_BEGIN + images * SECONDS_A_SALIENCY * area
+    begin = SECONDS_TO_BEGIN + (0 if is_spd else images * SECONDS_A_SALIENCY * area)
     return Estimate(updates, samples, begin + samples * area / speed, basis)
 
 
@@ -90,10 +91,14 @@ def _speed(run: FoundRun, settings: TrainingSettings) -> float | None:
         return None
     if not isinstance(speed, (int, float)) or not 0 < speed < math.inf:
         return None
-    alike = all(
-        training.get(name) == getattr(settings, name)
-        for name in ("device", "backbone", "precision")
-    ) and bool(training.get("frozen")) == bool(settings.frozen)  # all layers cost twice as much
+    alike = (
+        all(
+            training.get(name) == getattr(settings, name)
+            for name in ("device", "backbone", "precision")
+        )
+        and training.get("objective", "classes") == settings.objective
+    )
+    alike &= bool(training.get("frozen")) == bool(settings.frozen)  # all layers cost twice as much
     size = training.get("image_size")
     if not alike or not isinstance(size, int):
         return None

@@ -17,8 +17,11 @@ from app.train import estimate as run_estimate
 from app.train.handed_over import fill_fields, with_handed
 from app.train.head_form import (
     BACKBONE,
+    SPD,
     head_estimate,
     head_length,
+    spd_base,
+    spd_weight,
     train_control,
     updates_field,
 )
@@ -33,6 +36,7 @@ from cutswap.config import (
     ClusterSettings,
     HeadSettings,
     SaliencySettings,
+    SpdSettings,
     TrainingSettings,
 )
 from cutswap.data.problems import find_problems
@@ -58,6 +62,7 @@ NOT_SAID = (
     " If they all do, tick the box; else put the good ones into train/good, or upload them as good"
     " parts on the Data page."
 )
+OF_BACKBONES = (BACKBONE, SPD)  # what changes the network's own features
 _LARGE = 2**31 - 1
 # Trained layers of a ResNet, and those that then stay as they are.
 FROZEN = {
@@ -137,7 +142,7 @@ def form(selected: Selection) -> None:
     runs = found_runs(workspace.runs_folder()).runs
     fill_fields()
     trained = train_control()
-    if trained == BACKBONE:
+    if trained in OF_BACKBONES:
         _length()
     elif trained in LEARNT_HEADS:
         head_length()
@@ -152,7 +157,7 @@ def form(selected: Selection) -> None:
         return
     category = selected.category
     count = len(category.train)
-    if trained == BACKBONE:
+    if trained in OF_BACKBONES:
         trained_on = asked.training.trained_on(count)
         price = run_estimate.estimate(asked.training, trained_on, runs)
     else:
@@ -237,7 +242,9 @@ def _asked(selected: Selection, trained: str, runs: Sequence[FoundRun]) -> Train
     Raises:
         CutSwapError: a setting out of range, or a name that is none.
     """
-    is_head, sees_negatives = trained != BACKBONE, trained in (BACKBONE, *LEARNT_HEADS)
+    is_head, is_spd = trained not in OF_BACKBONES, trained == SPD
+    sees_negatives = trained in (BACKBONE, *LEARNT_HEADS)
+    spd = SpdSettings()
     first, second, third, fourth = st.columns(4)
     augment, recipe, head = TrainingSettings().augment, TrainingSettings().recipe, HeadSettings()
     if sees_negatives:
@@ -248,6 +255,11 @@ def _asked(selected: Selection, trained: str, runs: Sequence[FoundRun]) -> Train
                 head = HeadSettings(train=trained, updates=updates_field())
             else:
                 recipe = _recipe()
+    elif is_spd:
+        with first:
+            spd = spd.replace(base=spd_base())
+        with second:
+            recipe = _recipe()
     else:
         head = HeadSettings(train=trained)
         third, fourth, first = first, second, third
@@ -271,9 +283,9 @@ def _asked(selected: Selection, trained: str, runs: Sequence[FoundRun]) -> Train
         " Mixed precision is used where the device is fast at it.",
     )
     length, fourth = ({}, st.container()) if is_head else _length_fields()
-    if not sees_negatives:
+    if is_head and not sees_negatives:
         fourth = first  # beside the others: a row of its own would hold one field
-    base = f"{selected.category.name}-{trained if is_head else augment}"
+    base = f"{selected.category.name}-{augment if trained == BACKBONE else trained.lower()}"
     name = fourth.text_input(
         "Name",
         _free_name(base),
@@ -281,9 +293,11 @@ def _asked(selected: Selection, trained: str, runs: Sequence[FoundRun]) -> Train
         help="Of the run's folder: letters, digits, dots, - and _.",
     )
     with st.expander("More settings", icon=":material/tune:"):
-        k, anchors, size, ways, skip_bad = _more(sees_negatives)
+        k, anchors, size, ways, skip_bad, place = _more(sees_negatives)
+        if is_spd:
+            spd = spd.replace(weight=spd_weight(place))
         start = _starting_point(trained, recipe, runs)
-        if trained == BACKBONE:
+        if trained in OF_BACKBONES:
             start["validate"] = _validate(len(selected.category.train))
     if head.learns:
         head = head.replace(learning_rate=start.pop("learning_rate"))
@@ -296,6 +310,7 @@ def _asked(selected: Selection, trained: str, runs: Sequence[FoundRun]) -> Train
         )
     training = TrainingSettings.from_dict(
         {
+            "objective": "spd" if is_spd else TrainingSettings().objective,
             "augment": augment,
             "recipe": recipe,
             "device": device,
@@ -315,6 +330,8 @@ def _asked(selected: Selection, trained: str, runs: Sequence[FoundRun]) -> Train
     record = with_handed(record, uses_negatives=sees_negatives)
     if is_head:
         record |= {"head": head.to_dict(), "weak": {"jitter": HEAD_JITTER}}
+    if is_spd:
+        record |= {"spd": spd.to_dict()}
     return TrainingRequest(
         record=record, training=training, head=head, name=name, skip_bad=skip_bad
     )
@@ -384,7 +401,8 @@ def _length_fields() -> tuple[dict[str, Any], Any]:
     }, fourth
 
 
-def _more(sees_negatives: bool) -> tuple[int, str, int, int, bool]:
+def _more(sees_negatives: bool) -> tuple[int, str, int, int, bool, Any]:
+    """Of drawing, of photos, and the column that is left where there are no negatives."""
     first, second, third, fourth = st.columns(4)
     k, anchors, ways = ClusterSettings().k, ClusterSettings().anchors, TrainingSettings().ways
     if sees_negatives:
@@ -404,7 +422,7 @@ def _more(sees_negatives: bool) -> tuple[int, str, int, int, bool]:
         key="train.skip",
         help="Otherwise one damaged photo stops the run at once; the record lists what was left.",
     )
-    return k, anchors, size, ways, skip_bad
+    return k, anchors, size, ways, skip_bad, second
 
 
 def _starting_point(trained: str, recipe: str, runs: Sequence[FoundRun]) -> dict[str, Any]:
@@ -426,7 +444,7 @@ def _starting_point(trained: str, recipe: str, runs: Sequence[FoundRun]) -> dict
         help="Of the network that is trained. ImageNet's come from torchvision's cache or a"
         " download; a finished run's network learns on.",
     )
-    if trained == BACKBONE:
+    if trained in OF_BACKBONES:
         rate = _rate(second, "train.rate", TrainingSettings().learning_rate, "layer4 and the head")
         given = next(name for name, kept in FROZEN.items() if [*kept] == RECIPES[recipe]["frozen"])
         key = f"train.layers.{recipe}"  # each recipe has its own first choice

@@ -1,4 +1,4 @@
-"""The form's fields for a head: kind, number of updates, estimated cost."""
+"""The form's fields of what is trained: kind, SPD's own, a head's updates and estimated cost."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import math
 from collections.abc import Iterable
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.train.estimate import Estimate
-from cutswap.config import HEADS, HeadSettings, TrainingSettings
+from cutswap.config import HEADS, HeadSettings, SpdSettings, TrainingSettings
 from cutswap.heads.cost import PHOTOS_A_SECOND, head_seconds
 from cutswap.runs.states import DONE, FoundRun
+from cutswap.settings import choices_of
 from cutswap.training.flags import trained_in
 
 BACKBONE = "backbone"
+SPD = "SPD"  # trains the backbone too, with another objective
 TRAINED = {
     BACKBONE: "the whole network learns to tell photos, and its features change; minutes to hours",
+    SPD: "the whole network learns that crops and colours do not matter and a blended-in patch does"
+    " (spot the difference); minutes to hours",
     "projector": "gives back the clean photo's features patch by patch; the network's features stay"
     " as they are; about a minute",
     "discriminator": "tells changed patches from unchanged ones; the network's features stay as"
@@ -28,21 +33,57 @@ SECONDS_TO_BEGIN = 7.0  # imports, weights, checking files
 
 
 def train_control() -> str:
-    """Which is trained: backbone, or one of `config.HEADS`."""
+    """Which is trained: backbone, `SPD`, or one of `config.HEADS`."""
     trained = st.segmented_control(
         "What is trained",
-        (BACKBONE, *HEADS),
+        (BACKBONE, SPD, *HEADS),
         key="train.what",
         default=BACKBONE,
         required=True,
         persist_state="session",
-        format_func=str.capitalize,
-        help="\n\n".join(f"**{name.capitalize()}**: {about}." for name, about in TRAINED.items()),
+        format_func=_named,
+        help="\n\n".join(f"**{_named(name)}**: {about}." for name, about in TRAINED.items()),
     )
     trained = trained or BACKBONE
     about = TRAINED[trained]
     st.caption(f"{about[0].upper()}{about[1:]}.")
     return trained
+
+
+def _named(trained: str) -> str:
+    return trained if trained == SPD else trained.capitalize()
+
+
+def spd_base() -> str:
+    """SPD's base loss: simsiam or simclr."""
+    return str(
+        st.selectbox(
+            "Base loss",
+            choices_of(SpdSettings, "base"),
+            key="train.spd.base",
+            persist_state="session",
+            format_func=lambda name: {"simsiam": "SimSiam", "simclr": "SimCLR"}[name],
+            help="What draws two strong views of a photo together. SimCLR also pushes the other"
+            " photos of the batch away, and wants a large batch; SimSiam does not.",
+        )
+    )
+
+
+def spd_weight(place: DeltaGenerator) -> float:
+    """How much SPD's term counts beside it."""
+    return float(
+        place.number_input(
+            "SPD weight",
+            0.0,
+            100.0,
+            SpdSettings().weight,
+            step=0.1,
+            key="train.spd.weight",
+            persist_state="session",
+            help="Of the term that keeps the SmoothBlend view farther from the photo than the weak"
+            " one. 0 is the base loss alone.",
+        )
+    )
 
 
 def head_length() -> None:

@@ -26,7 +26,7 @@ from cutswap.runs import status as js
 from cutswap.runs.find import mark_of
 from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail, read_validation
 from cutswap.runs.status import RunStatus
-from cutswap.training.flags import trained_in
+from cutswap.training.flags import is_spd_in, trained_in
 
 DRAWN_FOR = "train.words"  # session: run -> its state, for which the page as it stands was drawn
 EVERY = 2.0  # seconds between looks at a run at work; an update takes about as long on a CPU
@@ -82,7 +82,11 @@ def _panel(path: Path, name: str) -> None:
                 width = _smoothing(len(lines))
                 st.plotly_chart(
                     run_chart.curves(
-                        lines, is_head=is_head, width=width, validation=_validation(path)
+                        lines,
+                        is_head=is_head,
+                        is_spd=is_spd_in(run.settings),
+                        width=width,
+                        validation=_validation(path),
                     ),
                     width="stretch",
                     key=f"curve.{name}",
@@ -147,6 +151,7 @@ def _head(run: FoundRun, stands: RunStatus) -> None:
     of += f" · **{plain_text(mark)}**" if mark else ""
     trained = trained_in(run.settings)
     of += "" if trained == "backbone" else f" · {plain_text(trained)}"
+    of += " · SPD" if is_spd_in(run.settings) else ""
     with said:
         st.markdown(f"{ICONS[stands.word]} **{plain_text(run.name)}**{of} · {words(stands)}{when}")
     with button:
@@ -178,8 +183,8 @@ def _figures(run: FoundRun, stands: RunStatus, lines: list[dict[str, Any]]) -> N
     last, window = lines[-1], lines[-20:]
     mean = sum(line["accuracy"] for line in window) / len(window)
     trained = trained_in(run.settings)
-    is_head = trained != "backbone"
-    chance = 0.5 if is_head else 1 / (len(last.get("class_accuracy", [])) or 3)
+    is_head, is_spd = trained != "backbone", is_spd_in(run.settings)
+    chance = 0.5 if is_head or is_spd else 1 / (len(last.get("class_accuracy", [])) or 3)
     with st.container(horizontal=True, gap="medium"):
         st.metric("Update", f"{last['step']} of {run.steps or '?'}", width="content")
         st.metric(
@@ -188,10 +193,12 @@ def _figures(run: FoundRun, stands: RunStatus, lines: list[dict[str, Any]]) -> N
             width="content",
             help="Of the last update: squared distance to the clean photo's normalised features."
             if trained == "projector"
+            else "Of the last update: the base loss on two strong views, and SPD's term."
+            if is_spd
             else "Mean cross entropy of the last update.",
         )
         st.metric(
-            "Patch separation" if is_head else "Accuracy",
+            "Patch separation" if is_head else "Weak nearer" if is_spd else "Accuracy",
             f"{mean:.2f}",
             delta=f"{mean - chance:+.2f} to chance",
             delta_color="off",
@@ -200,6 +207,9 @@ def _figures(run: FoundRun, stands: RunStatus, lines: list[dict[str, Any]]) -> N
             help=(
                 "Chance that a changed patch scores above an unchanged one; guessing is 0.5. "
                 if is_head
+                else "Share of photos that lie nearer their weak view than their SmoothBlend;"
+                " guessing is 0.5. "
+                if is_spd
                 else ""
             )
             + f"Mean of the last {len(window)} updates on their own fakes, not on real defects.",

@@ -7,6 +7,8 @@ once a run's state has changed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from app.memory import freeze_modules
@@ -20,7 +22,7 @@ from app.train.panel import DRAWN_FOR, ago, panel, words
 from cutswap.runs.find import mark_of, network_remark
 from cutswap.runs.states import FoundRun
 from cutswap.runs.status import RunStatus
-from cutswap.training.flags import trained_in
+from cutswap.training.flags import is_spd_in, trained_in
 
 EVERY = 4.0  # seconds between looks at the list; the chosen run is looked at more often
 Listed = list[tuple[FoundRun, RunStatus]]
@@ -100,7 +102,7 @@ def _line(run: FoundRun, stands: RunStatus) -> dict[str, str]:
         "run": run.name,
         "of": mark_of(run.path),
         "category": run.category,
-        "trains": trained_in(run.settings) if run.settings else "",
+        "trains": _trains(run.settings) if run.settings else "",
         "state": words(stands),
         "device": stands.job.device if stands.job else "",
         "updates": f"{run.step} of {run.steps}" if run.steps else "",
@@ -111,3 +113,7 @@ def _line(run: FoundRun, stands: RunStatus) -> dict[str, str]:
 
 def _words(every: Listed) -> dict[str, str]:
     return {run.name: stands.word for run, stands in every}
+
+
+def _trains(record: dict[str, Any]) -> str:
+    return "backbone, SPD" if is_spd_in(record) else trained_in(record)

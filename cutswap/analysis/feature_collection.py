@@ -133,8 +133,11 @@ def collect_features(
     tuned = tuned_backbone(run)
     before = Phi(base, tuning.training.ways, tuning.training.hidden, seed)
     after = Phi(tuned, tuning.training.ways, tuning.training.hidden, seed)
-    head = _load_head(after, run, trained // tuning.training.batch_size)
-    samples, _ = build_samples(checked, tuning, seed, notify)
+    if tuning.is_spd:
+        head = "SPD has no classes, and so no head that tells them"
+    else:
+        head = _load_head(after, run, trained // tuning.training.batch_size)
+    samples, _ = build_samples(checked, _with_classes(tuning), seed, notify)
     # From the next whole epoch on: then every photo has its turn before one has a second.
     count = len(samples.photos)
     first = math.ceil(trained / count) * count
@@ -165,6 +168,14 @@ def collect_features(
             "notes": _notes(run, checked, base, count),
         },
     )
+
+
+def _with_classes(tuning: FineTuningSettings) -> FineTuningSettings:
+    """What is drawn to look at: of SPD the SmoothBlends that it has learnt to tell, as classes."""
+    if not tuning.is_spd:
+        return tuning
+    training = tuning.training.replace(objective="classes", augment="smoothblend")
+    return tuning.replace(training=training)
 
 
 def features_key(run: RunFolder, category: Category, settings: FeatureSettings) -> str:

@@ -155,19 +155,23 @@ def add_skip_bad(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_recipe(parser: argparse.ArgumentParser, *, what: bool = False) -> None:
+def add_recipe(
+    parser: argparse.ArgumentParser, *, what: bool = False, without: tuple[str, ...] = ()
+) -> None:
     """Fine-tuning settings of `reproduce`, `sweep` and `tune`; settings they vary have no flag.
 
     Args:
         parser: receives them.
         what: also `--train`: backbone or a head.
+        without: sections that the command has no use for.
     """
     from cutswap.studies.flags import STUDY_FLAGS
     from cutswap.training.flags import FINETUNE_FLAGS
 
     flags = {**STUDY_FLAGS, "head": FINETUNE_FLAGS["head"]} if what else STUDY_FLAGS
-    for settings, naming in flags.values():
-        add_flags(parser, settings, naming)
+    for section, (settings, naming) in flags.items():
+        if section not in without:
+            add_flags(parser, settings, naming)
 
 
 CATEGORIES_HELP = r"categories, with commas; a comma inside a name is \, [all of ROOT]"

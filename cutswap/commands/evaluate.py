@@ -1,4 +1,4 @@
-"""`python -m cutswap evaluate` and `evaluate-anomalib`: a category scored, by ours or another."""
+"""`python -m cutswap evaluate`: a category scored, by PatchCore or PaDiM."""
 
 from __future__ import annotations
 
@@ -13,12 +13,22 @@ from cutswap.commands.common import (
     add_skip_bad,
     checked_category,
     describe,
+    say,
     say_missed,
     say_weights,
 )
 from cutswap.commands.own_outputs import claim
-from cutswap.config import BANKS, FalseAlarmSettings, PatchCoreSettings
+from cutswap.config import (
+    BANKS,
+    DETECTORS_OF_OURS,
+    PADIM,
+    PATCHCORE,
+    FalseAlarmSettings,
+    PadimSettings,
+    PatchCoreSettings,
+)
 from cutswap.errors import CutSwapError, first_names
+from cutswap.evaluation.detector_settings import PADIM_FLAGS, padim_settings
 from cutswap.flags import add_flags, settings_from
 from cutswap.utils.files import need_out
 from cutswap.utils.folder_names import BANK, DECISION, UNLABELLED
@@ -40,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_looks(parser)
     add_skip_bad(parser)
+    parser.add_argument(
+        "--detector",
+        choices=tuple(DETECTORS_OF_OURS),
+        default=PATCHCORE,
+        help="patchcore: nearest patches of a memory bank; padim: a gaussian at every place"
+        " [patchcore]",
+    )
     parser.add_argument("--backbone", default="resnet18", help="network, without --run [resnet18]")
     parser.add_argument("--weights", help="its weights, without --run [embedded]")
     parser.add_argument(
@@ -64,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_flags(parser, FalseAlarmSettings)
     add_flags(parser, PatchCoreSettings)
+    add_flags(parser, PadimSettings, PADIM_FLAGS)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -72,14 +90,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.evaluation.evaluate import evaluate as run_evaluation
     from cutswap.evaluation.evaluate import evaluation_files, write_evaluation
     from cutswap.evaluation.unlabelled import is_labelled
-    from cutswap.networks.backbone import load_backbone
-    from cutswap.runs.folder import RunFolder
-    from cutswap.training.finetuning import tuned_backbone
-    from cutswap.training.flags import need_same_squares
     from cutswap.utils.devices import choose_device
 
     need_out(options.out)
-    settings = settings_from(options, PatchCoreSettings, BANKS.get(options.preset, {}))
     asked = settings_from(options, FalseAlarmSettings)
     if options.run_folder and options.weights:
         raise CutSwapError(
@@ -88,19 +101,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             found="both",
             fix="leave out --weights to evaluate the run's tuned network",
         )
+    if options.detector == PADIM:
+        return _by_padim(options, asked)
+    _need_no_padim(options)
+    settings = settings_from(options, PatchCoreSettings, BANKS.get(options.preset, {}))
     head = _head_of(options)
     device = str(choose_device(options.device))
-    if options.run_folder:
-        backbone = tuned_backbone(RunFolder(options.run_folder), device)
-    else:
-        weights = options.weights or "embedded"
-        backbone = load_backbone(options.backbone, weights, device=device, seed=options.seed)
-    say_weights(backbone.report.sentence(), backbone.name)
+    backbone = _backbone_of(options, device)
     with Bars(options.quiet) as bars:
         checked = checked_category(options, bars)
-        if options.run_folder:
-            settings_of_run = RunFolder(options.run_folder).settings()
-            need_same_squares(settings_of_run, options.run_folder, checked.category)
+        _need_squares_of(options.run_folder, checked)
         need_enough_photos(asked, checked, head, options.score or "both")
         checked, apart = set_apart(checked, asked, options.seed)
         if asked.false_alarms is not None and not is_labelled(checked.category):
@@ -126,6 +136,87 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     say_missed(evaluation.summary["missed"])
     _say_outside(evaluation.summary)
     _say_decision(decision, told)
+    return {**evaluation.summary, "out": str(options.out)}
+
+
+def _backbone_of(options: argparse.Namespace, device: str) -> Backbone:
+    """A run's tuned network, or the one named."""
+    from cutswap.networks.backbone import load_backbone
+    from cutswap.runs.folder import RunFolder
+    from cutswap.training.finetuning import tuned_backbone
+
+    if options.run_folder:
+        backbone = tuned_backbone(RunFolder(options.run_folder), device)
+    else:
+        weights = options.weights or "embedded"
+        backbone = load_backbone(options.backbone, weights, device=device, seed=options.seed)
+    say_weights(backbone.report.sentence(), backbone.name)
+    return backbone
+
+
+def _need_squares_of(run_folder: Path | None, checked: CheckedCategory) -> None:
+    """Refuse photos that became squares in another way than the run's did."""
+    from cutswap.runs.folder import RunFolder
+    from cutswap.training.flags import need_same_squares
+
+    if run_folder:
+        need_same_squares(RunFolder(run_folder).settings(), run_folder, checked.category)
+
+
+def _need_no_padim(options: argparse.Namespace) -> None:
+    """Refuse flags that only PaDiM looks at.
+
+    Raises:
+        CutSwapError: one was given.
+    """
+    for name in PadimSettings.__dataclass_fields__:
+        if name not in PADIM_FLAGS.skip and getattr(options, f"PadimSettings.{name}") is not None:
+            raise CutSwapError(
+                PADIM_FLAGS.flag(name),
+                expected=f"--detector {PADIM}, which has it",
+                found=f"--detector {PATCHCORE}",
+                fix=f"pass --detector {PADIM}, or leave it out",
+            )
+
+
+def _by_padim(options: argparse.Namespace, asked: FalseAlarmSettings) -> dict[str, Any]:
+    """PaDiM on a category, with a network or a run's tuned one.
+
+    Raises:
+        CutSwapError: flags of memory banks, heads or thresholds from good photos, or anything the
+            stages refuse.
+    """
+    from cutswap.evaluation.evaluate_padim import evaluate_padim, padim_files, write_padim
+    from cutswap.utils.devices import choose_device
+
+    settings = padim_settings(options)
+    given = {
+        "--preset": options.preset is not None,
+        "--score": options.score is not None,
+        "--false-alarms": asked != FalseAlarmSettings(),
+    }
+    for flag in (name for name, is_given in given.items() if is_given):
+        raise CutSwapError(
+            flag,
+            expected=f"--detector {PATCHCORE}, which has it",
+            found=f"--detector {PADIM}",
+            fix="leave it out",
+        )
+    backbone = _backbone_of(options, str(choose_device(options.device)))
+    with Bars(options.quiet) as bars:
+        checked = checked_category(options, bars)
+        _need_squares_of(options.run_folder, checked)
+        has_region = checked.region_at(settings.image_size) is not None
+        names = padim_files(checked.category.test, has_region=has_region)
+        own = claim(options.out, options.command, names, options.json)
+        evaluation = evaluate_padim(
+            checked, backbone, settings, seed=options.seed, notify=bars, say=say
+        )
+        with own.writing():
+            write_padim(evaluation, options.out, notify=bars)
+    print(describe(evaluation.summary))
+    say_missed(evaluation.summary["missed"])
+    _say_outside(evaluation.summary)
     return {**evaluation.summary, "out": str(options.out)}
 
 

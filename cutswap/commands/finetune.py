@@ -86,7 +86,10 @@ def _backbone(options: argparse.Namespace, settings: FineTuningSettings) -> dict
     return _ended(
         out,
         was_stopped=stop.asked,
-        text="accuracy {accuracy:.3f} (chance {chance:.3f}) over the last"
+        text="{accuracy:.3f} of the photos lie nearer their weak view than their SmoothBlend"
+        " (guessing: {chance}) over the last {averaged_over_last_updates} updates"
+        if settings.is_spd
+        else "accuracy {accuracy:.3f} (chance {chance:.3f}) over the last"
         " {averaged_over_last_updates} updates",
     )
 

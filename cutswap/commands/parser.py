@@ -26,7 +26,7 @@ COMMANDS = {
     "saliency": "LayerCAM maps of one image, level by level",
     "augment": "draw negatives of one image",
     "finetune": "fine-tune a network on a category's negatives",
-    "evaluate": "PatchCore heatmaps and AUROC of a category",
+    "evaluate": "PatchCore or PaDiM heatmaps and AUROC of a category",
     "score": "photos of a folder called good or defective, as they come",
     "evaluate-anomalib": "STFPM, PaDiM or DRAEM on the same split and figures",
     "features": "what a run has learnt: features before, after",

@@ -54,9 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="M",
-        help="beside the paper's in Tables 1 to 4, each with bank and head together: projector,"
+        help="beside the paper's in Tables 1 to 4, heads with bank and head together: projector,"
         " discriminator (on CutPaste, random swap and CutSwap), gaussian; or one by one, as"
-        " random-swap, nsa, cutswap-projector",
+        " random-swap, nsa, cutswap-projector; spd-padim is the paper's SPD + Padim, spd and"
+        " untuned-padim its two halves",
     )
     parser.add_argument(
         "--detectors",

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="print the plan and end")
     add_skip_bad(parser)
     add_sweep_flags(parser)
-    add_recipe(parser, what=True)
+    add_recipe(parser, what=True, without=("padim",))  # scored by PatchCore alone
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -79,7 +79,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             options.data,
             points,
             FineTuningSettings(
-                settings.training, settings.saliency, head=settings_from(options, HeadSettings)
+                settings.training,
+                settings.saliency,
+                head=settings_from(options, HeadSettings),
+                spd=settings.spd,
             ),
             PatchCoreSettings(coreset=options.coreset),
             weights,

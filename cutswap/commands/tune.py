@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="learning rate, on a logarithmic scale [0.003,0.1; of a head 0.0005,0.01]",
     )
     group.add_argument("--search-updates", metavar="LOW,HIGH", help="of a head [50,400]")
-    add_recipe(parser, what=True)
+    add_recipe(parser, what=True, without=("padim", "spd"))  # classes, scored by PatchCore
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

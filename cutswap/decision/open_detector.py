@@ -20,7 +20,14 @@ from cutswap.evaluation.unlabelled import read_unlabelled
 from cutswap.heads.detector import HeadDetector
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.files import read_json, sha256_of
-from cutswap.utils.folder_names import BANK, DECISION, DETECTOR, RESULT, UNLABELLED
+from cutswap.utils.folder_names import (
+    BANK,
+    DECISION,
+    DETECTOR,
+    PADIM_FILE,
+    RESULT,
+    UNLABELLED,
+)
 
 GOOD, DEFECTIVE = "good", "defective"
 BY_F1 = "best F1 of the evaluation's test images"
@@ -104,6 +111,13 @@ def read_evaluated(
         CutSwapError: no such evaluation or a damaged one, a rate without good photos' scores, or
             no threshold at all.
     """
+    if (folder / PADIM_FILE).exists() and not (folder / BANK).exists():
+        raise CutSwapError(
+            folder,
+            expected="an evaluation by PatchCore, whose scores photos are judged by",
+            found="one by PaDiM",
+            fix="evaluate again without --detector padim",
+        )
     if not (folder / BANK).exists():
         raise CutSwapError(
             folder,

@@ -1,15 +1,57 @@
-"""The other detectors of the paper's tables that anomalib has, and how long they learn.
+"""Flags of our own PaDiM; and the other detectors of the paper's tables that anomalib has.
 
-Apart from what runs them, so that flags and plans need neither torch nor anomalib. InTra and SPD
-are not among them: their numbers stay the paper's.
+Apart from what runs them, so that flags and plans need neither torch nor anomalib. InTra is not
+among them: its numbers stay the paper's.
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
+from cutswap.config import PADIM, PadimSettings, PatchCoreSettings
 from cutswap.errors import CutSwapError
+from cutswap.flags import FlagNames, flags_from, settings_from
 from cutswap.settings import Settings, setting
+
+# Settings that PaDiM has in common with PatchCore, and their flags with them.
+_SHARED = ("layers", "image_size", "sigma", "batch_size")
+PADIM_FLAGS = FlagNames(prefix="padim-", skip=_SHARED)
+
+
+def padim_settings(options: argparse.Namespace) -> PadimSettings:
+    """PaDiM's settings of an evaluate command: its own flags, and those it shares.
+
+    Args:
+        options: with the flags of `PatchCoreSettings` and of `PADIM_FLAGS`.
+
+    Raises:
+        CutSwapError: a value out of range, or a flag that only PatchCore has.
+    """
+    typed = {
+        name: text
+        for name in PatchCoreSettings.__dataclass_fields__
+        if (text := getattr(options, f"PatchCoreSettings.{name}", None)) is not None
+    }
+    foreign = [name for name in typed if name not in _SHARED]
+    if foreign:
+        raise CutSwapError(
+            f"--{foreign[0].replace('_', '-')}",
+            expected="--detector patchcore, which has it",
+            found=f"--detector {PADIM}",
+            fix="leave it out",
+        )
+    for name, text in typed.items():
+        setattr(options, f"PadimSettings.{name}", text)
+    return settings_from(options, PadimSettings)
+
+
+def padim_arguments(settings: PadimSettings) -> list[str]:
+    """The flags that give these settings: the inverse of `padim_settings`."""
+    own = flags_from(settings, None, PADIM_FLAGS)
+    others = tuple(n for n in PadimSettings.__dataclass_fields__ if n not in _SHARED)
+    return ["--detector", PADIM, *flags_from(settings, None, FlagNames(skip=others)), *own]
+
 
 # Name of the command line to the row of a table; STFPM and Draem as the paper prints them.
 DETECTORS = {"stfpm": "STPM", "padim": "PaDiM", "draem": "Draem"}
@@ -46,6 +88,7 @@ def detector_names(text: str) -> tuple[str, ...]:
             "--detectors",
             expected=f"some of {', '.join(DETECTORS)}",
             found=", ".join(unknown),
-            fix="InTra and SPD are the paper's numbers only; name one of these",
+            fix="InTra is the paper's numbers only, and spd-padim one of --methods; name one of"
+            " these",
         )
     return tuple(name for name in DETECTORS if name in asked)

@@ -17,12 +17,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PATCHCORE, PadimSettings, PatchCoreSettings
 from cutswap.data.images import read_photo, save_png, to_image
 from cutswap.data.loading import (
     CheckedCategory,
@@ -57,16 +57,15 @@ MAX_HEATMAP_NAME = 200  # bytes of 255, which a place in scores.csv and the suff
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """A scored test set.
+class ScoredPhotos:
+    """A test set as any detector scores it.
 
     Attributes:
         records: the test images, N of them.
         scores: (N,) float32, image anomaly scores, unbounded above.
-        heatmaps: (N, H, W) float32, distances to the bank, smoothed.
+        heatmaps: (N, H, W) float32, distances to what is normal, smoothed.
         masks: (N, H, W) bool, or None where the data has no ground truth.
         metrics: image- and pixel-level figures.
-        bank: the fitted memory bank.
         summary: what result.json holds.
     """
 
@@ -75,8 +74,18 @@ class Evaluation:
     heatmaps: np.ndarray
     masks: np.ndarray | None
     metrics: Metrics
-    bank: MemoryBank
     summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation(ScoredPhotos):
+    """The same by PatchCore.
+
+    Attributes:
+        bank: the fitted memory bank.
+    """
+
+    bank: MemoryBank
 
 
 def evaluate(
@@ -115,15 +124,7 @@ def evaluate(
         progress=tick(notify, "memory bank"),
     )
     size = settings.image_size
-    scores = np.empty(len(test), dtype=np.float32)
-    heatmaps = np.empty((len(test), size, size), dtype=np.float32)
-    done = 0
-    for image in batches(test, settings):
-        prediction = bank.score(image)
-        stop = done + len(prediction.scores)
-        scores[done:stop], heatmaps[done:stop] = prediction.scores, prediction.heatmaps
-        done = stop
-        tick(notify, "scoring")(done, len(test))
+    scores, heatmaps = score_photos(test, settings, bank, notify)
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
     metrics = summarise(scores, labels, heatmaps, masks, backbone.device, bank.region_pixels)
@@ -146,6 +147,59 @@ def evaluate(
     )
 
 
+class Predicted(Protocol):
+    """What a detector says about a batch."""
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N,) float32."""
+
+    @property
+    def heatmaps(self) -> np.ndarray:
+        """(N, H, W) float32."""
+
+
+class Fitted(Protocol):
+    """A detector that has seen the good photos of a category."""
+
+    @property
+    def region_pixels(self) -> np.ndarray | None:
+        """(S, S) bool, True where it looks; None: everywhere."""
+
+    def score(self, image: Tensor) -> Predicted:
+        """Score a batch of (N, 3, H, W) float, ImageNet-normalised images."""
+
+    def save(self, path: Path) -> None:
+        """Write it into one file."""
+
+
+def score_photos(
+    records: tuple[Record, ...],
+    settings: PatchCoreSettings | PadimSettings,
+    fitted: Fitted,
+    notify: Notify | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (N,) and heatmaps (N, S, S), float32, of photos.
+
+    Args:
+        records: N photos.
+        settings: their size and how many at once.
+        fitted: the detector.
+        notify: called with (stage, done, total).
+    """
+    size = settings.image_size
+    scores = np.empty(len(records), dtype=np.float32)
+    heatmaps = np.empty((len(records), size, size), dtype=np.float32)
+    done = 0
+    for image in batches(records, settings):
+        prediction = fitted.score(image)
+        stop = done + len(prediction.scores)
+        scores[done:stop], heatmaps[done:stop] = prediction.scores, prediction.heatmaps
+        done = stop
+        tick(notify, "scoring")(done, len(records))
+    return scores, heatmaps
+
+
 def setup_of(checked: CheckedCategory, bank: MemoryBank, seconds: float) -> dict[str, Any]:
     """What of a summary says how it came about: data, network, settings.
 
@@ -154,20 +208,36 @@ def setup_of(checked: CheckedCategory, bank: MemoryBank, seconds: float) -> dict
         bank: as fitted.
         seconds: that all took.
     """
+    return {
+        "bank_size": bank.size,
+        **origin_of(checked, bank.backbone, bank.seed, seconds),
+        PATCHCORE: bank.settings.to_dict(),
+    }
+
+
+def origin_of(
+    checked: CheckedCategory, backbone: Backbone, seed: int, seconds: float
+) -> dict[str, Any]:
+    """The same without the detector's own: data and network.
+
+    Args:
+        checked: the category.
+        backbone: whose features were used.
+        seed: of every draw.
+        seconds: that all took.
+    """
     category = checked.category
     return {
         "n_train": len(category.train),
         "n_test": len(category.test),
         "n_defective": sum(not record.is_good for record in category.test),
-        "bank_size": bank.size,
         "seconds": round(seconds, 2),
-        "seed": bank.seed,
+        "seed": seed,
         "category": category.name,
         "data": {"root": str(category.root), **checked.to_dict()},
-        "backbone": bank.backbone.name,
-        "weights": bank.backbone.report.to_dict(),
-        "fingerprint": bank.backbone.fingerprint,
-        "patchcore": bank.settings.to_dict(),
+        "backbone": backbone.name,
+        "weights": backbone.report.to_dict(),
+        "fingerprint": backbone.fingerprint,
     }
 
 
@@ -200,13 +270,31 @@ def write_evaluation(evaluation: Evaluation, out: Path, notify: Notify | None = 
     Raises:
         CutSwapError: the folder cannot be written.
     """
+    write_scored(evaluation, out, BANK, evaluation.bank, notify)
+
+
+def write_scored(
+    evaluation: ScoredPhotos, out: Path, file: str, fitted: Fitted, notify: Notify | None = None
+) -> None:
+    """The same of any detector.
+
+    Args:
+        evaluation: what it says of the test photos.
+        out: folder to write.
+        file: name of the detector's own file there.
+        fitted: the detector.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: the folder cannot be written.
+    """
     records, heatmaps = evaluation.records, evaluation.heatmaps
     (out / RESULT).unlink(missing_ok=True)  # never an old result beside new heatmaps
     write_json(out / ENVIRONMENT, environment())
     write_with(out / HEATMAPS, lambda f: np.save(f, heatmaps, allow_pickle=False))
     write_text(out / SCORES, scores_table(evaluation))
-    evaluation.bank.save(out / BANK)
-    region = evaluation.bank.region_pixels
+    fitted.save(out / file)
+    region = fitted.region_pixels
     if region is not None:
         save_png(out / REGION, region)
     looked_at = heatmaps if region is None else heatmaps[:, region]
@@ -253,19 +341,22 @@ def heatmap_names(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def evaluation_files(records: Sequence[Record], *, has_region: bool = False) -> tuple[str, ...]:
+def evaluation_files(
+    records: Sequence[Record], *, has_region: bool = False, fitted: str = BANK
+) -> tuple[str, ...]:
     """Names of what `write_evaluation` writes.
 
     Args:
         records: the test images.
         has_region: whether there is one.
+        fitted: the detector's own file.
     """
     pictures = [f"{PICTURES}/{name}.png" for name in heatmap_names(records)]
     region = (REGION,) if has_region else ()
-    return (ENVIRONMENT, HEATMAPS, SCORES, BANK, *region, *pictures, RESULT)
+    return (ENVIRONMENT, HEATMAPS, SCORES, fitted, *region, *pictures, RESULT)
 
 
-def scores_table(evaluation: Evaluation) -> str:
+def scores_table(evaluation: ScoredPhotos) -> str:
     """CSV text: one line a test image, with its score and what the threshold calls it."""
     table = CsvText(end="\r\n")
     table.row(["image", "defect", "is_defective", "score", "called_defective"])
@@ -276,7 +367,9 @@ def scores_table(evaluation: Evaluation) -> str:
     return table.text()
 
 
-def batches(records: tuple[Record, ...], settings: PatchCoreSettings) -> Iterable[Tensor]:
+def batches(
+    records: tuple[Record, ...], settings: PatchCoreSettings | PadimSettings
+) -> Iterable[Tensor]:
     """Images of records as (n, 3, S, S) normalised batches, read anew whenever asked for."""
     return _Batches(records, settings)
 
@@ -284,7 +377,7 @@ def batches(records: tuple[Record, ...], settings: PatchCoreSettings) -> Iterabl
 @dataclass(frozen=True)
 class _Batches:
     records: tuple[Record, ...]
-    settings: PatchCoreSettings
+    settings: PatchCoreSettings | PadimSettings
 
     def __iter__(self) -> Iterator[Tensor]:
         size = self.settings.batch_size

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PADIM, PATCHCORE, PadimSettings, PatchCoreSettings, scoring_of
 from cutswap.data.datasets import open_dataset
 from cutswap.data.images import mask_files
 from cutswap.data.reading import SQUASH
@@ -26,10 +26,18 @@ from cutswap.data.regions.region_of_interest import read_region, recorded_resize
 from cutswap.errors import CutSwapError
 from cutswap.utils.csv_text import unguarded
 from cutswap.utils.files import is_own_file, read_json
-from cutswap.utils.folder_names import BANK, BY_SCORE, HEATMAPS, REGION, RESULT, SCORES
+from cutswap.utils.folder_names import (
+    BANK,
+    BY_SCORE,
+    HEATMAPS,
+    PADIM_FILE,
+    REGION,
+    RESULT,
+    SCORES,
+)
 
 COLUMNS = ("image", "defect", "is_defective", "score")
-NEEDED = ("category", "data", "fingerprint", "n_test", "n_train", "patchcore", "seed", "threshold")
+NEEDED = ("category", "data", "fingerprint", "n_test", "n_train", "seed", "threshold")
 FIX = "evaluate again into a new folder"
 USUAL = 0.99  # share of good photos' pixels whose heat is not worth a look
 
@@ -47,7 +55,7 @@ class ScoredSet:
         heatmaps: (N, S, S) float32 distances, mapped from the file, read only.
         range: smallest and largest heatmap value of the whole set.
         summary: what result.json holds.
-        settings: PatchCore's.
+        settings: PatchCore's, or PaDiM's.
         records: the test images where the data set is still there, else None.
         lost: why there are no records.
         region: (S, S) bool, where was looked, outside which heat is 0; None: everywhere.
@@ -61,7 +69,7 @@ class ScoredSet:
     heatmaps: np.ndarray
     range: tuple[float, float]
     summary: dict[str, Any]
-    settings: PatchCoreSettings
+    settings: PatchCoreSettings | PadimSettings
     records: tuple[Record, ...] | None
     lost: CutSwapError | None
     region: np.ndarray | None = None
@@ -84,9 +92,14 @@ class ScoredSet:
         return seen_share(self.records or ())
 
     @property
+    def is_padim(self) -> bool:
+        """Whether PaDiM scored, which remembers no patches."""
+        return isinstance(self.settings, PadimSettings)
+
+    @property
     def bank_file(self) -> Path:
-        """The fitted memory bank; `MemoryBank.load` reads and checks it."""
-        return self.folder / BANK
+        """The fitted memory bank; `MemoryBank.load` reads and checks it. Of PaDiM its gaussians."""
+        return self.folder / (PADIM_FILE if self.is_padim else BANK)
 
     def need_records(self) -> tuple[Record, ...]:
         """The test images.
@@ -144,9 +157,9 @@ def read_scored(
     if score is not None:
         summary, place = _summary_by(folder, summary, score), folder / BY_SCORE / score
     try:
-        settings = PatchCoreSettings.from_dict(summary["patchcore"])
+        settings = scoring_of(summary)
     except TypeError as error:  # a key that is not text
-        raise _bad(folder / RESULT, "PatchCore settings", error) from error
+        raise _bad(folder / RESULT, "settings of its detector", error) from error
     names, defects, scores = _read_scores(place / SCORES)
     if len(names) != summary["n_test"]:
         found = f"{len(names)} in {SCORES}"
@@ -243,12 +256,14 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         # It is written last.
         raise _bad(folder, "a finished evaluation", f"no {RESULT}: it was stopped or is running")
     summary = read_json(path)
-    missing = [n for n in NEEDED if not isinstance(summary, dict) or n not in summary]
+    is_padim = isinstance(summary, dict) and summary.get("detector") == PADIM
+    own = PADIM if is_padim else PATCHCORE
+    missing = [n for n in (*NEEDED, own) if not isinstance(summary, dict) or n not in summary]
     if missing:
         raise _bad(path, "the result of evaluate", f"no {missing[0]} in it")
     kinds: dict[str, type | tuple[type, ...]] = {
         "data": dict,
-        "patchcore": dict,
+        own: dict,
         "n_test": int,
         "n_train": int,
         "seed": int,

@@ -7,7 +7,8 @@ trainer saw.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -209,9 +210,8 @@ class TrainingSamples(Dataset[np.ndarray]):
         Raises:
             CutSwapError: a photo in which no draw changes a pixel; the message names it.
         """
-        epoch, place = divmod(number, len(self.photos))
-        index = int(self._permutation(epoch)[place])
-        try:
+        index = self.index_of(number)
+        with self.naming(index):
             drawn = draw_sample(
                 self.photos[index],
                 _PhotoLevels(self, index) if self.saliency is not None else None,
@@ -223,12 +223,27 @@ class TrainingSamples(Dataset[np.ndarray]):
                 region_of=lambda level: self.region_of(index, level),
                 inside=self.inside,
             )
+        return Sample(index, *drawn)
+
+    def index_of(self, number: int) -> int:
+        """The photo that the sample with this running number shows."""
+        epoch, place = divmod(number, len(self.photos))
+        return int(self._permutation(epoch)[place])
+
+    @contextlib.contextmanager
+    def naming(self, index: int) -> Iterator[None]:
+        """Say of a photo that no draw changes which one it is.
+
+        Raises:
+            UnchangedError: as it was raised inside, with the photo as its subject.
+        """
+        try:
+            yield
         except UnchangedError as error:
             subject = self.names[index] if self.names else f"training photo {index}"
             raise UnchangedError(
                 subject, expected=error.expected, found=error.found, fix=error.fix
             ) from error
-        return Sample(index, *drawn)
 
     def find_regions(
         self, first: int = 0, progress: Callable[[int, int], None] | None = None

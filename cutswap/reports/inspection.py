@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from cutswap.config import PadimSettings
 from cutswap.data.images import read_photo
 from cutswap.data.records import Record
 from cutswap.data.regions.frame import framed_photo
@@ -30,7 +31,7 @@ from cutswap.reports.repeat import evaluate_again
 from cutswap.runs.provenance import hashes_of
 from cutswap.utils.environment import environment
 from cutswap.utils.files import is_own_file, read_json, sha256_of
-from cutswap.utils.folder_names import BANK, ENVIRONMENT, SCORES
+from cutswap.utils.folder_names import ENVIRONMENT, SCORES
 
 REPORT = "report.html"
 MOST = 6  # pictures of a kind: two rows of three, so that all three kinds fit on two pages of A4
@@ -312,7 +313,7 @@ def _row(row: Recall) -> dict[str, str]:
 
 def _origin(scored: ScoredSet, *, names_folders: bool) -> list[tuple[str, str]]:
     """Everything that says what the numbers were made from, as (what, value)."""
-    summary, own = scored.summary, scored.settings
+    summary = scored.summary
     weights = summary.get("weights")
     weights = weights if isinstance(weights, dict) else {}
     data = summary["data"]
@@ -331,20 +332,32 @@ def _origin(scored: ScoredSet, *, names_folders: bool) -> list[tuple[str, str]]:
         ("network", f"{summary.get('backbone', 'not recorded')}, weights {source}"),
         ("weights, SHA-256", str(weights.get("sha256") or "none: not from one file")),
         ("network as loaded", str(summary["fingerprint"])),
-        (
-            "memory bank",
-            f"{summary.get('bank_size', '?')} patches of {' + '.join(own.layers)} at"
-            f" {own.image_size} pixels, coreset {own.coreset:g}, {own.neighbours} neighbours,"
-            f" whitening {own.whiten}, score of the {own.image_patches} highest patches,"
-            f" smoothing {own.sigma:g}",
-        ),
+        _detector(scored),
         ("seed", str(summary["seed"])),
     ]
     if "score" in summary:
         rows.append(("scores from", str(summary["score"])))
-    rows += [(f"{name}, SHA-256", _file_digest(scored.folder / name)) for name in (SCORES, BANK)]
+    files = (scored.folder / SCORES, scored.bank_file)
+    rows += [(f"{file.name}, SHA-256", _file_digest(file)) for file in files]
     rows += [("scored with", _versions(scored.folder)), ("report by", _told(environment()))]
     return rows
+
+
+def _detector(scored: ScoredSet) -> tuple[str, str]:
+    """What was remembered of the good photos."""
+    own, at = scored.settings, f"at {scored.settings.image_size} pixels"
+    if isinstance(own, PadimSettings):
+        return (
+            "gaussians",
+            f"PaDiM's, {own.channels} channels of {' + '.join(own.layers or ())} {at},"
+            f" regularisation {own.regularisation:g}, smoothing {own.sigma:g}",
+        )
+    return (
+        "memory bank",
+        f"{scored.summary.get('bank_size', '?')} patches of {' + '.join(own.layers)} {at},"
+        f" coreset {own.coreset:g}, {own.neighbours} neighbours, whitening {own.whiten}, score of"
+        f" the {own.image_patches} highest patches, smoothing {own.sigma:g}",
+    )
 
 
 def _photos_digest(scored: ScoredSet) -> str:

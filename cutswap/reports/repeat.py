@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cutswap.config import FalseAlarmSettings, PatchCoreSettings
+from cutswap.config import FalseAlarmSettings, PadimSettings, PatchCoreSettings, scoring_of
 from cutswap.data.regions.region_of_interest import region_flags, resize_flags
 from cutswap.errors import CutSwapError
+from cutswap.evaluation.detector_settings import padim_arguments
 from cutswap.flags import flags_from
 
 PRETRAINED = ("embedded", "imagenet", "random")
@@ -24,14 +25,17 @@ def weights_flags(weights: str) -> list[object]:
     return ["--weights", weights] if weights in PRETRAINED else ["--run", weights]
 
 
-def settings_flags(settings: PatchCoreSettings, seed: int) -> list[object]:
+def settings_flags(settings: PatchCoreSettings | PadimSettings, seed: int) -> list[object]:
     """Flags of the settings that are not at their default, and of the seed.
 
     Args:
-        settings: PatchCore's.
-        seed: of the coreset.
+        settings: PatchCore's, or PaDiM's.
+        seed: of the coreset, or of the choice of channels.
     """
-    return [*flags_from(settings), *(["--seed", seed] if seed else [])]
+    own = flags_from(settings)
+    if isinstance(settings, PadimSettings):
+        own = padim_arguments(settings)
+    return [*own, *(["--seed", seed] if seed else [])]
 
 
 def evaluate_again(summary: dict[str, Any]) -> list[object] | None:
@@ -53,8 +57,7 @@ def evaluate_again(summary: dict[str, Any]) -> list[object] | None:
             weights += ["--skip-bad"]
         weights += region_flags(summary["data"]) + resize_flags(summary["data"])
         # An older record lacks newer settings; they are at their default.
-        patchcore = PatchCoreSettings.from_dict(summary["patchcore"])
-        settings = settings_flags(patchcore, int(summary["seed"]))
+        settings = settings_flags(scoring_of(summary), int(summary["seed"]))
         if "false_alarms" in summary:  # photos kept apart are in no bank: the figures are others
             asked = FalseAlarmSettings.from_dict(summary["false_alarms"]["settings"])
             settings += flags_from(asked)

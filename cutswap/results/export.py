@@ -42,7 +42,7 @@ def to_csv(tables: Sequence[ResultsTable]) -> str:
                             *place,
                             OURS,
                             guarded(setup.label),
-                            f"{setup.coreset:g}",
+                            "" if setup.coreset is None else f"{setup.coreset:g}",
                             table.metric,
                             f"{figure.mean:.6f}",
                             "" if figure.std is None else f"{figure.std:.6f}",
@@ -116,7 +116,7 @@ def protocol_differences(table: ResultsTable) -> tuple[str, ...]:
         differences += [
             f"square images of {' and '.join(map(str, sizes))} pixels, squashed where a column"
             " says no other way; the paper names no size",
-            f"PatchCore on {' and '.join(layers)}; the paper names no layers",
+            f"features of {' and '.join(layers)}; the paper names no layers",
         ]
     differences += [
         f"{network}; the paper's ResNet18 is ImageNet's"

@@ -28,6 +28,7 @@ METRICS = ("image_auroc", "pixel_auroc")  # the paper gives no AUPRO
 # Three printed decimals round each row and the average by half a unit each: 0.001 in all.
 ROUNDING = 0.001
 CUTSWAP, UNTUNED, CUTPASTE = "CutSwap + PC", "ResNet18 + PC", "CutPaste + PC"
+SPD_PADIM = "SPD + Padim"
 _HEADER = ("table", "category", "method", "coreset", "metric", "value")
 
 

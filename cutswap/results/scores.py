@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PADIM, PadimSettings, scoring_of
 from cutswap.results.setups import each_score, scoring_in_words
 from cutswap.results.table import SeedStatistics, figure_of
 from cutswap.runs.references import evaluations_of
@@ -27,7 +27,7 @@ class ScoreRow:
         metric: of `SHOWN`, a key of `table.METRICS`.
         category: that was scored.
         root: its folder.
-        scoring: PatchCore's settings in words.
+        scoring: PatchCore's, or PaDiM's, settings in words.
         figures: by the run's name, over the seeds of its evaluations; a run without is absent.
         number: of category, folder and scoring among those found, from 1.
     """
@@ -93,5 +93,9 @@ def scores_of_runs(
 
 
 def _settings(evaluation: FoundEvaluation) -> str:
-    values = PatchCoreSettings.from_dict(evaluation.summary["patchcore"]).deciding()
+    scoring = scoring_of(evaluation.summary)
+    if isinstance(scoring, PadimSettings):
+        values = {"detector": PADIM, **scoring.to_dict()}
+    else:
+        values = scoring.deciding()
     return json.dumps({k: v for k, v in values.items() if k != "batch_size"}, sort_keys=True)

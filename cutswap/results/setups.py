@@ -13,16 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from cutswap.config import (
+    DETECTORS_OF_OURS,
     HEAD_JITTER,
+    PADIM,
     RECIPES,
     SCORES,
     ClusterSettings,
     HeadSettings,
     NegativeSettings,
+    PadimSettings,
     PatchCoreSettings,
     SaliencySettings,
+    SpdSettings,
     TrainingSettings,
     WeakAugmentation,
+    scoring_of,
 )
 from cutswap.data.reading import SQUASH
 from cutswap.data.regions.region_of_interest import recorded_resize
@@ -33,26 +38,27 @@ from cutswap.runs.states import DONE, FoundEvaluation, FoundRun
 _OF_THE_MACHINE = ("device", "precision", "workers", "checkpoint_every", "tf32", "compile")
 _NAMED_APART = ("recipe", "weights")
 _OF_SCORING = ("coreset", "layers")
+PADIM_WORD = DETECTORS_OF_OURS[PADIM]
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One column: a network and how PatchCore used it.
+    """One column: a network and how PatchCore, or PaDiM, used it.
 
     Attributes:
         network: the network in words.
         key: everything that sets this column apart; equal keys are one column.
-        coreset: share of patches kept.
+        coreset: share of patches kept; None of PaDiM, which keeps none.
         layers: PatchCore's layers.
         image_size: side of the square images, pixels.
-        rest: other PatchCore settings that are not the defaults, in words; mostly nothing.
+        rest: other settings of scoring that are not the defaults, in words; mostly nothing.
         is_tuned: a fine-tuned network.
         number: 2 and up where several columns read alike, else 1.
     """
 
     network: str
     key: str
-    coreset: float
+    coreset: float | None
     layers: tuple[str, ...]
     image_size: int
     rest: str = ""
@@ -60,9 +66,14 @@ class Setup:
     number: int = 1
 
     @property
+    def scorer(self) -> str:
+        """`coreset 0.01`, or `PaDiM`."""
+        return PADIM_WORD if self.coreset is None else f"coreset {self.coreset:g}"
+
+    @property
     def label(self) -> str:
         """The column's heading."""
-        parts = [self.network, f"coreset {self.coreset:g}", "+".join(self.layers)]
+        parts = [self.network, self.scorer, "+".join(self.layers)]
         if self.rest:
             parts.append(self.rest)
         return ", ".join(parts) + (f" (#{self.number})" if self.number > 1 else "")
@@ -111,17 +122,23 @@ def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
         runs: those in the same runs folder, to say what a tuned network was tuned with.
     """
     summary = evaluation.summary
-    scoring = PatchCoreSettings.from_dict(summary["patchcore"])
+    scoring = scoring_of(summary)
     network, key = _network(summary, runs)
     values = {k: v for k, v in scoring.to_dict().items() if k != "batch_size"}
     score = _score_in_words(summary)  # bank, head and both of one run are three columns
-    rest = _changes(values, PatchCoreSettings().to_dict(), _OF_SCORING)
     shape = _shape_in_words(summary)
+    if isinstance(scoring, PadimSettings):
+        rest, coreset = _changes(values, PadimSettings().to_dict(), ("layers",)), None
+    else:
+        rest, coreset = (
+            _changes(values, PatchCoreSettings().to_dict(), _OF_SCORING),
+            scoring.coreset,
+        )
     return Setup(
         network=network,
         key=json.dumps([key, values, *filter(None, [score, shape])], sort_keys=True),
-        coreset=scoring.coreset,
-        layers=scoring.layers,
+        coreset=coreset,
+        layers=scoring.layers or (),
         image_size=scoring.image_size,
         rest=", ".join(filter(None, [score, shape, rest])),
         is_tuned=_run_path(_source(summary)) is not None,
@@ -130,7 +147,10 @@ def setup_of(evaluation: FoundEvaluation, runs: Sequence[FoundRun]) -> Setup:
 
 def scoring_in_words(evaluation: FoundEvaluation) -> str:
     """Settings of an evaluation in short: `coreset 0.01, layer2+layer3`, and all not default."""
-    scoring = PatchCoreSettings.from_dict(evaluation.summary["patchcore"])
+    scoring = scoring_of(evaluation.summary)
+    if isinstance(scoring, PadimSettings):
+        rest = _changes(scoring.to_dict(), PadimSettings().to_dict(), ("layers", "batch_size"))
+        return ", ".join(filter(None, [PADIM_WORD, "+".join(scoring.layers or ()), rest]))
     skip = (*_OF_SCORING, "batch_size")
     rest = _changes(scoring.to_dict(), PatchCoreSettings().to_dict(), skip)
     parts = [f"coreset {scoring.coreset:g}", "+".join(scoring.layers)]
@@ -158,6 +178,7 @@ def run_in_words(run: FoundRun) -> str:
                 ("negatives", NegativeSettings().to_dict()),
                 ("weak", weak.to_dict()),
                 ("head", HeadSettings().to_dict()),
+                ("spd", SpdSettings().to_dict()),
             )
         ),
     ]
@@ -187,7 +208,7 @@ def _network(summary: dict[str, Any], runs: Sequence[FoundRun]) -> tuple[str, li
             return f"{name}, {TUNED}{path}", [str(path)]
         parts = {
             part: {k: v for k, v in _part(run.settings, part).items() if k not in _OF_THE_MACHINE}
-            for part in ("training", "saliency", "clusters", "negatives", "weak")
+            for part in ("training", "saliency", "clusters", "negatives", "weak", "spd")
         }
         head = _part(run.settings, "head")
         if head.get("train", "backbone") != "backbone":  # else the record may leave it out

@@ -223,7 +223,7 @@ def build_table(
         if (figure := figure_of(list(cell.values()), metric)) is not None
     }
     shown_rows = tuple(sorted(rows.values(), key=lambda r: (r.category.casefold(), r.number)))
-    shown = sorted(setups.values(), key=lambda s: (s.is_tuned, s.coreset, s.label))
+    shown = sorted(setups.values(), key=lambda s: (s.is_tuned, s.coreset or 0, s.label))
     return ResultsTable(
         metric=metric,
         rows=shown_rows,
@@ -289,7 +289,7 @@ def _paper_columns(
 ) -> tuple[PaperColumn, ...]:
     """Columns for the coresets that were run, each with at least one number for these rows."""
     columns = []
-    for coreset in sorted({s.coreset for s in setups}):
+    for coreset in sorted({s.coreset for s in setups if s.coreset is not None}):
         for method in PAPER_METHODS:
             values = [
                 paper_value(row.category, method, coreset, metric)

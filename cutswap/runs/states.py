@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import PatchCoreSettings
+from cutswap.config import PATCHCORE, scoring_of
 from cutswap.errors import CutSwapError
 from cutswap.utils.files import (
     MAX_JSON,
@@ -309,9 +309,10 @@ def _wrong_in(summary: dict[str, Any]) -> str:
     if not isinstance(summary.get("category"), str) or not summary["category"]:
         return "no category"
     try:
-        PatchCoreSettings.from_dict(summary.get("patchcore"))  # type: ignore[arg-type]
+        scoring_of(summary)
     except CutSwapError as error:
-        return f"patchcore settings: {error.subject}: expected {error.expected}"
+        of = summary.get("detector", PATCHCORE)
+        return f"{of} settings: {error.subject}: expected {error.expected}"
     if not _is_count(summary.get("seed")):
         return f"seed is {summary.get('seed')!r}"
     for key in ("image_auroc", "pixel_auroc", "aupro"):

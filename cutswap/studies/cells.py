@@ -11,10 +11,13 @@ from typing import Any
 
 from cutswap.config import (
     HEAD_JITTER,
+    PADIM,
     PLAIN,
     FineTuningSettings,
     HeadSettings,
+    PadimSettings,
     PatchCoreSettings,
+    SpdSettings,
 )
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
@@ -45,16 +48,21 @@ def finetuning_of(cell: Cell, settings: StudySettings, weights: Weights) -> Fine
     method = BY_ROW.get(cell.variant.method, METHODS["cutswap"])
     return head_settled(
         FineTuningSettings(
-            training=settings.training.replace(augment=method.augment, levels=levels),
+            training=settings.training.replace(
+                objective=method.objective, augment=method.augment, levels=levels
+            ),
             saliency=settings.saliency,
             clusters=method.clusters or cell.variant.clusters,
             head=settings.head.replace(train=method.trained),
+            spd=settings.spd if method.objective == "spd" else SpdSettings(),
         )
     )
 
 
 def head_settled(tuning: FineTuningSettings) -> FineTuningSettings:
-    """The same, of a head without what it never looks at; a backbone's identity stays as it was."""
+    """The same, of a head or SPD without what it never looks at; others stay as they were."""
+    if tuning.is_spd:
+        return settled(tuning)
     if tuning.head.train == "backbone":
         return tuning.replace(head=HeadSettings())
     return settled(tuning.replace(weak=tuning.weak.replace(jitter=HEAD_JITTER)))
@@ -67,6 +75,14 @@ def patchcore_of(cell: Cell, settings: StudySettings) -> PatchCoreSettings:
     if method is None or method.trained == "backbone":
         return scoring
     return scoring.replace(layers=settings.head.layers)
+
+
+def padim_of(cell: Cell, settings: StudySettings) -> PadimSettings | None:
+    """Settings of PaDiM, of a cell that it scores, at the training's image size; else None."""
+    method = BY_ROW.get(cell.variant.method)
+    if method is None or method.detector != PADIM:
+        return None
+    return settings.padim.replace(image_size=settings.training.image_size)
 
 
 def detector_name(cell: Cell) -> str | None:
@@ -102,12 +118,12 @@ def identities(
             "seed": cell.seed,
         }
         return _hash({"version": VERSION, **about}), ""
-    tuning = None
-    if cell.variant.method != UNTUNED:
+    method, tuning = BY_ROW.get(cell.variant.method), None
+    if cell.variant.method != UNTUNED and (method is None or method.is_tuned):
         tuning = finetuning_of(cell, settings, weights)
-    return hashes(
-        tuning, settings.training.backbone, patchcore_of(cell, settings), weights, data, cell.seed
-    )
+    # PaDiM has no memory bank either: of several coresets it is one cell.
+    scoring = padim_of(cell, settings) or patchcore_of(cell, settings)
+    return hashes(tuning, settings.training.backbone, scoring, weights, data, cell.seed)
 
 
 def planned_cells(
@@ -146,4 +162,6 @@ def run_name(cell: Cell, run: str) -> str:
     """Folder name of a tuned network: readable, and its hash; empty for the untuned one."""
     method = BY_ROW.get(cell.variant.method)
     named = next((n for n, m in METHODS.items() if m == method), "")
+    if method is not None and method.objective == "spd":
+        named = "spd"  # one network, whoever scores it
     return name_of_run(cell.category, named, cell.seed, run)

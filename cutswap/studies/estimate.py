@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from cutswap.config import TrainingSettings
+from cutswap.config import SPD_VIEWS, TrainingSettings
 from cutswap.heads.cost import head_seconds
 from cutswap.studies.folder import DONE, PlannedCell, Study
 from cutswap.studies.methods import BY_ROW
@@ -96,17 +96,21 @@ def time_left(study: Study, only: Collection[str] | None = None) -> TimeLeft:
 
 
 def _trained(cell: PlannedCell) -> str:
-    return BY_ROW[cell.method].trained if cell.method in BY_ROW else "backbone"
+    if cell.method not in BY_ROW:
+        return "backbone"
+    method = BY_ROW[cell.method]
+    return method.objective if method.objective == "spd" else method.trained
 
 
 def _training(study: Study, cell: PlannedCell, training: TrainingSettings) -> float:
     images = int(study.data[cell.category]["n_train"])
     kind = _trained(cell)
-    if kind != "backbone":
+    pictures = len(SPD_VIEWS) if kind == "spd" else training.ways
+    if kind not in ("backbone", "spd"):
         head = StudySettings.from_dict(study.settings).head.replace(train=kind)
         return head_seconds(head, images, training.ways, training.image_size)
     updates = training.steps_per_epoch or max(1, images // training.batch_size)
-    samples = training.epochs * updates * training.batch_size * training.ways
+    samples = training.epochs * updates * training.batch_size * pictures
     return samples * TRAINED * (training.image_size / 256) ** 2
 
 

@@ -21,6 +21,7 @@ from cutswap.studies.methods import METHODS
 from cutswap.studies.plan import PRESETS, StudySettings
 from cutswap.studies.tables import SPREADS, Entry, all_entries, entries
 
+_PADIM_LAYERS = ("layer1", "layer2", "layer3")  # of a ResNet, unless the settings name others
 _WORDS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC"}
 
 
@@ -115,6 +116,26 @@ def detector_sentences(study: Study) -> tuple[str, ...]:
     return tuple(said)
 
 
+def spd_sentences(study: Study) -> tuple[str, ...]:
+    """What our SPD has otherwise than the paper's; nothing where there is none."""
+    if not any(METHODS[name].objective == "spd" for name in study.methods):
+        return ()
+    settings = StudySettings.from_dict(study.settings)
+    seen = settings.padim.layers or _PADIM_LAYERS
+    kept = [name for name in seen if name in settings.training.frozen]
+    return (
+        f"SPD trains {settings.training.backbone} on the category's own good photos, from the"
+        f" weights of all others, with {settings.spd.base} and a weight of"
+        f" {settings.spd.weight:g}; the paper's SPD is a ResNet50, pre-trained on ImageNet."
+        + (
+            f" Of PaDiM's layers {' and '.join(kept)} stay as they were here (--frozen), so that"
+            " SPD can change little of what it sees."
+            if kept
+            else ""
+        ),
+    )
+
+
 def head_sentences(study: Study) -> tuple[str, ...]:
     """How heads learn, and what their figures are; nothing where there are none."""
     trained = {METHODS[name].trained for name in study.methods} - {"backbone"}
@@ -156,6 +177,7 @@ def statements(study: Study) -> tuple[str, ...]:
     said = [
         settings_sentence(study),
         *head_sentences(study),
+        *spd_sentences(study),
         *detector_sentences(study),
         *guidance_sentences(study),
     ]

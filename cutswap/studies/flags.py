@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cutswap.config import RECIPES, HeadSettings, SaliencySettings, TrainingSettings
+from cutswap.config import (
+    RECIPES,
+    HeadSettings,
+    PadimSettings,
+    SaliencySettings,
+    SpdSettings,
+    TrainingSettings,
+)
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.flags import FlagNames, flags_from, join_names, settings_from
 from cutswap.results.paper_tables import PAPER_TABLES
@@ -21,10 +28,12 @@ from cutswap.training.flags import SALIENCY_FLAGS
 
 # What the tables vary, or have no meaning in, has no flag; everything else of the recipe does.
 STUDY_FLAGS: dict[str, tuple[type[Settings], FlagNames]] = {
-    "training": (TrainingSettings, FlagNames(skip=("augment", "levels", "validate"))),
+    "training": (TrainingSettings, FlagNames(skip=("objective", "augment", "levels", "validate"))),
     "saliency": (SaliencySettings, replace(SALIENCY_FLAGS, skip=("image_size", "fusion"))),
     "detector": (DetectorSettings, FlagNames(prefix="detector-", skip=("image_size",))),
     "head": (HeadSettings, FlagNames(prefix="head-", skip=("train",))),
+    "spd": (SpdSettings, FlagNames(prefix="spd-")),
+    "padim": (PadimSettings, FlagNames(prefix="padim-", skip=("image_size",))),
 }
 RESUME = "the same reproduce command goes on with it"
 
@@ -45,6 +54,8 @@ def study_settings(options: argparse.Namespace) -> StudySettings:
         looking.replace(weights=_anywhere(looking.weights)),
         _detector(options),
         settings_from(options, HeadSettings).replace(train=HeadSettings().train),
+        settings_from(options, SpdSettings),
+        settings_from(options, PadimSettings),
     )
 
 
@@ -104,6 +115,8 @@ def study_arguments(
     words += ["--detectors", ",".join(detectors)] if detectors else []
     words += flags_from(settings.detector, None, STUDY_FLAGS["detector"][1])
     words += flags_from(settings.head, None, STUDY_FLAGS["head"][1])
+    words += flags_from(settings.spd, None, STUDY_FLAGS["spd"][1])
+    words += flags_from(settings.padim, None, STUDY_FLAGS["padim"][1])
     return words
 
 

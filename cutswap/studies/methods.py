@@ -1,17 +1,18 @@
-"""Methods that may stand beside the paper's in its tables: other negatives, and heads.
+"""Methods that may stand beside the paper's in its tables: other negatives, heads, SPD and PaDiM.
 
 A method is negatives x what is trained on them, called as runs are: `nsa`, `random-swap`,
-`cutswap-projector`; a `gaussian` has no negatives. The paper's own two, CutSwap and CutPaste on the
-backbone, are in every table anyway.
+`cutswap-projector`; a `gaussian` has no negatives. `spd` is scored by PatchCore as all others are,
+`spd-padim` by PaDiM, as the paper has it, and `untuned-padim` says what PaDiM alone gives. The
+paper's own two, CutSwap and CutPaste on the backbone, are in every table anyway.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cutswap.config import HEADS, LEARNT_HEADS, ClusterSettings
+from cutswap.config import HEADS, LEARNT_HEADS, PADIM, PATCHCORE, ClusterSettings
 from cutswap.errors import CutSwapError
-from cutswap.results.paper_tables import CUTPASTE, CUTSWAP
+from cutswap.results.paper_tables import CUTPASTE, CUTSWAP, SPD_PADIM
 
 UNGUIDED = ClusterSettings(k=1, anchors="whole-image")  # CutSwap without its saliency
 
@@ -25,12 +26,18 @@ class Method:
         augment: family of negatives; of a gaussian, which has none, the default.
         trained: backbone, or one of `config.HEADS`.
         clusters: where anchors lie; None: the row's own of an ablation.
+        objective: what a backbone learns.
+        detector: who scores, of `config.DETECTORS_OF_OURS`.
+        is_tuned: whether anything is trained; else the network is scored as it is.
     """
 
     row: str
     augment: str
     trained: str = "backbone"
     clusters: ClusterSettings | None = None
+    objective: str = "classes"
+    detector: str = PATCHCORE
+    is_tuned: bool = True
 
 
 # Name: family, row, clusters.
@@ -57,7 +64,13 @@ def _methods() -> dict[str, Method]:
                 trained,
                 clusters,
             )
-    return {**found, "gaussian": Method("Gaussian", "cutswap", "gaussian")}
+    return {
+        **found,
+        "gaussian": Method("Gaussian", "cutswap", "gaussian"),
+        "spd": Method("SPD + PC", "cutswap", objective="spd"),
+        "spd-padim": Method(SPD_PADIM, "cutswap", objective="spd", detector=PADIM),
+        "untuned-padim": Method("ResNet18 + Padim", "cutswap", detector=PADIM, is_tuned=False),
+    }
 
 
 METHODS = _methods()

@@ -15,12 +15,15 @@ from cutswap.config import (
     RECIPES,
     ClusterSettings,
     HeadSettings,
+    PadimSettings,
     SaliencySettings,
+    SpdSettings,
     TrainingSettings,
 )
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.results.paper_tables import CUTPASTE, CUTSWAP, PAPER_TABLES, UNTUNED
+from cutswap.settings import Settings
 from cutswap.studies.methods import METHODS, OTHER_METHODS
 
 MAX_SEEDS = 100
@@ -247,6 +250,8 @@ class StudySettings:
         saliency: who looks, and at which depths.
         detector: how long other detectors learn; their image size is the training's.
         head: how heads learn; which one is set by each cell.
+        spd: views and losses of SPD.
+        padim: how PaDiM scores; its image size is the training's.
     """
 
     preset: str
@@ -254,6 +259,8 @@ class StudySettings:
     saliency: SaliencySettings
     detector: DetectorSettings = DetectorSettings()
     head: HeadSettings = HeadSettings()
+    spd: SpdSettings = SpdSettings()
+    padim: PadimSettings = PadimSettings()
 
     @property
     def is_papers_length(self) -> bool:
@@ -262,14 +269,18 @@ class StudySettings:
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready values."""
-        own, head = self.detector.to_dict(), self.head.to_dict()
+        later: dict[str, Settings] = {
+            "detector": self.detector,
+            "head": self.head,
+            "spd": self.spd,
+            "padim": self.padim,
+        }
         return {
             "preset": self.preset,
             "training": self.training.to_dict(),
             "saliency": self.saliency.to_dict(),
             # Studies of before had none: theirs must stay the same settings.
-            **({"detector": own} if own != DetectorSettings().to_dict() else {}),
-            **({"head": head} if head != HeadSettings().to_dict() else {}),
+            **{name: own.to_dict() for name, own in later.items() if own != type(own)()},
         }
 
     @classmethod
@@ -290,12 +301,16 @@ class StudySettings:
         preset = need_preset(str(values.get("preset"))).name
         detector: Any = values.get("detector", {})  # from_dict refuses what is no dict
         head: Any = values.get("head", {})
+        spd: Any = values.get("spd", {})
+        padim: Any = values.get("padim", {})
         return cls(
             preset,
             TrainingSettings.from_dict(training),
             SaliencySettings.from_dict(saliency),
             DetectorSettings.from_dict(detector),
             HeadSettings.from_dict(head),
+            SpdSettings.from_dict(spd),
+            PadimSettings.from_dict(padim),
         )
 
 

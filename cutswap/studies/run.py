@@ -22,6 +22,7 @@ from cutswap.studies.cells import (
     detector_name,
     detector_of,
     finetuning_of,
+    padim_of,
     patchcore_of,
     planned_cells,
 )
@@ -78,6 +79,7 @@ class Prepared:
             category=cell.category,
             tuning=tuning,
             patchcore=patchcore_of(cell, self.settings),
+            padim=padim_of(cell, self.settings),
             seed=cell.seed,
             run=place.run,
             skip_bad=self.study.skip_bad,

@@ -13,11 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from cutswap.config import FineTuningSettings, PatchCoreSettings
+from cutswap.config import (
+    PADIM,
+    PATCHCORE,
+    FineTuningSettings,
+    PadimSettings,
+    PatchCoreSettings,
+)
 from cutswap.data.loading import CheckedCategory, check_category, need_test_images
 from cutswap.evaluation.detector_settings import DetectorSettings
 from cutswap.evaluation.evaluate import evaluate
 from cutswap.evaluation.evaluate_head import evaluate_head
+from cutswap.evaluation.evaluate_padim import evaluate_padim
 from cutswap.networks.backbone import load_backbone
 from cutswap.runs.folder import RunFolder
 from cutswap.training.finetuning import finetune, run_record, tuned_backbone
@@ -46,6 +53,7 @@ class CellSpec:
         skip_bad: leave out unusable files.
         detector: another detector of `DETECTORS` in PatchCore's place; None: PatchCore.
         detector_settings: that one's.
+        padim: settings of our own PaDiM, where it scores in PatchCore's place; else None.
     """
 
     id: str
@@ -59,11 +67,14 @@ class CellSpec:
     skip_bad: bool = False
     detector: str | None = None
     detector_settings: DetectorSettings = DetectorSettings()
+    padim: PadimSettings | None = None
 
     def to_json(self) -> str:
         """As one line."""
         parts = ("tuning", "patchcore", "detector_settings")
-        return json.dumps({**vars(self), **{name: getattr(self, name).to_dict() for name in parts}})
+        own = {name: getattr(self, name).to_dict() for name in parts}
+        padim = None if self.padim is None else self.padim.to_dict()
+        return json.dumps({**vars(self), **own, "padim": padim})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -75,6 +86,8 @@ class CellSpec:
         values = json.loads(text)
         values["tuning"] = FineTuningSettings.from_dict(values["tuning"])
         values["patchcore"] = PatchCoreSettings.from_dict(values["patchcore"])
+        if values["padim"] is not None:
+            values["padim"] = PadimSettings.from_dict(values["padim"])
         values["detector_settings"] = DetectorSettings.from_dict(values["detector_settings"])
         return cls(**values)
 
@@ -161,7 +174,12 @@ def compute_cell(
         backbone = load_backbone(training.backbone, training.weights, device=device, seed=spec.seed)
         if say:
             say(f"{backbone.name}: {backbone.report.sentence()}")
-    summary = evaluate(checked, backbone, spec.patchcore, seed=spec.seed, notify=notify).summary
+    if spec.padim is not None:
+        summary = evaluate_padim(
+            checked, backbone, spec.padim, seed=spec.seed, notify=notify, say=say
+        ).summary
+    else:
+        summary = evaluate(checked, backbone, spec.patchcore, seed=spec.seed, notify=notify).summary
     return {
         **_figures(spec, checked, device, summary, seconds),
         "accuracy": trained.get("accuracy"),
@@ -176,7 +194,10 @@ def _figures(
     summary: dict[str, Any],
     seconds: float | None,
 ) -> dict[str, Any]:
-    """What cells of PatchCore have in common; `seconds` of training, where it was not there yet."""
+    """What cells of ours have in common; `seconds` of training, where it was not there yet."""
+    own = {"bank_size": summary.get("bank_size"), PATCHCORE: spec.patchcore.to_dict()}
+    if spec.padim is not None:
+        own = {"detector": PADIM, PADIM: summary[PADIM]}
     return {
         "metrics": {name: summary[name] for name in METRICS},
         "missed": summary["missed"],
@@ -185,12 +206,11 @@ def _figures(
         "accuracy": None,
         "run": spec.run or None,
         "seed": spec.seed,
-        "bank_size": summary["bank_size"],
         "n_train": summary["n_train"],
         "n_test": summary["n_test"],
         "left_out": len(checked.left_out),
         "device": device,
-        "patchcore": spec.patchcore.to_dict(),
+        **own,
         "weights": summary["weights"],
     }
 

@@ -19,6 +19,7 @@ from cutswap.config import (
     NegativeSettings,
     PatchCoreSettings,
     SaliencySettings,
+    SpdSettings,
     TrainingSettings,
     WeakAugmentation,
 )
@@ -35,6 +36,7 @@ _SECTIONS: dict[str, type[Settings]] = {
     "saliency": SaliencySettings,
     "patchcore": PatchCoreSettings,
     "head": HeadSettings,
+    "spd": SpdSettings,
 }
 # What decides where, not what, is computed, or is common to a sweep.
 _NOT_SWEPT = {
@@ -57,13 +59,14 @@ def axes() -> dict[str, tuple[str, str]]:
     """Every setting a grid may vary: name to section and field.
 
     A name that two sections have belongs to the first; `weak_jitter` names the second's. A head's
-    are called as its flags: `train`, and `head_updates` and the like.
+    are called as its flags: `train`, and `head_updates` and the like; so are SPD's: `spd_weight`.
     """
     options = {"layers": ("training", "levels")}
     for section, cls in _SECTIONS.items():
         for name in cls.__dataclass_fields__:
             if name not in _NOT_SWEPT.get(section, ()):
-                is_plain = name not in options and (section != "head" or name == "train")
+                is_apart = section == "spd" or (section == "head" and name != "train")
+                is_plain = name not in options and not is_apart
                 key = name if is_plain else f"{section}_{name}"
                 options[key] = (section, name)
     return options
@@ -199,6 +202,7 @@ def applied(
 # Of the training settings what a head has a use for: its network, photos and negatives.
 _OF_HEADS = ("backbone", "weights", "image_size", "augment", "ways", "levels")
 _OF_MACHINES = ("device", "workers", "checkpoint_every")
+_OF_CLASSES = ("augment", "ways", "levels", "hidden")  # what SPD has no use for
 _OF_GAUSSIANS = ("train", "layers", "grid", "scale", "held_out", "highest")
 
 
@@ -209,6 +213,17 @@ def settled(tuning: FineTuningSettings) -> FineTuningSettings:
         tuning: for example a projector with a batch size, which heads have not.
     """
     head, training = tuning.head, tuning.training
+    if tuning.is_spd:
+        given = TrainingSettings()
+        training = training.replace(**{name: getattr(given, name) for name in _OF_CLASSES})
+        size = training.image_size
+        return tuning.replace(
+            training=training,
+            saliency=SaliencySettings(image_size=size),
+            clusters=ClusterSettings(),
+            head=HeadSettings(),
+        )
+    tuning = tuning.replace(spd=SpdSettings())
     if head.train == "backbone":
         tuning = tuning.replace(head=HeadSettings())
     else:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cutswap.config import FineTuningSettings, PatchCoreSettings, SaliencySettings, TrainingSettings
+from cutswap.config import (
+    PADIM,
+    PATCHCORE,
+    FineTuningSettings,
+    PadimSettings,
+    PatchCoreSettings,
+    SaliencySettings,
+    TrainingSettings,
+)
 from cutswap.data.images import mask_files
 from cutswap.data.reading import SQUASH
 from cutswap.data.records import Category
@@ -92,7 +100,7 @@ def data_identity(category: Category) -> dict[str, Any]:
 def hashes(
     tuning: FineTuningSettings | None,
     backbone: str,
-    patchcore: PatchCoreSettings,
+    scoring: PatchCoreSettings | PadimSettings,
     weights: Weights,
     data: dict[str, Any],
     seed: int,
@@ -102,7 +110,7 @@ def hashes(
     Args:
         tuning: settings of fine-tuning; None for the untuned network.
         backbone: its name.
-        patchcore: settings of scoring.
+        scoring: PatchCore's settings, or PaDiM's.
         weights: by content.
         data: of the category, see `data_identity`.
         seed: of every draw.
@@ -128,12 +136,19 @@ def hashes(
     whole = {
         "version": VERSION,
         "network": network,
-        "patchcore": patchcore.deciding(),
+        **_deciding(scoring),
         "train": data["train"],
         "test": data["test"],
         "seed": seed,
     }
     return _hash(whole), run
+
+
+def _deciding(scoring: PatchCoreSettings | PadimSettings) -> dict[str, Any]:
+    """What decides scores, by who scores; how many photos at once does not."""
+    if isinstance(scoring, PadimSettings):
+        return {PADIM: {n: v for n, v in scoring.to_dict().items() if n != "batch_size"}}
+    return {PATCHCORE: scoring.deciding()}
 
 
 def _hash(values: dict[str, Any]) -> str:
@@ -142,8 +157,10 @@ def _hash(values: dict[str, Any]) -> str:
 
 
 def method_of(tuning: FineTuningSettings) -> str:
-    """`cutswap`, `cutswap-projector`, `gaussian`: negatives and what is trained, for a name."""
+    """`cutswap`, `cutswap-projector`, `gaussian`, `spd`: negatives and what learns, for a name."""
     head = tuning.head
+    if tuning.is_spd:
+        return tuning.training.objective
     if head.train == "backbone":
         return tuning.training.augment
     return f"{tuning.training.augment}-{head.train}" if head.learns else head.train

@@ -40,7 +40,7 @@ from cutswap.training.feeding import (
 )
 from cutswap.training.kept_memory import kept_memory
 from cutswap.training.late_reading import LAG, Unread, total_loss
-from cutswap.training.micro_batches import MicroBatches
+from cutswap.training.micro_batches import MicroBatches, cross_entropy_of
 from cutswap.training.unit_gain import unit_gain
 from cutswap.utils.devices import autocast, is_accelerator, is_half, memory_in_use, tf32
 
@@ -56,9 +56,10 @@ class TrainingStep:
     Attributes:
         step: updates done so far, from 1.
         steps: updates in all.
-        loss: mean cross entropy of this update.
-        accuracy: share of this update's samples classified rightly, in [0, 1].
-        class_accuracy: the same by class, in the order of `CLASS_NAMES`.
+        loss: mean cross entropy of this update; of SPD see `spd_loss`.
+        accuracy: share of this update's samples classified rightly, in [0, 1]; of SPD share of its
+            photos that lie nearer their weak view than their SmoothBlend.
+        class_accuracy: the same by class, in the order of `CLASS_NAMES`; of SPD none.
         learning_rate: of layer4 and the head.
         images_per_second: samples, all classes counted, this update.
         waiting: share of this update spent waiting for data, in [0, 1].
@@ -132,7 +133,8 @@ class FineTuner:
 
     Attributes:
         seen: photos (B, ways, H, W, 3) uint8 of the last update and their scores (B, ways, ways),
-            the own share of the batch; None before the first.
+            the own share of the batch; None before the first. Of SPD views in the place of ways,
+            and cosines (B, views) in that of scores.
     """
 
     def __init__(
@@ -152,11 +154,11 @@ class FineTuner:
         )
         samples.count = self.steps * settings.batch_size
         self.device = self.team.device(settings.device)
-        model = Phi(backbone, settings.ways, settings.hidden, seed)
-        unit_gain(model.phi, settings.frozen)
+        self.base = backbone
+        model = self._new_model(seed)
+        unit_gain(model.get_submodule("phi"), settings.frozen)
         model.to(self.device).to(memory_format=torch.channels_last)
         self.model: nn.Module = self.team.synchronise(model, self.device)
-        self.base = backbone
         self._groups = self._parameter_groups()
         self.optimizer = torch.optim.SGD(
             [{"params": list(p.values()), "lr": r} for r, p in self._groups],
@@ -173,7 +175,9 @@ class FineTuner:
             self._images = DeviceImages(self.device)
         # Processes of a team wait for each other at every update anyway.
         self._lag = LAG if beside and self.team.size == 1 else 0
-        self.pieces = MicroBatches(self._share[1] - self._share[0], may_halve=self.team.size == 1)
+        self.pieces = MicroBatches(
+            self._share[1] - self._share[0], may_halve=self.team.size == 1 and self._may_halve
+        )
         self.seen: tuple[Tensor, Tensor] | None = None
         self.step = 0
 
@@ -226,32 +230,37 @@ class FineTuner:
         self, update: Unread, took: float, asked: bool, usual: float
     ) -> tuple[TrainingStep, bool]:
         """The record of an update that has been read, and whether any process is to stop."""
-        loss, ways = update.mean_loss, self.settings.ways
+        loss = update.mean_loss
         self._need_finite(loss, update.step)
-        scores, labels = update.scores, update.labels
-        right = (scores.argmax(dim=1) == labels).double()
-        by_class = [
-            [float(right[labels == c].sum()), float((labels == c).sum())] for c in range(ways)
-        ]
+        by_class, said = self._judged(update)
         # Summed together, for one message between the processes is cheaper than four.
         own = [loss, float(asked), *(v for pair in by_class for v in pair)]
         sums = self.team.total(torch.tensor(own, dtype=torch.float64))
         total_loss, stops = float(sums[0]), float(sums[1])
-        hits, counts = sums[2:].reshape(ways, 2).T
-        self.seen = (update.photos, scores.reshape(len(update.photos), ways, -1))
+        hits, counts = sums[2:].reshape(-1, 2).T
+        self.seen = (update.photos, said)
         return TrainingStep(
             step=update.step,
             steps=self.steps,
             loss=total_loss / self.team.size,
             accuracy=float(hits.sum() / counts.sum()),
-            class_accuracy=tuple(float(v) for v in hits / counts),
+            class_accuracy=tuple(float(v) for v in hits / counts) if self._has_classes else (),
             learning_rate=self.settings.learning_rate * self._factor(update.step - 1),
-            images_per_second=float(counts.sum()) / took,
+            images_per_second=self.settings.batch_size * self.views / took,
             waiting=min(1.0, update.waited / took),
             seconds_left=usual * (self.steps - update.step),
             memory=memory_in_use(self.device),
             micro_batch=self.pieces.size,
         ), stops > 0
+
+    def _judged(self, update: Unread) -> tuple[list[list[float]], Tensor]:
+        """What was right of how many, by class; and the scores by photo (B, ways, ways)."""
+        scores, labels, ways = update.scores, update.labels, self.settings.ways
+        right = (scores.argmax(dim=1) == labels).double()
+        by_class = [
+            [float(right[labels == c].sum()), float((labels == c).sum())] for c in range(ways)
+        ]
+        return by_class, scores.reshape(len(update.photos), ways, -1)
 
     def _need_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
@@ -261,6 +270,32 @@ class FineTuner:
                 found=loss,
                 fix="lower --learning-rate, or use --recipe gentle",
             )
+
+    # What another objective on the same loop has in their place.
+
+    _has_classes = True
+    _may_halve = True  # the loss is a mean over photos
+
+    def _new_model(self, seed: int) -> nn.Module:
+        """With the parts `phi` and `psi`."""
+        return Phi(self.base, self.settings.ways, self.settings.hidden, seed)
+
+    @property
+    def views(self) -> int:
+        """Pictures that a sample has: one a class."""
+        return self.settings.ways
+
+    def _loss(self, scores: Tensor, ways: int) -> Tensor:
+        return cross_entropy_of(scores, ways)
+
+    def _stage(self, name: str) -> str:
+        """Which top-level layer of a ResNet, or `psi`, a parameter or a module belongs to."""
+        part, _, rest = name.partition(".")
+        return rest.partition(".")[0] if part == "phi" else "psi"
+
+    def _layers(self) -> tuple[str, ...]:
+        """What may be frozen."""
+        return tuple(name for name, _ in self.model.get_submodule("phi").named_children())
 
     @property
     def is_half(self) -> bool:
@@ -300,13 +335,13 @@ class FineTuner:
             torch.cuda.synchronize(self.device)
 
     def tuned(self) -> dict[str, Tensor]:
-        """Phi's state dict on the CPU, complete with the `fc` it started with."""
+        """Phi's state dict on the CPU, complete with the classifier it started with."""
         state = {
             n: v.detach().cpu().contiguous()
             for n, v in self.model.get_submodule("phi").state_dict().items()
         }
-        head = {n: v for n, v in self.base.module.state_dict().items() if n.startswith("fc.")}
-        return {**state, **{n: v.cpu().contiguous() for n, v in head.items()}}
+        left_out = {n: v for n, v in self.base.module.state_dict().items() if n not in state}
+        return {**state, **{n: v.cpu().contiguous() for n, v in left_out.items()}}
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as tensors: phi, psi, momentum and the step."""
@@ -345,7 +380,7 @@ class FineTuner:
         self.step = int(tensors["step"])
 
     def _batches(self) -> Generator[Tensor]:
-        """Batches as (B, ways, H, W, 3) uint8 from the current step on, of each our share."""
+        """Batches as (B, views, H, W, 3) uint8 from the current step on, of each our share."""
         first, end = self._share
         numbers = [
             step * self.settings.batch_size + place
@@ -361,7 +396,7 @@ class FineTuner:
         return choose_feeding(
             self.settings.workers,
             self.device,
-            batch_bytes=(end - first) * self.settings.ways * self.samples.photos[0].nbytes,
+            batch_bytes=(end - first) * self.views * self.samples.photos[0].nbytes,
             updates=self.steps - self.step,
             processes=self.team.size,
         )
@@ -372,14 +407,14 @@ class FineTuner:
             group["lr"] = rate * self._factor(self.step)
         self._train_mode()
         self.optimizer.zero_grad(set_to_none=True)
-        scores, labels, loss = self.pieces.backward(self.model, photos, self._scores)
+        scores, labels, loss = self.pieces.backward(self.model, photos, self._scores, self._loss)
         if not self._lag:
             self._need_finite(total_loss(loss), self.step + 1)
         self.optimizer.step()
         return scores, labels, loss
 
     def _scores(self, photos: Tensor) -> Tensor:
-        """From (b, ways, H, W, 3) uint8 to (b * ways, ways) scores, photo by photo."""
+        """From (b, views, H, W, 3) uint8 to (b * views, K) scores, photo by photo."""
         flat = rearrange(photos, "b ways h w c -> (b ways) h w c")
         if self._images is None:
             image = to_image(flat.numpy()).contiguous(memory_format=torch.channels_last)
@@ -403,13 +438,12 @@ class FineTuner:
 
     def _parameter_groups(self) -> list[tuple[float, dict[str, nn.Parameter]]]:
         """(initial rate, parameters by name) by depth; frozen layers are left out."""
-        s = self.settings
-        children = dict(self.model.get_submodule("phi").named_children())
-        unknown = [name for name in s.frozen if name not in children]
+        s, layers = self.settings, self._layers()
+        unknown = [name for name in s.frozen if name not in layers]
         if unknown:
             raise CutSwapError(
                 "frozen",
-                expected=f"some of {', '.join(children)}",
+                expected=f"some of {', '.join(layers)}",
                 found=", ".join(unknown),
                 fix="name top-level layers",
             )
@@ -420,7 +454,7 @@ class FineTuner:
         }
         groups: dict[float, dict[str, nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():
-            part = name.split(".")[1] if name.startswith("phi.") else "psi"
+            part = self._stage(name)
             rate = rates.get(part, s.learning_rate)
             trained = part not in s.frozen and rate > 0
             parameter.requires_grad_(trained)

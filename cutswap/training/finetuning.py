@@ -25,6 +25,8 @@ from cutswap.runs.states import read_validation
 from cutswap.saliency.cache import saliency_of
 from cutswap.training.distributed import Team, join_team
 from cutswap.training.finetuner import FineTuner, TrainingStep
+from cutswap.training.spd_tuner import SpdTuner
+from cutswap.training.spd_views import SpdSamples
 from cutswap.training.validation import Validation
 from cutswap.utils.device_errors import telling_lost_device
 from cutswap.utils.devices import describe_device, is_accelerator
@@ -44,7 +46,7 @@ def build_samples(
     device: str = "cpu",
     watcher: Backbone | None = None,
 ) -> tuple[TrainingSamples, Backbone | None]:
-    """Training samples, and the network whose saliency guides them (None for CutPaste).
+    """Training samples, and the network whose saliency guides them (None for CutPaste and SPD).
 
     Args:
         checked: the category.
@@ -67,6 +69,20 @@ def build_samples(
             progress=tick(notify, "saliency"),
         )
         watcher.to("cpu")  # its room is the trainer's now
+    names = tuple(str(record.image) for record in checked.category.train)
+    inside = checked.region_at(settings.training.image_size)
+    if settings.is_spd:
+        views = SpdSamples(
+            photos,
+            spd=settings.spd,
+            negatives=settings.negatives,
+            weak=settings.weak,
+            seed=seed,
+            count=0,
+            names=names,
+            inside=inside,
+        )
+        return views, None
     samples = TrainingSamples(
         photos,
         saliency,
@@ -78,19 +94,19 @@ def build_samples(
         seed=seed,
         count=0,
         levels=settings.training.levels,
-        names=tuple(str(record.image) for record in checked.category.train),
-        inside=checked.region_at(settings.training.image_size),
+        names=names,
+        inside=inside,
     )
     return samples, watcher
 
 
 def saliency_network(settings: FineTuningSettings) -> Backbone | None:
-    """The network whose saliency guides the negatives, on the processor; None for CutPaste.
+    """The network whose saliency guides the negatives, on the processor; None for CutPaste and SPD.
 
     Raises:
         CutSwapError: its weights are missing, damaged or do not fit.
     """
-    if settings.training.augment != "cutswap":
+    if settings.training.augment != "cutswap" or settings.is_spd:
         return None
     return load_backbone(settings.saliency.backbone, settings.saliency.weights)
 
@@ -201,7 +217,7 @@ def _train(
     for network in (base, watcher):
         if say and network is not None:
             say(f"{network.name}: {network.report.sentence()}")
-    tuner = FineTuner(base, samples, settings.training, seed, team)
+    tuner = _tuner(base, samples, settings, seed, team)
     with team.rank_zero_first():
         if run.checkpoint_file.exists():
             tuner.load_state(run.read_checkpoint())
@@ -265,6 +281,15 @@ def _train(
     if tuner.step in measured:
         result["validation_auroc"] = round(measured[tuner.step], 4)
     write_json(run.result_file, result)
+
+
+def _tuner(
+    base: Backbone, samples: TrainingSamples, settings: FineTuningSettings, seed: int, team: Team
+) -> FineTuner:
+    """The trainer of the objective."""
+    if isinstance(samples, SpdSamples):
+        return SpdTuner(base, samples, settings.training, settings.spd, seed, team)
+    return FineTuner(base, samples, settings.training, seed, team)
 
 
 def run_record(checked: CheckedCategory, settings: FineTuningSettings, seed: int) -> dict[str, Any]:
@@ -335,7 +360,7 @@ def summarise_training(lines: list[dict[str, Any]]) -> dict[str, Any]:
             round(sum(line["class_accuracy"][c] for line in last) / len(last), 4)
             for c in range(len(last[0]["class_accuracy"]))
         ],
-        "chance": round(1 / len(last[0]["class_accuracy"]), 4),
+        "chance": round(1 / (len(last[0]["class_accuracy"]) or 2), 4),
         "images_per_second": mean("images_per_second", lines),
         "waiting_for_data": mean("waiting", lines),
     }

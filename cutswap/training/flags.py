@@ -19,6 +19,7 @@ from cutswap.config import (
     HeadSettings,
     NegativeSettings,
     SaliencySettings,
+    SpdSettings,
     TrainingSettings,
     WeakAugmentation,
 )
@@ -49,6 +50,7 @@ FINETUNE_FLAGS: dict[str, tuple[type[Settings], FlagNames]] = {
     "negatives": (NegativeSettings, FlagNames(skip=("method",))),
     "weak": (WeakAugmentation, FlagNames(prefix="weak-")),
     "head": (HeadSettings, FlagNames(prefix="head-", names={"train": "train"})),
+    "spd": (SpdSettings, FlagNames(prefix="spd-")),
 }
 
 
@@ -86,6 +88,12 @@ def trained_in(record: Mapping[str, Any]) -> str:
     """The part a run trains, by its settings.json: backbone, or one of `config.HEADS`."""
     head = record.get("head")
     return str(head.get("train", "backbone")) if isinstance(head, dict) else "backbone"
+
+
+def is_spd_in(record: Mapping[str, Any]) -> bool:
+    """Whether a run's phi learns by SPD, by its settings.json."""
+    training = record.get("training")
+    return isinstance(training, dict) and training.get("objective") == "spd"
 
 
 def repeat_arguments(settings: Mapping[str, Any], out: Path) -> list[str]:
@@ -165,12 +173,24 @@ def need_same_squares(settings: Mapping[str, Any], run: Path, category: Category
 
 
 def finetuning_settings(options: argparse.Namespace) -> FineTuningSettings:
-    """All stages' settings of a finetune command: flags over the recipe over the defaults."""
+    """All stages' settings of a finetune command: flags over the recipe over the defaults.
+
+    Raises:
+        CutSwapError: a value out of range, or flags that do not go together.
+    """
     recipe = getattr(options, "TrainingSettings.recipe") or TrainingSettings().recipe
     training = settings_from(options, TrainingSettings, RECIPES.get(recipe, {}))
     looking = settings_from(options, SaliencySettings, {"image_size": training.image_size})
     head = settings_from(options, HeadSettings)
     jitter = {} if head.train == "backbone" else {"jitter": HEAD_JITTER}
+    spd = settings_from(options, SpdSettings)
+    if training.objective != "spd" and spd != SpdSettings():
+        raise CutSwapError(
+            "--spd flags",
+            expected="--objective spd, the only one that looks at them",
+            found=f"--objective {training.objective}",
+            fix="pass --objective spd, or leave them out",
+        )
     return FineTuningSettings(
         training=training,
         saliency=looking,
@@ -178,4 +198,5 @@ def finetuning_settings(options: argparse.Namespace) -> FineTuningSettings:
         negatives=settings_from(options, NegativeSettings),
         weak=settings_from(options, WeakAugmentation, jitter),
         head=head,
+        spd=spd,
     )

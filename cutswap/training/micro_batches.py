@@ -1,8 +1,8 @@
 """Gradients of a batch in as many pieces as the memory allows; the batch stays the batch.
 
-Pieces are whole photos with all their classes. The loss of a piece is weighted by its share of the
-batch, so the sum of the pieces' gradients is the batch's; only batch norm in training mode sees
-the piece instead of the batch.
+Pieces are whole photos with all their classes, or views. The loss of a piece is weighted by its
+share of the batch, so the sum of the pieces' gradients is the batch's wherever the loss is a mean
+over photos; only batch norm in training mode sees the piece instead of the batch.
 """
 
 from __future__ import annotations
@@ -18,12 +18,19 @@ from cutswap.errors import CutSwapError
 from cutswap.utils.device_errors import is_out_of_memory
 
 
+def cross_entropy_of(scores: Tensor, ways: int) -> Tensor:
+    """Mean cross entropy of (b * ways, ways) scores, photo-major, labels 0 to ways - 1 a photo."""
+    labels = torch.arange(ways, device=scores.device).repeat(len(scores) // ways)
+    return F.cross_entropy(scores, labels)
+
+
 class MicroBatches:
     """Halves the pieces whenever memory runs out, and remembers what fitted.
 
     Attributes:
         size: photos a piece holds at most.
-        may_halve: false where other processes wait for the same number of pieces.
+        may_halve: false where other processes wait for the same number of pieces, or where the
+            loss compares photos of the batch with each other.
     """
 
     def __init__(self, size: int, *, may_halve: bool = True) -> None:
@@ -31,19 +38,25 @@ class MicroBatches:
         self.may_halve = may_halve
 
     def backward(
-        self, model: nn.Module, photos: Tensor, scores_of: Callable[[Tensor], Tensor]
+        self,
+        model: nn.Module,
+        photos: Tensor,
+        scores_of: Callable[[Tensor], Tensor],
+        loss_of: Callable[[Tensor, int], Tensor] = cross_entropy_of,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Put the batch's gradient into the parameters' `.grad`, which must be None before.
 
         Args:
             model: its buffers (batch-norm statistics) are put back when a try runs out of memory.
             photos: (B, ways, H, W, 3) uint8.
-            scores_of: from (b, ways, H, W, 3) photos to (b * ways, ways) scores, photo-major.
+            scores_of: from (b, ways, H, W, 3) photos to (b * ways, K) scores, photo-major; K is
+                ways where they are of classes.
+            loss_of: from these scores, float32, and ways to the mean loss of the b photos.
 
         Returns:
-            (B * ways, ways) float32 scores on their device, detached; (B * ways,) int64 labels on
+            (B * ways, K) float32 scores on their device, detached; (B * ways,) int64 labels on
             the CPU; and (pieces,) float32 on the device of the scores, whose sum is the batch's
-            mean cross entropy. Nothing waits for the device.
+            mean loss. Nothing waits for the device.
 
         Raises:
             CutSwapError: not even one photo fits.
@@ -55,7 +68,7 @@ class MicroBatches:
         while True:
             shortage = ""
             try:
-                return self._try(photos, scores_of)
+                return self._try(photos, scores_of, loss_of)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -78,15 +91,17 @@ class MicroBatches:
             self.size = math.ceil(self.size / 2)
 
     def _try(
-        self, photos: Tensor, scores_of: Callable[[Tensor], Tensor]
+        self,
+        photos: Tensor,
+        scores_of: Callable[[Tensor], Tensor],
+        loss_of: Callable[[Tensor, int], Tensor],
     ) -> tuple[Tensor, Tensor, Tensor]:
         count, ways = photos.shape[:2]
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         for piece in photos.tensor_split(math.ceil(count / self.size)):
             scores = scores_of(piece).float()
-            labels = torch.arange(ways, device=scores.device).repeat(len(piece))
-            loss = F.cross_entropy(scores, labels) * (len(piece) / count)
+            loss = loss_of(scores, ways) * (len(piece) / count)
             loss.backward()
             losses.append(loss.detach())
             outputs.append(scores.detach())

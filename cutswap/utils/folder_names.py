@@ -18,7 +18,8 @@ RUN_FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS)
 
 # An evaluation, see `evaluation.evaluate`; its RESULT is a run's.
 SCORES, HEATMAPS, BANK = "scores.csv", "heatmaps.npy", "bank.safetensors"
-EVALUATION_FILES = (SCORES, HEATMAPS, BANK)
+PADIM_FILE = "padim.safetensors"  # in BANK's place where PaDiM scored
+EVALUATION_FILES = (SCORES, HEATMAPS, BANK, PADIM_FILE)
 PICTURES = "heatmaps"  # a folder of the maps as pictures
 DETECTOR, BY_SCORE = "detector.safetensors", "by_score"  # of a run with a head
 UNLABELLED = "unlabelled.json"  # in RESULT's place where nothing says what is good

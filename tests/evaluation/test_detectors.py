@@ -38,7 +38,7 @@ class TestPlans:
     def test_names(self):
         assert detector_names("draem,STFPM") == ("stfpm", "draem")
         assert detector_names("") == ()
-        with pytest.raises(CutSwapError, match="InTra and SPD are the paper's"):
+        with pytest.raises(CutSwapError, match="InTra is the paper's numbers"):
             detector_names("stfpm,spd")
 
     def test_they_stand_in_tables_of_categories_only(self):
