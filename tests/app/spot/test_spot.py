@@ -75,7 +75,9 @@ def test_the_table_counts_by_method():
 
 def shown_name(at: AppTest) -> set[str]:
     """Names of methods on the screen, but for the control that chooses them."""
-    said = texts(at) + " ".join(image.proto.imgs[0].caption for image in at.get("imgs"))
+    images = [image for one in at.get("image") for image in one.proto.imgs]
+    assert len(images) in (0, 2)
+    said = texts(at) + " ".join(f"{image.caption} {image.alt}" for image in images)
     return {name for name in FIRST if name in said}
 
 
@@ -86,6 +88,7 @@ def test_a_game_from_the_first_pair_to_the_score():
         assert_alive(at)
         assert not at.error
         assert not shown_name(at), "before a choice nothing tells the method"
+        assert len(at.get("image")) == 2
         assert f"{place} of {len(pairs)} pairs" in at.get("progress")[0].proto.text
         side = "Left" if pair.is_left == (place % 2 == 0) else "Right"  # every other one is wrong
         at.button(key=f"spot.{side}").click().run()
