@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cutswap.commands.common import checked_category
+from cutswap.commands.common import add_data, add_looks, add_skip_bad, checked_category
 from cutswap.utils.progress import Bars
 from tests.helpers.datasets import blob_mask, build_category, noise_photo, write_image
 
@@ -29,7 +29,10 @@ DOUBTFUL = {
 
 
 def check(root: Path, *, is_told: bool = True) -> None:
-    options = argparse.Namespace(data=root, category=None, skip_bad=False, region=None)
+    parser = argparse.ArgumentParser()
+    for add in (add_data, add_looks, add_skip_bad):
+        add(parser)
+    options = parser.parse_args(["--data", str(root)])
     with Bars(True) as bars:
         checked_category(options, bars, is_told=is_told)
 
