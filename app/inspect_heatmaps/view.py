@@ -254,7 +254,7 @@ class _Screen:
         scored = self.scored
         if self.index is not None:
             return self._heat_of(scored.heatmaps[self.index], float(scored.scores[self.index]))
-        photo = PhotoKey.of(self.record.image, scored.size, self.record.bits)
+        photo = PhotoKey.of_record(self.record, scored.size)
         said = inspect_caches.by_gaussians(self.bank, photo)
         return self._heat_of(said.heatmaps[0], float(said.scores[0]))
 

@@ -29,7 +29,7 @@ _ENLARGED = 160  # pixels of a crop
 
 def photo_key(record: Record) -> PhotoKey:
     """A photo at the size that the bank wants."""
-    return PhotoKey.of(record.image, SIZE, record.bits)
+    return PhotoKey.of_record(record, SIZE)
 
 
 @st.cache_resource(max_entries=24, show_spinner="Fitting a small bank")

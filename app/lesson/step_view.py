@@ -47,7 +47,7 @@ class StepView:
     def saliency(self) -> SaliencyKey:
         """The photo's maps, by the paper's network with the weights that ship."""
         record = self.selected.record
-        photo = PhotoKey.of(record.image, SIZE, record.bits)
+        photo = PhotoKey.of_record(record, SIZE)
         return SaliencyKey(photo, NETWORK, "embedded", LAYERS)
 
     @property

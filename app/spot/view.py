@@ -80,7 +80,7 @@ def _answers(game: Game) -> list[SpottedPair]:
 
 def _drawn(selected: Selection, game: Game, pair: FakePair) -> Drawn:
     category, record = selected.category, selected.category.train[pair.fake]
-    photo = PhotoKey.of(record.image, SIZE, record.bits)
+    photo = PhotoKey.of_record(record, SIZE)
     drawing = Drawing(
         key=SaliencyKey(photo, NETWORK, "embedded", LAYERS),
         method=pair.method,

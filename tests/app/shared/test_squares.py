@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -138,3 +139,11 @@ def test_inspect_refuses_a_run_of_other_squares(part, tmp_path):
     at = open_page("inspect_heatmaps", cat=PART, run="run", resize=FIT)
     assert not at.exception
     assert "brought to squares by --resize crop" in texts(at).replace("\\", "")
+
+
+def test_pages_make_a_photo_s_key_of_its_record():
+    """By its file alone it would be squashed; painting alone wants the photo's own shape."""
+    app = Path(selection.__file__).parents[1]
+    by_file = re.compile(r"PhotoKey\.of\(\s*(self\.)?record\.")
+    found = [p.name for p in sorted(app.rglob("*.py")) if by_file.search(p.read_text())]
+    assert found == ["region_painting.py"]
