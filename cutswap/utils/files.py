@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import platformdirs
-from safetensors import SafetensorError
 
 from cutswap.errors import CutSwapError
 
@@ -76,11 +75,20 @@ def replacing(path: Path) -> Iterator[Path]:
                 os.fsync(written.fileno())
             temporary.chmod(0o644)
             _take_place(temporary, path)
-    except (OSError, SafetensorError) as error:  # save_file wraps a full disk in its own
+    except _of_disk() as error:
         raise _unwritable(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _of_disk() -> tuple[type[Exception], ...]:
+    """What a disk raises; `save_file` wraps that in its own. Commands start without the package."""
+    try:
+        from safetensors import SafetensorError
+    except ImportError:
+        return (OSError,)
+    return (OSError, SafetensorError)
 
 
 def _take_place(temporary: Path, path: Path) -> None:

@@ -112,7 +112,8 @@ def test_bits_are_recorded_and_make_other_data_of_it(tmp_path, capsys):
     say(root, bits=12)
     told = check_category(root, None, skip_bad=False)
     assert told.doubts == ()
-    assert told.to_dict()["reading"] == {"bits": 12, "good": [], "defects": []}
+    reading = {"bits": 12, "good": [], "defects": [], "resize": "squash"}
+    assert told.to_dict()["reading"] == reading
     assert data_identity(plain.category) != data_identity(told.category)
     scoring = PatchCoreSettings()
     keys = {evaluation_key(c.category, "f", scoring, 0) for c in (plain, told)}

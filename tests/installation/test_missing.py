@@ -86,7 +86,7 @@ def test_a_page_says_what_to_install_and_the_others_live(tmp_path, monkeypatch):
     assert "The package plotly is not installed" in error.value
     assert "python -m pip install plotly" in error.value
     assert "could not" not in texts(at)
-    assert [box.key for box in at.sidebar.selectbox] == ["cat", "img"]
+    assert [box.key for box in at.sidebar.selectbox] == ["cat", "img", "resize"]
 
 
 def test_a_broken_package_is_named_with_its_reason():

@@ -62,7 +62,7 @@ class TestChoice:
 
     def test_identities_are_those_of_older_versions(self):
         older = TrainingSettings(workers=0).to_dict()
-        for name in ("tf32", "compile", "validate"):
+        for name in ("tf32", "compile", "validate", "objective"):
             del older[name]
         assert TrainingSettings().deciding() == older
         assert TrainingSettings(tf32=False).deciding() != older
