@@ -125,6 +125,7 @@ def test_a_short_listing_that_nobody_reads_ends_as_a_long_one(tmp_path: Path, un
     assert (status, err) == (READER_LEFT, b"")
 
 
+@pytest.mark.journey
 @pytest.mark.parametrize("where", ["json", "out", "both"])
 def test_work_beside_the_printing_goes_on_without_a_reader(data: Path, tmp_path: Path, where: str):
     """What `| head -1` is for is the screen; the result is still wanted."""

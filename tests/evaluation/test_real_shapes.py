@@ -89,6 +89,7 @@ def test_pictures_and_maps_have_the_photos_shape(scored, tmp_path):
     np.testing.assert_allclose(heat, Frame(SHAPE, SIDE, resize).back(found.heatmaps[place]))
 
 
+@pytest.mark.journey
 def test_score_and_the_exported_detector_make_the_same_squares(scored, bolt, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     resize, out = scored

@@ -99,6 +99,7 @@ def test_good_photos_held_out_are_scored_inside(bolt, scored):
     assert not np.allclose(sorted(everywhere), told)
 
 
+@pytest.mark.journey
 def test_score_and_the_exported_detector_look_there_too(bolt, scored, tmp_path):
     pytest.importorskip("onnxruntime")
     exported = tmp_path / "x"

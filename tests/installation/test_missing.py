@@ -28,8 +28,8 @@ sys.exit(main(sys.argv[2:]))
     [
         ("numpy", "numpy", "evaluate"),
         ("PIL", "pillow", "check-data"),
-        ("cv2", "opencv-python-headless", "evaluate"),
-        ("sklearn", "scikit-learn", "augment"),
+        pytest.param("cv2", "opencv-python-headless", "evaluate", marks=pytest.mark.journey),
+        pytest.param("sklearn", "scikit-learn", "augment", marks=pytest.mark.journey),
         ("torch", "torch", "augment"),
         ("safetensors", "safetensors", "evaluate"),
     ],

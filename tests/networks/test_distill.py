@@ -104,6 +104,7 @@ class TestDistiller:
             kept = promise_kept(lambda m=made: m._loss(stage, 0), parameters)
             assert 0.5 < kept < 1.5, seed
 
+    @pytest.mark.journey
     def test_every_stage_lowers_the_loss_of_one_batch(self, folder, tmp_path):
         """The same batch after the first update and after the last; a mean over three seeds."""
         ends: dict[str, list[float]] = {"forced": [], "own": [], "classes": []}
@@ -125,6 +126,7 @@ class TestDistiller:
         assert np.mean(ends["own"]) < 0.5
         assert np.mean(ends["classes"]) < 1
 
+    @pytest.mark.journey
     def test_resumed_equals_unbroken(self, folder, tmp_path):
         whole = distiller(folder, tmp_path / "a.safetensors", tiny_backbone(seed=3))
         expected = [p.loss for p in whole.run()]
@@ -325,6 +327,7 @@ class TestHints:
         kept = promise_kept(lambda: made._loss("classes", 0), [p for _, p in named])
         assert 0.5 < kept < 1.5  # 0.96 to 1.04 for four seeds
 
+    @pytest.mark.journey
     def test_hints_lower_the_loss_and_the_teacher_stays(self, folder, tmp_path):
         made = hinted(folder, tmp_path / "c.safetensors", class_steps=20)
         assert made.hints is not None
@@ -342,6 +345,7 @@ class TestHints:
         assert teacher.fingerprint == before
         assert not any(n.startswith("hints") for n in made.student.state_dict())
 
+    @pytest.mark.journey
     def test_resumed_equals_unbroken(self, folder, tmp_path):
         whole = hinted(folder, tmp_path / "whole.safetensors")
         for _ in whole.run():
@@ -421,6 +425,7 @@ class TestFigures:
         off_the_figure(saliency, torch.ones(1, 1, 8, 8)).sum().backward()
         assert torch.isfinite(saliency.grad).all()
 
+    @pytest.mark.journey
     def test_resumed_equals_unbroken(self, tmp_path):
         photos = with_objects(tmp_path / "discs")
         steps = {"class_steps": 0, "large_steps": 0, "figure_steps": 6}

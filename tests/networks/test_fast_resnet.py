@@ -33,7 +33,9 @@ def own_stages(module: torch.nn.Module, image: torch.Tensor) -> dict[str, torch.
     return found
 
 
-@pytest.mark.parametrize("name", ["resnet18", "wide_resnet50_2"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", pytest.param("wide_resnet50_2", marks=pytest.mark.journey)]
+)
 def test_equals_the_network_itself(name):
     module, image = shaken(name), torch.randn(2, 3, 64, 64)
     before = {n: v.clone() for n, v in module.state_dict().items()}

@@ -31,6 +31,7 @@ def told(steps: str, answer: str) -> object:
     return json.loads(ran.stdout.splitlines()[-1])
 
 
+@pytest.mark.journey
 def test_what_a_first_picture_needs_leaves_the_compiler_alone():
     steps = (
         "import cutswap as cs, torch;"
@@ -67,6 +68,7 @@ def test_whoever_asks_meanwhile_gets_the_real_one():
     assert told(steps, "[counters is real.counters, real is stand_in]") == [True, False]
 
 
+@pytest.mark.journey
 def test_one_that_is_there_is_taken_as_it_is():
     assert told(
         "import torchvision",

@@ -366,7 +366,7 @@ def test_another_shape_is_refused_with_both(tmp_path: Path, resnet):
         ("resnet18", "resnet34", "layer1.2"),
         ("vgg16", "vgg13", "features."),
         pytest.param("vgg16", "vgg11", "features.", marks=pytest.mark.journey),  # 500 MB each
-        ("wide_resnet50_2", "wide_resnet101_2", "layer3.10"),
+        pytest.param("wide_resnet50_2", "wide_resnet101_2", "layer3.10", marks=pytest.mark.journey),
         ("squeezenet1_0", "squeezenet1_1", "features."),
     ],
 )

@@ -229,7 +229,7 @@ def swapped(data: Path) -> None:
     ],
     ids=["replaced", "swapped", "one for another"],
 )
-@pytest.mark.parametrize("kind", ["backbone", "projector"])
+@pytest.mark.parametrize("kind", ["backbone", pytest.param("projector", marks=pytest.mark.journey)])
 def test_a_run_whose_photos_changed_is_not_resumed(
     change: Callable[[Path], object], said: str, kind: str, tmp_path: Path, capsys
 ):
@@ -268,7 +268,7 @@ def test_a_run_whose_photos_changed_is_not_resumed(
     assert (out / "result.json").exists()
 
 
-@pytest.mark.parametrize("kind", ["backbone", "projector"])
+@pytest.mark.parametrize("kind", ["backbone", pytest.param("projector", marks=pytest.mark.journey)])
 def test_a_run_whose_starting_weights_changed_is_not_resumed(kind: str, tmp_path: Path, capsys):
     """The file keeps its name and gets other content: settings alone would not show it."""
     data, out = build_category(tmp_path / "bolt", train=4), tmp_path / "run"

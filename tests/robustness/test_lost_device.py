@@ -56,6 +56,7 @@ def test_a_lost_card_interrupts_and_the_run_goes_on(tmp_path: Path, monkeypatch)
     assert len(expected) == STEPS
 
 
+@pytest.mark.journey
 def test_a_run_of_an_older_version_goes_on(tmp_path: Path, monkeypatch):
     """Its record lacks what is new, and names workers that were asked for by default."""
     monkeypatch.setenv("CUTSWAP_CACHE", str(tmp_path / "cache"))

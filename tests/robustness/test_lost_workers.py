@@ -85,7 +85,11 @@ WORKERS_0 = "pass --workers 0, with which the trainer draws itself"
             Short, ("No space left on device", WORKERS_0, "--shm-size"), marks=pytest.mark.journey
         ),
         pytest.param(Uneven, ("in one of them", WORKERS_0), marks=pytest.mark.journey),
-        (Refused, ("train/good/001: expected a change, found none. To fix it: look at it.",)),
+        pytest.param(
+            Refused,
+            ("train/good/001: expected a change, found none. To fix it: look at it.",),
+            marks=pytest.mark.journey,
+        ),
         pytest.param(
             Killed, ("DataLoader worker (pid", WORKERS_0, "memory"), marks=pytest.mark.journey
         ),

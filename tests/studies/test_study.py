@@ -199,6 +199,7 @@ def test_a_network_half_tuned_with_its_weights_elsewhere_is_begun_anew(data, tmp
     assert json.loads((run / "settings.json").read_text())["training"]["weights"] == "random"
 
 
+@pytest.mark.journey
 def test_a_cell_that_fails_is_written_down_and_the_others_go_on(data, tmp_path, capsys):
     out = tmp_path / "study"
     photo = data / "nut/test/crack/000.png"

@@ -79,6 +79,7 @@ def test_a_search_goes_on_and_is_shown(tmp_path, monkeypatch):
     assert "never of the test set" in texts(at)
 
 
+@pytest.mark.journey
 def test_a_search_for_a_head_scores_it_with_its_bank_and_goes_on(tmp_path, monkeypatch, capsys):
     pytest.importorskip("optuna", reason="pip install 'cutswap[tune]'")
     from cutswap.data.demo.render import DemoCounts, make_demo

@@ -78,6 +78,7 @@ def test_a_run_that_was_killed_measures_the_same_and_each_checkpoint_once(checke
     assert read_validation(tmp_path / "run") == read_validation(tmp_path / "whole")
 
 
+@pytest.mark.journey
 def test_measuring_changes_nothing_of_what_is_learnt(checked, tmp_path):
     """Trained on the same photos, with and without a look at the detector in between."""
     list(finetune(checked, SETTINGS, tmp_path / "measured"))

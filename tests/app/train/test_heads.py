@@ -154,6 +154,7 @@ def test_an_unfinished_head_is_resumed_as_what_it_is(tmp_path):
     until(lambda: not queue.active(), 300)  # its data do not exist: it says so and ends
 
 
+@pytest.mark.journey
 @pytest.mark.usefixtures("root")
 def test_head_settings_edited_by_hand_are_told(tmp_path):
     path = head_run(tmp_path / "runs/bolt")

@@ -96,6 +96,7 @@ def test_a_finished_run_shows_its_figures_and_opens(tmp_path):
     assert "--category bolt --seed 0 --out" in texts(at)
 
 
+@pytest.mark.journey
 @pytest.mark.usefixtures("root")
 def test_an_unfinished_run_can_be_resumed_with_its_own_command(tmp_path, queue):
     path = write_run(tmp_path / "runs" / "bolt", 4, finished=False)
