@@ -21,6 +21,7 @@ from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import evaluation_key, read_scored
 from cutswap.negatives.samples import TrainingSamples
 from cutswap.reports.repeat import evaluate_again
+from cutswap.sweeps.identity import data_identity
 from cutswap.training.finetuning import build_samples
 from tests.helpers.datasets import build_category, noise_photo, write_image
 
@@ -144,7 +145,8 @@ def test_the_category_s_own_file_says_it_for_all(bolt, tmp_path, resize):
     other = check_category(root, None, skip_bad=False, resize=SQUASH)
     assert other.category.train[0].resize == SQUASH
     keys = {evaluation_key(c.category, "f", PatchCoreSettings(), 0) for c in (checked, other)}
-    assert len(keys) == (1 if resize == SQUASH else 2)
+    cells = {str(data_identity(c.category)) for c in (checked, other)}
+    assert len(keys) == len(cells) == (1 if resize == SQUASH else 2)
 
 
 def test_a_region_is_looked_at_inside_the_photo(bolt, tmp_path):
@@ -205,6 +207,8 @@ def test_a_run_of_other_squares_is_refused_by_name(bolt, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "brought to squares by --resize fit" in said
     assert "pass --resize fit" in said
+    assert main([*asked, "--out", str(tmp_path / "p"), "--detector", "padim", "--quiet"]) != 0
+    assert "pass --resize fit" in capsys.readouterr().err
     assert main([*asked, "--out", str(tmp_path / "o"), "--resize", FIT, "--quiet"]) == 0
     summary = json.loads((tmp_path / "o/result.json").read_text())
     again = [str(word) for word in evaluate_again(summary)]
@@ -247,3 +251,45 @@ def test_single_photos_become_the_same_squares(bolt, tmp_path, resize):
     if resize == FIT:
         for path in (tmp_path / "out").glob("mask_*.png"):
             assert not (np.asarray(Image.open(path)) > 0)[~INSIDE].any()
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+def test_maps_and_swaps_of_a_single_photo_are_of_its_square(bolt, tmp_path, resize):
+    photo = str(bolt / "train/good/000.png")
+    whole = np.asarray(Image.open(photo).convert("RGB"))
+    network = ["--backbone", "squeezenet1_0", "--weights", "random", "--image-size", str(SIDE)]
+    looks = [*network, "--resize", resize, "--quiet", "--out"]
+    assert main(["saliency", photo, *looks, str(tmp_path / "maps")]) == 0
+    shown = np.asarray(Image.open(tmp_path / "maps/input.png"))
+    np.testing.assert_array_equal(shown, framed_photo(whole, SIDE, resize))
+    line = ["augment", photo, "--method", "cutswap", "--count", "2", *looks]
+    assert main([*line, str(tmp_path / "swaps")]) == 0
+    positive = np.asarray(Image.open(tmp_path / "swaps/positive.png"))
+    np.testing.assert_array_equal(positive, framed_photo(whole, SIDE, resize))
+    record = json.loads((tmp_path / "swaps/record.json").read_text())
+    assert record["resize"] == resize
+
+
+def test_padim_too_looks_at_the_photo_alone(bolt, tmp_path):
+    line = [*EVALUATE, "--data", str(bolt), "--detector", "padim", "--resize", FIT]
+    assert main([*line, "--out", str(tmp_path / "o")]) == 0
+    found = read_scored(tmp_path / "o")
+    np.testing.assert_array_equal(found.region, INSIDE)
+    assert (found.heatmaps[:, ~INSIDE] == 0).all()
+    summary = json.loads((tmp_path / "o/result.json").read_text())
+    assert [band["name"] for band in summary["missed"]["by_area"]] == ["area 2% to 10%"]
+
+
+def test_scores_without_labels_and_their_pictures_keep_the_shape(bolt, tmp_path):
+    root = shutil.copytree(bolt, tmp_path / "bolt")
+    for folder in ("test/crack", "ground_truth"):
+        shutil.rmtree(root / folder)
+    line = [*EVALUATE, "--data", str(root), "--resize", FIT, "--coreset", "0.5"]
+    assert main([*line, "--false-alarms", "0.2", "--out", str(tmp_path / "o")]) == 0
+    detector = open_detector(tmp_path / "o")
+    assert detector.reading.resize == FIT
+    np.testing.assert_array_equal(detector.region, INSIDE)
+    line = ["score", str(root / "test"), "--detector", str(tmp_path / "o"), "--quiet"]
+    assert main([*line, "--out", str(tmp_path / "scores")]) == 0
+    picture = Image.open(tmp_path / "scores/heatmaps/good/000.png.png")
+    assert picture.size == (SIDE, SIDE // 2)

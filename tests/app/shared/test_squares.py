@@ -15,6 +15,7 @@ from app.features.collecting import WantedFeatures
 from app.figures import where_to_look
 from app.figures.where_to_look import RegionKey
 from app.inspect_heatmaps.view import _Screen
+from app.negatives import quality
 from app.shared import caches, selection
 from app.shared.caches import PhotoKey
 from cutswap.data.datasets import open_dataset
@@ -22,6 +23,7 @@ from cutswap.data.images import read_photo, save_png
 from cutswap.data.reading import CROP, FIT, RESIZES, SQUASH
 from cutswap.data.regions.frame import framed_photo
 from cutswap.data.regions.region_of_interest import recorded_resize, with_resize
+from cutswap.runs.queue import JobQueue
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.runs import write_run
 from tests.helpers.small_photos import photo_of
@@ -147,3 +149,42 @@ def test_pages_make_a_photo_s_key_of_its_record():
     by_file = re.compile(r"PhotoKey\.of\(\s*(self\.)?record\.")
     found = [p.name for p in sorted(app.rglob("*.py")) if by_file.search(p.read_text())]
     assert found == ["region_painting.py"]
+
+
+@pytest.mark.usefixtures("part")
+@pytest.mark.parametrize(
+    ("page", "label"), [("train", "Start"), ("results", "Evaluate part")], ids=["train", "results"]
+)
+def test_a_started_job_makes_the_squares_that_were_chosen(page, label, monkeypatch):
+    started = []
+    monkeypatch.setattr(JobQueue, "add", lambda _, __, words, *___, **____: started.append(words))
+    at = open_page(page, cat=PART, resize=FIT)
+    (button,) = [b for b in at.button if b.label.startswith(label)]
+    button.click().run()
+    (words,) = started
+    words = [str(word) for word in words]
+    assert words[words.index("--resize") + 1] == FIT
+
+
+@pytest.mark.usefixtures("part")
+def test_how_good_negatives_are_is_asked_of_the_same_squares(monkeypatch):
+    asked = []
+
+    def told(key, category, _):
+        asked.append((key, category.train[0].resize))
+        return SimpleNamespace()
+
+    monkeypatch.setattr(quality, "_measured", told)
+    monkeypatch.setattr(quality, "_table", lambda _: None)
+    keys = []
+    for resize in (FIT, CROP):
+        network = {"net": "squeezenet1_0", "w": "random", "size": "128"}
+        at = open_page("negatives", cat=PART, resize=resize, **network)
+        (button,) = [b for b in at.button if b.label == "Measure"]
+        at = button.click().run()
+        assert_alive(at)
+        (command,) = [c.value for c in at.code if " quality " in c.value]
+        assert f"--resize {resize}" in command.replace("=", " ")
+        assert asked[-1][1] == resize
+        keys.append(asked[-1][0])
+    assert keys[0] != keys[1]  # else one's figures would be shown as the other's
