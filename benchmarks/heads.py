@@ -45,7 +45,6 @@ from cutswap.config import (
 from cutswap.data.images import to_image
 from cutswap.data.loading import check_category, load_masks, load_photos
 from cutswap.evaluation.metrics import auroc, pixel_auroc
-from cutswap.heads.detector import without_photos
 from cutswap.heads.feature_cache import HeadFeatures, cache_features, to_places
 from cutswap.heads.joining import WEIGHTS, ValidationScores, fit_join
 from cutswap.heads.patch_head import HeadOrigin, PatchHead
@@ -238,7 +237,7 @@ def bank_side(bank: MemoryBank, data: Embedded) -> BankSide:
     test = Prediction(
         *(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction))
     )
-    asked = without_photos(bank, tuple(int(i) for i in data.held_out))
+    asked = bank.without_photos(tuple(int(i) for i in data.held_out))
     good = [asked.score_patches(p, (1, 1)) for p in batches(data.train[data.held_out])]
     validation = {}
     for family, made_up in data.made_up.items():
@@ -434,7 +433,7 @@ def main() -> None:
     parser.add_argument("--saliency-weights", default="imagenet")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--ratios", nargs="+", type=float, default=list(RATIOS))
-    parser.add_argument("--whiten", nargs="+", default=["none", "pca"], help="of the banks")
+    parser.add_argument("--whiten", nargs="+", default=["none", "pca", "both"], help="of the banks")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--bank-seeds", nargs="+", type=int, default=[3, 3], help="of each ratio")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="of HeadSettings")

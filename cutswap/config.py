@@ -393,6 +393,9 @@ class SpdSettings(Settings):
 
 # The paper's plain form of a bank, and what records without these settings were scored with.
 PLAIN: dict[str, Any] = {"image_patches": 1, "whiten": "none"}
+# Coreset below which a bank is tiny: between the paper's 0.001, where a whitened bank beside the
+# plain one gains most, and its 0.01, where it may cost (docs/bank.md).
+TINY_CORESET = 0.003
 # Presets beside the defaults; when to use which: docs/bank.md. Values as JSON has them.
 BANKS: dict[str, dict[str, Any]] = {
     "plain": PLAIN,
@@ -525,10 +528,12 @@ class PatchCoreSettings(Settings):
         ),
     )
     whiten: str = setting(
-        "none",
+        "auto",
         "patches divided by what normal ones vary by, before coreset and distances; pca: along"
-        " principal axes (0.99 of the variance), channels: in each channel",
-        choices=("none", "pca", "channels"),
+        " principal axes (0.99 of the variance), channels: in each channel, both: a plain bank and"
+        f" a pca one, their distances averaged, auto: both for coresets below {TINY_CORESET}, none"
+        " for others",
+        choices=("auto", "none", "pca", "channels", "both"),
     )
     shrinkage: float = setting(
         0.07, "whitening: share of the mean variance mixed into each one", low=0.0, high=1.0
@@ -554,13 +559,24 @@ class PatchCoreSettings(Settings):
         " CUDA and the processor agree",
     )
 
+    @property
+    def whitening(self) -> str:
+        """`whiten` with its `auto` decided: none, pca, channels or both.
+
+        Shards and the re-weighting of scores know one bank only: with them `auto` is none.
+        """
+        if self.whiten != "auto":
+            return self.whiten
+        is_tiny = self.coreset < TINY_CORESET
+        return "both" if is_tiny and self.shards == 1 and self.reweight == 1 else "none"
+
     def deciding(self) -> dict[str, Any]:
         """`to_dict` for identities, without what older identities lack while it is as it was."""
         before = {"shards": 1, "tf32": False, **PLAIN}
-        unused = {"shrinkage"} if self.whiten == "none" else set()
+        unused = {"shrinkage"} if self.whitening == "none" else set()
         return {
             name: value
-            for name, value in self.to_dict().items()
+            for name, value in {**self.to_dict(), "whiten": self.whitening}.items()
             if name not in unused and (name not in before or value != before[name])
         }
 

@@ -218,15 +218,7 @@ def prediction(key: BankKey, photo: PhotoKey, scoring: Scoring | None = None) ->
 
     whole = bank(key)
     if scoring is not None:
-        whole = MemoryBank(
-            whole.backbone,
-            whole.settings.replace(**vars(scoring)),
-            whole.items,
-            whole.origin,
-            whole.seed,
-            whole.whitening,
-            whole.region_pixels,
-        )
+        whole = whole.with_settings(**vars(scoring))
     return whole.score(to_image(caches.photo(photo)[None]))
 
 

@@ -15,7 +15,7 @@ from app.shared.networks import selectable_layers
 from app.shared.open_in_inspect import CORESETS, HERE, SIZES
 from app.shared.page_parts import plain_text
 from app.shared.selection import PRETRAINED, Selection, found_runs, learnt_elsewhere
-from cutswap.config import PatchCoreSettings
+from cutswap.config import TINY_CORESET, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import scores_in
 from cutswap.networks.backbone import SALIENCY_LEVELS
@@ -204,7 +204,8 @@ def _settings(network: str, head: HeadOfRun | None) -> tuple[PatchCoreSettings, 
                 WHITENINGS,
                 DEFAULTS.whiten,
                 help="Patches divided by what normal ones vary by, along principal axes (pca) or"
-                " in each channel, before they are compared.",
+                " in each channel, before they are compared. Both: a plain and a whitened bank,"
+                f" averaged. Auto: both for a coreset below {TINY_CORESET:.1%}, none for others.",
             )
             seed = knobs.number(
                 "pcseed",

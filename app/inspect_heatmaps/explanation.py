@@ -92,7 +92,8 @@ def figures(evaluation: ScoredSet) -> None:
         )
         return
     scored = f"score of the {own.image_patches} highest patches" if own.image_patches > 1 else ""
-    whitened = f"whitened ({own.whiten})" if own.whiten != "none" else ""
+    kinds = {"none": "", "both": "and as many whitened beside them"}
+    whitened = kinds.get(own.whitening, f"whitened ({own.whitening})")
     unlike = "".join(f" {part}," for part in (whitened, scored) if part)
     st.caption(
         f"{summary['n_train']} good photos learnt from, {len(evaluation.names)} test photos"

@@ -171,8 +171,10 @@ def _share(work: Work) -> float:
 
 def _difference(old: Wanted, new: Wanted) -> str:
     """`coreset 0.01, now 0.001`: what the shown numbers were computed with."""
-    before, after = old.settings.to_dict(), new.settings.to_dict()
-    before["seed"], after["seed"] = old.seed, new.seed
+    before, after = (
+        {**one.settings.to_dict(), "whiten": one.settings.whitening, "seed": one.seed}
+        for one in (old, new)
+    )
     parts = [
         f"{name.replace('_', ' ')} {_plain(before[name])}, now {_plain(after[name])}"
         for name in before

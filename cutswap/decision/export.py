@@ -153,15 +153,7 @@ def _searched_whole(evaluated: EvaluatedDetector) -> tuple[MemoryBank, HeadDetec
     bank, detector = evaluated.bank, evaluated.detector
     if bank.settings.search == "exact":
         return bank, detector
-    bank = MemoryBank(
-        bank.backbone,
-        bank.settings.replace(search="exact"),
-        bank.items,
-        bank.origin,
-        bank.seed,
-        bank.whitening,
-        bank.region_pixels,
-    )
+    bank = bank.with_settings(search="exact")
     return bank, HeadDetector(bank, detector.head, detector.join) if detector else None
 
 

@@ -114,8 +114,21 @@ class _BankGraph(nn.Module):
         white = bank.whitening
         self.mean = nn.Buffer(torch.from_numpy(white.mean)) if white else None
         self.matrix = nn.Buffer(torch.from_numpy(white.matrix)) if white else None
+        self.beside = _BankGraph(bank.beside) if bank.beside else None
+        self.unit = bank.unit
 
     def forward(self, embedded: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor]:
+        distances, score = self._alone(embedded, positions)
+        if self.beside is None:
+            return distances, score
+        distances = 0.5 * distances + 0.5 * self.unit * self.beside(embedded, positions)[0]
+        flat = distances.flatten(1)
+        looked_at = flat if positions is None else flat[:, positions]
+        count = min(self.settings.image_patches, looked_at.shape[1])
+        return distances, looked_at.topk(count, dim=1).values.mean(dim=1)
+
+    def _alone(self, embedded: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The same of this bank without the one beside it."""
         h, w = embedded.shape[1:3]
         patches = embedded.flatten(1, 2)  # (N, P, D)
         if self.mean is not None and self.matrix is not None:

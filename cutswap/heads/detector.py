@@ -113,7 +113,7 @@ class HeadDetector:
                 fix="train it to the end with finetune",
             )
         head.need_region(bank.region)
-        asked = without_photos(bank, head.origin.held_out)
+        asked = bank.without_photos(head.origin.held_out)
         scores = [asked.score_patches(part, (1, 1)) for part in good]
         bad = [asked.score_patches(part, (1, 1)).scores for part in made_up]
         of_bank = ValidationScores(
@@ -221,19 +221,3 @@ def embedded_photos(bank: MemoryBank, photos: np.ndarray) -> Iterator[Tensor]:
     for start in range(0, len(photos), AT_ONCE):
         image = to_image(photos[start : start + AT_ONCE]).to(bank.backbone.device)
         yield embed(bank.backbone, image, bank.settings.layers)
-
-
-def without_photos(bank: MemoryBank, photos: tuple[int, ...]) -> MemoryBank:
-    """The bank without the patches of some training photos, unless none would be left."""
-    kept = ~np.isin(bank.origin[:, 0], photos)
-    if kept.all() or not kept.any():
-        return bank
-    return MemoryBank(
-        bank.backbone,
-        bank.settings,
-        bank.items[kept],
-        bank.origin[kept],
-        bank.seed,
-        bank.whitening,
-        bank.region_pixels,
-    )

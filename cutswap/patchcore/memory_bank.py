@@ -1,7 +1,8 @@
 """PatchCore's memory of normal patches (Roth et al. 2022): fit, score, save, load.
 
 The bank is a greedy k-centre coreset of the training images' patch embeddings, in the order of
-picking.
+picking. With `whiten` both, a second bank of whitened patches stands beside it, and distances are
+the mean of the two banks', each in the unit of the first.
 """
 
 from __future__ import annotations
@@ -21,6 +22,21 @@ from cutswap.config import PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
 from cutswap.networks.weights import state_fingerprint
+from cutswap.patchcore.bank_file import (
+    BESIDE,
+    FORMAT,
+    FORMATS,
+    PAIRED_FORMAT,
+    REFIT,
+    REGION,
+    REGION_FORMAT,
+    UNIT,
+    WHITENED_FORMAT,
+    WHITENING,
+    need_sound,
+    parts_of,
+    tensors_of,
+)
 from cutswap.patchcore.coreset import greedy_k_center
 from cutswap.patchcore.device_scoring import DeviceScorer
 from cutswap.patchcore.embeddings import collect_patches, embed
@@ -33,12 +49,7 @@ from cutswap.utils.device_errors import FittingBatches
 from cutswap.utils.devices import cache_sized, is_accelerator, tf32
 from cutswap.utils.tensor_files import read_tensors, write_tensors
 
-FORMAT = "cutswap memory bank 1"
-REFIT = "fit the bank again with evaluate"
-WHITENED_FORMAT = "cutswap memory bank 2"  # with a whitening, which readers of 1 would leave out
-REGION_FORMAT = "cutswap memory bank 3"  # with a region, perhaps with a whitening too
-_WHITENING = ("whitening.mean", "whitening.matrix")
-_REGION = "region"
+_ASKED = 8192  # training patches, evenly spread, that the second bank's unit is measured by
 
 
 @dataclass(frozen=True)
@@ -49,8 +60,9 @@ class Prediction:
         scores: (N,) float32, image anomaly scores, >= 0.
         heatmaps: (N, H, W) float32, smoothed distances at the image's size.
         distances: (N, h, w) float32, Euclidean distance of every patch to the bank; between
-            whitened patches where the bank is.
-        nearest: (N, h, w) int64, the bank item nearest to every patch.
+            whitened patches where the bank is, the mean of both where there are two banks.
+        nearest: (N, h, w) int64, the bank item nearest to every patch; of two banks, the
+            plain one's.
 
     Outside a bank's region heat and distances are 0, and nearest is the first item.
     """
@@ -72,13 +84,16 @@ class MemoryBank:
         seed: of the coreset.
         whitening: of D-dimensional embeddings to the items' K; None: as they are, K = D.
         region: where it looks; None: everywhere.
+        beside: the bank of whitened patches, where the settings ask for both.
+        unit: what its distances are multiplied by to be in the unit of this bank's.
 
     Args:
         region: (S, S) bool at the working size, True where to look; one that is True everywhere
             is none.
 
     Raises:
-        CutSwapError: settings that whiten without a whitening, or the other way round.
+        CutSwapError: settings that whiten without a whitening, or the other way round; likewise of
+            a second bank.
     """
 
     def __init__(
@@ -90,15 +105,20 @@ class MemoryBank:
         seed: int,
         whitening: Whitening | None = None,
         region: np.ndarray | None = None,
+        beside: MemoryBank | None = None,
+        unit: float = 1.0,
     ) -> None:
-        if (settings.whiten != "none") != (whitening is not None):
-            raise CutSwapError(
-                "memory bank",
-                expected=f"{'a' if whitening is None else 'no'} whitening, as its settings say"
-                f" whiten {settings.whiten}",
-                found="none" if whitening is None else "one",
-                fix="fit the bank again, or change --whiten",
-            )
+        parts = {"whitening": whitening is not None, "second bank": beside is not None}
+        wanted = {"none": (), "both": ("second bank",)}.get(settings.whitening, ("whitening",))
+        for part, is_there in parts.items():
+            if is_there != (part in wanted):
+                raise CutSwapError(
+                    "memory bank",
+                    expected=f"{'no' if is_there else 'a'} {part}, as its settings say"
+                    f" whiten {settings.whitening}",
+                    found="one" if is_there else "none",
+                    fix="fit the bank again, or change --whiten",
+                )
         self.backbone = backbone
         self.settings = settings
         self.items = np.ascontiguousarray(items, dtype=np.float32)
@@ -106,6 +126,8 @@ class MemoryBank:
         self.seed = seed
         self.whitening = whitening
         self.region = patch_region(region)
+        self.beside = beside
+        self.unit = unit
         self._index = BankIndex(self.items, settings.search)
         self._scorers: dict[torch.device, DeviceScorer] = {}
         self._fitting = FittingBatches("scoring")
@@ -119,6 +141,35 @@ class MemoryBank:
     def region_pixels(self) -> np.ndarray | None:
         """(S, S) bool, True where it looks; None: everywhere."""
         return None if self.region is None else self.region.pixels
+
+    def with_settings(self, **changes: Any) -> MemoryBank:
+        """The same items scored otherwise, for example by more neighbours."""
+        return self._copy(
+            slice(None), self.beside and self.beside.with_settings(**changes), changes
+        )
+
+    def without_photos(self, photos: Sequence[int]) -> MemoryBank:
+        """The bank without the patches of some training photos, unless none would be left."""
+        kept = ~np.isin(self.origin[:, 0], photos)
+        beside = self.beside and self.beside.without_photos(photos)
+        if (kept.all() or not kept.any()) and beside is self.beside:
+            return self
+        return self._copy(kept if kept.any() else slice(None), beside, {})
+
+    def _copy(
+        self, kept: np.ndarray | slice, beside: MemoryBank | None, changes: dict[str, Any]
+    ) -> MemoryBank:
+        return MemoryBank(
+            self.backbone,
+            self.settings.replace(**changes),
+            self.items[kept],
+            self.origin[kept],
+            self.seed,
+            self.whitening,
+            self.region_pixels,
+            beside,
+            self.unit,
+        )
 
     @classmethod
     def fit(
@@ -149,6 +200,7 @@ class MemoryBank:
             CutSwapError: no image at all; see `choose_by_shards` and `Whitening.of`.
         """
         if settings.shards > 1:
+            _need_one_bank(settings)
             looked_at = patch_region(region)
             whitening = _whitening_of_images(backbone, images, settings, looked_at)
 
@@ -203,10 +255,7 @@ class MemoryBank:
                 backbone, images, settings.layers, count, progress, stay=True
             )
         patches = _inside(patches, grid, patch_region(region))
-        whitening = whitening_of(patches, settings)
-        if whitening:
-            patches = whitening.apply_in_place(patches)
-        return [cls._chosen(backbone, patches, grid, settings, s, whitening, region) for s in seeds]
+        return cls._choose_each(backbone, patches, grid, settings, seeds, region, own=True)
 
     @classmethod
     def choose(
@@ -234,10 +283,57 @@ class MemoryBank:
             CutSwapError: see `Whitening.of`.
         """
         patches = _inside(patches, grid, patch_region(region))
-        whitening = whitening_of(patches, settings)
-        if whitening:
-            patches = whitening.apply(patches)
-        return cls._chosen(backbone, patches, grid, settings, seed, whitening, region)
+        return cls._choose_each(backbone, patches, grid, settings, (seed,), region, own=False)[0]
+
+    @classmethod
+    def _choose_each(
+        cls,
+        backbone: Backbone,
+        patches: Tensor,
+        grid: tuple[int, int],
+        settings: PatchCoreSettings,
+        seeds: Sequence[int],
+        region: np.ndarray | None,
+        *,
+        own: bool,
+    ) -> list[MemoryBank]:
+        """A bank a seed of (P, D) patches inside the region, whose memory is `own` to reuse."""
+        settings = settings.replace(shards=1)
+        if settings.whitening != "both":
+            whitening = whitening_of(patches, settings)
+            if whitening:
+                patches = whitening.apply_in_place(patches) if own else whitening.apply(patches)
+            return [
+                cls._chosen(backbone, patches, grid, settings, seed, whitening, region)
+                for seed in seeds
+            ]
+        _need_one_bank(settings)
+
+        def banks(whiten: str, *, own: bool) -> list[MemoryBank]:
+            alone = settings.replace(whiten=whiten)
+            return cls._choose_each(backbone, patches, grid, alone, seeds, region, own=own)
+
+        plain = banks("none", own=False)
+        asked = patches[:: -(-len(patches) // _ASKED)].clone()  # before they are whitened in place
+        white = banks("pca", own=own)
+        return [
+            cls(
+                backbone,
+                settings,
+                bank.items,
+                bank.origin,
+                bank.seed,
+                region=region,
+                beside=beside,
+                unit=_ratio(bank.mean_distance(asked), beside.mean_distance(asked)),
+            )
+            for bank, beside in zip(plain, white, strict=True)
+        ]
+
+    def mean_distance(self, patches: Tensor) -> float:
+        """Mean distance of (P, D) embedded patches to the bank's items."""
+        rows = np.ascontiguousarray(self.comparable(patches))
+        return float(self._search(rows, self.settings.neighbours)[0].mean(dtype=np.float64))
 
     @classmethod
     def _chosen(
@@ -286,6 +382,26 @@ class MemoryBank:
         Raises:
             CutSwapError: another D than the bank's.
         """
+        own = self._score_alone(embedded, size)
+        if self.beside is None:
+            return own
+        return self._averaged(own, self.beside.score_patches(embedded, size))
+
+    def _averaged(self, own: Prediction, beside: Prediction) -> Prediction:
+        """Both banks' predictions as one; heat is linear in distances, an image score is not."""
+        half, unit = np.float32(0.5), np.float32(0.5 * self.unit)
+        distances = half * own.distances + unit * beside.distances
+        flat = distances.reshape(len(distances), -1)
+        if self.region is not None:
+            grid = (distances.shape[1], distances.shape[2])
+            flat = flat[:, self.region.positions(grid)]
+        count = self.settings.image_patches
+        scores = np.array([mean_of_highest(row, count) for row in flat], dtype=np.float32)
+        heatmaps = half * own.heatmaps + unit * beside.heatmaps
+        return Prediction(scores, heatmaps, distances, own.nearest)
+
+    def _score_alone(self, embedded: Tensor, size: tuple[int, int]) -> Prediction:
+        """`score_patches` of this bank without the one beside it."""
         count, h, w, dimensions = embedded.shape
         wanted = self.items.shape[1] if self.whitening is None else len(self.whitening.mean)
         if dimensions != wanted:
@@ -335,18 +451,16 @@ class MemoryBank:
         """Contents of a bank file: tensors by name, with the network's weights, and a header."""
         state = self.backbone.module.state_dict()
         tensors = {f"backbone.{name}": value for name, value in state.items()}
-        tensors["bank"] = torch.from_numpy(self.items)
-        tensors["origin"] = torch.from_numpy(self.origin)
-        held = ["bank", "origin"]
-        if self.whitening is not None:
-            held += _WHITENING
-            tensors[_WHITENING[0]] = torch.from_numpy(self.whitening.mean)
-            tensors[_WHITENING[1]] = torch.from_numpy(self.whitening.matrix)
         name = FORMAT if self.whitening is None else WHITENED_FORMAT
+        held = self._own_tensors()
         if self.region is not None:
-            held.append(_REGION)
-            tensors[_REGION] = torch.from_numpy(self.region.pixels)
+            held[REGION] = torch.from_numpy(self.region.pixels)
             name = REGION_FORMAT
+        if self.beside is not None:
+            held |= {BESIDE + n: v for n, v in self.beside._own_tensors().items()}
+            held[UNIT] = torch.tensor([self.unit], dtype=torch.float64)
+            name = PAIRED_FORMAT
+        tensors |= held
         about = {
             "format": name,
             "backbone": self.backbone.name,
@@ -354,9 +468,17 @@ class MemoryBank:
             "weights": self.backbone.report.to_dict(),
             "settings": self.settings.to_dict(),
             "seed": self.seed,
-            "content": state_fingerprint({n: tensors[n] for n in held}),
+            "content": state_fingerprint(held),
         }
         return tensors, about
+
+    def _own_tensors(self) -> dict[str, Tensor]:
+        """Items, origins and whitening by name."""
+        own = {"bank": torch.from_numpy(self.items), "origin": torch.from_numpy(self.origin)}
+        if self.whitening is not None:
+            values = (self.whitening.mean, self.whitening.matrix)
+            own |= dict(zip(WHITENING, map(torch.from_numpy, values), strict=True))
+        return own
 
     def save(self, path: Path) -> None:
         """One safetensors file: bank, whitening, origins, the network's weights, all settings.
@@ -405,30 +527,20 @@ class MemoryBank:
             CutSwapError: see `load`.
         """
         fix = REFIT
-        has_region = about.get("format") == REGION_FORMAT
-        is_whitened = about.get("format") == WHITENED_FORMAT
-        is_whitened |= has_region and _WHITENING[0] in tensors
-        held = ("bank", "origin", *(_WHITENING if is_whitened else ()))
-        held += (_REGION,) if has_region else ()
-        formats = (FORMAT, WHITENED_FORMAT, REGION_FORMAT)
-        if about.get("format") not in formats or not set(held) <= set(tensors):
+        held = tensors_of(about.get("format"), set(tensors))
+        if not held or not held <= set(tensors):
+            *others, last = (f"'{name}'" for name in FORMATS)
             raise CutSwapError(
                 path,
-                expected=f"a file of the format '{FORMAT}', '{WHITENED_FORMAT}' or"
-                f" '{REGION_FORMAT}', with its {', '.join(held)}",
+                expected=f"a file of the format {', '.join(others)} or {last}, with its"
+                f" {', '.join(sorted(held or {'bank', 'origin'}))}",
                 found=about.get("format", "a safetensors file of another kind"),
                 fix=fix,
             )
-        own = {name: tensors.pop(name) for name in held}
-        items, origin = own["bank"], own["origin"]
+        own = {name: tensors.pop(name) for name in sorted(held)}
         missing = {"settings", "seed", "backbone", "fingerprint", "content"} - set(about)
         if not missing:
-            _need_sound(path, items, origin, about, fix)
-            if is_whitened:
-                mean, matrix = (own[name] for name in _WHITENING)
-                _need_sound_whitening(path, mean, matrix, items, fix)
-            if has_region:
-                _need_sound_region(path, own[_REGION], about, fix)
+            need_sound(path, own, about, fix)
         content = state_fingerprint(own)
         if missing or content != about["content"]:
             raise CutSwapError(
@@ -453,12 +565,16 @@ class MemoryBank:
                 found=f"{backbone.name}, fingerprint {backbone.fingerprint[:12]}",
                 fix="load it without a network, or fit a bank for this one",
             )
-        whitening = None
-        if is_whitened:
-            whitening = Whitening(*(own[name].numpy() for name in _WHITENING))
         seed = int(about["seed"])
-        region = own[_REGION].numpy() if has_region else None
-        return cls(backbone, settings, items.numpy(), origin.numpy(), seed, whitening, region)
+        region = own[REGION].numpy() if REGION in own else None
+        beside = None
+        if UNIT in own:
+            theirs = parts_of(own, BESIDE)
+            alone = settings.replace(whiten="pca", shards=1)
+            beside = cls(backbone, alone, theirs[0], theirs[1], seed, theirs[2], region)
+        unit = float(own[UNIT][0]) if UNIT in own else 1.0
+        items, origin, whitening = parts_of(own)
+        return cls(backbone, settings, items, origin, seed, whitening, region, beside, unit)
 
     def _scorer(self, device: torch.device) -> DeviceScorer:
         if device not in self._scorers:
@@ -493,15 +609,36 @@ class MemoryBank:
         return reweighted_mean(distances, patches, nearest, self.items, around, count)
 
 
+def _ratio(one: float, other: float) -> float:
+    """One over the other; 1 where the other is 0, as of banks that hold every patch."""
+    return one / other if other > 0 else 1.0
+
+
+def _need_one_bank(settings: PatchCoreSettings) -> None:
+    """Refuse two banks with what knows only one.
+
+    Raises:
+        CutSwapError: whitening both with shards or with re-weighted image scores.
+    """
+    for flag, value in (("--shards", settings.shards), ("--reweight", settings.reweight)):
+        if settings.whitening == "both" and value > 1:
+            raise CutSwapError(
+                f"--whiten both with {flag}",
+                expected=f"{flag} 1",
+                found=value,
+                fix=f"leave out {flag}, or pass --whiten none or pca",
+            )
+
+
 def whitening_of(patches: Tensor, settings: PatchCoreSettings) -> Whitening | None:
     """What the settings ask for, measured on all training patches (P, D); None for none.
 
     Raises:
         CutSwapError: see `Whitening.of`.
     """
-    if settings.whiten == "none":
+    if settings.whitening == "none":
         return None
-    return Whitening.of(measured([patches]), settings.whiten, settings.shrinkage)
+    return Whitening.of(measured([patches]), settings.whitening, settings.shrinkage)
 
 
 def _whitening_of_images(
@@ -511,7 +648,7 @@ def _whitening_of_images(
     region: PatchRegion | None,
 ) -> Whitening | None:
     """The same, of images that are embedded for that alone: their patches need not fit memory."""
-    if settings.whiten == "none":
+    if settings.whitening == "none":
         return None
     if iter(images) is images:
         raise CutSwapError(
@@ -522,7 +659,7 @@ def _whitening_of_images(
         )
     embedded = (embed(backbone, image, settings.layers).cpu() for image in images)
     parts = (_inside(e.flatten(0, 2), (e.shape[1], e.shape[2]), region) for e in embedded)
-    return Whitening.of(measured(parts), settings.whiten, settings.shrinkage)
+    return Whitening.of(measured(parts), settings.whitening, settings.shrinkage)
 
 
 def _inside(patches: Tensor, grid: tuple[int, int], region: PatchRegion | None) -> Tensor:
@@ -546,67 +683,3 @@ def _origin(
         cell = positions[place]
     row, column = np.divmod(cell, grid[1])
     return np.stack([image, row, column], axis=1).astype(np.int32)
-
-
-def _need_sound(path: Path, items: Tensor, origin: Tensor, about: dict[str, Any], fix: str) -> None:
-    """Refuse a bank that was put together by hand: a right hash says nothing about the numbers.
-
-    Raises:
-        CutSwapError: items that are not (M, D) finite float32, origins that are not (M, 3) int32
-            from 0, or a header with values of other kinds.
-    """
-    found = ""
-    if items.ndim != 2 or items.dtype != torch.float32 or not items.numel():
-        found = f"a bank of shape {tuple(items.shape)}, {items.dtype}"
-    elif not items.isfinite().all():
-        found = "NaN or infinity in the bank"
-    elif origin.shape != (len(items), 3) or origin.dtype != torch.int32 or bool((origin < 0).any()):
-        found = f"origins of shape {tuple(origin.shape)}, {origin.dtype}"
-    elif type(about["seed"]) is not int:
-        found = f"the seed {about['seed']!r}"
-    elif not all(isinstance(about[key], str) for key in ("backbone", "fingerprint", "content")):
-        found = "a header whose names are not text"
-    if found:
-        raise CutSwapError(
-            path, expected="a bank as it was saved: (M, D) finite float32", found=found, fix=fix
-        )
-
-
-def _need_sound_region(path: Path, region: Tensor, about: dict[str, Any], fix: str) -> None:
-    """Refuse a region that cannot belong to the bank.
-
-    Raises:
-        CutSwapError: anything but (S, S) bool with something inside.
-    """
-    side = PatchCoreSettings.from_dict(about["settings"]).image_size
-    if region.dtype != torch.bool or region.shape != (side, side) or not region.any():
-        raise CutSwapError(
-            path,
-            expected=f"a region of {side} x {side} pixels, with something inside",
-            found=f"{tuple(region.shape)}, {region.dtype}",
-            fix=fix,
-        )
-
-
-def _need_sound_whitening(
-    path: Path, mean: Tensor, matrix: Tensor, items: Tensor, fix: str
-) -> None:
-    """Refuse a whitening that cannot belong to the bank.
-
-    Raises:
-        CutSwapError: anything but finite float32 (D,) and (D, K), K the items' width.
-    """
-    shapes = tuple(mean.shape), tuple(matrix.shape)
-    is_sound = (
-        mean.ndim == 1
-        and shapes[1] == (len(mean), items.shape[1])
-        and mean.dtype == matrix.dtype == torch.float32
-        and bool(mean.isfinite().all() and matrix.isfinite().all())
-    )
-    if not is_sound:
-        raise CutSwapError(
-            path,
-            expected=f"a whitening to {items.shape[1]} dimensions, finite float32",
-            found=f"shapes {shapes[0]} and {shapes[1]}, {mean.dtype} and {matrix.dtype}",
-            fix=fix,
-        )

@@ -355,8 +355,8 @@ def _detector(scored: ScoredSet) -> tuple[str, str]:
     return (
         "memory bank",
         f"{scored.summary.get('bank_size', '?')} patches of {' + '.join(own.layers)} {at},"
-        f" coreset {own.coreset:g}, {own.neighbours} neighbours, whitening {own.whiten}, score of"
-        f" the {own.image_patches} highest patches, smoothing {own.sigma:g}",
+        f" coreset {own.coreset:g}, {own.neighbours} neighbours, whitening {own.whitening},"
+        f" score of the {own.image_patches} highest patches, smoothing {own.sigma:g}",
     )
 
 

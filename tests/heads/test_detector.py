@@ -13,7 +13,7 @@ from torch import Tensor
 from cutswap.config import HEADS, HeadSettings, PatchCoreSettings
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
-from cutswap.heads.detector import HeadDetector, without_photos
+from cutswap.heads.detector import HeadDetector
 from cutswap.heads.feature_cache import HeadFeatures
 from cutswap.heads.joining import Join, ValidationScores
 from cutswap.heads.patch_head import HeadOrigin, PatchHead
@@ -91,11 +91,11 @@ def test_shapes(bank, head, image):
 
 
 def test_the_bank_is_asked_without_the_held_out_photos(bank):
-    kept = without_photos(bank, (0, 2))
+    kept = bank.without_photos((0, 2))
     assert set(kept.origin[:, 0]) == set(bank.origin[:, 0]) - {0, 2}
     assert {v.tobytes() for v in kept.items} < {v.tobytes() for v in bank.items}
-    assert without_photos(bank, ()).size == bank.size
-    assert without_photos(bank, (0, 1, 2, 3)).size == bank.size  # an empty bank could say nothing
+    assert bank.without_photos(()).size == bank.size
+    assert bank.without_photos((0, 1, 2, 3)).size == bank.size  # an empty bank could say nothing
 
 
 def test_fit_weighs_by_the_validation_set(bank, head):

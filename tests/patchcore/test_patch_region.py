@@ -10,10 +10,11 @@ from cutswap.config import PLAIN, PatchCoreSettings
 from cutswap.decision.graph import DetectorGraph
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
+from cutswap.patchcore.bank_file import FORMAT, REGION_FORMAT
 from cutswap.patchcore.device_scoring import DeviceScorer
 from cutswap.patchcore.embeddings import embed
 from cutswap.patchcore.heatmaps import to_heatmap
-from cutswap.patchcore.memory_bank import FORMAT, REGION_FORMAT, MemoryBank
+from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.patchcore.patch_region import PatchRegion
 from tests.helpers.tiny_networks import tiny_backbone
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,6 +198,100 @@ class TestBank:
             MemoryBank.fit(network, iter(parts), settings, count=6)
 
 
+class TestBoth:
+    """A plain bank and a whitened one beside it."""
+
+    settings = TestBank.settings.replace(whiten="both")
+
+    @pytest.fixture
+    def bank(self, network, images):
+        return MemoryBank.fit(network, [images[:4]], self.settings, count=4)
+
+    @pytest.fixture
+    def halves(self, network, images):
+        alone = (self.settings.replace(whiten=kind) for kind in ("none", "pca"))
+        return [MemoryBank.fit(network, [images[:4]], own, count=4) for own in alone]
+
+    @pytest.mark.parametrize("count", [1, 10])
+    def test_distances_are_the_mean_of_two_banks_in_one_unit(self, bank, halves, images, count):
+        bank = bank.with_settings(image_patches=count)
+        found = bank.score(images)
+        plain, white = (half.score(images) for half in halves)
+        assert 0 < bank.unit != 1
+        expected = (plain.distances + bank.unit * white.distances) / 2
+        assert np.allclose(found.distances, expected, atol=1e-5)
+        highest = np.sort(expected.reshape(len(expected), -1), axis=1)[:, -count:].mean(axis=1)
+        assert np.allclose(found.scores, highest, atol=1e-5)
+        heat = (plain.heatmaps + bank.unit * white.heatmaps) / 2
+        assert np.allclose(found.heatmaps, heat, atol=1e-5)
+        assert np.array_equal(found.nearest, plain.nearest)
+
+    def test_an_average_good_patch_is_as_far_from_either(self, bank, network, images):
+        patches, _ = collect(network, images[:4])
+        plain = bank.with_settings(neighbours=1).mean_distance(patches)
+        assert bank.unit * bank.beside.mean_distance(patches) == pytest.approx(plain, rel=1e-5)
+
+    @pytest.mark.parametrize("has_region", [False, True])
+    def test_its_file_gives_the_same_again(self, network, images, tmp_path, has_region):
+        region = np.zeros((64, 64), bool)
+        region[:, :32] = True
+        inside = region if has_region else None
+        bank = MemoryBank.fit(network, [images[:4]], self.settings, region=inside)
+        bank.save(tmp_path / "bank.safetensors")
+        again = MemoryBank.load(tmp_path / "bank.safetensors", network)
+        assert (again.settings, again.unit) == (bank.settings, bank.unit)
+        own, other = bank.score(images), again.score(images)
+        assert np.array_equal(own.heatmaps, other.heatmaps)
+        assert np.array_equal(own.scores, other.scores)
+        if has_region:
+            assert not own.distances[:, :, 8:].any()
+            highest = np.sort(own.distances[:, :, :8].reshape(len(images), -1), axis=1)[:, -1]
+            assert np.allclose(own.scores, highest)
+
+    def test_a_second_bank_put_together_by_hand_is_refused(self, bank, network):
+        for name, value, found in (
+            ("beside.unit", torch.zeros(1, dtype=torch.float64), "a unit of shape"),
+            ("beside.bank", torch.full((3, 4), torch.nan), "NaN"),
+            ("beside.origin", torch.zeros(2, 3), "origins of shape"),
+            ("beside.whitening.mean", torch.zeros(5), "shapes"),
+        ):
+            tensors, about = bank.contents()
+            with pytest.raises(CutSwapError, match=found):
+                MemoryBank.from_contents(
+                    {**tensors, name: value}, about, Path("bank.safetensors"), network
+                )
+        tensors, about = bank.contents()
+        del tensors["beside.unit"]
+        with pytest.raises(CutSwapError, match="memory bank 4"):
+            MemoryBank.from_contents(tensors, about, Path("bank.safetensors"), network)
+
+    def test_photos_are_left_out_of_both(self, bank):
+        left = bank.without_photos((0, 2))
+        for one in (left, left.beside):
+            assert set(one.origin[:, 0]) == {1, 3}
+        assert left.unit == bank.unit
+        assert bank.without_photos(()) is bank
+        assert bank.without_photos((0, 1, 2, 3)) is bank  # an empty one could say nothing
+
+    def test_what_knows_one_bank_only_is_refused(self, network, images):
+        for changes, flag in (({"shards": 2}, "--shards"), ({"reweight": 3}, "--reweight")):
+            settings = self.settings.replace(**changes)
+            with pytest.raises(CutSwapError, match=f"--whiten both with {flag}"):
+                MemoryBank.fit(network, list(images.split(3)), settings, count=6)
+            tiny = PatchCoreSettings(coreset=0.001, **changes)
+            assert tiny.whitening == "none"
+
+
+def test_only_a_tiny_bank_is_both_by_itself():
+    kinds = {share: PatchCoreSettings(coreset=share).whitening for share in (0.001, 0.0029, 0.003)}
+    assert kinds == {0.001: "both", 0.0029: "both", 0.003: "none"}
+    assert PatchCoreSettings(coreset=0.001, **PLAIN).whitening == "none"
+    for share, kind in ((0.01, "none"), (0.001, "both")):
+        decided = PatchCoreSettings(coreset=share, whiten=kind)
+        assert PatchCoreSettings(coreset=share).deciding() == decided.deciding()
+        assert decided.deciding().get("whiten", "none") == kind
+
+
 def collect(network, images):
     from cutswap.patchcore.embeddings import collect_patches
 
@@ -238,4 +333,4 @@ def test_the_command_line_has_it_and_a_preset(tmp_path, capsys):
     assert (over["whiten"], over["image_patches"], over["shards"]) == ("pca", 3, 2)
     assert recorded("c", "--preset", "plain").items() >= PLAIN.items()
     assert main([*line, "--out", str(tmp_path / "d"), "--whiten", "zca"]) == 2
-    assert "one of none, pca, channels" in capsys.readouterr().err
+    assert "one of auto, none, pca, channels, both" in capsys.readouterr().err

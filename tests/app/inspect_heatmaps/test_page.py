@@ -380,7 +380,7 @@ class TestSettings:
         at = button(at, "Reset").click().run()
         assert list(at.exception) == []
         assert "Changed:" not in words(at)
-        assert at.selectbox(key="knob.whiten").value == "none"
+        assert at.selectbox(key="knob.whiten").value == "auto"
         assert not {"whiten", "pcsize", "coreset", "pclayers"} & set(at.query_params)
 
     def test_a_run_of_another_category_is_told(self, world):
