@@ -214,4 +214,6 @@ def _others(
 ) -> tuple[np.ndarray, PatchCoreSettings]:
     """Photos outside a fold, and settings that keep as many of their patches as of all."""
     others = np.setdiff1d(np.arange(count), fold)
-    return others, settings.replace(coreset=min(1.0, settings.coreset * count / len(others)))
+    share = min(1.0, settings.coreset * count / len(others))
+    # Decided before the share grows: banks of the folds are of the kind that the whole bank is.
+    return others, settings.replace(coreset=share, whiten=settings.whitening)

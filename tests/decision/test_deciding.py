@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from cutswap.commands.parser import main, parse
-from cutswap.config import FalseAlarmSettings
+from cutswap.config import FalseAlarmSettings, PatchCoreSettings
 from cutswap.data.loading import check_category
 from cutswap.decision.deciding import decide
 from cutswap.decision.decision import read_decision
-from cutswap.decision.held_out import deal, held_out_by_folds, held_out_of_head
+from cutswap.decision.held_out import _others, deal, held_out_by_folds, held_out_of_head
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.evaluate import batches
 from cutswap.evaluation.scored_set import read_scored
@@ -30,6 +30,16 @@ from tests.helpers.tiny_networks import tiny_backbone
 EVALUATE = ["evaluate", "--weights", "random", "--coreset", "0.01", "--image-size", "64", "--quiet"]
 
 
+def test_banks_of_the_folds_are_of_the_whole_bank_s_kind():
+    """Without a fold the same number of patches is a larger share, here beyond a tiny bank's."""
+    settings = PatchCoreSettings(coreset=0.0029)
+    fold = np.array([0, 1])
+    others, own = _others(fold, 10, settings)
+    assert list(others) == list(range(2, 10))
+    assert own.coreset == pytest.approx(0.003625)
+    assert own.whitening == settings.whitening == "both"
+
+
 @pytest.mark.parametrize(("count", "folds"), [(2, 5), (5, 5), (6, 4), (23, 5)])
 def test_every_photo_is_in_one_fold(count: int, folds: int):
     parts = deal(count, folds, seed=3)
@@ -40,8 +50,9 @@ def test_every_photo_is_in_one_fold(count: int, folds: int):
     assert all((a == b).all() for a, b in zip(parts, again, strict=True))
 
 
-@pytest.mark.parametrize("shards", [1, 2])
-@pytest.mark.parametrize("whiten", ["none", "pca"])
+@pytest.mark.parametrize(
+    ("shards", "whiten"), [(1, "none"), (1, "pca"), (1, "both"), (2, "none"), (2, "pca")]
+)
 def test_each_photo_is_scored_by_a_bank_of_the_other_folds(
     tmp_path: Path, shards: int, whiten: str
 ):

@@ -67,6 +67,7 @@ def by_the_graph(graph: DetectorGraph, photos: np.ndarray) -> dict[str, np.ndarr
         {"neighbours": 3, "sigma": 0.0},
         {"reweight": 4, "image_patches": 2},
         {"whiten": "pca", "sigma": 6.0},
+        {"whiten": "both", "neighbours": 2},
         {"layers": ("layer1",), "whiten": "channels", "reweight": 3},
         {"image_patches": 5000, "neighbours": 500, "reweight": 500},  # more than there are
     ],
