@@ -35,6 +35,7 @@ from torch import Tensor
 
 from cutswap.config import (
     SCORES,
+    TINY_CORESET,
     ClusterSettings,
     HeadSettings,
     NegativeSettings,
@@ -46,7 +47,7 @@ from cutswap.data.images import to_image
 from cutswap.data.loading import check_category, load_masks, load_photos
 from cutswap.evaluation.metrics import auroc, pixel_auroc
 from cutswap.heads.feature_cache import HeadFeatures, cache_features, to_places
-from cutswap.heads.joining import WEIGHTS, ValidationScores, fit_join
+from cutswap.heads.joining import PROVEN, TIED, WEIGHTS, ValidationScores, fit_join
 from cutswap.heads.patch_head import HeadOrigin, PatchHead
 from cutswap.heads.training import HeadTrainer
 from cutswap.heads.validation import held_out_positions, make_validation_set, validation_scores
@@ -277,7 +278,8 @@ def figures(
     alone = told_after(data, images, to_heatmap(patches, (SIZE, SIZE)))
     key = "cutpaste" if head.origin.family == "cutpaste" else "cutswap"
     for (whiten, ratio, seed), bank in banks.items():
-        join, told = fit_join(bank.validation[key], head.validation)
+        margin = TIED if ratio < TINY_CORESET else PROVEN
+        join, told = fit_join(bank.validation[key], head.validation, margin)
         maps = to_heatmap(join.patches(bank.test.distances, patches), (SIZE, SIZE))
         yield {
             "whiten": whiten,

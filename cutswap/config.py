@@ -567,8 +567,12 @@ class PatchCoreSettings(Settings):
         """
         if self.whiten != "auto":
             return self.whiten
-        is_tiny = self.coreset < TINY_CORESET
-        return "both" if is_tiny and self.shards == 1 and self.reweight == 1 else "none"
+        return "both" if self.is_tiny and self.shards == 1 and self.reweight == 1 else "none"
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether so few patches are kept that what they miss matters more than what they say."""
+        return self.coreset < TINY_CORESET
 
     def deciding(self) -> dict[str, Any]:
         """`to_dict` for identities, without what older identities lack while it is as it was."""

@@ -87,8 +87,8 @@ def join_words(scored: ScoredSet) -> str:
     alone = " So both are the bank alone here." if weight == 0 else ""
     return (
         f"The head's share in both is **{weight:.0%}**, chosen without any test image: the smallest"
-        " share that is within one standard error of the best at telling made-up defects from"
-        f" held-out good photos{gain}.{alone}"
+        " share that the best one is not provably ahead of (by one standard error for a tiny bank,"
+        f" by two for others) at telling made-up defects from held-out good photos{gain}.{alone}"
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
-from cutswap.heads.joining import Join, ValidationScores, fit_join
+from cutswap.heads.joining import PROVEN, TIED, Join, ValidationScores, fit_join
 from cutswap.heads.patch_head import PatchHead
 from cutswap.heads.validation import ValidationSet
 from cutswap.networks.backbone import Backbone
@@ -121,7 +121,8 @@ class HeadDetector:
             np.concatenate(bad),
             float(np.mean([looked_at(f.distances, bank.region).mean() for f in scores])),
         )
-        detector.join, told = fit_join(of_bank, head.validation)
+        margin = TIED if bank.settings.is_tiny else PROVEN
+        detector.join, told = fit_join(of_bank, head.validation, margin)
         return detector, told
 
     def embed(self, image: Tensor) -> Tensor:

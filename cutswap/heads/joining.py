@@ -18,9 +18,11 @@ from scipy.stats import rankdata
 from cutswap.errors import CutSwapError
 
 WEIGHTS = (0.0, 0.1, 0.2, 1 / 3, 0.5, 2 / 3, 0.8, 1.0)
-# Standard errors of its AUROC's difference that a weight may be below the best one: the rule of
-# one standard error (Breiman et al., 1984, for pruning trees).
-TIED = 1.0
+# Standard errors of its AUROC's difference that a weight may be below the best one. For a tiny bank
+# the rule of one standard error (Breiman et al., 1984, for pruning trees). A larger bank is
+# overruled by what is proven alone, as two-sided intervals of 95% have it: made-up defects are what
+# heads learn from, and at a coreset of 0.01 little is left to win.
+TIED, PROVEN = 1.0, 1.96
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,20 @@ class ValidationScores:
     patch: float
 
 
-def fit_join(bank: ValidationScores, head: ValidationScores) -> tuple[Join, dict[float, float]]:
+def fit_join(
+    bank: ValidationScores, head: ValidationScores, margin: float = TIED
+) -> tuple[Join, dict[float, float]]:
     """How much the head counts, by telling made-up defects from held-out good photos.
 
-    The smallest weight that the best one is not ahead of by more than one standard error (DeLong
-    et al., Biometrics 1988, both asked about the same photos): the head must earn its say, and few
-    held-out photos cannot give it much. A weight that says the same as the best is tied with it.
+    The smallest weight that the best one is not ahead of by more than `margin` standard errors
+    (DeLong et al., Biometrics 1988, both asked about the same photos): the head must earn its say,
+    and few held-out photos cannot give it much. A weight that says the same as the best is tied
+    with it.
 
     Args:
         bank: the bank's scores, of photos it does not hold.
         head: the head's, of photos it did not learn from.
+        margin: standard errors; `TIED` of a tiny bank, `PROVEN` of others.
 
     Returns:
         The join, and the AUROC of each of `WEIGHTS`.
@@ -125,7 +131,7 @@ def fit_join(bank: ValidationScores, head: ValidationScores) -> tuple[Join, dict
     }
     told = {weight: float(good.mean()) for weight, (good, _) in shares.items()}
     best = shares[max(told, key=lambda w: (told[w], -w))]
-    weight = min(w for w, own in shares.items() if _behind(own, best) <= TIED)
+    weight = min(w for w, own in shares.items() if _behind(own, best) <= margin)
     return Join(weight, image_unit, _ratio(bank.patch, head.patch)), told
 
 

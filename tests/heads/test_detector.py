@@ -13,9 +13,10 @@ from torch import Tensor
 from cutswap.config import HEADS, HeadSettings, PatchCoreSettings
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
+from cutswap.heads import detector as detectors
 from cutswap.heads.detector import HeadDetector
 from cutswap.heads.feature_cache import HeadFeatures
-from cutswap.heads.joining import Join, ValidationScores
+from cutswap.heads.joining import PROVEN, TIED, Join, ValidationScores
 from cutswap.heads.patch_head import HeadOrigin, PatchHead
 from cutswap.heads.training import HeadTrainer
 from cutswap.heads.validation import ValidationSet, make_validation_set
@@ -106,6 +107,18 @@ def test_fit_weighs_by_the_validation_set(bank, head):
         HeadDetector.fit(
             bank, head, ValidationSet(PHOTOS[:2], validation_set.made_up, validation_set.families)
         )
+
+
+@pytest.mark.parametrize(("coreset", "margin"), [(0.002, TIED), (0.003, PROVEN), (0.01, PROVEN)])
+def test_a_larger_bank_is_overruled_by_what_is_proven_alone(coreset, margin, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        detectors, "fit_join", lambda *own: (asked.append(own[2]), (Join(0.0, 1.0, 1.0), {}))[1]
+    )
+    settings = PatchCoreSettings(image_size=SIDE, coreset=coreset)
+    bank = MemoryBank.fit(tiny_backbone(), [to_image(PHOTOS)], settings)
+    HeadDetector.fit(bank, head_for(bank), make_validation_set(PHOTOS[:1], "cutpaste"))
+    assert asked == [margin]
 
 
 def test_a_head_on_trial_makes_no_detector(bank, head):

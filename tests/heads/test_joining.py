@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from cutswap.config import FAMILIES
 from cutswap.errors import CutSwapError
-from cutswap.heads.joining import WEIGHTS, Join, ValidationScores, fit_join
+from cutswap.heads.joining import PROVEN, TIED, WEIGHTS, Join, ValidationScores, fit_join
 from cutswap.heads.validation import (
     VALIDATION_FAMILIES,
     held_out_positions,
@@ -70,16 +70,19 @@ def told_at(share: int) -> tuple[ValidationScores, ValidationScores]:
 
 
 @pytest.mark.parametrize(
-    ("share", "weight"),
+    ("share", "margin", "weight"),
     [
         # One defect of ten more: 0.1, of a standard error of sqrt(0.1 / 10) = 0.1: tied.
-        (9, 0.1),
+        (9, TIED, 0.1),
         # Two: 0.2 of sqrt(0.1778 / 10) = 0.133: 1.5 standard errors.
-        (8, 0.5),
+        (8, TIED, 0.5),
+        (8, PROVEN, 0.1),
+        # Four: 0.4 of sqrt(0.2667 / 10) = 0.163: 2.4.
+        (6, PROVEN, 0.5),
     ],
 )
-def test_the_smallest_weight_within_a_standard_error_of_the_best_is_taken(share, weight):
-    join, told = fit_join(*told_at(share))
+def test_the_smallest_weight_within_a_standard_error_of_the_best_is_taken(share, margin, weight):
+    join, told = fit_join(*told_at(share), margin)
     assert (told[0.0], told[0.1], told[0.5]) == (0.0, share / 10, 1.0)
     assert join.weight == weight
 
