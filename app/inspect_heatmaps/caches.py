@@ -17,6 +17,7 @@ from app.shared.caches import PhotoKey, changed
 from app.shared.picture_memory import kept
 from app.shared.workspace import is_inside
 from cutswap.data.records import Category, Record
+from cutswap.decision.open_detector import WholeScore, read_evaluated
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet, read_scored
 from cutswap.evaluation.thresholds import ThresholdCounts
@@ -205,6 +206,31 @@ def by_gaussians(key: BankKey, photo: PhotoKey) -> PadimPrediction:
     from cutswap.data.images import to_image
 
     return _gaussians(key).score(to_image(caches.photo(photo)[None]))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the memory bank")
+def _whole_scorer(folder: Path, modified: int) -> WholeScore:
+    del modified
+    found = read_evaluated(folder).opened.of_whole
+    assert found is not None  # noqa: S101 - its evaluation was made by tiles
+    return found
+
+
+@kept("Scoring the photo tile by tile")
+def by_tiles(folder: Path, modified: int, photo: PhotoKey) -> tuple[float, np.ndarray]:
+    """Score and (S, S) float32 heatmap of one photo, which is cut into tiles.
+
+    Args:
+        folder: of an evaluation by tiles.
+        modified: time of change of its result, nanoseconds.
+        photo: read at its own size.
+
+    Raises:
+        CutSwapError: a damaged evaluation, a region that is gone, or an unreadable photo.
+    """
+    from cutswap.data.images import read_photo
+
+    return _whole_scorer(folder, modified)(read_photo(photo.path, photo.bits))
 
 
 @kept()

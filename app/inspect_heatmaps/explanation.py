@@ -93,7 +93,10 @@ def figures(evaluation: ScoredSet) -> None:
         return
     scored = f"score of the {own.image_patches} highest patches" if own.image_patches > 1 else ""
     whitened = f"whitened ({own.whiten})" if own.whiten != "none" else ""
-    unlike = "".join(f" {part}," for part in (whitened, scored) if part)
+    tiles = ""
+    if own.is_tiled:
+        tiles = f"tiles of {own.image_size} pixels that overlap by {own.tile_overlap} or more"
+    unlike = "".join(f" {part}," for part in (tiles, whitened, scored) if part)
     st.caption(
         f"{summary['n_train']} good photos learnt from, {len(evaluation.names)} test photos"
         f" ({int(evaluation.labels.sum())} defective),"

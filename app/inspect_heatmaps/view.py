@@ -46,7 +46,7 @@ from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.evaluation.verdicts import Verdict, verdict_of
 from cutswap.patchcore.memory_bank import Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal
-from cutswap.utils.folder_names import DETECTOR
+from cutswap.utils.folder_names import DETECTOR, RESULT
 
 
 def show(selected: Selection) -> None:
@@ -176,6 +176,12 @@ class _Screen:
                     "PaDiM remembers no patches, so there is no most similar one: each place is"
                     " compared with its own mean over the good photos."
                 )
+            if self.scored.is_tiled:
+                own = self.scored.settings
+                st.caption(
+                    f"The photos were cut into tiles of {own.image_size} pixels at their own"
+                    " resolution; the most similar normal patch is not shown for these yet."
+                )
             if heat is not None and compared is not None:
                 inspect_nearest.section(compared, self.record, is_heat=not self.is_by_head)
         with sheet, plain_errors("the contact sheet"):
@@ -227,6 +233,8 @@ class _Screen:
         live = None
         if scored.is_padim:
             return self._by_gaussians()
+        if scored.is_tiled:
+            return self._by_tiles()
         own = scored.settings
         assert isinstance(own, PatchCoreSettings)  # noqa: S101 - for the type checker
         asked = Scoring(wanted.neighbours, own.reweight, wanted.image_patches, wanted.sigma)
@@ -258,6 +266,16 @@ class _Screen:
         said = inspect_caches.by_gaussians(self.bank, photo)
         return self._heat_of(said.heatmaps[0], float(said.scores[0]))
 
+    def _by_tiles(self) -> Heat:
+        """The same of a photo that was cut into tiles."""
+        scored = self.scored
+        if self.index is not None:
+            return self._heat_of(scored.heatmaps[self.index], float(scored.scores[self.index]))
+        modified = caches.changed(scored.folder / RESULT)
+        photo = PhotoKey.of_record(self.record, scored.size)
+        score, values = inspect_caches.by_tiles(scored.folder, modified, photo)
+        return self._heat_of(values, score)
+
     def _heat_of(self, values: np.ndarray, score: float) -> Heat:
         """A heatmap of the selected image with all that is drawn with it."""
         scored, mask = self.scored, None
@@ -287,7 +305,7 @@ class _Screen:
 
     def _picture(self, heat: Heat, image: float, pixel: float | None) -> NearestNormal | None:
         compared = None
-        if self.scored.is_padim:
+        if self.scored.is_padim or self.scored.is_tiled:
             return self._draw(heat, None, image, pixel)
         with plain_errors("the nearest normal patch"):
             hottest = hottest_patch(self._by_head()) if self.is_by_head else None

@@ -105,6 +105,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         return _by_padim(options, asked)
     _need_no_padim(options)
     settings = settings_from(options, PatchCoreSettings, BANKS.get(options.preset, {}))
+    if settings.is_tiled:
+        return _by_tiles(options, settings, asked)
     head = _head_of(options)
     device = str(choose_device(options.device))
     backbone = _backbone_of(options, device)
@@ -218,6 +220,65 @@ def _by_padim(options: argparse.Namespace, asked: FalseAlarmSettings) -> dict[st
     say_missed(evaluation.summary["missed"])
     _say_outside(evaluation.summary)
     return {**evaluation.summary, "out": str(options.out)}
+
+
+def _by_tiles(
+    options: argparse.Namespace, settings: PatchCoreSettings, asked: FalseAlarmSettings
+) -> dict[str, Any]:
+    """PatchCore on large photos that are cut into tiles.
+
+    Raises:
+        CutSwapError: flags that have no meaning for tiles yet, or anything the stages refuse.
+    """
+    import time
+
+    from cutswap.evaluation.evaluate import evaluation_files
+    from cutswap.evaluation.tiled.evaluate_tiles import (
+        LargeCategory,
+        fit_tiles,
+        write_tiled_evaluation,
+    )
+    from cutswap.patchcore.tiles import need_tiles
+    from cutswap.utils.devices import choose_device
+
+    _need_plain(options, asked)
+    need_tiles(settings)
+    backbone = _backbone_of(options, str(choose_device(options.device)))
+    with Bars(options.quiet) as bars:
+        large = LargeCategory.of(checked_category(options, bars))
+        if remark := large.remark(settings):
+            say(remark)
+        has_region = large.shown_region() is not None
+        names = evaluation_files(large.checked.category.test, has_region=has_region)
+        own = claim(options.out, options.command, names, options.json)
+        began = time.perf_counter()
+        bank = fit_tiles(large, backbone, settings, seed=options.seed, notify=bars)
+        with own.writing():
+            summary = write_tiled_evaluation(large, bank, options.out, began, notify=bars)
+    print(describe(summary))
+    say_missed(summary["missed"])
+    _say_outside(summary)
+    return {**summary, "out": str(options.out)}
+
+
+def _need_plain(options: argparse.Namespace, asked: FalseAlarmSettings) -> None:
+    """Refuse, with tiles, what only photos that become squares have.
+
+    Raises:
+        CutSwapError: it was asked for.
+    """
+    given = {
+        "--run": options.run_folder is not None,
+        "--score": options.score is not None,
+        "--false-alarms": asked != FalseAlarmSettings(),
+    }
+    for flag in (name for name, is_given in given.items() if is_given):
+        raise CutSwapError(
+            flag,
+            expected="photos that become squares",
+            found="--tile-overlap, which cuts them into tiles",
+            fix=f"leave out one of the two: {flag} knows no tiles yet",
+        )
 
 
 def _decide(

@@ -146,8 +146,9 @@ class MemoryBank:
             progress: called with (images done, count).
 
         Raises:
-            CutSwapError: no image at all; see `choose_by_shards` and `Whitening.of`.
+            CutSwapError: no image at all; see `need_squares`, `choose_by_shards`, `Whitening.of`.
         """
+        need_squares(settings)
         if settings.shards > 1:
             looked_at = patch_region(region)
             whitening = _whitening_of_images(backbone, images, settings, looked_at)
@@ -196,8 +197,9 @@ class MemoryBank:
             progress: see `fit`.
 
         Raises:
-            CutSwapError: no image at all; see `Whitening.of`.
+            CutSwapError: no image at all; see `need_squares` and `Whitening.of`.
         """
+        need_squares(settings)
         with tf32(settings.tf32):
             patches, grid = collect_patches(
                 backbone, images, settings.layers, count, progress, stay=True
@@ -231,8 +233,9 @@ class MemoryBank:
             region: see `fit`.
 
         Raises:
-            CutSwapError: see `Whitening.of`.
+            CutSwapError: see `need_squares` and `Whitening.of`.
         """
+        need_squares(settings)
         patches = _inside(patches, grid, patch_region(region))
         whitening = whitening_of(patches, settings)
         if whitening:
@@ -261,7 +264,11 @@ class MemoryBank:
         """Score a batch of (N, 3, H, W) float, ImageNet-normalised images.
 
         On a CPU a few images at a time: all the features of a large batch are never held at once.
+
+        Raises:
+            CutSwapError: see `need_squares`.
         """
+        need_squares(self.settings)
         size = (int(image.shape[-2]), int(image.shape[-1]))
 
         def score(part: Tensor) -> Prediction:
@@ -491,6 +498,21 @@ class MemoryBank:
             return self._index.search(centres, b)
 
         return reweighted_mean(distances, patches, nearest, self.items, around, count)
+
+
+def need_squares(settings: PatchCoreSettings) -> None:
+    """Refuse a bank of tiles where photos become squares; `TiledBank` takes whole photos.
+
+    Raises:
+        CutSwapError: the settings cut photos into tiles.
+    """
+    if settings.is_tiled:
+        raise CutSwapError(
+            "--tile-overlap",
+            expected="photos that become squares: only evaluate, of a bank alone, cuts tiles yet",
+            found=f"tiles of {settings.image_size} pixels that overlap by {settings.tile_overlap}",
+            fix="leave out --tile-overlap, or evaluate again without it",
+        )
 
 
 def whitening_of(patches: Tensor, settings: PatchCoreSettings) -> Whitening | None:
