@@ -4,8 +4,8 @@
     python benchmarks/smallest_defect.py table EVALUATION ...
 
 `render` makes one category of 2,000 x 1,200 photos (width x height) in MVTec AD's layout: hides of
-the demo's leather, each its own, with one spot of 8 pixels on a defective one. The spots are darker
-or brighter than the hide, and their masks are theirs to the pixel. `table` prints the figures of
+the demo's leather, each its own, with one spot of `--spot` pixels on a defective one. The spots are
+darker or brighter than the hide, and their masks are theirs to the pixel. `table` prints figures of
 folders that `evaluate` wrote, a row a way, means over seeds.
 """
 
@@ -22,7 +22,6 @@ from cutswap.utils.files import read_json
 
 HEIGHT, WIDTH = 1200, 2000
 FEATHER = 48  # pixels over which neighbouring pieces fade into each other
-SPOT = 8  # pixels across
 CATEGORY = "leather"
 
 
@@ -37,6 +36,7 @@ def main() -> None:
     making.add_argument("--good", type=int, default=20)
     making.add_argument("--bad", type=int, default=20)
     making.add_argument("--contrast", type=float, default=0.5, help="of a spot, share of the light")
+    making.add_argument("--spot", type=float, default=8, help="pixels across")
     telling = commands.add_parser("table")
     telling.add_argument("evaluations", nargs="+", type=Path)
     options = parser.parse_args()
@@ -62,7 +62,7 @@ def make(options: argparse.Namespace) -> None:
             rng = np.random.default_rng((options.seed, number, index))
             photo = hide(pieces, rng)
             if is_bad:
-                photo, mask = spotted(photo, rng, options.contrast)
+                photo, mask = spotted(photo, rng, options.spot, options.contrast)
                 save_png(folder / f"ground_truth/spot/{index:03d}_mask.png", mask)
             save_png(folder / place / f"{index:03d}.png", photo)
 
@@ -86,12 +86,9 @@ def hide(pieces: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
             )
             summed[place] += weight * piece
             weights[place] += weight
-    top, left = (int(rng.integers(0, FEATHER // 2)) for _ in range(2))
-    whole = summed[:, :] / np.maximum(weights, 1e-6)
-    top, left = (
-        min(top, whole.shape[0] - HEIGHT),
-        min(left, whole.shape[1] - WIDTH),
-    )
+    whole = summed / np.maximum(weights, 1e-6)
+    free = whole.shape[0] - HEIGHT, whole.shape[1] - WIDTH
+    top, left = (min(int(rng.integers(0, FEATHER // 2)), most) for most in free)
     part = whole[top : top + HEIGHT, left : left + WIDTH]
     noise = rng.normal(0, 1.5, part.shape)
     photo: np.ndarray = np.clip(np.rint(part + noise), 0, 255).astype(np.uint8)
@@ -99,16 +96,16 @@ def hide(pieces: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
 
 
 def spotted(
-    photo: np.ndarray, rng: np.random.Generator, contrast: float
+    photo: np.ndarray, rng: np.random.Generator, spot: float, contrast: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One spot somewhere, with its (H, W) bool mask."""
-    y, x = (rng.uniform(SPOT, length - SPOT) for length in photo.shape[:2])
+    """One spot of so many pixels somewhere, with its (H, W) bool mask."""
+    y, x = (rng.uniform(spot, length - spot) for length in photo.shape[:2])
     rows, columns = np.ogrid[: photo.shape[0], : photo.shape[1]]
     away = np.hypot(rows - y, columns - x)
-    share = np.clip(SPOT / 2 + 0.5 - away, 0, 1)[..., None] * contrast
+    share = np.clip(spot / 2 + 0.5 - away, 0, 1)[..., None] * contrast
     ground = 0.0 if rng.random() < 0.5 else 255.0
     marked = np.rint(photo + share * (ground - photo)).astype(np.uint8)
-    return marked, away <= SPOT / 2
+    return marked, away <= spot / 2
 
 
 def print_table(folders: list[Path]) -> None:

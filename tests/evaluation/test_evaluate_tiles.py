@@ -101,6 +101,16 @@ def test_maps_of_larger_photos_are_kept_smaller(hide, tmp_path, monkeypatch):
     assert abs(x * 170 / 80 - SPOT[1] - 4) < 10
 
 
+def test_what_is_hot_between_kept_pixels_is_kept():
+    """By areas: one hot pixel of nine is still there, a ninth as hot."""
+    heat = np.zeros((90, 180), np.float32)
+    heat[43, 61] = 9.0
+    kept = shown_heat(heat, 60)
+    assert kept.shape == (60, 60)
+    assert kept[15 + 43 // 3, 61 // 3] == pytest.approx(1.0)
+    assert np.count_nonzero(kept) == 1
+
+
 def test_a_region_is_looked_at_alone(hide, tmp_path):
     root = shutil.copytree(hide, tmp_path / "hide")
     left = np.zeros(SHAPE, bool)
@@ -190,6 +200,12 @@ def test_what_does_not_go_with_tiles_is_refused_in_a_line(hide, tmp_path, capsys
     said = capsys.readouterr().err.strip().splitlines()
     assert says in said[-1]
     assert not out.exists()
+
+
+def test_a_tuned_network_has_learnt_from_squares(hide, tmp_path, capsys):
+    line = ["evaluate", "--tile-overlap", "64", "--run", str(tmp_path), "--data", str(hide)]
+    assert main([*line, "--out", str(tmp_path / "o"), "--quiet"]) != 0
+    assert "--run: expected photos that become squares" in capsys.readouterr().err
 
 
 def test_an_exported_detector_of_tiles_is_refused(scored, tmp_path, capsys):
