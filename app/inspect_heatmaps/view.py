@@ -40,6 +40,7 @@ from app.viewer.viewer import Picture, viewer
 from cutswap.config import PatchCoreSettings
 from cutswap.data.records import Record
 from cutswap.data.regions.region_of_interest import with_resize
+from cutswap.decision.feedback import fed_back
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
@@ -138,10 +139,11 @@ class _Screen:
 
     @property
     def train(self) -> Sequence[Record]:
-        """Photos the bank was fitted on: without those that were left out."""
+        """Photos the bank has learnt from: without what was left out, with what is fine."""
         out = {entry.get("path") for entry in self.scored.summary["data"].get("left_out", [])}
         category = with_resize(self.asked.selected.category, self.scored.resize)
-        return [r for r in category.train if str(r.image) not in out]
+        kept = [r for r in category.train if str(r.image) not in out]
+        return [*kept, *fed_back(self.scored.summary, category)]
 
     def draw(self) -> None:
         top, screen, near, sheet, list_, missed, pixel_place, curves = (

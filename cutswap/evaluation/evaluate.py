@@ -111,8 +111,7 @@ def evaluate(
     need_test_images(checked.category)
     backbone.resolve(settings.layers)
     began = time.perf_counter()
-    train, test = checked.category.train, checked.category.test
-    region = checked.region_at(settings.image_size)
+    train, region = checked.category.train, checked.region_at(settings.image_size)
 
     bank = MemoryBank.fit(
         backbone,
@@ -123,11 +122,31 @@ def evaluate(
         region=region,
         progress=tick(notify, "memory bank"),
     )
-    size = settings.image_size
+    return evaluation_by(bank, checked, began=began, notify=notify)
+
+
+def evaluation_by(
+    bank: MemoryBank,
+    checked: CheckedCategory,
+    *,
+    began: float | None = None,
+    notify: Notify | None = None,
+) -> Evaluation:
+    """Score the test images by a bank that is there.
+
+    Args:
+        bank: fitted on the category's good photos.
+        checked: the category.
+        began: `time.perf_counter()` at the beginning of all; None: now.
+        notify: called with (stage, done, total).
+    """
+    began = time.perf_counter() if began is None else began
+    test, settings, size = checked.category.test, bank.settings, bank.settings.image_size
     scores, heatmaps = score_photos(test, settings, bank, notify)
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
-    metrics = summarise(scores, labels, heatmaps, masks, backbone.device, bank.region_pixels)
+    device = bank.backbone.device
+    metrics = summarise(scores, labels, heatmaps, masks, device, bank.region_pixels)
     defects, seen = [r.defect for r in test], seen_share(test)
     missed = missed_defects(defects, scores, metrics.threshold, masks, seen)
     summary = {
