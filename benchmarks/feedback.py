@@ -4,10 +4,9 @@
 
 All photos of a category are embedded once. A seed deals the good ones of train and test into half
 to learn from, a quarter to look through and a quarter never used. The threshold comes from the
-first half alone, by folds, for `--rate` false alarms. Of the second part those called defective, at most
-`--most`, the highest first, are said to be fine; where fewer are called, only those. Told are false
-alarms among the unused good photos and recall of the defective ones at the same threshold, before
-and after.
+first half alone, by folds, for `--rate` false alarms. Of the second part those called defective,
+`--most` at most and the highest first, are said to be fine. Told are false alarms among the unused
+good photos and recall of the defective ones at the same threshold, before and after.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ from cutswap.utils.folder_names import BANK, DECISION, UNLABELLED
 from cutswap.utils.progress import Bars
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from cutswap.data.loading import CheckedCategory
     from cutswap.data.records import Record
     from cutswap.decision.deciding import OnTestPhotos
@@ -232,36 +234,55 @@ def _by_tiles(
     """
     import time
 
+    from cutswap.decision.deciding import on_test_photos
+    from cutswap.decision.held_out_tiles import decide_by_tiles, need_enough_large_photos
     from cutswap.evaluation.evaluate import evaluation_files
     from cutswap.evaluation.tiled.evaluate_tiles import (
         LargeCategory,
         fit_tiles,
         write_tiled_evaluation,
     )
-    from cutswap.patchcore.tiles import need_tiles
+    from cutswap.patchcore.tiled.tiles import need_tiles
     from cutswap.utils.devices import choose_device
 
-    _need_plain(options, asked)
+    _need_plain(options)
     need_tiles(settings)
     backbone = _backbone_of(options, str(choose_device(options.device)))
     with Bars(options.quiet) as bars:
         large = LargeCategory.of(checked_category(options, bars))
+        need_enough_large_photos(asked, large)
         if remark := large.remark(settings):
             say(remark)
         has_region = large.shown_region() is not None
         names = evaluation_files(large.checked.category.test, has_region=has_region)
+        names = (*names, *_decision_file(asked))
         own = claim(options.out, options.command, names, options.json)
         began = time.perf_counter()
         bank = fit_tiles(large, backbone, settings, seed=options.seed, notify=bars)
+        decision, told = decide_by_tiles(large, bank, asked, notify=bars), None
+
+        def also(scores: np.ndarray) -> dict[str, Any]:
+            nonlocal told
+            if decision is None:
+                return {}
+            defects = [record.defect for record in large.checked.category.test]
+            told = on_test_photos(decision, defects, scores, None)
+            _write_decision(decision, told, large.checked, options.out)
+            about = {**decision.to_dict(), **told.to_dict(), "settings": asked.to_dict()}
+            return {"false_alarms": about}
+
         with own.writing():
-            summary = write_tiled_evaluation(large, bank, options.out, began, notify=bars)
+            summary = write_tiled_evaluation(
+                large, bank, options.out, began, also=also, notify=bars
+            )
     print(describe(summary))
     say_missed(summary["missed"])
     _say_outside(summary)
+    _say_decision(decision, told)
     return {**summary, "out": str(options.out)}
 
 
-def _need_plain(options: argparse.Namespace, asked: FalseAlarmSettings) -> None:
+def _need_plain(options: argparse.Namespace) -> None:
     """Refuse, with tiles, what only photos that become squares have.
 
     Raises:
@@ -270,7 +291,6 @@ def _need_plain(options: argparse.Namespace, asked: FalseAlarmSettings) -> None:
     given = {
         "--run": options.run_folder is not None,
         "--score": options.score is not None,
-        "--false-alarms": asked != FalseAlarmSettings(),
     }
     for flag in (name for name, is_given in given.items() if is_given):
         raise CutSwapError(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cutswap.data.loading import CheckedCategory
     from cutswap.data.records import Record
     from cutswap.decision.decision import Decision
-    from cutswap.decision.feedback import Change, Entry
+    from cutswap.decision.feedback import Change, FeedbackEntry
     from cutswap.evaluation.evaluate import Evaluation
     from cutswap.evaluation.scored_set import ScoredSet
     from cutswap.patchcore.memory_bank import MemoryBank
@@ -130,7 +130,9 @@ def _need_bank_of_squares(scored: ScoredSet) -> None:
         )
 
 
-def _threshold(options: argparse.Namespace, scored: ScoredSet, history: tuple[Entry, ...]) -> float:
+def _threshold(
+    options: argparse.Namespace, scored: ScoredSet, history: tuple[FeedbackEntry, ...]
+) -> float:
     """Given, that of the last feedback, that of the good photos alone, or the evaluation's."""
     if options.threshold is not None:
         return float(options.threshold)
@@ -168,14 +170,14 @@ def _change(
     options: argparse.Namespace,
     checked: CheckedCategory,
     bank: MemoryBank,
-    history: tuple[Entry, ...],
+    history: tuple[FeedbackEntry, ...],
     threshold: float,
     bars: Bars,
-) -> tuple[Change, Entry]:
+) -> tuple[Change, FeedbackEntry]:
     from cutswap.decision.feedback import (
         FINE,
         UNDO,
-        Entry,
+        FeedbackEntry,
         in_force,
         name_of,
         named_photos,
@@ -215,7 +217,7 @@ def _change(
         first = len(checked.category.train) + sum(len(entry.fine) for entry in kept)
         change = taught(bank, told[0], told[1], rest, threshold, first, bars)
         action = FINE
-    return change, Entry(
+    return change, FeedbackEntry(
         action,
         fine,
         defects,
@@ -232,7 +234,7 @@ def _accept(
     change: Change,
     checked: CheckedCategory,
     test: list[Record],
-    history: tuple[Entry, ...],
+    history: tuple[FeedbackEntry, ...],
 ) -> dict[str, Any]:
     from cutswap.decision.decision import read_decision
     from cutswap.decision.feedback import accepted

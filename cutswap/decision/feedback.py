@@ -33,7 +33,7 @@ FINE, UNDO = "fine", "undo"  # what an entry of the history did
 
 
 @dataclass(frozen=True)
-class Entry:
+class FeedbackEntry:
     """One accepted change.
 
     Attributes:
@@ -62,7 +62,7 @@ class Entry:
         return dict(lists)
 
     @classmethod
-    def of(cls, values: Any, path: Path) -> Entry:
+    def of(cls, values: Any, path: Path) -> FeedbackEntry:
         """Rebuild from `to_dict`.
 
         Args:
@@ -104,7 +104,7 @@ class Entry:
             ) from error
 
 
-def history_of(summary: dict[str, Any], path: Path) -> tuple[Entry, ...]:
+def history_of(summary: dict[str, Any], path: Path) -> tuple[FeedbackEntry, ...]:
     """What was accepted so far, oldest first.
 
     Args:
@@ -112,15 +112,17 @@ def history_of(summary: dict[str, Any], path: Path) -> tuple[Entry, ...]:
         path: of that, for the message.
 
     Raises:
-        CutSwapError: see `Entry.of`.
+        CutSwapError: see `FeedbackEntry.of`.
     """
     told = summary.get("feedback", [])
-    return tuple(Entry.of(one, path) for one in (told if isinstance(told, list) else [told]))
+    return tuple(
+        FeedbackEntry.of(one, path) for one in (told if isinstance(told, list) else [told])
+    )
 
 
-def in_force(history: Sequence[Entry]) -> tuple[Entry, ...]:
+def in_force(history: Sequence[FeedbackEntry]) -> tuple[FeedbackEntry, ...]:
     """The entries that taught the bank and were not taken back."""
-    kept: list[Entry] = []
+    kept: list[FeedbackEntry] = []
     for entry in history:
         if entry.action == FINE:
             kept.append(entry)
@@ -137,7 +139,7 @@ def fed_back(summary: dict[str, Any], category: Category) -> tuple[Record, ...]:
         category: files outside its folder are not named: they have a record without a file.
 
     Raises:
-        CutSwapError: see `Entry.of`.
+        CutSwapError: see `FeedbackEntry.of`.
     """
     by_name = {record.name: record for record in category.test}
     words = [w for entry in in_force(history_of(summary, category.root)) for w in entry.fine]
@@ -309,7 +311,7 @@ def taught(
 
 def taken_back(
     bank: MemoryBank,
-    last: Entry,
+    last: FeedbackEntry,
     rest: Sequence[Record],
     threshold: float,
     notify: Notify | None = None,
@@ -370,7 +372,7 @@ def accepted(
     change: Change,
     checked: CheckedCategory,
     test: Sequence[Record],
-    history: Sequence[Entry],
+    history: Sequence[FeedbackEntry],
     notify: Notify | None = None,
 ) -> Evaluation:
     """The evaluation by the other bank, with its history.

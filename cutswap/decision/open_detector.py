@@ -20,7 +20,7 @@ from cutswap.evaluation.tiled.evaluate_tiles import recorded_region, shown_heat
 from cutswap.evaluation.unlabelled import read_unlabelled
 from cutswap.heads.detector import HeadDetector
 from cutswap.patchcore.memory_bank import MemoryBank
-from cutswap.patchcore.tiled_bank import TiledBank
+from cutswap.patchcore.tiled.tiled_bank import TiledBank
 from cutswap.utils.files import read_json, sha256_of
 from cutswap.utils.folder_names import (
     BANK,

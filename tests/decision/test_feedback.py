@@ -10,7 +10,7 @@ import pytest
 
 from cutswap.commands.parser import main
 from cutswap.decision.exported import open_detector
-from cutswap.decision.feedback import FINE, UNDO, Entry, history_of, in_force
+from cutswap.decision.feedback import FINE, UNDO, FeedbackEntry, history_of, in_force
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import read_scored
 from cutswap.patchcore.memory_bank import MemoryBank
@@ -181,11 +181,11 @@ def test_other_detectors_learn_no_photos_yet(part, tmp_path, capsys):
 
 
 def test_a_history_that_was_edited_is_refused(tmp_path):
-    entry = Entry(FINE, ("a",), (), 3, "x", (2, 1, 4), (1, 1, 2), 0.5)
-    assert Entry.of(json.loads(json.dumps(entry.to_dict())), tmp_path) == entry
+    entry = FeedbackEntry(FINE, ("a",), (), 3, "x", (2, 1, 4), (1, 1, 2), 0.5)
+    assert FeedbackEntry.of(json.loads(json.dumps(entry.to_dict())), tmp_path) == entry
     values = entry.to_dict()
     for wrong in ({"joined": -1}, {"alarms": [1, 2]}, {"action": "x"}, {"fine": [3]}, {"found": 1}):
         with pytest.raises(CutSwapError, match="the history that feedback wrote"):
-            Entry.of({**values, **wrong}, tmp_path)
+            FeedbackEntry.of({**values, **wrong}, tmp_path)
     with pytest.raises(CutSwapError):
         history_of({"feedback": "text"}, tmp_path)

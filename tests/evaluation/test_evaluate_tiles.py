@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from cutswap.commands.parser import main
 from cutswap.config import PatchCoreSettings
 from cutswap.data.images import read_mask, read_photo
 from cutswap.data.reading import FIT
+from cutswap.decision.decision import read_decision
 from cutswap.decision.open_detector import read_evaluated
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.metrics import summarise
@@ -21,7 +23,7 @@ from cutswap.evaluation.scored_set import read_scored
 from cutswap.evaluation.tiled import evaluate_tiles
 from cutswap.evaluation.tiled.evaluate_tiles import shown_heat
 from cutswap.patchcore.memory_bank import MemoryBank
-from cutswap.patchcore.tiled_bank import TiledBank
+from cutswap.patchcore.tiled.tiled_bank import TiledBank
 from cutswap.reports.inspection import inspection_report
 from cutswap.reports.repeat import evaluate_again
 from tests.helpers.datasets import build_category, write_image
@@ -36,7 +38,7 @@ TILES = [*EVALUATE, "--tile-overlap", "32", "--coreset", "0.2", "--sigma", "1"]
 def hide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Good photos 170 x 100 of one thing, and a spot of 8 pixels on two."""
     root = tmp_path_factory.mktemp("data") / "hide"
-    build_category(root, train=3, test={"good": 2, "spot": 2})
+    build_category(root, train=5, test={"good": 2, "spot": 2})
     rng = np.random.default_rng(0)
     for path in sorted(root.rglob("*.png")):
         photo = photo_of(0, SHAPE)
@@ -94,11 +96,11 @@ def test_maps_of_larger_photos_are_kept_smaller(hide, tmp_path, monkeypatch):
     assert main([*TILES, "--data", str(hide), "--out", str(tmp_path / "o")]) == 0
     found = read_scored(tmp_path / "o")
     assert found.heatmaps.shape == (4, 80, 80)
+    bank = TiledBank(MemoryBank.load(tmp_path / "o/bank.safetensors"))
     place = int(np.flatnonzero(found.labels)[0])
-    y, x = np.unravel_index(found.heatmaps[place].argmax(), (80, 80))
-    top = (80 - round(100 * 80 / 170)) // 2
-    assert abs((y - top) * 170 / 80 - SPOT[0] - 4) < 10
-    assert abs(x * 170 / 80 - SPOT[1] - 4) < 10
+    heat = bank.score(read_photo(found.records[place].image)).heatmap
+    np.testing.assert_allclose(found.heatmaps[place], shown_heat(heat, 80), atol=1e-5)
+    assert np.ptp(np.nonzero(found.region)[0]) + 1 == round(100 * 80 / 170)
 
 
 def test_what_is_hot_between_kept_pixels_is_kept():
@@ -152,12 +154,36 @@ def test_score_gives_what_evaluate_gave(hide, scored, tmp_path):
     assert Image.open(to / "heatmaps/spot/000.png.png").size == heat[0].size
 
 
+def test_good_photos_alone_give_a_threshold_and_p_values(hide, tmp_path, capsys):
+    out, to = tmp_path / "o", tmp_path / "s"
+    line = [*TILES, "--data", str(hide), "--false-alarms", "0.2", "--folds", "2"]
+    assert main([*line, "--coreset", "1", "--out", str(out)]) == 0
+    assert "5 good photos alone (4 needed)" in capsys.readouterr().out
+    told = json.loads((out / "result.json").read_text())["false_alarms"]
+    decision = read_decision(out)
+    assert decision.promise.threshold == told["threshold"]
+    assert (told["test_good"], told["missed"]["by_type"][0]["found"]) == (2, 2)
+    # each photo by a bank without it: the detector's own has learnt every patch of all
+    bank = TiledBank(MemoryBank.load(out / "bank.safetensors"))
+    photo = read_photo(next((hide / "train/good").iterdir()))
+    assert bank.score(photo).score < 1e-2 < decision.good.min()
+    assert main(["score", str(hide / "test"), "--detector", str(out), "--out", str(to)]) == 0
+    rows = [row.split(",") for row in (to / "scores.csv").read_text().splitlines()[1:]]
+    assert {row[0].split("/")[0]: row[3] for row in rows}["spot"] == "defective"
+    assert all(0 < float(row[2]) <= 1 for row in rows)
+    assert "--false-alarms=0.2" in [str(word) for word in evaluate_again(told_summary(out))]
+
+
+def told_summary(out: Path) -> dict[str, Any]:
+    return read_scored(out).summary
+
+
 def test_photos_of_several_sizes_share_a_bank(hide, tmp_path, capsys):
     root = shutil.copytree(hide, tmp_path / "hide")
     write_image(root / "test/good/000.png", photo_of(0, (40, 50)))
     write_image(root / "train/good/001.png", photo_of(0, (130, 90)))
     assert main([*TILES, "--data", str(root), "--out", str(tmp_path / "o")]) == 0
-    assert "1 of 7 photos are smaller than a tile of 64 x 64" in capsys.readouterr().err
+    assert "1 of 9 photos are smaller than a tile of 64 x 64" in capsys.readouterr().err
     found = read_scored(tmp_path / "o")
     small = found.heatmaps[found.names.index("test/good/000")]
     rows, columns = np.nonzero(small)
@@ -185,7 +211,10 @@ def test_maps_are_exported_in_the_photos_shape(scored, tmp_path):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--false-alarms", "0.2"], "--false-alarms: expected photos that become squares"),
+        (["--false-alarms", "0.05"], "19 good photos"),
+        (["--false-alarms", "0.4"], "0.2"),
+        (["--false-alarms", "0.2", "--calibration", "apart"], "found apart"),
+        (["--folds", "3"], "found no rate"),
         (["--resize", "crop"], "photos that keep their shape"),
         (["--shards", "2"], "1 where photos are cut into tiles"),
         (["--reweight", "3"], "1 where photos are cut into tiles"),

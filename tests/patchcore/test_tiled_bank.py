@@ -9,10 +9,10 @@ from cutswap.config import PatchCoreSettings
 from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
-from cutswap.patchcore import tiled_bank
 from cutswap.patchcore.image_score import mean_of_highest
 from cutswap.patchcore.memory_bank import MemoryBank
-from cutswap.patchcore.tiled_bank import TiledBank
+from cutswap.patchcore.tiled import tiled_bank
+from cutswap.patchcore.tiled.tiled_bank import TiledBank
 from tests.helpers.small_photos import noise_photo, photo_of
 from tests.helpers.tiny_networks import tiny_backbone
 

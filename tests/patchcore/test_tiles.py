@@ -13,7 +13,7 @@ from cutswap.data.images import to_image
 from cutswap.errors import CutSwapError
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.embeddings import embed
-from cutswap.patchcore.tiles import (
+from cutswap.patchcore.tiled.tiles import (
     TILE_ALIGN,
     TileLayout,
     need_tiles,

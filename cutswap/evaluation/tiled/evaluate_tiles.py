@@ -10,7 +10,7 @@ settings.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -40,7 +40,7 @@ from cutswap.evaluation.metrics import Metrics, auroc, average_precision, f1_max
 from cutswap.evaluation.missed import missed_by_area
 from cutswap.evaluation.tiled.pixel_counts import PixelCounts
 from cutswap.networks.backbone import Backbone
-from cutswap.patchcore.tiled_bank import TiledBank, layout_of
+from cutswap.patchcore.tiled.tiled_bank import TiledBank, layout_of
 from cutswap.utils.environment import environment
 from cutswap.utils.files import write_json, write_text, write_with
 from cutswap.utils.folder_names import (
@@ -154,7 +154,7 @@ def fit_tiles(
     records = large.checked.category.train
     return TiledBank.fit(
         backbone,
-        _photos(records),
+        photos_of(records),
         large.train,
         settings,
         seed=seed,
@@ -164,7 +164,13 @@ def fit_tiles(
 
 
 def write_tiled_evaluation(
-    large: LargeCategory, bank: TiledBank, out: Path, began: float, notify: Notify | None = None
+    large: LargeCategory,
+    bank: TiledBank,
+    out: Path,
+    began: float,
+    *,
+    also: Callable[[np.ndarray], dict[str, Any]] = lambda _: {},
+    notify: Notify | None = None,
 ) -> dict[str, Any]:
     """Score the test photos and write everything listed at the top of `evaluate` into `out`.
 
@@ -173,6 +179,7 @@ def write_tiled_evaluation(
         bank: fitted on its good photos.
         out: folder to write.
         began: `time.perf_counter()` at the beginning of all.
+        also: called with the (N,) float32 scores before result.json is written, for more of it.
         notify: called with (stage, done, total).
 
     Returns:
@@ -213,6 +220,7 @@ def write_tiled_evaluation(
             "heatmap_size": large.shown,
         },
         **_region_record(large, region, pass_.outside),
+        **also(scores),
     }
     write_json(out / RESULT, summary)
     return summary
@@ -271,7 +279,7 @@ class _Pass:
         shape = (len(self._test), side, side)
         about = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, about)
-        for index, photo in enumerate(_photos(self._test)):
+        for index, photo in enumerate(photos_of(self._test)):
             size = photo.shape[0], photo.shape[1]
             region = self._large.region_at(size)
             said = self._bank.score(photo, region)
@@ -347,7 +355,8 @@ def recorded_region(summary: dict[str, Any]) -> np.ndarray | None:
     return region.mask
 
 
-def _photos(records: Sequence[Record]) -> Iterator[np.ndarray]:
+def photos_of(records: Sequence[Record]) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 photos at their own size, each read when it is asked for."""
     for record in records:
         yield read_photo(record.image, record.bits)
 

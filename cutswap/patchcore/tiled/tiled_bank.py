@@ -21,7 +21,7 @@ from cutswap.patchcore.coreset import greedy_k_center
 from cutswap.patchcore.image_score import mean_of_highest
 from cutswap.patchcore.memory_bank import MemoryBank, whitening_of
 from cutswap.patchcore.patch_region import PatchRegion, heatmap_of, patch_region
-from cutswap.patchcore.tiles import TileLayout, need_tiles, patch_side, tiled_patches
+from cutswap.patchcore.tiled.tiles import TileLayout, need_tiles, patch_side, tiled_patches
 from cutswap.utils.devices import tf32
 
 # 300 MB of ResNet18's 384 numbers. A photo of 2,000 x 1,200 pixels has 38,000 patches.
@@ -88,6 +88,7 @@ class TiledBank:
         *,
         seed: int = 0,
         region_at: RegionAt = everywhere,
+        keep: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> TiledBank:
         """Embed good photos one after the other and keep a coreset of their patches.
@@ -99,6 +100,7 @@ class TiledBank:
             settings: with a `tile_overlap`; its coreset is a share of the candidates.
             seed: of the candidates, the projection and the first pick.
             region_at: where to look in photos of a size.
+            keep: items of the bank, where the coreset's ratio does not say it.
             progress: called with (photos done, photos).
 
         Raises:
@@ -132,7 +134,8 @@ class TiledBank:
         whitening = whitening_of(candidates, settings)
         if whitening:
             candidates = whitening.apply_in_place(candidates)
-        count = max(1, int(settings.coreset * len(candidates)))
+        count = max(1, int(settings.coreset * len(candidates))) if keep is None else keep
+        count = min(count, len(candidates))
         picks = greedy_k_center(candidates, count, projection=settings.projection, seed=seed)
         items, places = candidates[picks].numpy(), origin[picks.numpy()]
         return cls(MemoryBank(backbone, settings, items, places, seed, whitening))
