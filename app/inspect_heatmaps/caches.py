@@ -27,6 +27,8 @@ from cutswap.networks.backbone import Backbone
 from cutswap.padim.detector import PadimDetector, PadimPrediction
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal, nearest_normal
+from cutswap.patchcore.tiled.nearest_in_tiles import nearest_in_tiles
+from cutswap.patchcore.tiled.tiled_bank import TiledBank
 from cutswap.utils.folder_names import RESULT, UNLABELLED
 
 IN_MEMORY = 100_000_000  # bytes of heatmaps copied: a mapped file cut short kills the process
@@ -214,6 +216,31 @@ def _whole_scorer(folder: Path, modified: int) -> WholeScore:
     found = read_evaluated(folder).opened.of_whole
     assert found is not None  # noqa: S101 - its evaluation was made by tiles
     return found
+
+
+def nearest_by_tiles(
+    key: BankKey, photo: PhotoKey, place: tuple[float, float], train: Sequence[Record]
+) -> NearestNormal:
+    """The normal patch nearest to the one at (y, x), pixels of a photo at its own size.
+
+    Raises:
+        CutSwapError: see `nearest_in_tiles`.
+    """
+    return _nearest_by_tiles(key, photo, place, len(train), train)
+
+
+@st.cache_resource(max_entries=100, show_spinner=False)
+def _nearest_by_tiles(
+    key: BankKey,
+    photo: PhotoKey,
+    place: tuple[float, float],
+    count: int,
+    _train: Sequence[Record],
+) -> NearestNormal:
+    from cutswap.data.images import read_photo
+
+    del count
+    return nearest_in_tiles(read_photo(photo.path, photo.bits), place, TiledBank(bank(key)), _train)
 
 
 @kept("Scoring the photo tile by tile")

@@ -46,7 +46,7 @@ from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.evaluation.verdicts import Verdict, verdict_of
 from cutswap.patchcore.memory_bank import Prediction
-from cutswap.patchcore.nearest_normal import NearestNormal
+from cutswap.patchcore.nearest_normal import NearestNormal, Place
 from cutswap.utils.folder_names import DETECTOR, RESULT
 
 
@@ -178,12 +178,6 @@ class _Screen:
                     "PaDiM remembers no patches, so there is no most similar one: each place is"
                     " compared with its own mean over the good photos."
                 )
-            if self.scored.is_tiled:
-                own = self.scored.settings
-                st.caption(
-                    f"The photos were cut into tiles of {own.image_size} pixels at their own"
-                    " resolution; the most similar normal patch is not shown for these yet."
-                )
             if heat is not None and compared is not None:
                 inspect_nearest.section(compared, self.record, is_heat=not self.is_by_head)
         with sheet, plain_errors("the contact sheet"):
@@ -306,24 +300,35 @@ class _Screen:
         )
 
     def _picture(self, heat: Heat, image: float, pixel: float | None) -> NearestNormal | None:
-        compared = None
-        if self.scored.is_padim or self.scored.is_tiled:
-            return self._draw(heat, None, image, pixel)
+        compared = box = None
+        if self.scored.is_padim:
+            return self._draw(heat, None, None, image, pixel)
         with plain_errors("the nearest normal patch"):
-            hottest = hottest_patch(self._by_head()) if self.is_by_head else None
-            compared = inspect_nearest.compared(
-                self.bank, self.record, heat.size, self.train, hottest
-            )
-        return self._draw(heat, compared, image, pixel)
+            if self.scored.is_tiled:
+                compared, box = inspect_nearest.compared_in_tiles(
+                    self.bank, self.record, heat.values, self.train
+                )
+            else:
+                hottest = hottest_patch(self._by_head()) if self.is_by_head else None
+                compared = inspect_nearest.compared(
+                    self.bank, self.record, heat.size, self.train, hottest
+                )
+                box = compared.test.box
+        return self._draw(heat, compared, box, image, pixel)
 
     def _draw(
-        self, heat: Heat, compared: NearestNormal | None, image: float, pixel: float | None
+        self,
+        heat: Heat,
+        compared: NearestNormal | None,
+        box: Place | None,
+        image: float,
+        pixel: float | None,
     ) -> NearestNormal | None:
         drawn = picture(
             heat,
             pixel_threshold=pixel,
             contour=self.asked.contour,
-            cell_box=None if compared is None else compared.test.box,
+            cell_box=box,
             verdict=self._verdict(heat.score, image).text,
             tag="" if compared is None else f"frame: {compared.distance:.3g} from normal",
         )

@@ -6,6 +6,7 @@ the bank is the coreset of those: neither memory nor time of the choice grows wi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,11 @@ class TiledBank:
             )
         need_tiles(bank.settings)
         self.bank = bank
+
+    @functools.cached_property
+    def cells(self) -> int:
+        """Patches a side of a tile."""
+        return _cells(self.bank.backbone, self.bank.settings)
 
     def save(self, path: Path) -> None:
         """See `MemoryBank.save`."""

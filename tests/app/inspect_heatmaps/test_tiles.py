@@ -45,14 +45,15 @@ def tiles(world: Path) -> Path:
     return out
 
 
-def test_it_shows_score_heat_and_figures_and_says_why_no_patch_is_nearest(tiles):
+def test_it_shows_score_heat_and_figures_and_the_nearest_patch(tiles):
     at = open_page(eval="tiles", img="test/spot/000")
     no_trace(at)
     said = words(at)
     summary = json.loads((tiles / "result.json").read_text())
     assert f"image AUROC **{summary['image_auroc']:.3f}**" in said
     assert "tiles of 64 pixels that overlap by 32 or more" in said
-    assert "the most similar normal patch is not shown for these yet" in said
+    assert "The most similar normal patch" in [s.value for s in at.subheader]
+    assert "apart; that is the heat at this place before it is smoothed" in said
     assert not at.error
     assert "test/spot/000 · score **" in said
     assert any("--tile-overlap=32" in c.value for c in at.code)
