@@ -472,7 +472,17 @@ class PatchCoreSettings(Settings):
     layers: tuple[str, ...] = setting(
         ("layer2", "layer3"), "layers whose features are concatenated, shallow to deep"
     )
-    image_size: int = setting(256, "side of the square image, pixels", low=64, high=2048)
+    image_size: int = setting(
+        256, "side of the square image, or of a tile, pixels", low=64, high=2048
+    )
+    tile_overlap: int | None = setting(
+        None,
+        "cut photos at their own resolution into tiles of --image-size pixels that overlap by so"
+        " many pixels or more, for large photos with small defects; 64 is a good start; default: no"
+        " tiles, each photo becomes one square",
+        low=0,
+        high=1984,
+    )
     coreset: float = setting(
         0.01,
         "share of all training patches kept in the bank (paper: 0.001 and 0.01)",
@@ -563,20 +573,26 @@ class PatchCoreSettings(Settings):
     def whitening(self) -> str:
         """`whiten` with its `auto` decided: none, pca, channels or both.
 
-        Shards and the re-weighting of scores know one bank only: with them `auto` is none.
+        Shards, tiles and the re-weighting of scores know one bank only: with them `auto` is none.
         """
         if self.whiten != "auto":
             return self.whiten
-        return "both" if self.is_tiny and self.shards == 1 and self.reweight == 1 else "none"
+        knows_two = self.shards == 1 and self.reweight == 1 and not self.is_tiled
+        return "both" if self.is_tiny and knows_two else "none"
 
     @property
     def is_tiny(self) -> bool:
         """Whether so few patches are kept that what they miss matters more than what they say."""
         return self.coreset < TINY_CORESET
 
+    @property
+    def is_tiled(self) -> bool:
+        """Whether photos are cut into tiles."""
+        return self.tile_overlap is not None
+
     def deciding(self) -> dict[str, Any]:
         """`to_dict` for identities, without what older identities lack while it is as it was."""
-        before = {"shards": 1, "tf32": False, **PLAIN}
+        before = {"tile_overlap": None, "shards": 1, "tf32": False, **PLAIN}
         unused = {"shrinkage"} if self.whitening == "none" else set()
         return {
             name: value

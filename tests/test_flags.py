@@ -124,6 +124,8 @@ def test_no_setting_of_an_evaluation_is_without_a_flag(field: str):
         value = value[:1]
     elif isinstance(value, bool):
         value = not value
+    elif value is None:
+        value = 1
     else:
         value = value + 1 if isinstance(value, int) else value / 2
     changed = {field: value}

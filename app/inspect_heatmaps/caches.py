@@ -17,6 +17,7 @@ from app.shared.caches import PhotoKey, changed
 from app.shared.picture_memory import kept
 from app.shared.workspace import is_inside
 from cutswap.data.records import Category, Record
+from cutswap.decision.open_detector import WholeScore, read_evaluated
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet, read_scored
 from cutswap.evaluation.thresholds import ThresholdCounts
@@ -26,6 +27,8 @@ from cutswap.networks.backbone import Backbone
 from cutswap.padim.detector import PadimDetector, PadimPrediction
 from cutswap.patchcore.memory_bank import MemoryBank, Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal, nearest_normal
+from cutswap.patchcore.tiled.nearest_in_tiles import nearest_in_tiles
+from cutswap.patchcore.tiled.tiled_bank import TiledBank
 from cutswap.utils.folder_names import RESULT, UNLABELLED
 
 IN_MEMORY = 100_000_000  # bytes of heatmaps copied: a mapped file cut short kills the process
@@ -205,6 +208,56 @@ def by_gaussians(key: BankKey, photo: PhotoKey) -> PadimPrediction:
     from cutswap.data.images import to_image
 
     return _gaussians(key).score(to_image(caches.photo(photo)[None]))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the memory bank")
+def _whole_scorer(folder: Path, modified: int) -> WholeScore:
+    del modified
+    found = read_evaluated(folder).opened.of_whole
+    assert found is not None  # noqa: S101 - its evaluation was made by tiles
+    return found
+
+
+def nearest_by_tiles(
+    key: BankKey, photo: PhotoKey, place: tuple[float, float], train: Sequence[Record]
+) -> NearestNormal:
+    """The normal patch nearest to the one at (y, x), pixels of a photo at its own size.
+
+    Raises:
+        CutSwapError: see `nearest_in_tiles`.
+    """
+    return _nearest_by_tiles(key, photo, place, len(train), train)
+
+
+@st.cache_resource(max_entries=100, show_spinner=False)
+def _nearest_by_tiles(
+    key: BankKey,
+    photo: PhotoKey,
+    place: tuple[float, float],
+    count: int,
+    _train: Sequence[Record],
+) -> NearestNormal:
+    from cutswap.data.images import read_photo
+
+    del count
+    return nearest_in_tiles(read_photo(photo.path, photo.bits), place, TiledBank(bank(key)), _train)
+
+
+@kept("Scoring the photo tile by tile")
+def by_tiles(folder: Path, modified: int, photo: PhotoKey) -> tuple[float, np.ndarray]:
+    """Score and (S, S) float32 heatmap of one photo, which is cut into tiles.
+
+    Args:
+        folder: of an evaluation by tiles.
+        modified: time of change of its result, nanoseconds.
+        photo: read at its own size.
+
+    Raises:
+        CutSwapError: a damaged evaluation, a region that is gone, or an unreadable photo.
+    """
+    from cutswap.data.images import read_photo
+
+    return _whole_scorer(folder, modified)(read_photo(photo.path, photo.bits))
 
 
 @kept()

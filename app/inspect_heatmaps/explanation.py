@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from app.inspect_heatmaps.controls import InspectRequest
 from app.shared.page_parts import command_line, data_flags, how_it_works
-from cutswap.config import PadimSettings
+from cutswap.config import PATCHCORE, PadimSettings
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.reports.repeat import evaluate_again, settings_flags, weights_flags
 
@@ -51,12 +53,17 @@ def commands(asked: InspectRequest) -> None:
         line = evaluate_again(summary) if summary else None
         if line is not None:
             maps = ["export", "maps", "--evaluation", asked.saved.path, "--out", "out/maps"]
-            command_line(
-                line,
-                maps,
-                note="The first computes these numbers again; the second writes their heatmaps as"
-                " float32 TIFFs, for the MVTec AD evaluation script.",
+            note = (
+                "The first computes these numbers again; the second writes their heatmaps as"
+                " float32 TIFFs, for the MVTec AD evaluation script."
             )
+            fine = _fine(asked, summary)
+            if fine:
+                note += (
+                    " The third shows what changes if this photo is fine, and with --out FOLDER it"
+                    " teaches the bank."
+                )
+            command_line(line, maps, *fine, note=note)
         return
     selected, wanted = asked.selected, asked.wanted
     flags: list[object] = data_flags(selected.dataset.root, selected.category.name)  # type: ignore[assignment]
@@ -68,6 +75,15 @@ def commands(asked: InspectRequest) -> None:
         note="Writes scores.csv, raw and coloured heatmaps and the memory bank; below the runs"
         " folder this page offers it under Evaluation.",
     )
+
+
+def _fine(asked: InspectRequest, summary: dict[str, Any]) -> list[list[object]]:
+    """The command that asks what a good test photo would teach; none where it cannot be asked."""
+    record, saved = asked.selected.record, asked.saved
+    is_plain = PATCHCORE in summary and "score" not in summary and "tiles" not in summary
+    if saved is None or not is_plain or record.split != "test" or not record.is_good:
+        return []
+    return [["feedback", "--evaluation", saved.path, "--fine", record.name]]
 
 
 def figures(evaluation: ScoredSet) -> None:
@@ -94,7 +110,10 @@ def figures(evaluation: ScoredSet) -> None:
     scored = f"score of the {own.image_patches} highest patches" if own.image_patches > 1 else ""
     kinds = {"none": "", "both": "and as many whitened beside them"}
     whitened = kinds.get(own.whitening, f"whitened ({own.whitening})")
-    unlike = "".join(f" {part}," for part in (whitened, scored) if part)
+    tiles = ""
+    if own.is_tiled:
+        tiles = f"tiles of {own.image_size} pixels that overlap by {own.tile_overlap} or more"
+    unlike = "".join(f" {part}," for part in (tiles, whitened, scored) if part)
     st.caption(
         f"{summary['n_train']} good photos learnt from, {len(evaluation.names)} test photos"
         f" ({int(evaluation.labels.sum())} defective),"

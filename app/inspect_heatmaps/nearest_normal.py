@@ -13,9 +13,12 @@ from app.inspect_heatmaps.picture import boxed
 from app.shared.caches import PhotoKey
 from app.shared.page_parts import plain_text
 from app.viewer.pictures import jpeg
+from cutswap.data.images import photo_size
+from cutswap.data.reading import FIT
 from cutswap.data.records import Record
+from cutswap.data.regions.frame import Frame
 from cutswap.patchcore.memory_bank import Prediction
-from cutswap.patchcore.nearest_normal import Crop, NearestNormal, patch_at
+from cutswap.patchcore.nearest_normal import Crop, NearestNormal, Place, patch_at
 
 CROP = 360  # pixels, about as wide as it is shown
 _PLACE = "inspect.place"
@@ -47,6 +50,41 @@ def compared(
         grid = inspect_caches.prediction(bank, key).distances.shape[1:]
         cell = patch_at(kept[1], (int(grid[0]), int(grid[1])))
     return inspect_caches.nearest(bank, key, train, cell)
+
+
+def compared_in_tiles(
+    bank: BankKey, record: Record, values: np.ndarray, train: Sequence[Record]
+) -> tuple[NearestNormal, Place]:
+    """The same of a large photo that was cut into tiles.
+
+    Args:
+        bank: the memory bank of tiles.
+        record: the photo, which keeps its shape.
+        values: (S, S) float32, its heat in the square of such photos.
+        train: training photos of the bank.
+
+    Returns:
+        The two patches, cut out at the photos' own size; and (y, x, height, width) of the test
+        patch in the square.
+
+    Raises:
+        CutSwapError: see `nearest_in_tiles`.
+    """
+    size = values.shape[0]
+    photo = photo_size(record.image)
+    top, left, height, width = Frame(photo, size, FIT).target
+    kept = st.session_state.get(_PLACE)
+    if kept is not None and kept[0] == record.name:
+        y, x = (share * size for share in kept[1])
+    else:
+        row, column = np.unravel_index(int(values.argmax()), values.shape)
+        y, x = float(row) + 0.5, float(column) + 0.5
+    scale = photo[0] / height, photo[1] / width
+    place = (y - top) * scale[0], (x - left) * scale[1]
+    found = inspect_caches.nearest_by_tiles(bank, PhotoKey.of_record(record, size), place, train)
+    at_y, at_x, tall, wide = found.test.box
+    box = at_y / scale[0] + top, at_x / scale[1] + left, tall / scale[0], wide / scale[1]
+    return found, box
 
 
 def hottest_patch(said: Prediction) -> tuple[int, int]:

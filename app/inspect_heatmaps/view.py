@@ -40,13 +40,14 @@ from app.viewer.viewer import Picture, viewer
 from cutswap.config import PatchCoreSettings
 from cutswap.data.records import Record
 from cutswap.data.regions.region_of_interest import with_resize
+from cutswap.decision.feedback import fed_back
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.evaluation.verdicts import Verdict, verdict_of
 from cutswap.patchcore.memory_bank import Prediction
-from cutswap.patchcore.nearest_normal import NearestNormal
-from cutswap.utils.folder_names import DETECTOR
+from cutswap.patchcore.nearest_normal import NearestNormal, Place
+from cutswap.utils.folder_names import DETECTOR, RESULT
 
 
 def show(selected: Selection) -> None:
@@ -138,10 +139,11 @@ class _Screen:
 
     @property
     def train(self) -> Sequence[Record]:
-        """Photos the bank was fitted on: without those that were left out."""
+        """Photos the bank has learnt from: without what was left out, with what is fine."""
         out = {entry.get("path") for entry in self.scored.summary["data"].get("left_out", [])}
         category = with_resize(self.asked.selected.category, self.scored.resize)
-        return [r for r in category.train if str(r.image) not in out]
+        kept = [r for r in category.train if str(r.image) not in out]
+        return [*kept, *fed_back(self.scored.summary, category)]
 
     def draw(self) -> None:
         top, screen, near, sheet, list_, missed, pixel_place, curves = (
@@ -227,6 +229,8 @@ class _Screen:
         live = None
         if scored.is_padim:
             return self._by_gaussians()
+        if scored.is_tiled:
+            return self._by_tiles()
         own = scored.settings
         assert isinstance(own, PatchCoreSettings)  # noqa: S101 - for the type checker
         asked = Scoring(wanted.neighbours, own.reweight, wanted.image_patches, wanted.sigma)
@@ -258,6 +262,16 @@ class _Screen:
         said = inspect_caches.by_gaussians(self.bank, photo)
         return self._heat_of(said.heatmaps[0], float(said.scores[0]))
 
+    def _by_tiles(self) -> Heat:
+        """The same of a photo that was cut into tiles."""
+        scored = self.scored
+        if self.index is not None:
+            return self._heat_of(scored.heatmaps[self.index], float(scored.scores[self.index]))
+        modified = caches.changed(scored.folder / RESULT)
+        photo = PhotoKey.of_record(self.record, scored.size)
+        score, values = inspect_caches.by_tiles(scored.folder, modified, photo)
+        return self._heat_of(values, score)
+
     def _heat_of(self, values: np.ndarray, score: float) -> Heat:
         """A heatmap of the selected image with all that is drawn with it."""
         scored, mask = self.scored, None
@@ -286,24 +300,35 @@ class _Screen:
         )
 
     def _picture(self, heat: Heat, image: float, pixel: float | None) -> NearestNormal | None:
-        compared = None
+        compared = box = None
         if self.scored.is_padim:
-            return self._draw(heat, None, image, pixel)
+            return self._draw(heat, None, None, image, pixel)
         with plain_errors("the nearest normal patch"):
-            hottest = hottest_patch(self._by_head()) if self.is_by_head else None
-            compared = inspect_nearest.compared(
-                self.bank, self.record, heat.size, self.train, hottest
-            )
-        return self._draw(heat, compared, image, pixel)
+            if self.scored.is_tiled:
+                compared, box = inspect_nearest.compared_in_tiles(
+                    self.bank, self.record, heat.values, self.train
+                )
+            else:
+                hottest = hottest_patch(self._by_head()) if self.is_by_head else None
+                compared = inspect_nearest.compared(
+                    self.bank, self.record, heat.size, self.train, hottest
+                )
+                box = compared.test.box
+        return self._draw(heat, compared, box, image, pixel)
 
     def _draw(
-        self, heat: Heat, compared: NearestNormal | None, image: float, pixel: float | None
+        self,
+        heat: Heat,
+        compared: NearestNormal | None,
+        box: Place | None,
+        image: float,
+        pixel: float | None,
     ) -> NearestNormal | None:
         drawn = picture(
             heat,
             pixel_threshold=pixel,
             contour=self.asked.contour,
-            cell_box=None if compared is None else compared.test.box,
+            cell_box=box,
             verdict=self._verdict(heat.score, image).text,
             tag="" if compared is None else f"frame: {compared.distance:.3g} from normal",
         )

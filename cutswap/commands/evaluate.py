@@ -35,6 +35,8 @@ from cutswap.utils.folder_names import BANK, DECISION, UNLABELLED
 from cutswap.utils.progress import Bars
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from cutswap.data.loading import CheckedCategory
     from cutswap.data.records import Record
     from cutswap.decision.deciding import OnTestPhotos
@@ -105,6 +107,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         return _by_padim(options, asked)
     _need_no_padim(options)
     settings = settings_from(options, PatchCoreSettings, BANKS.get(options.preset, {}))
+    if settings.is_tiled:
+        return _by_tiles(options, settings, asked)
     head = _head_of(options)
     device = str(choose_device(options.device))
     backbone = _backbone_of(options, device)
@@ -218,6 +222,83 @@ def _by_padim(options: argparse.Namespace, asked: FalseAlarmSettings) -> dict[st
     say_missed(evaluation.summary["missed"])
     _say_outside(evaluation.summary)
     return {**evaluation.summary, "out": str(options.out)}
+
+
+def _by_tiles(
+    options: argparse.Namespace, settings: PatchCoreSettings, asked: FalseAlarmSettings
+) -> dict[str, Any]:
+    """PatchCore on large photos that are cut into tiles.
+
+    Raises:
+        CutSwapError: flags that have no meaning for tiles yet, or anything the stages refuse.
+    """
+    import time
+
+    from cutswap.decision.deciding import on_test_photos
+    from cutswap.decision.held_out_tiles import decide_by_tiles, need_enough_large_photos
+    from cutswap.evaluation.evaluate import evaluation_files
+    from cutswap.evaluation.tiled.evaluate_tiles import (
+        LargeCategory,
+        fit_tiles,
+        write_tiled_evaluation,
+    )
+    from cutswap.patchcore.tiled.tiles import need_tiles
+    from cutswap.utils.devices import choose_device
+
+    _need_plain(options)
+    need_tiles(settings)
+    backbone = _backbone_of(options, str(choose_device(options.device)))
+    with Bars(options.quiet) as bars:
+        large = LargeCategory.of(checked_category(options, bars))
+        need_enough_large_photos(asked, large)
+        if remark := large.remark(settings):
+            say(remark)
+        has_region = large.shown_region() is not None
+        names = evaluation_files(large.checked.category.test, has_region=has_region)
+        names = (*names, *_decision_file(asked))
+        own = claim(options.out, options.command, names, options.json)
+        began = time.perf_counter()
+        bank = fit_tiles(large, backbone, settings, seed=options.seed, notify=bars)
+        decision, told = decide_by_tiles(large, bank, asked, notify=bars), None
+
+        def also(scores: np.ndarray) -> dict[str, Any]:
+            nonlocal told
+            if decision is None:
+                return {}
+            defects = [record.defect for record in large.checked.category.test]
+            told = on_test_photos(decision, defects, scores, None)
+            _write_decision(decision, told, large.checked, options.out)
+            about = {**decision.to_dict(), **told.to_dict(), "settings": asked.to_dict()}
+            return {"false_alarms": about}
+
+        with own.writing():
+            summary = write_tiled_evaluation(
+                large, bank, options.out, began, also=also, notify=bars
+            )
+    print(describe(summary))
+    say_missed(summary["missed"])
+    _say_outside(summary)
+    _say_decision(decision, told)
+    return {**summary, "out": str(options.out)}
+
+
+def _need_plain(options: argparse.Namespace) -> None:
+    """Refuse, with tiles, what only photos that become squares have.
+
+    Raises:
+        CutSwapError: it was asked for.
+    """
+    given = {
+        "--run": options.run_folder is not None,
+        "--score": options.score is not None,
+    }
+    for flag in (name for name, is_given in given.items() if is_given):
+        raise CutSwapError(
+            flag,
+            expected="photos that become squares",
+            found="--tile-overlap, which cuts them into tiles",
+            fix=f"leave out one of the two: {flag} knows no tiles yet",
+        )
 
 
 def _decide(

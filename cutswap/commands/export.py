@@ -327,6 +327,14 @@ def _detector(options: argparse.Namespace) -> dict[str, Any]:
     rate = asked_rate(options)
     own = claim(options.out, "export detector", DETECTOR_FILES, options.json)
     evaluated = read_evaluated(options.evaluation, rate=rate, threshold=options.threshold)
+    if evaluated.opened.of_whole is not None:
+        raise CutSwapError(
+            options.evaluation,
+            expected="an evaluation of photos that become squares",
+            found="one by tiles, which no exported detector cuts yet",
+            fix="score photos with: cutswap score FOLDER --detector, or evaluate again without"
+            " --tile-overlap",
+        )
     photos, source = _photos_to_check(options, evaluated.opened)
     with own.writing():
         about = export_detector(evaluated, options.out, photos, source)

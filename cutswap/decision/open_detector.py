@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from cutswap.data.images import to_image
+from cutswap.data.images import resize_mask, to_image
 from cutswap.data.reading import ReadingSettings
 from cutswap.decision.conformal import p_values
 from cutswap.decision.decision import Decision, read_decision
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.scored_set import read_scored
+from cutswap.evaluation.scored_set import ScoredSet, read_scored
+from cutswap.evaluation.tiled.evaluate_tiles import recorded_region, shown_heat
 from cutswap.evaluation.unlabelled import read_unlabelled
 from cutswap.heads.detector import HeadDetector
 from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.patchcore.tiled.tiled_bank import TiledBank
 from cutswap.utils.files import read_json, sha256_of
 from cutswap.utils.folder_names import (
     BANK,
@@ -34,6 +36,8 @@ BY_F1 = "best F1 of the evaluation's test images"
 GIVEN = "given by --threshold"
 # (N, S, S, 3) uint8 photos to (N,) float32 scores and (N, S, S) float32 heatmaps
 Scores = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+# (H, W, 3) uint8 photo to its score and its (S, S) float32 heatmap, in the square of `FIT`
+WholeScore = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class OpenDetector:
         range: smallest and largest heatmap value of the photos it was tried on.
         scores_of: scores and heatmaps of square photos.
         region: (S, S) bool, where it looks; None: everywhere.
+        of_whole: score and heatmap of a photo that is cut into tiles; None: photos become squares.
     """
 
     folder: Path
@@ -65,6 +70,7 @@ class OpenDetector:
     range: tuple[float, float]
     scores_of: Scores
     region: np.ndarray | None = None
+    of_whole: WholeScore | None = None
 
     def p_values(self, scores: np.ndarray) -> np.ndarray | None:
         """(N,) conformal p-values of (N,) scores; None without good photos' scores."""
@@ -127,6 +133,7 @@ def read_evaluated(
         )
     decision = read_decision(folder)
     summary: dict[str, Any] = {}
+    scored = None
     if (folder / RESULT).exists():
         scored = read_scored(folder)
         summary, span = scored.summary, scored.range
@@ -148,11 +155,12 @@ def read_evaluated(
         file = folder / DETECTOR
         detector = HeadDetector.load(file, device=device)
     bank = detector.bank if detector else MemoryBank.load(file, device=device)
+    is_tiled = bank.settings.is_tiled
     opened = OpenDetector(
         folder=folder,
         identity=f"{sha256_of(file)[:16]} {score} {used!r}",
         category=str(summary.get("category", decision.category if decision else "")),
-        image_size=bank.settings.image_size,
+        image_size=scored.size if is_tiled and scored else bank.settings.image_size,
         reading=_reading(folder, summary),
         threshold=used,
         how=how,
@@ -160,6 +168,7 @@ def read_evaluated(
         range=span,
         scores_of=scores_by(bank, detector, score),
         region=bank.region_pixels,
+        of_whole=by_tiles(bank, scored) if is_tiled and scored else None,
     )
     return EvaluatedDetector(opened, bank, detector, score)
 
@@ -223,6 +232,26 @@ def scores_by(bank: MemoryBank, detector: HeadDetector | None, score: str) -> Sc
         return one.scores, one.heatmaps
 
     return scores_of
+
+
+def by_tiles(bank: MemoryBank, scored: ScoredSet) -> WholeScore:
+    """What scores photos that are cut into tiles, as their evaluation did.
+
+    Args:
+        bank: of tiles.
+        scored: the evaluation.
+
+    Raises:
+        CutSwapError: a region that is not there any more, or another one.
+    """
+    tiled, region = TiledBank(bank), recorded_region(scored.summary)
+
+    def of_whole(photo: np.ndarray) -> tuple[float, np.ndarray]:
+        where = None if region is None else resize_mask(region, (photo.shape[0], photo.shape[1]))
+        said = tiled.score(photo, where)
+        return said.score, shown_heat(said.heatmap, scored.size)
+
+    return of_whole
 
 
 def _reading(folder: Path, summary: dict[str, Any]) -> ReadingSettings:

@@ -176,25 +176,31 @@ class FolderScorer:
         read: dict[str, np.ndarray] = {}
         frames: dict[str, Frame] = {}
         problems: dict[str, str] = {}
+        scores: dict[str, float] = {}
+        maps: dict[str, np.ndarray] = {}
         for photo in photos:
             try:
                 whole = read_photo(photo.path, reading.bits)
                 size = whole.shape[0], whole.shape[1]
                 frames[photo.name] = Frame(size, detector.image_size, reading.resize)
                 self._need_shape(frames[photo.name])
+                if detector.of_whole is not None:
+                    scores[photo.name], maps[photo.name] = detector.of_whole(whole)
                 read[photo.name] = frames[photo.name].of_photo(whole)
             except CutSwapError as error:
                 problems[photo.name] = f"expected {error.expected}, found {error.found}"
-        scores: dict[str, float] = {}
         p_values: dict[str, float] = {}
         if read:
-            found, heatmaps = detector.scores_of(np.stack(list(read.values())))
-            scores = dict(zip(read, map(float, found), strict=True))
-            told = detector.p_values(found)
+            if detector.of_whole is None:
+                found, heatmaps = detector.scores_of(np.stack(list(read.values())))
+                scores = dict(zip(read, map(float, found), strict=True))
+                maps = dict(zip(read, heatmaps, strict=True))
+            told = detector.p_values(np.array([scores[name] for name in read], np.float32))
             if told is not None:
                 p_values = dict(zip(read, map(float, told), strict=True))
-            for (name, pixels), heatmap in zip(read.items(), heatmaps, strict=True):
-                if self._heatmaps and (problem := self._draw(name, pixels, heatmap, frames[name])):
+            for name, pixels in read.items():
+                heat, frame = maps[name], frames[name]
+                if self._heatmaps and (problem := self._draw(name, pixels, heat, frame)):
                     problems[name] = problem
         return [
             ScoredPhoto(

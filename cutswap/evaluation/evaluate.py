@@ -111,8 +111,7 @@ def evaluate(
     need_test_images(checked.category)
     backbone.resolve(settings.layers)
     began = time.perf_counter()
-    train, test = checked.category.train, checked.category.test
-    region = checked.region_at(settings.image_size)
+    train, region = checked.category.train, checked.region_at(settings.image_size)
 
     bank = MemoryBank.fit(
         backbone,
@@ -123,11 +122,31 @@ def evaluate(
         region=region,
         progress=tick(notify, "memory bank"),
     )
-    size = settings.image_size
+    return evaluation_by(bank, checked, began=began, notify=notify)
+
+
+def evaluation_by(
+    bank: MemoryBank,
+    checked: CheckedCategory,
+    *,
+    began: float | None = None,
+    notify: Notify | None = None,
+) -> Evaluation:
+    """Score the test images by a bank that is there.
+
+    Args:
+        bank: fitted on the category's good photos.
+        checked: the category.
+        began: `time.perf_counter()` at the beginning of all; None: now.
+        notify: called with (stage, done, total).
+    """
+    began = time.perf_counter() if began is None else began
+    test, settings, size = checked.category.test, bank.settings, bank.settings.image_size
     scores, heatmaps = score_photos(test, settings, bank, notify)
     masks = load_masks(test, size)
     labels = np.array([not r.is_good for r in test])
-    metrics = summarise(scores, labels, heatmaps, masks, backbone.device, bank.region_pixels)
+    device = bank.backbone.device
+    metrics = summarise(scores, labels, heatmaps, masks, device, bank.region_pixels)
     defects, seen = [r.defect for r in test], seen_share(test)
     missed = missed_defects(defects, scores, metrics.threshold, masks, seen)
     summary = {
@@ -288,32 +307,57 @@ def write_scored(
     Raises:
         CutSwapError: the folder cannot be written.
     """
-    records, heatmaps = evaluation.records, evaluation.heatmaps
+    records, heatmaps, metrics = evaluation.records, evaluation.heatmaps, evaluation.metrics
     (out / RESULT).unlink(missing_ok=True)  # never an old result beside new heatmaps
     write_json(out / ENVIRONMENT, environment())
     write_with(out / HEATMAPS, lambda f: np.save(f, heatmaps, allow_pickle=False))
-    write_text(out / SCORES, scores_table(evaluation))
+    write_text(out / SCORES, scores_table(records, evaluation.scores, metrics.threshold))
     fitted.save(out / file)
     region = fitted.region_pixels
     if region is not None:
         save_png(out / REGION, region)
     looked_at = heatmaps if region is None else heatmaps[:, region]
-    low, high = float(looked_at.min()), float(looked_at.max())
+    span = float(looked_at.min()), float(looked_at.max())
     for index, (record, name) in enumerate(zip(records, heatmap_names(records), strict=True)):
-        whole = read_photo(record.image, record.bits)
-        frame = Frame((whole.shape[0], whole.shape[1]), heatmaps.shape[1], record.resize)
-        photo = frame.of_photo(whole)
-        picture = blend(photo, colourise(heatmaps[index], low, high))
-        if region is not None:
-            picture = veil(picture, photo, region)
-        if evaluation.masks is not None and evaluation.masks[index].any():
-            picture = outline(picture, evaluation.masks[index])
-        if record.resize != SQUASH:
-            picture = frame.shown(picture)
+        mask = None if evaluation.masks is None else evaluation.masks[index]
+        picture = heatmap_picture(record, heatmaps[index], span, mask, region)
         save_png(out / PICTURES / f"{name}.png", picture)
         if notify:
             notify("writing heatmaps", index + 1, len(records))
     write_json(out / RESULT, evaluation.summary)
+
+
+def heatmap_picture(
+    record: Record,
+    values: np.ndarray,
+    span: tuple[float, float],
+    mask: np.ndarray | None,
+    region: np.ndarray | None,
+) -> np.ndarray:
+    """A heatmap over its photo, with the outline of the defect, in the photo's shape.
+
+    Args:
+        record: the photo.
+        values: (S, S) float32 heatmap.
+        span: values shown black and bright yellow.
+        mask: (S, S) bool, True on defects; None where nothing is marked.
+        region: (S, S) bool, where was looked; None: everywhere.
+
+    Returns:
+        (H, W, 3) uint8; of a squashed photo (S, S, 3).
+
+    Raises:
+        CutSwapError: the photo cannot be read.
+    """
+    whole = read_photo(record.image, record.bits)
+    frame = Frame((whole.shape[0], whole.shape[1]), values.shape[0], record.resize)
+    photo = frame.of_photo(whole)
+    picture = blend(photo, colourise(values, *span))
+    if region is not None:
+        picture = veil(picture, photo, region)
+    if mask is not None and mask.any():
+        picture = outline(picture, mask)
+    return picture if record.resize == SQUASH else frame.shown(picture)
 
 
 def heatmap_names(records: Sequence[Record]) -> tuple[str, ...]:
@@ -356,12 +400,18 @@ def evaluation_files(
     return (ENVIRONMENT, HEATMAPS, SCORES, fitted, *region, *pictures, RESULT)
 
 
-def scores_table(evaluation: ScoredPhotos) -> str:
-    """CSV text: one line a test image, with its score and what the threshold calls it."""
+def scores_table(records: Sequence[Record], scores: np.ndarray, threshold: float) -> str:
+    """CSV text: one line a test image, with its score and what the threshold calls it.
+
+    Args:
+        records: the test images, N of them.
+        scores: (N,) float32.
+        threshold: scores at or above it are called defective.
+    """
     table = CsvText(end="\r\n")
     table.row(["image", "defect", "is_defective", "score", "called_defective"])
-    for record, score in zip(evaluation.records, evaluation.scores, strict=True):
-        called = int(score >= evaluation.metrics.threshold)
+    for record, score in zip(records, scores, strict=True):
+        called = int(score >= threshold)
         names = guarded(record.name), guarded(record.defect)
         table.row([*names, int(not record.is_good), f"{score:.9g}", called])
     return table.text()

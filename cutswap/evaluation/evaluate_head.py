@@ -265,7 +265,10 @@ def write_head_evaluation(
     """
     evaluation.detector.save(out / DETECTOR)
     for name, one in evaluation.by_score.items():
-        write_text(out / BY_SCORE / name / SCORES_FILE, scores_table(one))
+        write_text(
+            out / BY_SCORE / name / SCORES_FILE,
+            scores_table(one.records, one.scores, one.metrics.threshold),
+        )
         write_with(out / BY_SCORE / name / HEATMAPS, partial(_save, one.heatmaps))
     write_evaluation(evaluation.result, out, notify)
 

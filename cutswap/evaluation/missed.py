@@ -139,8 +139,27 @@ def missed_defects(
     Raises:
         CutSwapError: lengths that differ.
     """
-    if len(defects) != len(scores) or (masks is not None and len(masks) != len(scores)):
-        lengths = (len(defects), len(scores), None if masks is None else len(masks))
+    areas = None if masks is None else np.array([mask.mean() for mask in masks]) / seen
+    return missed_by_area(defects, scores, threshold, areas)
+
+
+def missed_by_area(
+    defects: Sequence[str], scores: np.ndarray, threshold: float, areas: np.ndarray | None
+) -> Missed:
+    """The same where the areas are known.
+
+    Args:
+        defects: type of each test image, `good` for none.
+        scores: (N,) float, of the same images.
+        threshold: scores at or above it are called defective.
+        areas: (N,) float in [0, 1], share of the photo that is defective; None where the data
+            marks none.
+
+    Raises:
+        CutSwapError: lengths that differ.
+    """
+    if len(defects) != len(scores) or (areas is not None and len(areas) != len(scores)):
+        lengths = (len(defects), len(scores), None if areas is None else len(areas))
         raise CutSwapError(
             "defects, scores and masks",
             expected="one each an image",
@@ -155,9 +174,8 @@ def missed_defects(
         for name in sorted(set(types[is_bad]), key=natural_key)
     ]
     by_area: list[Recall] = []
-    if masks is not None:
-        shares = np.array([mask.mean() for mask in masks]) / seen
-        band = np.digitize(shares, AREAS)
+    if areas is not None:
+        band = np.digitize(areas, AREAS)
         for place, name in enumerate(_AREA_NAMES):
             own = is_bad & (band == place)
             if own.any():

@@ -19,6 +19,7 @@ import numpy as np
 
 from cutswap.config import PADIM, PATCHCORE, PadimSettings, PatchCoreSettings, scoring_of
 from cutswap.data.datasets import open_dataset
+from cutswap.data.decoding import MAX_SIDE
 from cutswap.data.images import mask_files
 from cutswap.data.reading import SQUASH
 from cutswap.data.records import GOOD, Category, Record
@@ -76,7 +77,7 @@ class ScoredSet:
 
     @property
     def size(self) -> int:
-        """Side S of the square heatmaps, pixels."""
+        """Side S of the square heatmaps, pixels; not of the tiles."""
         return int(self.heatmaps.shape[1])
 
     @property
@@ -90,6 +91,11 @@ class ScoredSet:
         from cutswap.data.loading import seen_share
 
         return seen_share(self.records or ())
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether photos were cut into tiles: a square of theirs is not what was scored."""
+        return isinstance(self.settings, PatchCoreSettings) and self.settings.is_tiled
 
     @property
     def is_padim(self) -> bool:
@@ -164,8 +170,9 @@ def read_scored(
     if len(names) != summary["n_test"]:
         found = f"{len(names)} in {SCORES}"
         raise _bad(folder, f"{summary['n_test']} test images, as in {RESULT}", found)
-    region = _read_region(folder, summary, settings.image_size)
-    heatmaps, span = _read_heatmaps(place / HEATMAPS, len(names), settings.image_size, region)
+    side = _heatmap_side(folder, summary, settings)
+    region = _read_region(folder, summary, side)
+    heatmaps, span = _read_heatmaps(place / HEATMAPS, len(names), side, region)
     records, lost = None, None
     try:
         records = _find_records(summary, names, defects, category)
@@ -186,6 +193,19 @@ def read_scored(
         lost=lost,
         region=region,
     )
+
+
+def _heatmap_side(
+    folder: Path, summary: dict[str, Any], settings: PatchCoreSettings | PadimSettings
+) -> int:
+    """Side of the heatmaps: of photos cut into tiles they are smaller than the photo."""
+    if isinstance(settings, PadimSettings) or not settings.is_tiled:
+        return settings.image_size
+    tiles = summary.get("tiles")
+    side = tiles.get("heatmap_size") if isinstance(tiles, dict) else None
+    if type(side) is not int or not 1 <= side <= MAX_SIDE:
+        raise _bad(folder / RESULT, "a heatmap_size of its tiles", side)
+    return side
 
 
 def scores_in(summary: dict[str, Any]) -> tuple[str, ...]:

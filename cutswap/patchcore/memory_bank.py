@@ -144,9 +144,14 @@ class MemoryBank:
 
     def with_settings(self, **changes: Any) -> MemoryBank:
         """The same items scored otherwise, for example by more neighbours."""
-        return self._copy(
-            slice(None), self.beside and self.beside.with_settings(**changes), changes
-        )
+        beside = self.beside and self.beside.with_settings(**changes)
+        return self._copy(self.items, self.origin, beside, self.settings.replace(**changes))
+
+    def with_items(
+        self, items: np.ndarray, origin: np.ndarray, beside: MemoryBank | None = None
+    ) -> MemoryBank:
+        """A bank of the same kind that holds other items, beside another where there are two."""
+        return self._copy(items, origin, beside, self.settings)
 
     def without_photos(self, photos: Sequence[int]) -> MemoryBank:
         """The bank without the patches of some training photos, unless none would be left."""
@@ -154,16 +159,21 @@ class MemoryBank:
         beside = self.beside and self.beside.without_photos(photos)
         if (kept.all() or not kept.any()) and beside is self.beside:
             return self
-        return self._copy(kept if kept.any() else slice(None), beside, {})
+        left = kept if kept.any() else slice(None)
+        return self.with_items(self.items[left], self.origin[left], beside)
 
     def _copy(
-        self, kept: np.ndarray | slice, beside: MemoryBank | None, changes: dict[str, Any]
+        self,
+        items: np.ndarray,
+        origin: np.ndarray,
+        beside: MemoryBank | None,
+        settings: PatchCoreSettings,
     ) -> MemoryBank:
         return MemoryBank(
             self.backbone,
-            self.settings.replace(**changes),
-            self.items[kept],
-            self.origin[kept],
+            settings,
+            items,
+            origin,
             self.seed,
             self.whitening,
             self.region_pixels,
@@ -197,10 +207,11 @@ class MemoryBank:
             progress: called with (images done, count).
 
         Raises:
-            CutSwapError: no image at all; see `choose_by_shards` and `Whitening.of`.
+            CutSwapError: no image at all; see `need_squares`, `choose_by_shards`, `Whitening.of`.
         """
+        need_squares(settings)
         if settings.shards > 1:
-            _need_one_bank(settings)
+            need_one_bank(settings)
             looked_at = patch_region(region)
             whitening = _whitening_of_images(backbone, images, settings, looked_at)
 
@@ -248,8 +259,9 @@ class MemoryBank:
             progress: see `fit`.
 
         Raises:
-            CutSwapError: no image at all; see `Whitening.of`.
+            CutSwapError: no image at all; see `need_squares` and `Whitening.of`.
         """
+        need_squares(settings)
         with tf32(settings.tf32):
             patches, grid = collect_patches(
                 backbone, images, settings.layers, count, progress, stay=True
@@ -280,8 +292,9 @@ class MemoryBank:
             region: see `fit`.
 
         Raises:
-            CutSwapError: see `Whitening.of`.
+            CutSwapError: see `need_squares` and `Whitening.of`.
         """
+        need_squares(settings)
         patches = _inside(patches, grid, patch_region(region))
         return cls._choose_each(backbone, patches, grid, settings, (seed,), region, own=False)[0]
 
@@ -307,7 +320,7 @@ class MemoryBank:
                 cls._chosen(backbone, patches, grid, settings, seed, whitening, region)
                 for seed in seeds
             ]
-        _need_one_bank(settings)
+        need_one_bank(settings)
 
         def banks(whiten: str, *, own: bool) -> list[MemoryBank]:
             alone = settings.replace(whiten=whiten)
@@ -357,7 +370,11 @@ class MemoryBank:
         """Score a batch of (N, 3, H, W) float, ImageNet-normalised images.
 
         On a CPU a few images at a time: all the features of a large batch are never held at once.
+
+        Raises:
+            CutSwapError: see `need_squares`.
         """
+        need_squares(self.settings)
         size = (int(image.shape[-2]), int(image.shape[-1]))
 
         def score(part: Tensor) -> Prediction:
@@ -614,20 +631,40 @@ def _ratio(one: float, other: float) -> float:
     return one / other if other > 0 else 1.0
 
 
-def _need_one_bank(settings: PatchCoreSettings) -> None:
+def need_one_bank(settings: PatchCoreSettings) -> None:
     """Refuse two banks with what knows only one.
 
     Raises:
-        CutSwapError: whitening both with shards or with re-weighted image scores.
+        CutSwapError: whitening both with shards, tiles or re-weighted image scores.
     """
-    for flag, value in (("--shards", settings.shards), ("--reweight", settings.reweight)):
-        if settings.whitening == "both" and value > 1:
+    asked = {
+        "--shards": settings.shards if settings.shards > 1 else None,
+        "--reweight": settings.reweight if settings.reweight > 1 else None,
+        "--tile-overlap": settings.tile_overlap,
+    }
+    for flag, value in asked.items():
+        if settings.whitening == "both" and value is not None:
             raise CutSwapError(
                 f"--whiten both with {flag}",
-                expected=f"{flag} 1",
+                expected=f"no {flag}",
                 found=value,
                 fix=f"leave out {flag}, or pass --whiten none or pca",
             )
+
+
+def need_squares(settings: PatchCoreSettings) -> None:
+    """Refuse a bank of tiles where photos become squares; `TiledBank` takes whole photos.
+
+    Raises:
+        CutSwapError: the settings cut photos into tiles.
+    """
+    if settings.is_tiled:
+        raise CutSwapError(
+            "--tile-overlap",
+            expected="photos that become squares: only evaluate, of a bank alone, cuts tiles yet",
+            found=f"tiles of {settings.image_size} pixels that overlap by {settings.tile_overlap}",
+            fix="leave out --tile-overlap, or evaluate again without it",
+        )
 
 
 def whitening_of(patches: Tensor, settings: PatchCoreSettings) -> Whitening | None:

@@ -352,6 +352,8 @@ def _detector(scored: ScoredSet) -> tuple[str, str]:
             f"PaDiM's, {own.channels} channels of {' + '.join(own.layers or ())} {at},"
             f" regularisation {own.regularisation:g}, smoothing {own.sigma:g}",
         )
+    if own.is_tiled:
+        at = f"in tiles of {own.image_size} pixels that overlap by {own.tile_overlap} or more"
     return (
         "memory bank",
         f"{scored.summary.get('bank_size', '?')} patches of {' + '.join(own.layers)} {at},"

@@ -39,11 +39,13 @@ def settings_flags(settings: PatchCoreSettings | PadimSettings, seed: int) -> li
 
 
 def evaluate_again(summary: dict[str, Any]) -> list[object] | None:
-    """The command behind an evaluation, or None where its record does not say.
+    """The command behind an evaluation, or None where its record does not say, or people had a say.
 
     Args:
         summary: what its result.json holds; with a score chosen since, that one is asked for.
     """
+    if summary.get("feedback"):  # evaluate knows nothing of it
+        return None
     try:
         source = str(summary["weights"]["source"])
         if source.startswith(_RUN):

@@ -51,7 +51,8 @@ _NOT_SWEPT = {
     ),
     "negatives": ("method",),
     "saliency": ("backbone", "weights", "layers", "image_size"),
-    "patchcore": ("image_size", "layers", "batch_size"),
+    # Tiles are for networks as they are: a cell's has learnt from squares.
+    "patchcore": ("image_size", "layers", "batch_size", "tile_overlap"),
 }
 
 

@@ -131,7 +131,7 @@ def test_a_number_out_of_range_is_refused(shards):
 
 
 def test_records_from_before_shards_are_the_same(network, images, tmp_path):
-    newer = ("shards", "image_patches", "whiten", "shrinkage", "tf32")
+    newer = ("tile_overlap", "shards", "image_patches", "whiten", "shrinkage", "tf32")
     old = {n: v for n, v in EXACT.to_dict().items() if n not in newer}
     assert PatchCoreSettings.from_dict(old) == EXACT
     assert EXACT.deciding() == old

@@ -14,6 +14,7 @@ from cutswap.config import BANKS, PLAIN, PatchCoreSettings
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import read_scored
 from cutswap.patchcore.memory_bank import MemoryBank, whitening_of
+from cutswap.patchcore.tiled.tiled_bank import TiledBank
 from cutswap.patchcore.whitening import KEPT, ROWS, Moments, Whitening, measured
 from tests.helpers.datasets import build_category
 from tests.helpers.tiny_networks import tiny_backbone
@@ -281,6 +282,10 @@ class TestBoth:
                 MemoryBank.fit(network, list(images.split(3)), settings, count=6)
             tiny = PatchCoreSettings(coreset=0.001, **changes)
             assert tiny.whitening == "none"
+        tiles = self.settings.replace(tile_overlap=16)
+        with pytest.raises(CutSwapError, match="--whiten both with --tile-overlap"):
+            TiledBank.fit(network, [np.zeros((64, 64, 3), np.uint8)], [(64, 64)], tiles)
+        assert PatchCoreSettings(coreset=0.001, tile_overlap=16).whitening == "none"
 
 
 def test_only_a_tiny_bank_is_both_by_itself():

@@ -22,7 +22,7 @@ from cutswap.evaluation.detector_settings import DetectorSettings
 from cutswap.sweeps import local_engine as engine_local
 from cutswap.sweeps.cell import CellSpec
 from cutswap.sweeps.engines import Outcome, Task, run_task, settle, tasks_of
-from cutswap.sweeps.grid import applied, read_grid
+from cutswap.sweeps.grid import applied, axes, read_grid
 from cutswap.sweeps.local_engine import LocalEngine
 from cutswap.sweeps.store import FolderStore, need_store, open_store, within
 from cutswap.sweeps.sweep import PlannedSweep
@@ -58,6 +58,13 @@ def whole(data, tmp_path_factory) -> Path:
 
 def stamps(out: Path) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in (out / "cells").glob("*.json")}
+
+
+def test_tiles_are_no_axis():
+    """A cell's network has learnt from squares; it would be refused after its training."""
+    assert "tile_overlap" not in axes()
+    with pytest.raises(CutSwapError, match="tile_overlap"):
+        read_grid(["tile_overlap=64"])
 
 
 @pytest.mark.journey

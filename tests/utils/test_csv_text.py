@@ -71,10 +71,7 @@ def test_every_writer_of_csv_guards():
 
 def of_an_evaluation(name: str) -> str:
     record = SimpleNamespace(name=name, defect="spot", is_good=False)
-    metrics = SimpleNamespace(threshold=0.5)
-    return evaluation.scores_table(
-        cast(Any, SimpleNamespace(records=[record], scores=[0.7], metrics=metrics))
-    )
+    return evaluation.scores_table(cast(Any, [record]), np.array([0.7], np.float32), 0.5)
 
 
 def of_results(name: str) -> str:

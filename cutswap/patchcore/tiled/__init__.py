@@ -1,0 +1,1 @@
+"""Photos that are cut into tiles: where those lie, and a bank of them."""

@@ -1,0 +1,72 @@
+"""The Inspect page on an evaluation by tiles: photo, heat and figures in the photos' own shape."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.inspect_heatmaps import caches as inspect_caches
+from app.shared.caches import PhotoKey
+from cutswap.config import PatchCoreSettings
+from cutswap.data.loading import check_category
+from cutswap.evaluation.scored_set import read_scored
+from cutswap.evaluation.tiled.evaluate_tiles import (
+    LargeCategory,
+    fit_tiles,
+    write_tiled_evaluation,
+)
+from tests.helpers.datasets import write_image
+from tests.helpers.inspect_page import no_trace, open_page, words
+from tests.helpers.small_photos import photo_of
+from tests.helpers.tiny_networks import tiny_backbone
+
+SHAPE = (90, 150)
+SETTINGS = PatchCoreSettings(image_size=64, tile_overlap=32, coreset=0.2, sigma=1.0)
+
+
+@pytest.fixture
+def tiles(world: Path) -> Path:
+    """The demo's category with larger photos, and an evaluation by tiles of it."""
+    for path in (world / "demo").rglob("*.png"):
+        photo = photo_of(0, SHAPE)
+        if "ground_truth" in path.parts or "spot" in path.parts:
+            spot = np.zeros(SHAPE, bool)
+            spot[40:48, 100:108] = True
+            photo = spot if "ground_truth" in path.parts else np.where(spot[..., None], 0, photo)
+        write_image(path, photo if photo.dtype == bool else photo.astype(np.uint8))
+    large = LargeCategory.of(check_category(world / "demo", "bolt", skip_bad=False))
+    out, began = world / "runs/tiles", time.perf_counter()
+    out.mkdir(parents=True)
+    write_tiled_evaluation(large, fit_tiles(large, tiny_backbone(), SETTINGS), out, began)
+    return out
+
+
+def test_it_shows_score_heat_and_figures_and_the_nearest_patch(tiles):
+    at = open_page(eval="tiles", img="test/spot/000")
+    no_trace(at)
+    said = words(at)
+    summary = json.loads((tiles / "result.json").read_text())
+    assert f"image AUROC **{summary['image_auroc']:.3f}**" in said
+    assert "tiles of 64 pixels that overlap by 32 or more" in said
+    assert "The most similar normal patch" in [s.value for s in at.subheader]
+    assert "apart; that is the heat at this place before it is smoothed" in said
+    assert not at.error
+    assert "test/spot/000 · score **" in said
+    assert any("--tile-overlap=32" in c.value for c in at.code)
+
+
+def test_a_training_photo_is_scored_tile_by_tile(tiles):
+    at = open_page(eval="tiles", img="train/good/000")
+    no_trace(at)
+    assert not at.error
+    assert "A training photo: it was learnt from" in words(at)
+    found = read_scored(tiles)
+    record = next(r for r in found.records if r.is_good)
+    place = found.names.index(record.name)
+    score, heat = inspect_caches.by_tiles(tiles, 0, PhotoKey.of_record(record, found.size))
+    assert score == pytest.approx(found.scores[place], rel=1e-5)
+    np.testing.assert_allclose(heat, found.heatmaps[place], atol=1e-5)
