@@ -136,23 +136,24 @@ class ThresholdCounts:
         Raises:
             CutSwapError: shapes that differ, no value, or numbers that are not finite.
         """
-        if region is not None:
-            heatmaps, masks = heatmaps[:, region][:, None], masks[:, region][:, None]
         if heatmaps.ndim != 3 or heatmaps.shape != masks.shape or not heatmaps.size:
             _refuse("one (N, H, W) for both", f"shapes {heatmaps.shape} and {masks.shape}")
-        low = float(np.min([m.min() for m in heatmaps]))  # NaN spreads through numpy's min
-        high = float(np.max([m.max() for m in heatmaps]))
+        # One photo at a time: the inside of all at once would be a second copy of all maps.
+        inside = slice(None) if region is None else region
+        low = float(np.min([m[inside].min() for m in heatmaps]))  # NaN spreads through numpy's min
+        high = float(np.max([m[inside].max() for m in heatmaps]))
         if not math.isfinite(low + high):
             _refuse("finite heatmaps", "NaN or infinity")
         if low == high:
-            positive = int(masks.sum())
-            counts = (np.array([positive]), np.array([masks.size - positive]))
+            positive = int(sum(mask[inside].sum() for mask in masks))
+            pixels = len(masks) * masks[0][inside].size
+            counts = (np.array([positive]), np.array([pixels - positive]))
             return cls._closed(np.array([low]), *counts, is_exact=True)
         edges = np.linspace(low, high, bins + 1)
         defective, good = np.zeros(bins, np.int64), np.zeros(bins, np.int64)
         for heat, mask in zip(heatmaps, masks, strict=True):
             # float64, or numpy would round the edges and the counts at them be off by a few
-            values, truth = heat.astype(np.float64), mask.astype(bool)
+            values, truth = heat[inside].astype(np.float64), mask[inside].astype(bool)
             defective += np.histogram(values[truth], bins, (low, high))[0]
             good += np.histogram(values[~truth], bins, (low, high))[0]
         return cls._closed(edges[:-1], defective, good, is_exact=False, top=high)

@@ -277,3 +277,19 @@ class TestRefusals:
     def test_a_threshold_that_is_no_number(self):
         with pytest.raises(CutSwapError, match="threshold"):
             ThresholdCounts.of_images(SCORES, LABELS).at(np.nan)
+
+
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_in_a_region_only_its_pixels_count(is_flat):
+    rng = np.random.default_rng(3)
+    heat = rng.random((3, 6, 8)).astype(np.float32)
+    masks = rng.random((3, 6, 8)) < 0.3
+    region = np.zeros((6, 8), bool)
+    region[1:4, 2:7] = True
+    heat[:, ~region] = 9.0  # beside it there is more than anywhere inside
+    if is_flat:
+        heat[:, region] = 0.5
+    found = ThresholdCounts.of_pixels(heat, masks, region=region)
+    wanted = ThresholdCounts.of_pixels(heat[:, 1:4, 2:7], masks[:, 1:4, 2:7])
+    for name in ("steps", "defective", "good"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))

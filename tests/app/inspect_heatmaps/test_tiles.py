@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 from app.inspect_heatmaps import caches as inspect_caches
+from app.inspect_heatmaps.caches import BankKey
+from app.inspect_heatmaps.nearest_normal import compared_in_tiles
 from app.shared.caches import PhotoKey
 from cutswap.config import PatchCoreSettings
+from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import check_category
+from cutswap.data.reading import FIT
+from cutswap.data.regions.region_of_interest import with_resize
 from cutswap.evaluation.scored_set import read_scored
 from cutswap.evaluation.tiled.evaluate_tiles import (
     LargeCategory,
@@ -70,3 +75,21 @@ def test_a_training_photo_is_scored_tile_by_tile(tiles):
     score, heat = inspect_caches.by_tiles(tiles, 0, PhotoKey.of_record(record, found.size))
     assert score == pytest.approx(found.scores[place], rel=1e-5)
     np.testing.assert_allclose(heat, found.heatmaps[place], atol=1e-5)
+
+
+def test_the_patch_compared_is_where_the_heat_is_highest(tiles, world):
+    found = read_scored(tiles)
+    place = found.names.index("test/spot/000")
+    category = with_resize(open_dataset(world / "demo").category("bolt"), FIT)
+    key, record = BankKey.of(found.bank_file), found.records[place]
+    heat = found.heatmaps[place]
+    said, box = compared_in_tiles(key, record, heat, category.train)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert box[0] <= row + 1
+    assert row <= box[0] + box[2]
+    assert box[1] <= column + 1
+    assert column <= box[1] + box[3]
+    top = (150 - 90) // 2  # of the photo in its square of 150, where a pixel is a pixel
+    assert said.test.box[0] == pytest.approx(box[0] - top)
+    assert 32 <= said.test.box[0] <= 52  # the spot is in rows 40 to 47, columns 100 to 107
+    assert 92 <= said.test.box[1] <= 112
