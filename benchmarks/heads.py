@@ -371,9 +371,9 @@ def table(lines: list[dict[str, Any]]) -> str:
             key = line["recipe"], line["category"], bank["whiten"], bank["ratio"], line["method"]
             cells[kind, *key].append({**bank, "seed": line["seed"]})
     text = [
-        "| head | recipe | category | whiten | coreset | negatives | n | bank | head | both"
-        " | weight |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| head | recipe | category | whiten | coreset | negatives | n | bank, made-up | bank | head"
+        " | both | weight |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key, rows in sorted(cells.items()):
         kind, recipe, category, whiten, ratio, method = key
@@ -383,9 +383,11 @@ def table(lines: list[dict[str, Any]]) -> str:
             at_pixels = f" / {np.mean(pixel):.3f}" if pixel else ""
             shown.append(f"{np.mean(image):.3f} ± {np.std(image):.3f}{at_pixels}")
         weight = np.mean([r["weight"] for r in rows])
+        made_up = [r["made_up"]["0"] for r in rows]
         text.append(
             f"| {kind} | {recipe} | {category} | {whiten} | {ratio} | {method} | {len(rows)} |"
-            f" {' | '.join(shown)} | {weight:.2f} |"
+            f" {np.mean(made_up):.3f} ± {np.std(made_up):.3f} | {' | '.join(shown)} |"
+            f" {weight:.2f} |"
         )
     return "\n".join([*text, "", *paired(cells)])
 
