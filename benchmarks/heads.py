@@ -371,8 +371,8 @@ def table(lines: list[dict[str, Any]]) -> str:
             key = line["recipe"], line["category"], bank["whiten"], bank["ratio"], line["method"]
             cells[kind, *key].append({**bank, "seed": line["seed"]})
     text = [
-        "| head | recipe | category | whiten | coreset | negatives | n | bank, made-up | bank | head"
-        " | both | weight |",
+        "| head | recipe | category | whiten | coreset | negatives | n | bank, made-up | bank"
+        " | head | both | weight |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key, rows in sorted(cells.items()):
