@@ -61,8 +61,8 @@ def show(selected: Selection) -> None:
         key = PhotoKey.of_record(record, SHARP)
         if note := caches.depth_note(key):
             st.warning(note, icon=":material/exposure:")
-    asked = controls(selected)
     is_painting = painting.is_asked()
+    asked = controls(selected, is_painting=is_painting)
     if is_painting:
         asked = painting.with_before(asked)
     slot = st.empty()

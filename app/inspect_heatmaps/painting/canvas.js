@@ -332,7 +332,7 @@ function update(parts, data) {
     setSource(made.heat, one.heat);
     made.heat.style.maskImage = `url("${one.alpha}")`;
     made.heat.style.maskSize = "100% 100%"; made.heat.style.maskMode = "luminance";
-    made.heat.style.opacity = "0.85";
+    made.heat.style.opacity = "0.7";
     made.low.textContent = one.low; made.high.textContent = one.high; made.unit.textContent = one.unit;
     made.ramp.style.background = `linear-gradient(to right, ${one.colours.join(",")})`;
     made.text = one.says; made.alt = one.alt;
