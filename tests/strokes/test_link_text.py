@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cutswap.errors import CutSwapError
+from cutswap.strokes import link_text
 from cutswap.strokes.link_text import LONGEST, from_link, to_link
 from cutswap.strokes.stroke import (
     BRUSH,
@@ -99,12 +103,17 @@ def test_a_painting_of_another_photo_is_refused():
         from_link(TEXT, "demo/hex_nut test/crack/004")
 
 
+def test_a_text_of_too_many_strokes_is_refused(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(link_text, "need_room", lambda _: None)
+        text = to_link([Stroke(BRUSH, ((5, 6),), 4)] * (MOST_STROKES + 1), 256, PHOTO)
+    with pytest.raises(CutSwapError, match="at most 40 strokes"):
+        from_link(text, PHOTO)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=80))
 def test_no_bytes_with_a_right_checksum_raise_anything_else(body):
-    import base64
-    import binascii
-
     whole = b"\x01\x01\x00" + binascii.crc_hqx(PHOTO.encode(), 0).to_bytes(2) + body
     whole += binascii.crc_hqx(whole, 0).to_bytes(2)
     text = base64.urlsafe_b64encode(whole).rstrip(b"=").decode()
