@@ -154,7 +154,7 @@ APP_FLOORS: tuple[tuple[str, ...], ...] = (
         "train",
     ),
     ("lesson",),
-    ("spot",),
+    ("spot", "stages"),
     ("main", "server"),
 )
 

@@ -47,6 +47,7 @@ NOTES = {
     "study": "studies are neither shown nor begun.",
     "data": "no folders; small uploads, for this session only.",
     "spot": "all of it works; your answers are in this tab alone.",
+    "stages": "the demo and your uploads, with weights that ship with the app, up to 256 pixels.",
     "lesson": "all seven steps work, with the demo and your uploads.",
 }
 
