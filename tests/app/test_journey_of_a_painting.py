@@ -18,6 +18,7 @@ pytest.importorskip("playwright")
 if not CHROMIUM.is_file():
     pytest.skip(f"needs Chromium at {CHROMIUM}", allow_module_level=True)
 
+from tests.app.test_journeys import AXE  # noqa: E402
 from tests.screenshots import running_app, settle  # noqa: E402
 
 pytestmark = pytest.mark.journey
@@ -156,6 +157,14 @@ def test_on_a_phone_an_exercise_asks_first(address: str, browser: Any):
     assert says.inner_text() == ""
     page.get_by_role("button", name="Show the heat").click()
     assert "score" in says.inner_text()
+
+
+def test_axe_finds_nothing_serious(address: str, browser: Any):
+    package = pytest.importorskip("axe_playwright_python")
+    page = opened(browser, address + "inspect?paint=1")
+    script = Path(package.__file__).with_name("axe.min.js")
+    page.evaluate(script.read_text(encoding="utf-8"))
+    assert page.evaluate(AXE) == []
 
 
 def test_nonsense_in_a_link_says_why(address: str, browser: Any):
