@@ -94,7 +94,9 @@ def controls(selected: Selection, *, is_painting: bool = False) -> InspectReques
         elif chosen is None and (elsewhere := learnt_elsewhere(selected.run, selected.category)):
             st.warning(elsewhere, icon=":material/category:")
         own = tuple(SCORES) if wanted.head is not None else ()
-        score = score_control(own if chosen is None else scores_in(chosen.summary))
+        score = None  # one who paints sees bank and head beside each other
+        if not is_painting:
+            score = score_control(own if chosen is None else scores_in(chosen.summary))
     return InspectRequest(
         selected=selected,
         wanted=wanted,

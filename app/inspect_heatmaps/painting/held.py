@@ -15,6 +15,7 @@ from cutswap.strokes.link_text import from_link, to_link
 from cutswap.strokes.stroke import Stroke, need_room
 
 STROKES = "strokes"  # in links
+MOST_ACTS = 100  # of one message; the browser sends the others again
 _HELD = "painting.held"  # session: photo -> (strokes, side that their points are pixels of)
 _READ = "painting.read"  # session: whether the link that the tab began with has been read
 _DONE = "painting.done"  # session: number of the last act of the browser that has been done
@@ -78,7 +79,7 @@ def act(photo: str, side: int, acts: Sequence[Mapping[str, Any]]) -> None:
     said = st.session_state.setdefault(_SAID, {})
     said.pop(photo, None)
     strokes = strokes_on(photo, side)
-    for one in acts:
+    for one in acts[:MOST_ACTS]:
         number = one.get("n")
         if not isinstance(number, (int, float)) or not number > done():
             continue

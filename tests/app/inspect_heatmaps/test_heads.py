@@ -211,6 +211,7 @@ def test_bank_and_head_judge_a_painting_side_by_side(world: Path, monkeypatch):
     monkeypatch.setattr(painting, "canvas", painter)
     at = open_page(paint="1", img="test/spot/000")
     assert [panel.name for panel in painter.panels] == ["projector, bank", "projector, head"]
+    assert "Scores from" not in [control.label for control in at.button_group]
     painter.paint(at, Stroke(BRUSH, ((5, 5), (30, 40)), 8, (255, 0, 0)))
     said = HeadDetector.load(evaluated(world) / "detector.safetensors").score(
         to_image(painter.painted[None])

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.inspect_heatmaps.painting import view as painting
 from app.inspect_heatmaps.painting.canvas import HeatPanel
+from app.inspect_heatmaps.painting.held import MOST_ACTS
 from app.shared import caches
 from app.shared.caches import PhotoKey
 from cutswap.data.datasets import open_dataset
@@ -157,6 +158,12 @@ def test_a_full_painting_is_told(painter):
     at = painter.paint(opened(), *[SPOT] * (MOST_STROKES + 1))
     assert painter.shown["strokes"] == MOST_STROKES
     assert "at most 40 strokes" in words(at)
+
+
+def test_one_message_does_only_so_much(painter):
+    painter.act(opened(), *[{"undo": True}] * MOST_ACTS, {"stroke": LINE.to_dict()})
+    assert painter.shown["strokes"] == 0
+    assert painter.shown["done"] == MOST_ACTS
 
 
 @pytest.mark.parametrize("text", ["nonsense", "A" * 5000, "%3Cb%3E"])
