@@ -62,8 +62,9 @@ screenshots: $(VENV)/ready-dev  ## pictures of every page (needs Chromium)
 bench: $(VENV)/ready  ## every step beside a plain way of doing it (some minutes)
 	$(BIN)/python -m cutswap benchmark
 
-bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 minutes)
+bench-ui: $(VENV)/ready-dev  ## from a key press or a stroke to the picture, in Chromium (5 minutes)
 	$(BIN)/python benchmarks/bench_ui.py
+	$(BIN)/python benchmarks/bench_painting.py
 
 test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, and of a sweep (6 minutes)
 	CUTSWAP_KILLS=20 $(PYTEST) -m "" tests/robustness/test_kills.py tests/sweeps/test_sweep.py

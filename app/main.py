@@ -42,6 +42,7 @@ PAGES = {
     "study": "Study",
     "lesson": "Lesson",
     "spot": "Spot",
+    "stages": "Stages",
 }
 
 

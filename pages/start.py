@@ -27,6 +27,7 @@ pages = st.session_state["pages"]
 for page, label, icon in (
     ("lesson", "**Walk through a lesson** of half an hour", "school"),
     ("spot", "**Spot the fake**: one of two photos is one", "visibility"),
+    ("stages", "**All stages of one photo** on one page, to play with and to print", "grid_view"),
 ):
     if page in pages:
         st.page_link(pages[page], label=label, icon=f":material/{icon}:")

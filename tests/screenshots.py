@@ -33,6 +33,7 @@ PAGES = (
     "study",
     "lesson",
     "spot",
+    "stages",
 )
 README = {"saliency": 1100, "negatives": 1100, "inspect": 1100}  # page: pixels kept from the top
 

@@ -125,7 +125,7 @@ def test_imports_are_found_wherever_they_stand():
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("settings", "utils", "installation"),
-    ("config", "flags", "data", "figures"),
+    ("config", "flags", "data", "figures", "strokes"),
     ("networks",),
     ("saliency", "patchcore", "runs", "lessons"),
     ("negatives", "padim", "results"),
@@ -154,7 +154,7 @@ APP_FLOORS: tuple[tuple[str, ...], ...] = (
         "train",
     ),
     ("lesson",),
-    ("spot",),
+    ("spot", "stages"),
     ("main", "server"),
 )
 

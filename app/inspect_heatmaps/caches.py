@@ -190,7 +190,12 @@ def bank(key: BankKey, _backbone: Backbone | None = None) -> MemoryBank:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the gaussians")
-def _gaussians(key: BankKey) -> PadimDetector:
+def gaussians(key: BankKey) -> PadimDetector:
+    """PaDiM with its network.
+
+    Raises:
+        CutSwapError: missing or damaged.
+    """
     return PadimDetector.load(key.path)
 
 
@@ -207,7 +212,7 @@ def by_gaussians(key: BankKey, photo: PhotoKey) -> PadimPrediction:
     """
     from cutswap.data.images import to_image
 
-    return _gaussians(key).score(to_image(caches.photo(photo)[None]))
+    return gaussians(key).score(to_image(caches.photo(photo)[None]))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the memory bank")
@@ -276,7 +281,15 @@ def prediction(key: BankKey, photo: PhotoKey, scoring: Scoring | None = None) ->
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading bank and head")
-def _detector(key: BankKey) -> HeadDetector:
+def detector(key: BankKey) -> HeadDetector:
+    """Bank and head with their network.
+
+    Args:
+        key: of detector.safetensors.
+
+    Raises:
+        CutSwapError: missing or damaged.
+    """
     return HeadDetector.load(key.path)
 
 
@@ -293,7 +306,7 @@ def predictions(key: BankKey, photo: PhotoKey) -> Predictions:
     """
     from cutswap.data.images import to_image
 
-    return _detector(key).score(to_image(caches.photo(photo)[None]))
+    return detector(key).score(to_image(caches.photo(photo)[None]))
 
 
 def nearest(

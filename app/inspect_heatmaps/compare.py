@@ -54,7 +54,7 @@ def beside(
     other = None
     if asked.versus != NOTHING:
         with plain_errors("the comparison"):
-            other = _other(asked)
+            other = other_evaluation(asked)
     if other is None or index is None or scored.names[index] not in other.names:
         if other is not None:
             st.caption("The other evaluation has not scored this image.")
@@ -136,8 +136,11 @@ def _pair(
     return place
 
 
-def _other(asked: InspectRequest) -> ScoredSet | None:
+def other_evaluation(asked: InspectRequest) -> ScoredSet | None:
     """The second evaluation; None until it is there, with a button to get it.
+
+    Args:
+        asked: what to put beside, something.
 
     Raises:
         CutSwapError: weights that cannot be loaded, a damaged evaluation.

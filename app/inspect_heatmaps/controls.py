@@ -53,31 +53,25 @@ class InspectRequest:
     score: str | None = None
 
 
-def controls(selected: Selection) -> InspectRequest:
-    """Draw the row and the settings, and read them."""
+def controls(selected: Selection, *, is_painting: bool = False) -> InspectRequest:
+    """Draw the row and the settings, and read them.
+
+    Args:
+        selected: category, image and weights.
+        is_painting: whether one paints: colours then cover all images, so that strokes compare.
+    """
     saved = saved_evaluations(selected)
     first, second, third, fourth = st.columns([6, 5, 5, 3], vertical_alignment="bottom")
     with first:
         shown = _source(saved)
-    with second:
-        colours = knobs.choice(
-            "range",
-            "Colour range",
-            (ALL, THIS),
-            ALL,
-            segmented=True,
-            help="One range for all test images makes pictures comparable, and heat is clear where"
-            " good photos usually are; stretched to one image, even a good part glows somewhere.",
-        )
-    with third:
+    with third if not is_painting else second:
         versus = _versus(selected, saved)
-    with fourth:
-        contour = knobs.toggle(
-            "called",
-            "Outline",
-            True,
-            help="A cyan line around the pixels that reach the pixel threshold below.",
-        )
+    colours, contour = ALL, True
+    if not is_painting:
+        with second:
+            colours = _colours()
+        with fourth:
+            contour = _contour()
     head = head_of(selected.weights)
     cannot = misfit(selected.category, head) if head is not None else ""
     place = st.container()
@@ -100,7 +94,9 @@ def controls(selected: Selection) -> InspectRequest:
         elif chosen is None and (elsewhere := learnt_elsewhere(selected.run, selected.category)):
             st.warning(elsewhere, icon=":material/category:")
         own = tuple(SCORES) if wanted.head is not None else ()
-        score = score_control(own if chosen is None else scores_in(chosen.summary))
+        score = None  # one who paints sees bank and head beside each other
+        if not is_painting:
+            score = score_control(own if chosen is None else scores_in(chosen.summary))
     return InspectRequest(
         selected=selected,
         wanted=wanted,
@@ -109,6 +105,27 @@ def controls(selected: Selection) -> InspectRequest:
         contour=contour,
         versus=versus,
         score=score,
+    )
+
+
+def _colours() -> str:
+    return knobs.choice(
+        "range",
+        "Colour range",
+        (ALL, THIS),
+        ALL,
+        segmented=True,
+        help="One range for all test images makes pictures comparable, and heat is clear where"
+        " good photos usually are; stretched to one image, even a good part glows somewhere.",
+    )
+
+
+def _contour() -> bool:
+    return knobs.toggle(
+        "called",
+        "Outline",
+        True,
+        help="A cyan line around the pixels that reach the pixel threshold below.",
     )
 
 

@@ -26,6 +26,7 @@ from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
 from app.inspect_heatmaps.controls import InspectRequest, controls
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
+from app.inspect_heatmaps.painting import view as painting
 from app.inspect_heatmaps.picture import SHARP, Heat, picture
 from app.inspect_heatmaps.resolve import resolve, wait_for
 from app.inspect_heatmaps.review import contact_sheet, kept
@@ -61,7 +62,10 @@ def show(selected: Selection) -> None:
         key = PhotoKey.of_record(record, SHARP)
         if note := caches.depth_note(key):
             st.warning(note, icon=":material/exposure:")
-    asked = controls(selected)
+    is_painting = painting.is_asked()
+    asked = controls(selected, is_painting=is_painting)
+    if is_painting:
+        asked = painting.with_before(asked)
     slot = st.empty()
     body, tail = st.container(), st.container()
     with tail:  # drawn first: the body may wait for an evaluation
@@ -69,11 +73,18 @@ def show(selected: Selection) -> None:
         inspect_words.commands(asked)
     with body:
         if asked.saved is None and not is_labelled(selected.category):
+            if is_painting:
+                st.info(
+                    "Painting needs test photos sorted into good and defective.",
+                    icon=":material/brush:",
+                )
             inspect_unlabelled.show(asked)
             return
         resolved = resolve(asked)
         if resolved.scored is None:
             _photo_alone(selected)
+        elif is_painting:
+            painting.show(asked, resolved.scored)
         else:
             _Screen.of(asked, resolved.scored).draw()
     if resolved.is_waiting:

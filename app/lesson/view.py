@@ -138,6 +138,13 @@ def _ways(step: LessonStep) -> None:
                 key="lesson.present",
                 help="Large type, no menu, no sidebar; the arrow keys go on and back.",
             )
+        if "stages" in pages:
+            st.page_link(
+                pages["stages"],
+                label="All stages on one page",
+                icon=":material/grid_view:",
+                width="content",
+            )
         copy_link("lesson")
 
 

@@ -23,8 +23,13 @@ SEEDS = 100_000  # what the dice rolls below: five digits can be read out to som
 SIZES = (128, 192, 256, 384, 512)
 
 
-def controls(selected: Selection) -> tuple[Drawing, int, str]:
-    """Settings of the negatives drawn, the epoch shown, and `BESIDE` or `WIPE`."""
+def controls(selected: Selection, *, has_layout: bool = True) -> tuple[Drawing, int, str]:
+    """Settings of the negatives drawn, the epoch shown, and `BESIDE` or `WIPE`.
+
+    Args:
+        selected: the photo.
+        has_layout: whether one chooses between those two; else it is `BESIDE`.
+    """
     method = knobs.choice(
         "method",
         "Method",
@@ -86,15 +91,17 @@ def controls(selected: Selection) -> tuple[Drawing, int, str]:
             0,
             help="A run meets this photo once an epoch and draws anew each time.",
         )
-    with fifth:
-        layout = knobs.choice(
-            "pair",
-            "Positive and negative",
-            (BESIDE, WIPE),
-            BESIDE,
-            segmented=True,
-            help="Beside each other, zooming together; or larger, one uncovered by wiping.",
-        )
+    layout = BESIDE
+    if has_layout:
+        with fifth:
+            layout = knobs.choice(
+                "pair",
+                "Positive and negative",
+                (BESIDE, WIPE),
+                BESIDE,
+                segmented=True,
+                help="Beside each other, zooming together; or larger, one uncovered by wiping.",
+            )
     count = len(looking.layers)
     fusion = fusion_controls(looking) if level == FUSED else (1.0,) * count
     one = (*looking.layers, FUSED).index(level) if level != ALL else 0

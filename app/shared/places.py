@@ -8,7 +8,13 @@ from app.browser import lesson_link
 from app.shared import public
 
 # Second view: the first of its place.
-SECOND = {"features": "train", "study": "results", "lesson": "start", "spot": "start"}
+SECOND = {
+    "features": "train",
+    "study": "results",
+    "lesson": "start",
+    "spot": "start",
+    "stages": "start",
+}
 # Page: the one that comes after it, and the question that it answers.
 NEXT = {
     "start": ("data", "Which photos are there, and how do I add mine?"),
@@ -21,6 +27,7 @@ NEXT = {
     "results": ("study", "Repeat the paper's tables on your own photos."),
     "study": ("data", "Try it on other photos."),
     "spot": ("negatives", "Make such fakes yourself, with every setting."),
+    "stages": ("saliency", "The same pictures large, one place after another."),
     "lesson": ("saliency", "The same pictures with every setting, on any photo."),
 }
 

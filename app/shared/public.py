@@ -40,12 +40,14 @@ NOTES = {
     "negatives": "the demo and your uploads, with weights that ship with the app, up to 256 pixels;"
     " how good the negatives are is not measured.",
     "train": "training, the queue, renaming and deleting runs are off.",
-    "inspect_heatmaps": "only the demo's categories are scored; uploads and runs are not.",
+    "inspect_heatmaps": "only the demo's categories are scored, and can be painted on; uploads and"
+    " runs are not.",
     "features": "there are no runs to look into.",
     "results": "evaluating is off; the paper's own numbers can be read.",
     "study": "studies are neither shown nor begun.",
     "data": "no folders; small uploads, for this session only.",
     "spot": "all of it works; your answers are in this tab alone.",
+    "stages": "the demo and your uploads, with weights that ship with the app, up to 256 pixels.",
     "lesson": "all seven steps work, with the demo and your uploads.",
 }
 

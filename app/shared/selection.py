@@ -42,9 +42,10 @@ CONTROLS = {
     "Study": (CATEGORY,),
     "Lesson": (CATEGORY, IMAGE),
     "Spot": (CATEGORY,),
+    "Stages": (CATEGORY, IMAGE, RESIZE),
 }
 # Pages that keep them in public.
-PUBLIC_CONTROLS = ("Data", "Saliency", "Negatives", "Inspect", "Lesson", "Spot")
+PUBLIC_CONTROLS = ("Data", "Saliency", "Negatives", "Inspect", "Lesson", "Spot", "Stages")
 SQUARES = {
     SQUASH: "squash: stretched",
     FIT: "fit: in their own shape",

@@ -424,7 +424,7 @@ def test_every_page_is_offline_readable_and_begins_at_the_top(address, walk, sch
     ]
     assert not faint
     assert set(found.tops.values()) == {40}
-    assert len(found.titles) == len(PAGES)  # eleven tabs are told apart
+    assert len(found.titles) == len(PAGES)  # tabs are told apart
     assert all(title.endswith("CutSwap Explorer") for title in found.titles)
     own = urlsplit(address).netloc
     away = {url for url in found.urls if url.startswith("http") and urlsplit(url).netloc != own}

@@ -72,6 +72,7 @@ EVERY = (
     "data",
     "lesson",
     "spot",
+    "stages",
 )
 
 

@@ -83,7 +83,7 @@ def test_every_page_says_so_and_offers_nothing_of_it(page: str, root: Path, monk
     assert "imagenet" not in [str(o).lower() for s in at.selectbox for o in s.options]
     # The selection only where it does something, and a next step that is open.
     has_sidebar = len(at.sidebar.children) > 0
-    with_sidebar = ("data", "saliency", "negatives", "inspect_heatmaps", "lesson", "spot")
+    with_sidebar = ("data", "saliency", "negatives", "inspect_heatmaps", "lesson", "spot", "stages")
     assert has_sidebar == (page in with_sidebar)
     closed = {at.session_state["pages"][name].url_path for name in public.CLOSED}
     links = [link.proto for link in at.main.get("page_link")]

@@ -31,6 +31,7 @@ from tests.commands.test_app import answer, free_port
 from tests.helpers.datasets import write_image
 from tests.helpers.small_photos import photo_of
 from tests.test_docs import blocks
+from tests.test_notebooks import NOTEBOOKS, code_of, printed, read
 
 ROOT = Path(__file__).resolve().parents[2]
 HOW = os.environ.get("CUTSWAP_WHEEL", "")
@@ -203,6 +204,12 @@ def test_the_python_of_readme_runs(installed: Installed):
     text = (ROOT / "README.md").read_text("utf-8")
     (code,) = [content for language, content in blocks(text) if language == "python"]
     installed.run("python", "-c", code + "\nassert negative.mask.any()")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebooks_run(path: Path, installed: Installed):
+    said = installed.run("python", "-c", code_of(read(path)))
+    assert len(said.splitlines()) == len(printed(read(path)).splitlines())
 
 
 @pytest.mark.parametrize(

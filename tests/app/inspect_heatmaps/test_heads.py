@@ -14,14 +14,19 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from app.inspect_heatmaps.heads import below_good, join_words, with_head
+from app.inspect_heatmaps.painting import view as painting
 from app.shared import caches, workspace
 from app.shared.evaluations import Wanted
 from app.shared.heads import head_of
 from app.shared.selection import found_runs
 from cutswap.config import PatchCoreSettings
 from cutswap.data.datasets import open_dataset
+from cutswap.data.images import to_image
 from cutswap.evaluation.scored_set import read_scored
+from cutswap.heads.detector import HeadDetector
 from cutswap.networks.backbone import Backbone
+from cutswap.strokes.stroke import BRUSH, Stroke
+from tests.app.inspect_heatmaps.test_painting import Painter
 from tests.helpers.app import MAIN, assert_alive, texts
 from tests.helpers.head_runs import HEAD_LAYERS, HEAD_SIZE, train_tiny_head
 from tests.helpers.scored import build_parts
@@ -199,3 +204,19 @@ def test_words_of_the_join_need_a_head(world: Path):
     assert "So both are the bank alone here." in join_words(kept)
     kept.summary["head"] = "nonsense"
     assert join_words(kept) == ""
+
+
+def test_bank_and_head_judge_a_painting_side_by_side(world: Path, monkeypatch):
+    painter = Painter()
+    monkeypatch.setattr(painting, "canvas", painter)
+    at = open_page(paint="1", img="test/spot/000")
+    assert [panel.name for panel in painter.panels] == ["projector, bank", "projector, head"]
+    assert "Scores from" not in [control.label for control in at.button_group]
+    painter.paint(at, Stroke(BRUSH, ((5, 5), (30, 40)), 8, (255, 0, 0)))
+    said = HeadDetector.load(evaluated(world) / "detector.safetensors").score(
+        to_image(painter.painted[None])
+    )
+    for panel, expected in zip(painter.panels, (said.bank, said.head), strict=True):
+        assert np.array_equal(panel.values, expected.heatmaps[0])
+        assert f"score {float(expected.scores[0]):.3f}" in panel.says
+    assert painter.panels[0].unit != painter.panels[1].unit

@@ -36,6 +36,7 @@ def test_the_menu_has_seven_places_and_a_place_shows_its_views(page, both, tmp_p
         "study",
         "lesson",
         "spot",
+        "stages",
     }
     assert [link for link, _ in links(at)][: len(both)] == both
 

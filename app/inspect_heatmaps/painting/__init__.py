@@ -1,0 +1,1 @@
+"""Paint a defect on the photo, and see what the detector says of it."""

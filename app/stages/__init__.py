@@ -1,0 +1,1 @@
+"""The Stages page: everything that happens to one photo, on one page."""

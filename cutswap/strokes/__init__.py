@@ -1,0 +1,1 @@
+"""Defects painted by hand: strokes as plain records, their rendering, and their text in a link."""
