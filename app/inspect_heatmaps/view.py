@@ -83,9 +83,15 @@ def show(selected: Selection) -> None:
         resolved = resolve(asked)
         if resolved.scored is None:
             _photo_alone(selected)
-        elif is_painting:
+        elif is_painting and not resolved.scored.is_tiled:
             painting.show(asked, resolved.scored)
         else:
+            if is_painting:
+                st.info(
+                    "Painting needs an evaluation whose photos become squares; this one cuts them"
+                    " into tiles.",
+                    icon=":material/brush:",
+                )
             _Screen.of(asked, resolved.scored).draw()
     if resolved.is_waiting:
         wait_for(asked.wanted, slot)

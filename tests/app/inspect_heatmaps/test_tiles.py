@@ -64,6 +64,14 @@ def test_it_shows_score_heat_and_figures_and_the_nearest_patch(tiles):
     assert any("--tile-overlap=32" in c.value for c in at.code)
 
 
+@pytest.mark.usefixtures("tiles")
+def test_nothing_is_painted_on_tiles():
+    at = open_page(eval="tiles", img="test/spot/000", paint="1")
+    no_trace(at)
+    assert any("cuts them into tiles" in info.value for info in at.info)
+    assert "test/spot/000 · score **" in words(at)
+
+
 def test_a_training_photo_is_scored_tile_by_tile(tiles):
     at = open_page(eval="tiles", img="train/good/000")
     no_trace(at)
