@@ -25,6 +25,7 @@ from cutswap.training.flags import need_same_squares
 
 ALL, THIS = "all images", "this image"
 NOTHING = "nothing"
+ROW = "inspect_controls"  # what look.css breaks into two rows on a phone
 DEFAULTS = PatchCoreSettings()
 WHITENINGS: tuple[str, ...] = PatchCoreSettings.__dataclass_fields__["whiten"].metadata["choices"]
 
@@ -56,7 +57,8 @@ class InspectRequest:
 def controls(selected: Selection) -> InspectRequest:
     """Draw the row and the settings, and read them."""
     saved = saved_evaluations(selected)
-    first, second, third, fourth = st.columns([6, 5, 5, 3], vertical_alignment="bottom")
+    with st.container(key=ROW):
+        first, second, third, fourth = st.columns([6, 5, 5, 3], vertical_alignment="bottom")
     with first:
         shown = _source(saved)
     with second:

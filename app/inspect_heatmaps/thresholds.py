@@ -21,18 +21,22 @@ STEPS = 500  # of a slider
 SHARE = 0.05  # of photos without labels, for a first look at the most unusual
 
 
-def image_threshold(scored: ScoredSet, images: ThresholdCounts) -> tuple[float, Prices]:
+def image_threshold(
+    scored: ScoredSet, images: ThresholdCounts, confusion: DeltaGenerator | None = None
+) -> tuple[float, Prices]:
     """Slider, buttons, confusion; small enough to stand beside the picture.
 
     Args:
         scored: the evaluation.
         images: counts of its photos.
+        confusion: place of the counts; None: below the slider.
 
     Returns:
         The threshold, and what the two kinds of mistake cost.
     """
     run = float(scored.summary["threshold"])
     slider, row, figures = st.container(), st.container(horizontal=True), st.container()
+    figures = figures if confusion is None else confusion
     with st.popover("Prices", icon=":material/payments:", help="What mistakes cost."):
         prices = _prices()
     with slider:

@@ -11,7 +11,7 @@ from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import nearest_normal as inspect_nearest
 from app.inspect_heatmaps.caches import BankKey
 from app.inspect_heatmaps.controls import InspectRequest
-from app.inspect_heatmaps.picture import Heat, picture
+from app.inspect_heatmaps.picture import Called, Heat, heat_to_take_home, picture
 from app.inspect_heatmaps.resolve import wait_for
 from app.inspect_heatmaps.review import contact_sheet, kept
 from app.inspect_heatmaps.review.reviewed import Reviewed
@@ -21,6 +21,7 @@ from app.shared.caches import PhotoKey, changed
 from app.shared.evaluations import SMALL, estimate, shown_seconds, workshop
 from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.viewer.viewer import viewer
+from cutswap.config import PATCHCORE
 from cutswap.evaluation.unlabelled import UnlabelledSet
 from cutswap.evaluation.verdicts import verdict_of
 from cutswap.utils.folder_names import UNLABELLED
@@ -82,8 +83,9 @@ def show(asked: InspectRequest) -> None:
             )
         box = None if compared is None else compared.test.box
         tag = "" if compared is None else f"frame: {compared.distance:.3g} from normal"
+        drawn = picture(heat, cell_box=box, tag=tag, verdict=verdict.text)
         place = viewer(
-            picture(heat, cell_box=box, tag=tag, verdict=verdict.text),
+            drawn,
             key="heat",
             memory="heat",
             group="heat",
@@ -92,6 +94,9 @@ def show(asked: InspectRequest) -> None:
         if place is not None:
             inspect_nearest.remember_place(heat.record, place)
             st.rerun()
+        about = {PATCHCORE: wanted.settings.to_dict(), "weights": wanted.weights}
+        called = Called(verdict, threshold)
+        heat_to_take_home(asked.selected.key, heat, drawn, called, about)
     with right, plain_errors("the scores"):
         step_buttons(reviewed.most_wrong(), heat.record.name, "Most unusual")
         st.plotly_chart(

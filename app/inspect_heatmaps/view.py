@@ -26,7 +26,7 @@ from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
 from app.inspect_heatmaps.controls import InspectRequest, controls
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
-from app.inspect_heatmaps.picture import SHARP, Heat, picture
+from app.inspect_heatmaps.picture import SHARP, Called, Heat, picture
 from app.inspect_heatmaps.resolve import resolve, wait_for
 from app.inspect_heatmaps.review import contact_sheet, kept
 from app.inspect_heatmaps.review.report import report_button
@@ -94,6 +94,17 @@ def _photo_alone(selected: Selection) -> None:
 
 
 @dataclass(frozen=True)
+class _Places:
+    """What sees each other on one screen; `words` tells what two pictures have in common."""
+
+    picture: DeltaGenerator
+    threshold: DeltaGenerator
+    confusion: DeltaGenerator | None  # None: below the threshold's slider
+    scores: DeltaGenerator
+    words: DeltaGenerator
+
+
+@dataclass(frozen=True)
 class _Screen:
     """Everything that one rerun draws."""
 
@@ -149,23 +160,24 @@ class _Screen:
         )
         pixels = inspect_thresholds.tally_of(self.truth)
         with screen:
-            beside, left = self._columns()
-        with beside:
-            image, prices = inspect_thresholds.image_threshold(self.scored, self.images)
-            under = st.container()
+            places = self._places()
+        with places.threshold:
+            image, prices = inspect_thresholds.image_threshold(
+                self.scored, self.images, places.confusion
+            )
         with pixel_place:
             st.subheader("Pixel threshold", anchor=False)
             pixel = inspect_thresholds.pixel_threshold(self.scored, pixels, prices)
         reviewed = self._reviewed(image)
         heat = compared = None
-        with left, plain_errors("the heatmap"):
+        with places.picture, plain_errors("the heatmap"):
             heat = self.heat()
-            compared = self._picture(heat, image, pixel)
+            compared = self._picture(heat, image, pixel, places.words)
         with top, plain_errors("the verdict"):
             if self.asked.score is not None:
                 st.caption(join_words(self.scored))
             self._headline(heat, image)
-        with under, plain_errors("the scores"):
+        with places.scores, plain_errors("the scores"):
             step_buttons(reviewed.most_wrong(), self.record.name, "Worst mistake")
             self._number_line(heat, image)
             if self.index is not None:
@@ -193,14 +205,14 @@ class _Screen:
             inspect_thresholds.curves(image, pixel, self.images, pixels)
         inspect_words.figures(self.scored)
 
-    def _columns(self) -> tuple[DeltaGenerator, DeltaGenerator]:
-        """Places of the threshold and of the picture, which see each other."""
+    def _places(self) -> _Places:
+        """The threshold beside the picture; two pictures need the whole width, above it."""
         if not inspect_compare.is_ready(self.asked):
             left, right = st.columns([3, 2])
-            return right, left
-        # Two pictures need the whole width: the threshold stands above them.
-        above = st.columns([2, 3])[0]
-        return above, st.container()
+            return _Places(left, right.container(), None, right.container(), left.container())
+        pictures = st.container()
+        threshold, confusion, scores = st.columns([5, 8, 7])
+        return _Places(pictures, threshold, confusion, scores, st.container())
 
     def _reviewed(self, threshold: float) -> Reviewed:
         scored = self.scored
@@ -285,29 +297,40 @@ class _Screen:
             f"{MEANINGS[self.score]}; one range for all {len(self.scored.names)} test images",
         )
 
-    def _picture(self, heat: Heat, image: float, pixel: float | None) -> NearestNormal | None:
+    def _picture(
+        self, heat: Heat, image: float, pixel: float | None, words: DeltaGenerator
+    ) -> NearestNormal | None:
         compared = None
         if self.scored.is_padim:
-            return self._draw(heat, None, image, pixel)
+            return self._draw(heat, None, image, pixel, words)
         with plain_errors("the nearest normal patch"):
             hottest = hottest_patch(self._by_head()) if self.is_by_head else None
             compared = inspect_nearest.compared(
                 self.bank, self.record, heat.size, self.train, hottest
             )
-        return self._draw(heat, compared, image, pixel)
+        return self._draw(heat, compared, image, pixel, words)
 
     def _draw(
-        self, heat: Heat, compared: NearestNormal | None, image: float, pixel: float | None
+        self,
+        heat: Heat,
+        compared: NearestNormal | None,
+        image: float,
+        pixel: float | None,
+        words: DeltaGenerator,
     ) -> NearestNormal | None:
+        verdict = self._verdict(heat.score, image)
         drawn = picture(
             heat,
             pixel_threshold=pixel,
             contour=self.asked.contour,
             cell_box=None if compared is None else compared.test.box,
-            verdict=self._verdict(heat.score, image).text,
+            verdict=verdict.text,
             tag="" if compared is None else f"frame: {compared.distance:.3g} from normal",
         )
-        place = inspect_compare.beside(self.asked, self.scored, self.index, heat, drawn)
+        called = Called(verdict, image, pixel)
+        place = inspect_compare.beside(
+            self.asked, self.scored, self.index, heat, drawn, called, words
+        )
         if place is not None:
             inspect_nearest.remember_place(self.record, place)
             st.rerun()
