@@ -62,7 +62,7 @@ screenshots: $(VENV)/ready-dev  ## pictures of every page (needs Chromium)
 bench: $(VENV)/ready  ## every step beside a plain way of doing it (some minutes)
 	$(BIN)/python -m cutswap benchmark
 
-bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium (3 minutes)
+bench-ui: $(VENV)/ready-dev  ## from a key press to the picture, in Chromium; pages of 1,000 photos (5 minutes)
 	$(BIN)/python benchmarks/bench_ui.py
 
 test-kills: $(VENV)/ready-dev  ## kill -9 at twenty moments of a run, and of a sweep (6 minutes)

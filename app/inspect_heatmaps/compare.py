@@ -35,6 +35,8 @@ SAME_SCALE = (
     " darker picture is not a calmer verdict. Compare where the heat is, and how each image"
     " ranks among the good ones."
 )
+NOT_SCORED = "The other evaluation has not scored this photo."
+LEARNT_FROM = "Evaluations score test photos: choose one of those to compare."
 FIGURES = (
     ("image_auroc", "Image AUROC"),
     ("pixel_auroc", "Pixel AUROC"),
@@ -72,7 +74,7 @@ def beside(
             other = _other(asked)
     if other is None or index is None or scored.names[index] not in other.names:
         if other is not None:
-            st.caption("The other evaluation has not scored this image.")
+            st.caption(NOT_SCORED if index is not None else LEARNT_FROM)
         place = viewer(drawn, key="heat", memory="heat", group="heat", clickable=True)
     else:
         place = _pair(asked, scored, other, heat, drawn, words)

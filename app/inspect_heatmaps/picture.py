@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from app.figures import where_to_look
-from app.figures.take_home import of_picture, take_home
+from app.figures.take_home import Figure, of_picture, take_home
 from app.shared import caches
 from app.shared.caches import PhotoKey
 from app.viewer.viewer import Box, Legend, Picture
@@ -157,6 +157,13 @@ class Called:
         return f"score {score:.4g}, threshold {self.image:.4g}: {self.verdict.value}"
 
 
+def settings_of(scored: ScoredSet) -> dict[str, Any]:
+    """What an evaluation was made with, as files tell it."""
+    own = scored.settings
+    name = PADIM if isinstance(own, PadimSettings) else PATCHCORE
+    return {name: own.to_dict(), "weights": scored.summary.get("weights")}
+
+
 def evaluation_of(scored: ScoredSet, index: int | None, heat: Heat) -> dict[str, Any]:
     """Settings of an evaluation for the files of one of its photos, with the command behind it.
 
@@ -166,17 +173,20 @@ def evaluation_of(scored: ScoredSet, index: int | None, heat: Heat) -> dict[str,
         heat: the photo with its heatmap; scored anew, it has no command.
     """
     is_its = index is not None and np.array_equal(heat.values, scored.heatmaps[index])
-    own = scored.settings
     return {
-        PADIM if isinstance(own, PadimSettings) else PATCHCORE: own.to_dict(),
-        "weights": scored.summary.get("weights"),
+        **settings_of(scored),
         "scored_anew": not is_its,
         COMMAND: evaluate_again(scored.summary) if is_its else None,
     }
 
 
 def heat_to_take_home(
-    category: str, heat: Heat, drawn: Picture, called: Called, about: Mapping[str, Any]
+    category: str,
+    heat: Heat,
+    drawn: Picture,
+    called: Called,
+    about: Mapping[str, Any],
+    *charts: Figure,
 ) -> None:
     """Files of a scored photo, with thresholds and verdict.
 
@@ -186,6 +196,7 @@ def heat_to_take_home(
         drawn: as the viewer shows it.
         called: what the thresholds say.
         about: settings that it was scored with; a command under `COMMAND`.
+        *charts: beside it.
     """
     command = about.get(COMMAND)
     settings = {
@@ -206,7 +217,8 @@ def heat_to_take_home(
         unit = f"{called.sentence(heat.score)}; {drawn.legend.unit}"
         drawn = replace(drawn, legend=replace(drawn.legend, unit=unit))
     origin = Origin(heat.record.name, settings, [command] if command else [])
-    take_home([of_picture("heatmap", "Heatmap", drawn, arrays)], origin, key="inspect")
+    figures = [of_picture("heatmap", "Heatmap", drawn, arrays), *charts]
+    take_home(figures, origin, key="inspect")
 
 
 def boxed(photo: np.ndarray, inner: tuple[float, float, float, float], scale: int) -> np.ndarray:

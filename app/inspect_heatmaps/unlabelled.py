@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from app.figures.chart_files import chart_config
+from app.figures.take_home import of_chart
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import nearest_normal as inspect_nearest
@@ -58,11 +59,11 @@ def show(asked: InspectRequest) -> None:
             _start(asked, "Learn what is normal")
         return
     unlabelled = inspect_caches.unlabelled(wanted.folder)
+    heat = _heat(asked, unlabelled)
+    top, screen = st.container(), st.container(key="inspect_screen")
     st.info(NO_FIGURES, icon=":material/info:")
     if unlabelled.learnt:
         st.caption(LEARNT)
-    heat = _heat(asked, unlabelled)
-    top, screen = st.container(), st.container(key="inspect_screen")
     left, right = screen.columns([3, 2])
     with right:
         threshold = own_threshold(unlabelled.scores, str(unlabelled.folder))
@@ -96,13 +97,15 @@ def show(asked: InspectRequest) -> None:
             st.rerun()
         about = {PATCHCORE: wanted.settings.to_dict(), "weights": wanted.weights}
         called = Called(verdict, threshold)
-        heat_to_take_home(asked.selected.key, heat, drawn, called, about)
+        chart = inspect_charts.number_line(
+            unlabelled.names, unlabelled.scores, None, heat.score, threshold
+        )
+        scores = of_chart("scores", "Scores", chart)
+        heat_to_take_home(asked.selected.key, heat, drawn, called, about, scores)
     with right, plain_errors("the scores"):
         step_buttons(reviewed.most_wrong(), heat.record.name, "Most unusual")
         st.plotly_chart(
-            inspect_charts.number_line(
-                unlabelled.names, unlabelled.scores, None, heat.score, threshold
-            ),
+            chart,
             width="stretch",
             key="line",
             config=chart_config("unlabelled"),

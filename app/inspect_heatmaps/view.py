@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.figures.chart_files import chart_config
+from app.figures.take_home import Figure, of_chart, take_home
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import compare as inspect_compare
@@ -26,7 +28,7 @@ from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
 from app.inspect_heatmaps.controls import InspectRequest, controls
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
-from app.inspect_heatmaps.picture import SHARP, Called, Heat, picture
+from app.inspect_heatmaps.picture import SHARP, Called, Heat, picture, settings_of
 from app.inspect_heatmaps.resolve import resolve, wait_for
 from app.inspect_heatmaps.review import contact_sheet, kept
 from app.inspect_heatmaps.review.report import report_button
@@ -44,8 +46,10 @@ from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.evaluation.verdicts import Verdict, verdict_of
+from cutswap.figures.figure_files import Origin
 from cutswap.patchcore.memory_bank import Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal
+from cutswap.reports.repeat import evaluate_again
 from cutswap.utils.folder_names import DETECTOR
 
 
@@ -202,12 +206,13 @@ class _Screen:
             inspect_missed.section(self.scored, masks, acting)
             each_misses(self.scored, self.asked.selected.category)
         with curves, plain_errors("the curves"):
-            inspect_thresholds.curves(image, pixel, self.images, pixels)
+            figures = inspect_thresholds.curves(image, pixel, self.images, pixels)
+            self._charts_to_take_home(figures, heat, image, pixel)
         inspect_words.figures(self.scored)
 
     def _places(self) -> _Places:
         """The threshold beside the picture; two pictures need the whole width, above it."""
-        if not inspect_compare.is_ready(self.asked):
+        if self.index is None or not inspect_compare.is_ready(self.asked):
             left, right = st.columns([3, 2])
             return _Places(left, right.container(), None, right.container(), left.container())
         pictures = st.container()
@@ -353,6 +358,24 @@ class _Screen:
             f" images.{what}"
         )
 
+    def _charts_to_take_home(
+        self, figures: list[Figure], heat: Heat | None, image: float, pixel: float | None
+    ) -> None:
+        chart = self._scores_chart(heat, image)
+        command = evaluate_again(self.scored.summary)
+        settings = {"threshold": image, "pixel_threshold": pixel, **settings_of(self.scored)}
+        take_home(
+            [*figures, of_chart("scores", "Scores", chart)],
+            Origin("Thresholds", settings, [command] if command else []),
+            key="inspect.curves",
+        )
+
+    def _scores_chart(self, heat: Heat | None, threshold: float) -> go.Figure:
+        here, scored = None if heat is None else heat.score, self.scored
+        return inspect_charts.number_line(
+            scored.names, scored.scores, scored.labels, here, threshold
+        )
+
     def _number_line(self, heat: Heat | None, threshold: float) -> None:
         scored = self.scored
         turn = st.session_state.get("inspect.turn.line", 0)
@@ -366,7 +389,7 @@ class _Screen:
 
         here = None if heat is None else heat.score
         st.plotly_chart(
-            inspect_charts.number_line(scored.names, scored.scores, scored.labels, here, threshold),
+            self._scores_chart(heat, threshold),
             width="stretch",
             key=key,
             on_select=choose,

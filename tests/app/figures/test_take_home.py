@@ -185,3 +185,13 @@ def test_a_long_unit_is_broken_into_lines_that_fit():
         draw_picture(Picture(GREY, legend=Legend("0", "1", t)), 320) for t in ("a", text)
     )
     assert long.shape[0] - short.shape[0] >= 20
+
+
+def test_every_chart_of_a_page_is_taken_home():
+    app = Path(homes.__file__).parents[1]
+    left = []
+    for file in sorted(app.rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        if file.parent.name != "lesson" and "st.plotly_chart(" in text and "of_chart(" not in text:
+            left.append(file.name)
+    assert not left
