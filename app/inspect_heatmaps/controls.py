@@ -57,8 +57,11 @@ class InspectRequest:
 def controls(selected: Selection) -> InspectRequest:
     """Draw the row and the settings, and read them."""
     saved = saved_evaluations(selected)
+    head = head_of(selected.weights)
     with st.container(key=ROW):
-        first, second, third, fourth = st.columns([6, 5, 5, 3], vertical_alignment="bottom")
+        widths = [6, 5, 5, 3] if head is None else [5, 5, 4, 3, 5]
+        places = st.columns(widths, vertical_alignment="bottom")
+    first, second, third, fourth = places[:4]
     with first:
         shown = _source(saved)
     with second:
@@ -80,7 +83,6 @@ def controls(selected: Selection) -> InspectRequest:
             True,
             help="A cyan line around the pixels that reach the pixel threshold below.",
         )
-    head = head_of(selected.weights)
     cannot = misfit(selected.category, head) if head is not None else ""
     place = st.container()
     settings, seed = _settings(network_of(selected), None if cannot else head)
@@ -102,6 +104,7 @@ def controls(selected: Selection) -> InspectRequest:
         elif chosen is None and (elsewhere := learnt_elsewhere(selected.run, selected.category)):
             st.warning(elsewhere, icon=":material/category:")
         own = tuple(SCORES) if wanted.head is not None else ()
+    with place if head is None else places[4]:
         score = score_control(own if chosen is None else scores_in(chosen.summary))
     return InspectRequest(
         selected=selected,

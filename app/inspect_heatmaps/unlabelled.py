@@ -27,7 +27,6 @@ from cutswap.evaluation.unlabelled import UnlabelledSet
 from cutswap.evaluation.verdicts import verdict_of
 from cutswap.utils.folder_names import UNLABELLED
 
-CLEAR = 0.25  # share of the range that stays clear: nobody knows which of these photos are good
 NO_FIGURES = (
     "No figures or curves here: they need good **and** defective test photos, sorted into test/good"
     " and test/&lt;defect&gt;. Heatmap and score need none: they say how unlike the normal photos"
@@ -142,7 +141,7 @@ def _reviewed(
         values=lambda place: unlabelled.heatmaps[there[place]],
         masks=None,
         span=unlabelled.range,
-        usual=_usual(unlabelled.range),
+        usual=inspect_caches.usual_unlabelled(unlabelled),
         region=_region(unlabelled),
     )
 
@@ -168,7 +167,7 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
         mask=None,
         span=span,
         span_says=says,
-        usual=None if asked.stretch else _usual(span),
+        usual=None if asked.stretch else inspect_caches.usual_unlabelled(unlabelled),
         region=_region(unlabelled),
     )
 
@@ -176,11 +175,6 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
 def _region(unlabelled: UnlabelledSet) -> np.ndarray | None:
     """(S, S) bool, where its bank looks; None: everywhere."""
     return inspect_caches.bank(BankKey.of(unlabelled.bank_file)).region_pixels
-
-
-def _usual(span: tuple[float, float]) -> float:
-    """Heat that stays clear."""
-    return span[0] + CLEAR * (span[1] - span[0])
 
 
 def _start(asked: InspectRequest, text: str) -> None:

@@ -178,8 +178,6 @@ class _Screen:
             heat = self.heat()
             compared = self._picture(heat, image, pixel, places.words)
         with top, plain_errors("the verdict"):
-            if self.asked.score is not None:
-                st.caption(join_words(self.scored))
             self._headline(heat, image)
         with places.scores, plain_errors("the scores"):
             step_buttons(reviewed.most_wrong(), self.record.name, "Worst mistake")
@@ -187,6 +185,8 @@ class _Screen:
             if self.index is not None:
                 kept.keep_box(reviewed.category, self.record.name)
         with near, plain_errors("the nearest normal patch"):
+            if self.asked.score is not None:
+                st.caption(join_words(self.scored))
             if self.scored.is_padim:
                 st.caption(
                     "PaDiM remembers no patches, so there is no most similar one: each place is"
