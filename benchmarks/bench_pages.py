@@ -39,8 +39,8 @@ CASES: tuple[tuple[str, str, str, tuple[Any, ...]], ...] = (
 )
 
 VIEWS = {"saliency": "saliency.view", "negatives": "negatives.view"}
-# Which viewer of the page is the changed one: the clusters stand after their map, the negative after
-# its positive.
+# Which viewer of the page is the changed one: clusters stand after their map, the negative after its
+# positive.
 HANDED = {"saliency": 1, "negatives": 1}
 
 
