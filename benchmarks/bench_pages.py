@@ -39,7 +39,7 @@ CASES: tuple[tuple[str, str, str, tuple[Any, ...]], ...] = (
 )
 
 VIEWS = {"saliency": "saliency.view", "negatives": "negatives.view"}
-# Which viewer of the page is the changed one: clusters stand after their map, the negative after its
+# Which viewer of a page is the changed one: clusters come after their map, the negative after its
 # positive.
 HANDED = {"saliency": 1, "negatives": 1}
 
