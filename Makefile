@@ -62,7 +62,7 @@ screenshots: $(VENV)/ready-dev  ## pictures of every page (needs Chromium)
 bench: $(VENV)/ready  ## every step beside a plain way of doing it (some minutes)
 	$(BIN)/python -m cutswap benchmark
 
-bench-ui: $(VENV)/ready-dev  ## from a key press or a stroke to the picture, in Chromium (5 minutes)
+bench-ui: $(VENV)/ready-dev  ## from a key press or a stroke to the picture, in Chromium (8 minutes)
 	$(BIN)/python benchmarks/bench_ui.py
 	$(BIN)/python benchmarks/bench_painting.py
 

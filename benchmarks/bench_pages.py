@@ -38,9 +38,10 @@ CASES: tuple[tuple[str, str, str, tuple[Any, ...]], ...] = (
     ("negatives", "seed", "knob.seed", tuple(range(1, 1001))),
 )
 
-VIEWS = {"saliency": "saliency_view", "negatives": "negative_view"}
-# Which viewer of the page is the changed one: saliency has the map, then its clusters.
-HANDED = {"saliency": 1, "negatives": 0}
+VIEWS = {"saliency": "saliency.view", "negatives": "negatives.view"}
+# Which viewer of a page is the changed one: clusters come after their map, the negative after its
+# positive.
+HANDED = {"saliency": 1, "negatives": 1}
 
 
 def measure(case: tuple[str, str, str, tuple[Any, ...]], count: int, clock: Any) -> dict[str, Any]:

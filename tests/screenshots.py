@@ -36,6 +36,8 @@ PAGES = (
     "stages",
 )
 README = {"saliency": 1100, "negatives": 1100, "inspect": 1100}  # page: pixels kept from the top
+# Where a page is not for its own first photo: training sees good photos alone.
+LINKS = {"negatives": "negatives?img=train%2Fgood%2F000"}
 
 
 @contextlib.contextmanager
@@ -86,7 +88,7 @@ def main() -> None:
                 page = context.new_page()
                 for name in PAGES:
                     page.set_viewport_size({"width": width, "height": 900})
-                    page.goto(address + name)
+                    page.goto(address + LINKS.get(name, name))
                     settle(page)
                     height = page.evaluate(
                         "document.querySelector('[data-testid=stMain]').scrollHeight"

@@ -188,6 +188,7 @@ def _kept(done: Uploaded) -> None:
             caption=[plain_text(k.name) for k in shown],
             width=_THUMBNAIL,
             output_format="JPEG",
+            alt=[f"Your photo {k.name}" for k in shown],
         )
     except CutSwapError as error:
         show_error(error)

@@ -293,6 +293,7 @@ class _Screen:
                     [features.thumbnails[i] for i in near],
                     width=84,
                     caption=[WORDS[features.points[i].kind] for i in near],
+                    alt=[f"{WORDS[features.points[i].kind]}, near {title} tuning" for i in near],
                 )
             if not features.points[shown].is_synthetic and st.button(
                 "See its heatmap on Inspect",

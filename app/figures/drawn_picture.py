@@ -14,6 +14,7 @@ from app.viewer.pictures import RAMP
 from app.viewer.viewer import Legend, Picture
 from cutswap.utils.overlays import blend
 
+_Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 _INK = (20, 20, 20)
 _POINTS = 40  # lines of legend text in the width of one photo: 7 points at 85 mm
 
@@ -36,7 +37,9 @@ def draw_picture(picture: Picture, width: int) -> np.ndarray:
     font = ImageFont.load_default(size)
     drawn = [_panel(picture, photo, side) for photo in panels]
     height = drawn[0].height
-    page = Image.new("RGB", (width, height + _legend_height(picture.legend, size, gap)), "white")
+    unit = [] if picture.legend is None else _wrapped(picture.legend.unit, font, width)
+    below = _legend_height(picture.legend, len(unit), size, gap)
+    page = Image.new("RGB", (width, height + below), "white")
     pen = ImageDraw.Draw(page)
     for index, panel in enumerate(drawn):
         x = index * (side + gap)
@@ -47,7 +50,7 @@ def draw_picture(picture: Picture, width: int) -> np.ndarray:
             pen.rectangle((box[0] - 4, box[1] - 4, box[2] + 4, box[3] + 4), fill=(0, 0, 0))
             pen.text((x + gap, gap), tag, fill="white", font=font)
     if picture.legend is not None:
-        _draw_legend(pen, picture.legend, (width, height + gap), size)
+        _draw_legend(pen, picture.legend, unit, (width, height + gap), size)
     return np.asarray(page)
 
 
@@ -134,11 +137,24 @@ def _outlined(photo: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     return drawn
 
 
-def _legend_height(legend: Legend | None, size: int, gap: int) -> int:
+def _wrapped(text: str, font: _Font, width: int) -> list[str]:
+    """Lines of whole words, each as wide as the picture at most; one long word has its own."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _legend_height(legend: Legend | None, unit: int, size: int, gap: int) -> int:
+    """Of a legend whose unit takes so many lines."""
     if legend is None:
         return 0
     lines = len(legend.swatches) if legend.swatches else 1
-    lines += len(legend.marks) + (1 if legend.unit else 0)
+    lines += len(legend.marks) + unit
     return gap * 2 + lines * _line(size)
 
 
@@ -147,7 +163,7 @@ def _line(size: int) -> int:
 
 
 def _draw_legend(
-    pen: ImageDraw.ImageDraw, legend: Legend, place: tuple[int, int], size: int
+    pen: ImageDraw.ImageDraw, legend: Legend, unit: list[str], place: tuple[int, int], size: int
 ) -> None:
     width, y = place
     line, font = _line(size), ImageFont.load_default(size)
@@ -177,5 +193,6 @@ def _draw_legend(
             pen.text((left, y + line), f"line: {name}", fill=_INK, font=font)
             y += line
         y += line
-    if legend.unit:
-        pen.text((0, y), legend.unit, fill=_INK, font=font)
+    for text in unit:
+        pen.text((0, y), text, fill=_INK, font=font)
+        y += line

@@ -120,6 +120,17 @@ def unlabelled(folder: Path) -> UnlabelledSet:
     return _unlabelled(folder, changed(folder / UNLABELLED))
 
 
+def usual_unlabelled(found: UnlabelledSet) -> float:
+    """`UnlabelledSet.usual_heat`."""
+    return _usual_unlabelled(found.folder, changed(found.folder / UNLABELLED), found)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _usual_unlabelled(folder: Path, modified: int, _found: UnlabelledSet) -> float:
+    del folder, modified
+    return _found.usual_heat()
+
+
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _unlabelled(folder: Path, modified: int) -> UnlabelledSet:
     del modified

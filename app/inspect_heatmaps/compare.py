@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.controls import NOTHING, InspectRequest, saved_evaluations
 from app.inspect_heatmaps.heads import with_head
-from app.inspect_heatmaps.picture import Heat, heat_to_take_home, picture
+from app.inspect_heatmaps.picture import (
+    Called,
+    Heat,
+    evaluation_of,
+    heat_to_take_home,
+    picture,
+)
 from app.inspect_heatmaps.resolve import read_or_offer_repair, wait_for
 from app.shared import workspace
 from app.shared.evaluations import SMALL, Wanted, estimate, network_of, shown_seconds, workshop
@@ -28,6 +35,8 @@ SAME_SCALE = (
     " darker picture is not a calmer verdict. Compare where the heat is, and how each image"
     " ranks among the good ones."
 )
+NOT_SCORED = "The other evaluation has not scored this photo."
+LEARNT_FROM = "Evaluations score test photos: choose one of those to compare."
 FIGURES = (
     ("image_auroc", "Image AUROC"),
     ("pixel_auroc", "Pixel AUROC"),
@@ -37,7 +46,13 @@ FIGURES = (
 
 
 def beside(
-    asked: InspectRequest, scored: ScoredSet, index: int | None, heat: Heat, drawn: Picture
+    asked: InspectRequest,
+    scored: ScoredSet,
+    index: int | None,
+    heat: Heat,
+    drawn: Picture,
+    called: Called,
+    words: DeltaGenerator,
 ) -> tuple[float, float] | None:
     """Draw the picture, and the other evaluation's next to it where one is asked for.
 
@@ -47,6 +62,8 @@ def beside(
         index: of the image in it.
         heat: the image's heatmap.
         drawn: its picture.
+        called: what the thresholds say of it.
+        words: place of what the colours mean and of the figures of both.
 
     Returns:
         Where the left picture was clicked, as `viewer` says.
@@ -57,11 +74,12 @@ def beside(
             other = other_evaluation(asked)
     if other is None or index is None or scored.names[index] not in other.names:
         if other is not None:
-            st.caption("The other evaluation has not scored this image.")
+            st.caption(NOT_SCORED if index is not None else LEARNT_FROM)
         place = viewer(drawn, key="heat", memory="heat", group="heat", clickable=True)
     else:
-        place = _pair(asked, scored, other, heat, drawn)
-    heat_to_take_home(asked.selected.key, scored, index, heat, drawn)
+        place = _pair(asked, scored, other, heat, drawn, words)
+    about = evaluation_of(scored, index, heat)
+    heat_to_take_home(asked.selected.key, heat, drawn, called, about)
     return place
 
 
@@ -89,7 +107,12 @@ def wait(asked: InspectRequest, slot: Any) -> None:
 
 
 def _pair(
-    asked: InspectRequest, scored: ScoredSet, other: ScoredSet, heat: Heat, drawn: Picture
+    asked: InspectRequest,
+    scored: ScoredSet,
+    other: ScoredSet,
+    heat: Heat,
+    drawn: Picture,
+    words: DeltaGenerator,
 ) -> tuple[float, float] | None:
     at = other.names.index(heat.record.name)
     values = other.heatmaps[at]
@@ -129,10 +152,10 @@ def _pair(
             memory="heat",
             group="heat",
         )
-    st.caption(SAME_SCALE)
+    words.caption(SAME_SCALE)
     if elsewhere := learnt_elsewhere(asked.versus, asked.selected.category):
-        st.caption(f":material/category: {elsewhere}")
-    st.markdown(_table(asked, scored, other, heat, second))
+        words.caption(f":material/category: {elsewhere}")
+    words.markdown(_table(asked, scored, other, heat, second))
     return place
 
 

@@ -25,6 +25,7 @@ from cutswap.training.flags import need_same_squares
 
 ALL, THIS = "all images", "this image"
 NOTHING = "nothing"
+ROW = "inspect_controls"  # what look.css breaks into two rows on a phone
 DEFAULTS = PatchCoreSettings()
 WHITENINGS: tuple[str, ...] = PatchCoreSettings.__dataclass_fields__["whiten"].metadata["choices"]
 
@@ -61,7 +62,11 @@ def controls(selected: Selection, *, is_painting: bool = False) -> InspectReques
         is_painting: whether one paints: colours then cover all images, so that strokes compare.
     """
     saved = saved_evaluations(selected)
-    first, second, third, fourth = st.columns([6, 5, 5, 3], vertical_alignment="bottom")
+    head = head_of(selected.weights)
+    with st.container(key=ROW):
+        widths = [6, 5, 5, 3] if head is None else [5, 5, 4, 3, 5]
+        places = st.columns(widths, vertical_alignment="bottom")
+    first, second, third, fourth = places[:4]
     with first:
         shown = _source(saved)
     with third if not is_painting else second:
@@ -72,7 +77,6 @@ def controls(selected: Selection, *, is_painting: bool = False) -> InspectReques
             colours = _colours()
         with fourth:
             contour = _contour()
-    head = head_of(selected.weights)
     cannot = misfit(selected.category, head) if head is not None else ""
     place = st.container()
     settings, seed = _settings(network_of(selected), None if cannot else head)
@@ -94,8 +98,9 @@ def controls(selected: Selection, *, is_painting: bool = False) -> InspectReques
         elif chosen is None and (elsewhere := learnt_elsewhere(selected.run, selected.category)):
             st.warning(elsewhere, icon=":material/category:")
         own = tuple(SCORES) if wanted.head is not None else ()
-        score = None  # one who paints sees bank and head beside each other
-        if not is_painting:
+    score = None  # one who paints sees bank and head beside each other
+    if not is_painting:
+        with place if head is None else places[4]:
             score = score_control(own if chosen is None else scores_in(chosen.summary))
     return InspectRequest(
         selected=selected,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 
 from app.figures import where_to_look
-from app.figures.take_home import of_picture, take_home
+from app.figures.take_home import Figure, of_picture, take_home
 from app.shared import caches
 from app.shared.caches import PhotoKey
 from app.viewer.viewer import Box, Legend, Picture
@@ -16,12 +18,14 @@ from cutswap.config import PADIM, PATCHCORE, PadimSettings
 from cutswap.data.records import Record
 from cutswap.evaluation.photo_strips import clear_and_full
 from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.evaluation.verdicts import Verdict
 from cutswap.figures.figure_files import Origin
 from cutswap.reports.repeat import evaluate_again
 from cutswap.utils.overlays import colourise, rising
 
 SHARP = 512  # pixels of the photo below; heat and outline are as fine as they were scored
 FRAMED = "Yellow frame: the patch compared below; click another place to compare that."
+COMMAND = "command"  # key of `evaluation_of`: words after `python -m cutswap`, or None
 CONTOUR = (0, 255, 255)  # no colour of the heat
 
 
@@ -132,36 +136,89 @@ def alt_text(heat: Heat, verdict: str = "") -> str:
     return f"{text}; image score {heat.score:.3g}" + (f", {verdict}" if verdict else "")
 
 
+@dataclass(frozen=True)
+class Called:
+    """What the page's thresholds say of a photo, as its files tell.
+
+    Attributes:
+        verdict: on the image.
+        image: scores at or above it are called defective; None where there is none.
+        pixel: the same of pixels.
+    """
+
+    verdict: Verdict
+    image: float | None = None
+    pixel: float | None = None
+
+    def sentence(self, score: float) -> str:
+        """For the figure's legend."""
+        if self.image is None:
+            return f"score {score:.4g}, {self.verdict.value}"
+        return f"score {score:.4g}, threshold {self.image:.4g}: {self.verdict.value}"
+
+
+def settings_of(scored: ScoredSet) -> dict[str, Any]:
+    """What an evaluation was made with, as files tell it."""
+    own = scored.settings
+    name = PADIM if isinstance(own, PadimSettings) else PATCHCORE
+    return {name: own.to_dict(), "weights": scored.summary.get("weights")}
+
+
+def evaluation_of(scored: ScoredSet, index: int | None, heat: Heat) -> dict[str, Any]:
+    """Settings of an evaluation for the files of one of its photos, with the command behind it.
+
+    Args:
+        scored: the evaluation.
+        index: of the photo in it.
+        heat: the photo with its heatmap; scored anew, it has no command.
+    """
+    is_its = index is not None and np.array_equal(heat.values, scored.heatmaps[index])
+    return {
+        **settings_of(scored),
+        "scored_anew": not is_its,
+        COMMAND: evaluate_again(scored.summary) if is_its else None,
+    }
+
+
 def heat_to_take_home(
-    category: str, scored: ScoredSet, index: int | None, heat: Heat, drawn: Picture
+    category: str,
+    heat: Heat,
+    drawn: Picture,
+    called: Called,
+    about: Mapping[str, Any],
+    *charts: Figure,
 ) -> None:
-    """Files of a scored photo; the command is left out where the heat was scored anew.
+    """Files of a scored photo, with thresholds and verdict.
 
     Args:
         category: key of the category.
-        scored: the evaluation.
-        index: of the photo in it.
         heat: the photo with its heatmap.
         drawn: as the viewer shows it.
+        called: what the thresholds say.
+        about: settings that it was scored with; a command under `COMMAND`.
+        *charts: beside it.
     """
-    is_its = index is not None and np.array_equal(heat.values, scored.heatmaps[index])
-    command = evaluate_again(scored.summary) if is_its else None
-    own = scored.settings
+    command = about.get(COMMAND)
     settings = {
         "category": category,
         "image": heat.record.name,
         "score": float(heat.score),
+        "verdict": called.verdict.value,
+        "threshold": called.image,
+        "pixel_threshold": called.pixel,
         "colours": [float(end) for end in heat.span],
         "colours_of": heat.span_says,
-        PADIM if isinstance(own, PadimSettings) else PATCHCORE: own.to_dict(),
-        "weights": scored.summary.get("weights"),
-        "scored_anew": not is_its,
+        **{name: value for name, value in about.items() if name != COMMAND},
     }
     arrays = {"photo": drawn.base, "heatmap": heat.values}
     if heat.mask is not None:
         arrays["mask"] = heat.mask
+    if drawn.legend is not None:
+        unit = f"{called.sentence(heat.score)}; {drawn.legend.unit}"
+        drawn = replace(drawn, legend=replace(drawn.legend, unit=unit))
     origin = Origin(heat.record.name, settings, [command] if command else [])
-    take_home([of_picture("heatmap", "Heatmap", drawn, arrays)], origin, key="inspect")
+    figures = [of_picture("heatmap", "Heatmap", drawn, arrays), *charts]
+    take_home(figures, origin, key="inspect")
 
 
 def boxed(photo: np.ndarray, inner: tuple[float, float, float, float], scale: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.browser import link
 from app.figures.chart_files import chart_config
+from app.figures.take_home import Figure, of_chart
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps.caches import Truth
 from app.shared import knobs
@@ -21,18 +22,22 @@ STEPS = 500  # of a slider
 SHARE = 0.05  # of photos without labels, for a first look at the most unusual
 
 
-def image_threshold(scored: ScoredSet, images: ThresholdCounts) -> tuple[float, Prices]:
+def image_threshold(
+    scored: ScoredSet, images: ThresholdCounts, confusion: DeltaGenerator | None = None
+) -> tuple[float, Prices]:
     """Slider, buttons, confusion; small enough to stand beside the picture.
 
     Args:
         scored: the evaluation.
         images: counts of its photos.
+        confusion: place of the counts; None: below the slider.
 
     Returns:
         The threshold, and what the two kinds of mistake cost.
     """
     run = float(scored.summary["threshold"])
     slider, row, figures = st.container(), st.container(horizontal=True), st.container()
+    figures = figures if confusion is None else confusion
     with st.popover("Prices", icon=":material/payments:", help="What mistakes cost."):
         prices = _prices()
     with slider:
@@ -130,18 +135,23 @@ def own_threshold(scores: np.ndarray, owner: str) -> float | None:
 
 def curves(
     image: float, pixel: float | None, images: ThresholdCounts, pixels: ThresholdCounts | None
-) -> None:
-    """ROC and precision-recall of both; a click on a point sets the threshold."""
+) -> list[Figure]:
+    """ROC and precision-recall of both; a click on a point sets the threshold.
+
+    Returns:
+        The charts, to take home.
+    """
     st.subheader("Every threshold at once", anchor=False)
     st.caption(
         "Each point of a curve is a threshold. Click one to set it; the diamond is where you are."
     )
     left, right = st.columns(2)
     with left:
-        _curve_pair(images, image, IMAGE, "images")
+        figures = _curve_pair(images, image, IMAGE, "images")
     if pixels is not None and pixel is not None:
         with right:
-            _curve_pair(pixels, pixel, PIXEL, "pixels")
+            figures += _curve_pair(pixels, pixel, PIXEL, "pixels")
+    return figures
 
 
 def keep_in_range(name: str, low: float, high: float, default: float, owner: str) -> None:
@@ -235,7 +245,7 @@ def counts_table(counts: Confusion) -> str:
     )
 
 
-def _curve_pair(tally: ThresholdCounts, threshold: float, name: str, what: str) -> None:
+def _curve_pair(tally: ThresholdCounts, threshold: float, name: str, what: str) -> list[Figure]:
     counts = tally.at(threshold)
     rates = (counts.alarm_rate, counts.recall, counts.precision)
     pairs = (
@@ -256,13 +266,16 @@ def _curve_pair(tally: ThresholdCounts, threshold: float, name: str, what: str) 
             "Precision",
         ),
     )
+    figures = []
     for kind, title, points, (x, y), x_title, y_title in pairs:
         here = None if x is None or y is None else CurvePoint(x, y, threshold)
         turn = st.session_state.get(f"inspect.turn.{name}", 0)
         key = f"curve.{name}.{kind}.{turn}"
         st.markdown(f"**{title}**")
+        chart = inspect_charts.curve(points, here, x_title, y_title)
+        figures.append(of_chart(f"{kind}-{what}", title, chart))
         st.plotly_chart(
-            inspect_charts.curve(points, here, x_title, y_title),
+            chart,
             width="stretch",
             key=key,
             on_select=_setter(key, name),
@@ -270,6 +283,7 @@ def _curve_pair(tally: ThresholdCounts, threshold: float, name: str, what: str) 
             config=chart_config("thresholds"),
             alt=f"{title}, {len(points)} points; now at {_rate(x)} and {_rate(y)}",
         )
+    return figures
 
 
 def _setter(chart: str, name: str) -> Callable[[], None]:

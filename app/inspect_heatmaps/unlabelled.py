@@ -6,12 +6,13 @@ import numpy as np
 import streamlit as st
 
 from app.figures.chart_files import chart_config
+from app.figures.take_home import of_chart
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import nearest_normal as inspect_nearest
 from app.inspect_heatmaps.caches import BankKey
 from app.inspect_heatmaps.controls import InspectRequest
-from app.inspect_heatmaps.picture import Heat, picture
+from app.inspect_heatmaps.picture import Called, Heat, heat_to_take_home, picture
 from app.inspect_heatmaps.resolve import wait_for
 from app.inspect_heatmaps.review import contact_sheet, kept
 from app.inspect_heatmaps.review.reviewed import Reviewed
@@ -21,11 +22,11 @@ from app.shared.caches import PhotoKey, changed
 from app.shared.evaluations import SMALL, estimate, shown_seconds, workshop
 from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.viewer.viewer import viewer
+from cutswap.config import PATCHCORE
 from cutswap.evaluation.unlabelled import UnlabelledSet
 from cutswap.evaluation.verdicts import verdict_of
 from cutswap.utils.folder_names import UNLABELLED
 
-CLEAR = 0.25  # share of the range that stays clear: nobody knows which of these photos are good
 NO_FIGURES = (
     "No figures or curves here: they need good **and** defective test photos, sorted into test/good"
     " and test/&lt;defect&gt;. Heatmap and score need none: they say how unlike the normal photos"
@@ -57,11 +58,11 @@ def show(asked: InspectRequest) -> None:
             _start(asked, "Learn what is normal")
         return
     unlabelled = inspect_caches.unlabelled(wanted.folder)
+    heat = _heat(asked, unlabelled)
+    top, screen = st.container(), st.container(key="inspect_screen")
     st.info(NO_FIGURES, icon=":material/info:")
     if unlabelled.learnt:
         st.caption(LEARNT)
-    heat = _heat(asked, unlabelled)
-    top, screen = st.container(), st.container(key="inspect_screen")
     left, right = screen.columns([3, 2])
     with right:
         threshold = own_threshold(unlabelled.scores, str(unlabelled.folder))
@@ -82,8 +83,9 @@ def show(asked: InspectRequest) -> None:
             )
         box = None if compared is None else compared.test.box
         tag = "" if compared is None else f"frame: {compared.distance:.3g} from normal"
+        drawn = picture(heat, cell_box=box, tag=tag, verdict=verdict.text)
         place = viewer(
-            picture(heat, cell_box=box, tag=tag, verdict=verdict.text),
+            drawn,
             key="heat",
             memory="heat",
             group="heat",
@@ -92,12 +94,17 @@ def show(asked: InspectRequest) -> None:
         if place is not None:
             inspect_nearest.remember_place(heat.record, place)
             st.rerun()
+        about = {PATCHCORE: wanted.settings.to_dict(), "weights": wanted.weights}
+        called = Called(verdict, threshold)
+        chart = inspect_charts.number_line(
+            unlabelled.names, unlabelled.scores, None, heat.score, threshold
+        )
+        scores = of_chart("scores", "Scores", chart)
+        heat_to_take_home(asked.selected.key, heat, drawn, called, about, scores)
     with right, plain_errors("the scores"):
         step_buttons(reviewed.most_wrong(), heat.record.name, "Most unusual")
         st.plotly_chart(
-            inspect_charts.number_line(
-                unlabelled.names, unlabelled.scores, None, heat.score, threshold
-            ),
+            chart,
             width="stretch",
             key="line",
             config=chart_config("unlabelled"),
@@ -134,7 +141,7 @@ def _reviewed(
         values=lambda place: unlabelled.heatmaps[there[place]],
         masks=None,
         span=unlabelled.range,
-        usual=_usual(unlabelled.range),
+        usual=inspect_caches.usual_unlabelled(unlabelled),
         region=_region(unlabelled),
     )
 
@@ -160,7 +167,7 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
         mask=None,
         span=span,
         span_says=says,
-        usual=None if asked.stretch else _usual(span),
+        usual=None if asked.stretch else inspect_caches.usual_unlabelled(unlabelled),
         region=_region(unlabelled),
     )
 
@@ -168,11 +175,6 @@ def _heat(asked: InspectRequest, unlabelled: UnlabelledSet) -> Heat:
 def _region(unlabelled: UnlabelledSet) -> np.ndarray | None:
     """(S, S) bool, where its bank looks; None: everywhere."""
     return inspect_caches.bank(BankKey.of(unlabelled.bank_file)).region_pixels
-
-
-def _usual(span: tuple[float, float]) -> float:
-    """Heat that stays clear."""
-    return span[0] + CLEAR * (span[1] - span[0])
 
 
 def _start(asked: InspectRequest, text: str) -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.figures.chart_files import chart_config
+from app.figures.take_home import Figure, of_chart, take_home
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import compare as inspect_compare
@@ -27,7 +29,7 @@ from app.inspect_heatmaps.controls import InspectRequest, controls
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
 from app.inspect_heatmaps.painting import view as painting
-from app.inspect_heatmaps.picture import SHARP, Heat, picture
+from app.inspect_heatmaps.picture import SHARP, Called, Heat, picture, settings_of
 from app.inspect_heatmaps.resolve import resolve, wait_for
 from app.inspect_heatmaps.review import contact_sheet, kept
 from app.inspect_heatmaps.review.report import report_button
@@ -46,8 +48,10 @@ from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.evaluation.thresholds import ThresholdCounts
 from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.evaluation.verdicts import Verdict, verdict_of
+from cutswap.figures.figure_files import Origin
 from cutswap.patchcore.memory_bank import Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal, Place
+from cutswap.reports.repeat import evaluate_again
 from cutswap.utils.folder_names import DETECTOR, RESULT
 
 
@@ -112,6 +116,17 @@ def _photo_alone(selected: Selection) -> None:
 
 
 @dataclass(frozen=True)
+class _Places:
+    """What sees each other on one screen; `words` tells what two pictures have in common."""
+
+    picture: DeltaGenerator
+    threshold: DeltaGenerator
+    confusion: DeltaGenerator | None  # None: below the threshold's slider
+    scores: DeltaGenerator
+    words: DeltaGenerator
+
+
+@dataclass(frozen=True)
 class _Screen:
     """Everything that one rerun draws."""
 
@@ -168,28 +183,29 @@ class _Screen:
         )
         pixels = inspect_thresholds.tally_of(self.truth)
         with screen:
-            beside, left = self._columns()
-        with beside:
-            image, prices = inspect_thresholds.image_threshold(self.scored, self.images)
-            under = st.container()
+            places = self._places()
+        with places.threshold:
+            image, prices = inspect_thresholds.image_threshold(
+                self.scored, self.images, places.confusion
+            )
         with pixel_place:
             st.subheader("Pixel threshold", anchor=False)
             pixel = inspect_thresholds.pixel_threshold(self.scored, pixels, prices)
         reviewed = self._reviewed(image)
         heat = compared = None
-        with left, plain_errors("the heatmap"):
+        with places.picture, plain_errors("the heatmap"):
             heat = self.heat()
-            compared = self._picture(heat, image, pixel)
+            compared = self._picture(heat, image, pixel, places.words)
         with top, plain_errors("the verdict"):
-            if self.asked.score is not None:
-                st.caption(join_words(self.scored))
             self._headline(heat, image)
-        with under, plain_errors("the scores"):
+        with places.scores, plain_errors("the scores"):
             step_buttons(reviewed.most_wrong(), self.record.name, "Worst mistake")
             self._number_line(heat, image)
             if self.index is not None:
                 kept.keep_box(reviewed.category, self.record.name)
         with near, plain_errors("the nearest normal patch"):
+            if self.asked.score is not None:
+                st.caption(join_words(self.scored))
             if self.scored.is_padim:
                 st.caption(
                     "PaDiM remembers no patches, so there is no most similar one: each place is"
@@ -209,17 +225,18 @@ class _Screen:
             inspect_missed.section(self.scored, masks, acting)
             each_misses(self.scored, self.asked.selected.category)
         with curves, plain_errors("the curves"):
-            inspect_thresholds.curves(image, pixel, self.images, pixels)
+            figures = inspect_thresholds.curves(image, pixel, self.images, pixels)
+            self._charts_to_take_home(figures, heat, image, pixel)
         inspect_words.figures(self.scored)
 
-    def _columns(self) -> tuple[DeltaGenerator, DeltaGenerator]:
-        """Places of the threshold and of the picture, which see each other."""
-        if not inspect_compare.is_ready(self.asked):
+    def _places(self) -> _Places:
+        """The threshold beside the picture; two pictures need the whole width, above it."""
+        if self.index is None or not inspect_compare.is_ready(self.asked):
             left, right = st.columns([3, 2])
-            return right, left
-        # Two pictures need the whole width: the threshold stands above them.
-        above = st.columns([2, 3])[0]
-        return above, st.container()
+            return _Places(left, right.container(), None, right.container(), left.container())
+        pictures = st.container()
+        threshold, confusion, scores = st.columns([5, 8, 7])
+        return _Places(pictures, threshold, confusion, scores, st.container())
 
     def _reviewed(self, threshold: float) -> Reviewed:
         scored = self.scored
@@ -316,10 +333,12 @@ class _Screen:
             f"{MEANINGS[self.score]}; one range for all {len(self.scored.names)} test images",
         )
 
-    def _picture(self, heat: Heat, image: float, pixel: float | None) -> NearestNormal | None:
+    def _picture(
+        self, heat: Heat, image: float, pixel: float | None, words: DeltaGenerator
+    ) -> NearestNormal | None:
         compared = box = None
         if self.scored.is_padim:
-            return self._draw(heat, None, None, image, pixel)
+            return self._draw(heat, None, None, image, pixel, words)
         with plain_errors("the nearest normal patch"):
             if self.scored.is_tiled:
                 compared, box = inspect_nearest.compared_in_tiles(
@@ -331,7 +350,7 @@ class _Screen:
                     self.bank, self.record, heat.size, self.train, hottest
                 )
                 box = compared.test.box
-        return self._draw(heat, compared, box, image, pixel)
+        return self._draw(heat, compared, box, image, pixel, words)
 
     def _draw(
         self,
@@ -340,16 +359,21 @@ class _Screen:
         box: Place | None,
         image: float,
         pixel: float | None,
+        words: DeltaGenerator,
     ) -> NearestNormal | None:
+        verdict = self._verdict(heat.score, image)
         drawn = picture(
             heat,
             pixel_threshold=pixel,
             contour=self.asked.contour,
             cell_box=box,
-            verdict=self._verdict(heat.score, image).text,
+            verdict=verdict.text,
             tag="" if compared is None else f"frame: {compared.distance:.3g} from normal",
         )
-        place = inspect_compare.beside(self.asked, self.scored, self.index, heat, drawn)
+        called = Called(verdict, image, pixel)
+        place = inspect_compare.beside(
+            self.asked, self.scored, self.index, heat, drawn, called, words
+        )
         if place is not None:
             inspect_nearest.remember_place(self.record, place)
             st.rerun()
@@ -372,6 +396,24 @@ class _Screen:
             f" images.{what}"
         )
 
+    def _charts_to_take_home(
+        self, figures: list[Figure], heat: Heat | None, image: float, pixel: float | None
+    ) -> None:
+        chart = self._scores_chart(heat, image)
+        command = evaluate_again(self.scored.summary)
+        settings = {"threshold": image, "pixel_threshold": pixel, **settings_of(self.scored)}
+        take_home(
+            [*figures, of_chart("scores", "Scores", chart)],
+            Origin("Thresholds", settings, [command] if command else []),
+            key="inspect.curves",
+        )
+
+    def _scores_chart(self, heat: Heat | None, threshold: float) -> go.Figure:
+        here, scored = None if heat is None else heat.score, self.scored
+        return inspect_charts.number_line(
+            scored.names, scored.scores, scored.labels, here, threshold
+        )
+
     def _number_line(self, heat: Heat | None, threshold: float) -> None:
         scored = self.scored
         turn = st.session_state.get("inspect.turn.line", 0)
@@ -385,7 +427,7 @@ class _Screen:
 
         here = None if heat is None else heat.score
         st.plotly_chart(
-            inspect_charts.number_line(scored.names, scored.scores, scored.labels, here, threshold),
+            self._scores_chart(heat, threshold),
             width="stretch",
             key=key,
             on_select=choose,

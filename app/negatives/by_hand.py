@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.negatives.draws import METHODS, Drawing, Drawn
 from app.negatives.shapes import COLOURS
@@ -109,12 +110,13 @@ class Hand:
         )
 
 
-def hand_controls(drawing: Drawing, drawn: Drawn) -> Hand | None:
+def hand_controls(drawing: Drawing, drawn: Drawn, place: DeltaGenerator) -> Hand | None:
     """The switch, what to do next, and what is placed; None where it is off.
 
     Args:
         drawing: how the page draws.
         drawn: its draw, whose patches are placed.
+        place: of the switch.
 
     Raises:
         CutSwapError: see `caches.explained`.
@@ -127,13 +129,14 @@ def hand_controls(drawing: Drawing, drawn: Drawn) -> Hand | None:
                 f" {drawing.method} cannot."
             )
         return None
-    is_on = knobs.toggle(
-        ON,
-        "Place the patches by hand",
-        False,
-        help="The two patches of this draw, at places of your own choice: click one place on the"
-        " photo, then one of those that light up.",
-    )
+    with place:
+        is_on = knobs.toggle(
+            ON,
+            "Place the patches by hand",
+            False,
+            help="The two patches of this draw, at places of your own choice: click one place on"
+            " the photo, then one of those that light up.",
+        )
     if not is_on:
         return None
     hand = _placed(drawing, drawn, _anchors(text))
@@ -206,24 +209,23 @@ def _say(hand: Hand) -> None:
         )
     else:
         said = "**Swapped.** Click another lit place to move the second patch."
-    text, undo, clear = st.columns([6, 1, 1], vertical_alignment="center")
+    text, back = st.columns([7, 2], vertical_alignment="center")
+    row = back.container(horizontal=True)
     text.markdown(f"{said} By keyboard: Tab to the photo, arrow keys, Enter; Escape takes back.")
-    undo.button(
+    row.button(
         "Undo",
         on_click=partial(hand.pick, None),
         disabled=not hand.chosen,
         key="hand.undo",
         help="Takes the last patch back, as Escape does on the photo.",
-        width="stretch",
     )
-    clear.button(
+    row.button(
         "Clear",
         on_click=_keep,
         args=((),),
         disabled=not hand.chosen,
         key="hand.clear",
         help="Takes both patches back.",
-        width="stretch",
     )
     if refused := st.session_state.pop(_REFUSED, None):
         st.warning(refused, icon=":material/wrong_location:")

@@ -23,77 +23,21 @@ SEEDS = 100_000  # what the dice rolls below: five digits can be read out to som
 SIZES = (128, 192, 256, 384, 512)
 
 
-def controls(selected: Selection, *, has_layout: bool = True) -> tuple[Drawing, int, str]:
-    """Settings of the negatives drawn, the epoch shown, and `BESIDE` or `WIPE`.
+def controls(
+    selected: Selection, *, has_layout: bool = True
+) -> tuple[Drawing, int, str, DeltaGenerator]:
+    """Settings of the negatives drawn, the epoch shown, `BESIDE` or `WIPE`, and a free place.
 
     Args:
         selected: the photo.
         has_layout: whether one chooses between those two; else it is `BESIDE`.
     """
-    method = knobs.choice(
-        "method",
-        "Method",
-        tuple(METHODS),
-        "CutSwap",
-        segmented=True,
-        help="CutSwap exchanges two patches anchored in the most salient cluster; CutPaste moves"
-        " one anywhere; Random swap exchanges two patches anywhere. SmoothBlend is CutPaste with"
-        " fading edges; NSA bends the patch's colours to its surroundings (Poisson blending);"
-        " Perlin lets a foreign texture show through noise-shaped holes. A scar does the same in a"
-        " thin turned strip.",
-    )
-    guided = METHODS[method][0].startswith("cutswap")
-    with knobs.settings("Network, patches, colours"):
-        looking = network_controls()
-        negatives, size, weak = _geometry(method)
-        anchors, top_n = _anchors(guided)
-    first, fifth, second, third, dice, fourth = _places()
+    first, second, beside = _places([3, 3, 4])
     with first:
-        level = knobs.choice(
-            "layer",
-            "Layer",
-            (*looking.layers, FUSED, ALL),
-            looking.layers[len(looking.layers) // 2],
-            show=lambda layer: layer_name(looking.name, layer, size),
-            segmented=len(looking.layers) < 7,
-            help="Which saliency map anchors the patches; fused is a weighted mean of them; with"
-            " all levels each draw picks one.",
-        )
-    with second:
-        k = knobs.of_field(ClusterSettings, "k", "k")
-    with third:
-        seed = (
-            knobs.number(
-                "seed",
-                "Seed",
-                0,
-                2**31 - 1,
-                0,
-                help="Of the run: the same seed gives the same draws.",
-            )
-            or 0
-        )
-    if is_shown("seed"):
-        dice.button(
-            "Roll",
-            on_click=_roll,
-            icon=":material/casino:",
-            key="seed.roll",
-            help="Another seed, at random: the same settings, another draw.",
-            width="stretch",
-        )
-    with fourth:
-        epoch = knobs.slider(
-            "epoch",
-            "Epoch",
-            0,
-            255,
-            0,
-            help="A run meets this photo once an epoch and draws anew each time.",
-        )
+        method = _method()
     layout = BESIDE
     if has_layout:
-        with fifth:
+        with second:
             layout = knobs.choice(
                 "pair",
                 "Positive and negative",
@@ -102,6 +46,22 @@ def controls(selected: Selection, *, has_layout: bool = True) -> tuple[Drawing, 
                 segmented=True,
                 help="Beside each other, zooming together; or larger, one uncovered by wiping.",
             )
+    guided = METHODS[method][0].startswith("cutswap")
+    with knobs.settings("Network, patches, colours"):
+        looking = network_controls()
+        negatives, size, weak = _geometry(method)
+        anchors, top_n = _anchors(guided)
+    level = knobs.choice(
+        "layer",
+        "Layer",
+        (*looking.layers, FUSED, ALL),
+        looking.layers[len(looking.layers) // 2],
+        show=lambda layer: layer_name(looking.name, layer, size),
+        segmented=len(looking.layers) < 7,
+        help="Which saliency map anchors the patches; fused is a weighted mean of them; with all"
+        " levels each draw picks one.",
+    )
+    k, seed, epoch = _which_draw()
     count = len(looking.layers)
     fusion = fusion_controls(looking) if level == FUSED else (1.0,) * count
     one = (*looking.layers, FUSED).index(level) if level != ALL else 0
@@ -125,15 +85,63 @@ def controls(selected: Selection, *, has_layout: bool = True) -> tuple[Drawing, 
         count=len(train),
         region=RegionKey.of(selected.category),
     )
-    return drawing, epoch, layout
+    return drawing, epoch, layout, beside
 
 
-def _places() -> list[DeltaGenerator]:
-    """Of layer, layout, K, seed, dice and epoch: two rows on the page."""
+def _method() -> str:
+    return knobs.choice(
+        "method",
+        "Method",
+        tuple(METHODS),
+        "CutSwap",
+        help="CutSwap exchanges two patches anchored in the most salient cluster; CutPaste moves"
+        " one anywhere; Random swap exchanges two patches anywhere. SmoothBlend is CutPaste with"
+        " fading edges; NSA bends the patch's colours to its surroundings (Poisson blending);"
+        " Perlin lets a foreign texture show through noise-shaped holes. A scar does the same in a"
+        " thin turned strip.",
+    )
+
+
+def _which_draw() -> tuple[int, int, int]:
+    """K, seed and epoch in one row."""
+    first, second, dice, third = _places([4, 3, 2, 4])
+    with first:
+        k = int(knobs.of_field(ClusterSettings, "k", "k"))
+    with second:
+        seed = knobs.number(
+            "seed",
+            "Seed",
+            0,
+            2**31 - 1,
+            0,
+            help="Of the run: the same seed gives the same draws.",
+        )
+    if is_shown("seed"):
+        dice.button(
+            "Roll",
+            on_click=_roll,
+            icon=":material/casino:",
+            key="seed.roll",
+            help="Another seed, at random: the same settings, another draw.",
+            width="stretch",
+        )
+    with third:
+        epoch = knobs.slider(
+            "epoch",
+            "Epoch",
+            0,
+            255,
+            0,
+            help="A run meets this photo once an epoch and draws anew each time.",
+        )
+    return k, seed or 0, epoch
+
+
+def _places(widths: list[int]) -> list[DeltaGenerator]:
+    """Beside each other; below each other where a link shows some controls alone."""
     if is_active():  # columns would keep the place of what a link does not show
-        return [st.container() for _ in range(6)]
-    upper = st.columns([11, 6], vertical_alignment="bottom")
-    return [*upper, *st.columns([4, 3, 2, 4], vertical_alignment="bottom")]
+        return [st.container() for _ in widths]
+    return st.columns(widths, vertical_alignment="bottom")
 
 
 def _roll() -> None:

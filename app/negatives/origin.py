@@ -34,16 +34,11 @@ def say_origin(selected: Selection) -> None:
     what = {"good": "a good test photo", "unlabelled": "a photo to look at"}.get(
         record.defect, f"a test photo with a real defect ({plain_text(record.defect)})"
     )
-    said, button = st.columns([3, 1], vertical_alignment="center")
-    said.info(
-        f"This is {what}: **training never sees it**. The page shows what its negatives would look"
-        " like.",
-        icon=":material/visibility_off:",
-    )
-    button.button(
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.info(f"This is {what}: **training never sees it**.", icon=":material/visibility_off:")
+    row.button(
         "Show a good photo",
         on_click=select,
         kwargs={"image": category.train[0].name},
         icon=":material/school:",
-        width="stretch",
     )

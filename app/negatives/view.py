@@ -48,6 +48,8 @@ LEVEL = 122  # pixels wide; six levels fit beside each other
 METHOD = 148  # pixels wide
 WIDEST = 1460  # pixels; Streamlit shows no picture wider, and shrinks one in every rerun
 DIFFERENCE_GAIN = 4
+# What look.css arranges on a phone: pictures above the controls, in a row to swipe through.
+SCREEN, PICTURES, SWIPE = "negatives_screen", "negatives_pictures", "negatives_swipe"
 
 
 def show(selected: Selection) -> None:
@@ -58,16 +60,19 @@ def show(selected: Selection) -> None:
     """
     if is_shown("origin"):
         say_origin(selected)
-    drawing, epoch, layout = controls(selected)
-    drawn = draw(drawing, epoch)
-    if note := caches.depth_note(drawing.key.photo):
-        st.warning(note, icon=":material/exposure:")
-    hand = hand_controls(drawing, drawn)
-    if hand is not None and hand.placed is not None:
-        drawn = hand.placed
-    picture = _negative_picture(drawing, drawn, selected)
-    difference = _difference_picture(drawing, drawn)
-    _large(drawing, drawn, picture, difference, layout, hand)
+    with st.container(key=SCREEN):
+        drawing, epoch, layout, beside = controls(selected)
+        drawn = draw(drawing, epoch)
+        if note := caches.depth_note(drawing.key.photo):
+            st.warning(note, icon=":material/exposure:")
+        with st.container(key=PICTURES):
+            hand = hand_controls(drawing, drawn, beside)
+            if hand is not None and hand.placed is not None:
+                drawn = hand.placed
+            picture = _negative_picture(drawing, drawn, selected)
+            difference = _difference_picture(drawing, drawn)
+            with st.container(key=SWIPE):
+                _large(drawing, drawn, picture, difference, layout, hand)
     if (hand is None or hand.placed is not None) and is_shown("facts"):
         _facts(drawing, drawn)
     if is_shown("train"):

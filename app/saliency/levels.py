@@ -51,6 +51,7 @@ def level_picture(
     points: Sequence[Point] = (),
     tag: str = "",
     inside: np.ndarray | None = None,
+    span: tuple[float, float] | None = None,
 ) -> Picture:
     """Saliency of one level over the photo.
 
@@ -62,15 +63,22 @@ def level_picture(
         points: places that were clicked.
         tag: for the left corner; empty: what the level is.
         inside: (S, S) bool, the category's region, which is outlined; None: there is none.
+        span: values shown black and bright yellow, in units of the class score; None: the map's
+            own smallest and largest.
     """
     layer = key.levels[level]
+    legend = Legend("0", "1", "saliency, relative to this map's own range")
+    if span is not None:
+        unit = "saliency in units of the class score; one range for both maps"
+        low = 0.0 if span[0] < span[1] / 1000 else span[0]
+        legend = Legend(f"{low:.3g}", f"{span[1]:.3g}", unit)
     return Picture(
         caches.photo(key.photo),
-        heat=caches.heat(key, level),
+        heat=caches.heat(key, level) if span is None else caches.heat_in(key, level, span),
         points=points,
         mask=inside,
         outline_name=WHERE_TO_LOOK,
-        legend=Legend("0", "1", "saliency, relative to this map's own range"),
+        legend=legend,
         alt=_alt(record, layer, explained.maps[level]),
         opacity=60,
         left=tag or layer_name(key.backbone, layer, key.photo.size),

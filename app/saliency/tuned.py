@@ -12,6 +12,7 @@ from app.figures import where_to_look
 from app.figures.take_home import of_picture, take_home
 from app.figures.where_to_look import RegionKey
 from app.saliency.classes import named, percent
+from app.saliency.comparison import TUNED, Looked, range_sentence, shared_range
 from app.saliency.grid import saliency_command
 from app.saliency.levels import level_control, level_picture
 from app.shared import caches, knobs, workspace
@@ -67,7 +68,13 @@ def _tuned(run: FoundRun) -> TunedRun | None:
 
 
 def tuned_comparison(
-    selected: Selection, key: SaliencyKey, level: int, k: int, region: RegionKey | None
+    selected: Selection,
+    key: SaliencyKey,
+    level: int,
+    k: int,
+    region: RegionKey | None,
+    *,
+    shares_range: bool,
 ) -> None:
     """A run's map beside the map of its starting weights, for one class.
 
@@ -77,6 +84,7 @@ def tuned_comparison(
         level: the page's.
         k: clusters.
         region: of the category; None where there is none that can be used.
+        shares_range: whether both maps share one range of colours.
 
     Raises:
         CutSwapError: weights that are gone or damaged; see `caches.explained`.
@@ -117,7 +125,7 @@ def tuned_comparison(
         changed=caches.changed(run.path / WEIGHTS),
     )
     inside = where_to_look.pixels(region, key.photo.size)
-    _show(selected, before, after, chosen, k, name, inside)
+    _show(selected, before, after, chosen, k, name, inside, shares_range=shares_range)
 
 
 def _show(
@@ -128,12 +136,18 @@ def _show(
     k: int,
     name: str,
     inside: np.ndarray | None,
+    *,
+    shares_range: bool,
 ) -> None:
     record, pictures = selected.record, []
+    first, second = Looked(before, level, record), Looked(after, level, record)
+    span = shared_range(first, second) if shares_range else None
     tags = (f"before · {before.weights}", f"fine-tuned · {name}")
     for key, tag, place in zip((before, after), tags, st.columns(2), strict=True):
         explained = caches.explained(key)
-        pictures.append(level_picture(key, explained, level, record, tag=tag, inside=inside))
+        pictures.append(
+            level_picture(key, explained, level, record, tag=tag, inside=inside, span=span)
+        )
         with place:
             viewer(
                 pictures[-1],
@@ -149,8 +163,9 @@ def _show(
     )
     st.caption(
         "Fine-tuning trains the layers and leaves the class scores behind them as they were:"
-        " compare where the network looks, not how sure it is. Every map is stretched to its own"
-        " range." + _elsewhere(name, selected)
+        f" compare where the network looks, not how sure it is."
+        f" {range_sentence(TUNED, first, second, is_asked=shares_range)}"
+        + _elsewhere(name, selected)
     )
     origin = Origin(
         f"Saliency before and after {name}",
@@ -163,6 +178,7 @@ def _show(
             "layer": before.levels[level],
             "target_class": untuned.target_class,
             "k": k,
+            "colours": span or "each map's own range",
         },
         (saliency_command(before), saliency_command(after)),
     )

@@ -5,7 +5,6 @@ Order matters for speed: the large picture is drawn before everything that can w
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +27,15 @@ from app.saliency.classes import (
     percent,
 )
 from app.saliency.clustered import cluster_picture
+from app.saliency.comparison import (
+    NOTHING,
+    TUNED,
+    Looked,
+    compare_control,
+    range_sentence,
+    second_control,
+    shared_range,
+)
 from app.saliency.grid import saliency_command, saliency_grid
 from app.saliency.levels import level_control, level_picture
 from app.saliency.tuned import tuned_comparison
@@ -45,7 +53,6 @@ from app.shared.selection import Selection
 from app.viewer.pictures import thumbnail
 from app.viewer.viewer import Point, viewer
 from cutswap.config import ClusterSettings
-from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.figures.figure_files import Origin
 from cutswap.figures.labelled_grid import GridCell, LabelledGrid, draw_grid
@@ -56,8 +63,6 @@ from cutswap.utils.overlays import blend
 SIZE = 256
 SIZES = (128, 192, 256, 384, 512)
 SMALL = 122  # pixels wide; six levels fit beside each other
-TUNED = "a fine-tuned run"
-COMPARE = ("nothing", "another image", "another layer", "other weights", TUNED)
 
 
 def show(selected: Selection) -> None:
@@ -66,7 +71,7 @@ def show(selected: Selection) -> None:
     Raises:
         CutSwapError: see `caches.explained`.
     """
-    looking, size, compare = _settings()
+    looking, size, compare, shares_range = _settings()
     target = chosen_class()
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
@@ -88,26 +93,35 @@ def show(selected: Selection) -> None:
     if note := caches.depth_note(key.photo):
         st.warning(note, icon=":material/exposure:")
     region = _region(selected, size)
-    groups = _pair(key, explained, level, k, selected.record, region, told)
-    if is_shown("guesses"):
-        is_random = looking.weights == "random"
-        st.markdown(explained_sentence(explained, target, is_random=is_random))
-        best_guesses(explained)
-    class_control()
-    st.caption(f"{plain_text(looking.name)}, {plain_text(explained.weights)}.")
-    if compare == TUNED:
-        with plain_errors("the comparison"):
-            tuned_comparison(selected, key, level, k, region)
-    elif compare != "nothing":
-        with plain_errors("the comparison"):
-            _comparison(compare, key, level, k, selected, region)
+    pair, words, below = (st.container() for _ in range(3))
+    first = Looked(key, level, selected.record)
+    second, span = None, None
+    if compare not in (NOTHING, TUNED):
+        with below, plain_errors("the comparison"):  # chosen first: both may share their colours
+            second = second_control(compare, first, selected)
+            span = shared_range(first, second) if shares_range else None
+    with pair:
+        groups = _pair(first, k, region, told, span)
+    with words:
+        if is_shown("guesses"):
+            is_random = looking.weights == "random"
+            st.markdown(explained_sentence(explained, target, is_random=is_random))
+            best_guesses(explained)
+        class_control()
+        st.caption(f"{plain_text(looking.name)}, {plain_text(explained.weights)}.")
+    with below, plain_errors("the comparison"):
+        if compare == TUNED:
+            tuned_comparison(selected, key, level, k, region, shares_range=shares_range)
+        elif second is not None:
+            _pair(second, k, region, st.container(), span, tag=".second")
+            _say_second(compare, first, second, is_asked=shares_range)
     if is_shown("levels"):
         _strip(key, level, region)
     chart = None
     if groups is not None and is_shown("histogram"):
         chart = _histogram(key, level, k)
-    origin = _origin(selected, key, explained, k, level)
-    _take_home(key, explained, level, groups, chart, origin, selected.record, region)
+    origin = _origin(selected, key, explained, k, level, span)
+    _take_home(first, explained, groups, chart, origin, region, span)
     saliency_grid(selected, key, level, k, origin, region)
     _explanation()
     command_line(
@@ -136,7 +150,7 @@ def _region(selected: Selection, size: int) -> RegionKey | None:
     return None
 
 
-def _settings() -> tuple[Looking, int, str]:
+def _settings() -> tuple[Looking, int, str, bool]:
     with knobs.settings("Network, layers, size, comparison"):
         looking = network_controls()
         size = knobs.choice(
@@ -146,29 +160,21 @@ def _settings() -> tuple[Looking, int, str]:
             SIZE,
             help="The photo becomes this square first; training uses 256.",
         )
-        compare = knobs.choice(
-            "versus",
-            "Compare with",
-            COMPARE[:-1] if public.is_public() else COMPARE,
-            COMPARE[0],
-            help="A second pair of pictures below the first. Every map is stretched to its own"
-            " range: compare where the network looks, not how strongly.",
-            segmented=True,
-        )
-    return looking, size, compare
+        compare, shares_range = compare_control()
+    return looking, size, compare, shares_range
 
 
 def _pair(
-    key: SaliencyKey,
-    explained: Explained,
-    level: int,
+    looked: Looked,
     k: int,
-    record: Record,
     region: RegionKey | None,
     told: Any,
+    span: tuple[float, float] | None,
     tag: str = "",
 ) -> Clusters | None:
     """Saliency and clusters beside each other, zooming together; a click is told in `told`."""
+    key, level = looked.key, looked.level
+    explained = caches.explained(key)
     photo = caches.photo(key.photo)
     values = explained.maps[level]
     layer = key.levels[level]
@@ -179,7 +185,7 @@ def _pair(
     points = () if place is None else (_point(place, values.shape),)
     with left:
         clicked = viewer(
-            level_picture(key, explained, level, record, points, inside=inside),
+            level_picture(key, explained, level, looked.record, points, inside=inside, span=span),
             key=f"saliency{tag}",
             memory="saliency",
             group="saliency",
@@ -279,55 +285,12 @@ def _histogram(key: SaliencyKey, level: int, k: int) -> go.Figure:
     return chart
 
 
-def _comparison(
-    compare: str,
-    key: SaliencyKey,
-    level: int,
-    k: int,
-    selected: Selection,
-    region: RegionKey | None,
-) -> None:
-    """A second pair below the first."""
-    record = selected.record
-    if compare == "another image":
-        records = {r.name: r for r in [*selected.category.train, *selected.category.test]}
-        name = knobs.choice(
-            "img2",
-            "Second image",
-            tuple(records),
-            next(iter(records)),
-            help="Its maps are drawn with the same network, layer and K.",
-        )
-        record = records[name]
-        key = SaliencyKey(
-            photo=PhotoKey.of_record(record, key.photo.size),
-            backbone=key.backbone,
-            weights=key.weights,
-            layers=key.layers,
-            target_class=key.target_class,
-            fusion=key.fusion,
-        )
-    elif compare == "another layer":
-        deepest = len(key.layers) - 1
-        looking = Looking(key.backbone, key.weights, key.layers)
-        level = level_control(looking, key.photo.size, "layer2", deepest, "Second layer")
-    else:
-        words = public.offered(("random", "embedded", "imagenet"))
-        others = [w for w in words if w != key.weights]
-        weights = knobs.choice(
-            "w2",
-            "Second weights",
-            others,
-            others[0],
-            help="The same network with other numbers; random weights show what training adds.",
-        )
-        key = replace(key, weights=weights)
-    explained = caches.explained(key)
-    _pair(key, explained, level, k, record, region, st.container(), tag=".second")
+def _say_second(compare: str, first: Looked, second: Looked, *, is_asked: bool) -> None:
+    explained = caches.explained(second.key)
     st.caption(
-        f"Below: {plain_text(record.name)}, {plain_text(explained.weights)},"
-        f" {named(explained.target_class)}, at {percent(explained.probability)}. Every map is"
-        " stretched to its own range: compare where the network looks, not how strongly."
+        f"Below: {plain_text(second.record.name)}, {plain_text(explained.weights)},"
+        f" {named(explained.target_class)}, at {percent(explained.probability)}."
+        f" {range_sentence(compare, first, second, is_asked=is_asked)}"
     )
 
 
@@ -349,7 +312,12 @@ the stretched maps, stretched again: the paper names it as future work.
 
 
 def _origin(
-    selected: Selection, key: SaliencyKey, explained: Explained, k: int, level: int
+    selected: Selection,
+    key: SaliencyKey,
+    explained: Explained,
+    k: int,
+    level: int,
+    span: tuple[float, float] | None,
 ) -> Origin:
     """How the page's figures were made, as their files say it."""
     settings = {
@@ -363,28 +331,29 @@ def _origin(
         "fusion": key.fusion and list(key.fusion),
         "target_class": explained.target_class,
         "k": k,
+        "colours": span or "each map's own range",
     }
     return Origin(f"Saliency of {selected.record.name}", settings, (saliency_command(key),))
 
 
 def _take_home(
-    key: SaliencyKey,
+    looked: Looked,
     explained: Explained,
-    level: int,
     groups: Clusters | None,
     chart: go.Figure | None,
     origin: Origin,
-    record: Record,
     region: RegionKey | None,
+    span: tuple[float, float] | None,
 ) -> None:
     """Files of the pair, the strip and the histogram."""
+    key, level, record = looked.key, looked.level, looked.record
     photo, values, layer = caches.photo(key.photo), explained.maps[level], key.levels[level]
     inside = where_to_look.pixels(region, key.photo.size)
     figures = [
         of_picture(
             f"saliency-{layer}",
             f"Saliency, {_named(layer)}",
-            level_picture(key, explained, level, record, inside=inside),
+            level_picture(key, explained, level, record, inside=inside, span=span),
             {"photo": photo, "saliency": values},
         )
     ]

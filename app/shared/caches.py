@@ -101,6 +101,8 @@ class Explained:
         probability: what the network gives that class, in [0, 1].
         guesses: its five best classes, each with its probability.
         weights: sentence on where the numbers come from.
+        ends: what 0 and 1 of each layer's map stand for, in units of the class score; a fused map
+            has no unit and none here.
     """
 
     maps: np.ndarray
@@ -110,6 +112,7 @@ class Explained:
     probability: float
     guesses: tuple[tuple[int, float], ...]
     weights: str
+    ends: tuple[tuple[float, float], ...] = ()
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the network")
@@ -200,6 +203,7 @@ def _explained(key: SaliencyKey) -> Explained:
             looking, to_image(picture[None]), key.layers, target_class=key.target_class
         )
         maps = saliency.upsampled(picture.shape[:2])[0].numpy()
+        ends = saliency.ends(picture.shape[:2])[0].tolist()
     return Explained(
         maps=maps,
         grids=tuple((int(m.shape[1]), int(m.shape[2])) for m in saliency.maps),
@@ -208,6 +212,7 @@ def _explained(key: SaliencyKey) -> Explained:
         probability=saliency.probability(0),
         guesses=saliency.best_guesses(0),
         weights=looking.report.sentence(),
+        ends=tuple((float(low), float(high)) for low, high in ends),
     )
 
 
@@ -235,6 +240,20 @@ def clusters_of_regions(key: SaliencyKey, level: int, k: int) -> Clusters:
 def heat(key: SaliencyKey, level: int) -> np.ndarray:
     """(S, S, 3) uint8 of one level in the colours of the legend."""
     return colourise(explained(key).maps[level])
+
+
+@kept()
+def heat_in(key: SaliencyKey, level: int, span: tuple[float, float]) -> np.ndarray:
+    """`heat` of a layer's map in a range of values that it may share with another map.
+
+    Args:
+        key: network and photo.
+        level: index of a layer; the fused level has no unit.
+        span: values shown black and bright yellow, in units of the class score.
+    """
+    found = explained(key)
+    low, high = found.ends[level]
+    return colourise(low + found.maps[level] * (high - low), *span)
 
 
 def changed(path: Path) -> int:

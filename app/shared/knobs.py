@@ -295,17 +295,18 @@ def settings(label: str) -> Iterator[None]:
     changed = [knob for knob in drawn if knob.changed]
     with st.container():  # one place whether it is there or not
         if changed:
-            said, button = st.columns([5, 1], vertical_alignment="center")
+            row = st.container(
+                horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+            )
             parts = [f"{plain_text(k.label)} **{plain_text(k.changed)}**" for k in changed]
-            said.caption(f":material/edit: Changed: {' · '.join(parts)}")
-            button.button(
+            row.caption(f":material/edit: Changed: {' · '.join(parts)}", width="content")
+            row.button(
                 "Reset",
                 on_click=_reset,
                 args=(changed,),
                 key=f"reset.{changed[0].name}",
                 icon=":material/undo:",
                 help="Everything in the box above back to its default.",
-                width="stretch",
             )
 
 

@@ -71,8 +71,9 @@ def next_step(page: str) -> None:
     if name not in pages:
         return
     st.divider()
-    st.page_link(
-        pages[name],
-        label=f"Next: **{pages[name].title}**. {question}",
-        icon=":material/arrow_forward:",
-    )
+    with st.container(key="next_step"):
+        st.page_link(
+            pages[name],
+            label=f"Next: **{pages[name].title}**. {question}",
+            icon=":material/arrow_forward:",
+        )

@@ -38,7 +38,7 @@ def show(selected: Selection) -> None:
     """
     st.html(_STYLE)
     with st.container(key="stages_controls"):
-        drawing, epoch, _ = controls(selected, has_layout=False)
+        drawing, epoch, *_ = controls(selected, has_layout=False)
         photos = knobs.choice(
             "photos",
             "Good photos in the bank",

@@ -9,7 +9,9 @@ import streamlit as st
 
 from app.figures.chart_files import chart_config
 from app.figures.chart_style import COLOURS
+from app.figures.take_home import of_chart, take_home
 from app.shared import knobs
+from app.study.origin import study_origin
 from cutswap.results.paper_tables import AVERAGE
 from cutswap.results.table import METRICS
 from cutswap.studies.folder import Study
@@ -34,11 +36,11 @@ def section(study: Study, metric: str) -> None:
                 " `projector`, below or with `reproduce --methods random-swap projector`."
             )
             return
-        _differences(found, metric)
+        _differences(study, found, metric)
         _by_type(differences_by_type(study))
 
 
-def _differences(found: Sequence[PairedDifference], metric: str) -> None:
+def _differences(study: Study, found: Sequence[PairedDifference], metric: str) -> None:
     places = tuple(dict.fromkeys(d.place for d in found))
     place = knobs.choice(
         "guidanceplace",
@@ -49,13 +51,17 @@ def _differences(found: Sequence[PairedDifference], metric: str) -> None:
         help="All pairs together, or those of one category.",
     )
     shown = [d for d in found if d.place == place]
+    chart = intervals(shown, METRICS[metric])
     st.plotly_chart(
-        intervals(shown, METRICS[metric]),
+        chart,
         width="stretch",
         key=f"study.guidance.{metric}",
         config=chart_config("guidance"),
         alt=f"CutSwap less other methods, {METRICS[metric]}: the figures of the table below",
     )
+    title = f"CutSwap less other methods, {METRICS[metric]}"
+    origin = study_origin(study, title, figure=metric, of=place)
+    take_home([of_chart("guidance", title, chart)], origin, key="guidance")
     _grid(shown, METRICS[metric])
     st.caption(
         "A pair is a category and a seed, both sides on the same photos and the same size of bank."

@@ -10,9 +10,11 @@ import streamlit as st
 
 from app.figures.chart_files import chart_config
 from app.figures.chart_style import COLOURS
+from app.figures.take_home import of_chart, take_home
 from app.shared import knobs, workspace
 from app.shared.page_parts import plain_text
 from cutswap.errors import CutSwapError
+from cutswap.figures.figure_files import Origin
 from cutswap.utils.files import read_json
 
 _STATES = ("complete", "pruned", "failed")
@@ -67,16 +69,20 @@ def show() -> None:
         if best:
             values = ", ".join(f"{n} {_shown(v)}" for n, v in best["values"].items())
             st.markdown(f"Best: trial {best['number']}, {best['value']:.3f}: {plain_text(values)}")
+        chart = history(search["trials"])
+        figures = [of_chart("tuning-history", "Scores of the trials", chart)]
         st.plotly_chart(
-            history(search["trials"]),
+            chart,
             width="stretch",
             key="tuning.history",
             config=chart_config("tuning-history"),
             alt=f"Score of {len(search['trials'])} trials in their order, and the best so far",
         )
         if search["importance"]:
+            chart = importance(search["importance"])
+            figures.append(of_chart("tuning-importance", "Importance of the settings", chart))
             st.plotly_chart(
-                importance(search["importance"]),
+                chart,
                 width="stretch",
                 key="tuning.importance",
                 config=chart_config("tuning-importance"),
@@ -84,6 +90,8 @@ def show() -> None:
             )
         else:
             st.caption("Importance needs four complete trials whose scores differ.")
+        about = {"search": name, "kinds": search["kinds"], "best": best}
+        take_home(figures, Origin(f"Search {name}", about, []), key="tuning")
 
 
 def best_of(trials: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.figures.chart_files import chart_config
+from app.figures.take_home import of_chart, take_home
 from app.shared import knobs, public, workspace
 from app.shared.page_parts import command_line, how_it_works, plain_errors, plain_text
 from app.shared.selection import current
@@ -17,6 +18,7 @@ from app.study import queue as study_queue
 from app.study import table as study_table
 from app.study import tuning as study_tuning
 from app.study.chart import ablation
+from app.study.origin import study_origin
 from cutswap.results.paper_tables import METRICS, PAPER_TABLES, average_mismatches
 from cutswap.results.table import METRIC_HELP
 from cutswap.results.table import METRICS as NAMES
@@ -144,7 +146,7 @@ def _tables(study: Study) -> None:
             icon=":material/rule:",
         )
     if not PAPER_TABLES[number].has_categories:
-        _charts(number, metric, rows)
+        _charts(study, number, metric, rows)
     study_table.table(number, metric, rows)
     for mismatch in average_mismatches():
         if (mismatch.printed.table, mismatch.printed.metric) == (number, metric):
@@ -155,7 +157,7 @@ def _tables(study: Study) -> None:
         study_missed_view.section(study, number)
 
 
-def _charts(number: str, metric: str, rows: tuple[Entry, ...]) -> None:
+def _charts(study: Study, number: str, metric: str, rows: tuple[Entry, ...]) -> None:
     places = tuple(dict.fromkeys(e.category for e in rows))
     place = knobs.choice(
         "studyplace",
@@ -167,13 +169,18 @@ def _charts(number: str, metric: str, rows: tuple[Entry, ...]) -> None:
     shown = [e for e in rows if e.category == place]
     if all(e.ours is None for e in shown):
         st.caption("Nothing is measured here yet: the chart shows the paper's numbers only.")
+    chart = ablation(shown, NAMES[metric])
     st.plotly_chart(
-        ablation(shown, NAMES[metric]),
+        chart,
         width="stretch",
         key=f"study.chart.{number}.{metric}",
         config=chart_config(f"study-table-{number}-{metric}"),
         alt=f"Table {number}, {NAMES[metric]}, {place}: the figures of the table below",
     )
+    title = f"Table {number}, {NAMES[metric]}, {place}"
+    figure = of_chart(f"study-table-{number}-{metric}", title, chart)
+    origin = study_origin(study, title, table=number, figure=metric, of=place)
+    take_home([figure], origin, key="study")
 
 
 def _missing(study: Study) -> None:

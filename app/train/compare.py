@@ -14,6 +14,7 @@ import pandas as pd  # type: ignore[import-untyped] # Streamlit's own: shading n
 import streamlit as st
 
 from app.figures.chart_files import chart_config
+from app.figures.take_home import of_chart, take_home
 from app.shared import open_in_inspect as results_open
 from app.shared import workspace
 from app.shared.page_parts import plain_errors, plain_text
@@ -22,6 +23,7 @@ from app.train import compare_chart as run_compare_chart
 from app.train import metrics as run_metrics
 from cutswap.config import SPD_VIEWS
 from cutswap.errors import CutSwapError
+from cutswap.figures.figure_files import Origin
 from cutswap.results.scores import ScoreRow, scores_of_runs
 from cutswap.results.table import METRICS
 from cutswap.runs.differences import flat_settings, settings_differences
@@ -146,13 +148,16 @@ def _draw(
     ways = {name: count for name, count in every.items() if count}
     with plain_errors("the chart"):
         timed = {n: c for n, c in curves.items() if not by_seconds or c.seconds is not None}
+        chart = run_compare_chart.compared(timed, width, ways, by_seconds=by_seconds)
         st.plotly_chart(
-            run_compare_chart.compared(timed, width, ways, by_seconds=by_seconds),
+            chart,
             width="stretch",
             key="compare.chart",
             config=chart_config("runs-compared"),
             alt=f"Loss and accuracy of {', '.join(timed)}; the last values are in the table below",
         )
+        origin = Origin("Runs compared", {name: records[name] for name in timed}, [])
+        take_home([of_chart("runs-compared", "Runs compared", chart)], origin, key="runs")
     _say(width, ways, by_seconds, [name for name in curves if name not in timed])
     with plain_errors("the table"):
         table(runs, curves, records, known_runs)

@@ -10,18 +10,20 @@ from typing import Any
 import streamlit as st
 
 from app.figures.chart_files import chart_config
+from app.figures.take_home import of_chart, take_home
 from app.shared import jobs
 from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.shared.selection import found_runs
 from app.train import curves as run_chart
 from app.train import metrics as run_metrics
-from app.train.actions import action, settings_error
+from app.train.actions import action, command_of, settings_error
 from app.train.compare_chart import WIDTHS, over
 from app.train.estimate import duration
 from app.train.head_form import BACKBONE
 from app.train.seen import seen
 from cutswap.config import LEARNT_HEADS
 from cutswap.errors import CutSwapError
+from cutswap.figures.figure_files import Origin
 from cutswap.runs import status as js
 from cutswap.runs.find import mark_of
 from cutswap.runs.states import BROKEN, DONE, FoundRun, log_tail, read_validation
@@ -80,20 +82,28 @@ def _panel(path: Path, name: str) -> None:
             _figures(run, stands, lines)
             with plain_errors("the curve"):
                 width = _smoothing(len(lines))
+                chart = run_chart.curves(
+                    lines,
+                    is_head=is_head,
+                    is_spd=is_spd_in(run.settings),
+                    width=width,
+                    validation=_validation(path),
+                )
                 st.plotly_chart(
-                    run_chart.curves(
-                        lines,
-                        is_head=is_head,
-                        is_spd=is_spd_in(run.settings),
-                        width=width,
-                        validation=_validation(path),
-                    ),
+                    chart,
                     width="stretch",
                     key=f"curve.{name}",
                     config=chart_config(f"training-{name}"),
                     alt=f"Loss from {lines[0]['loss']:.2f} to {lines[-1]['loss']:.2f} and accuracy"
                     f" from {lines[0]['accuracy']:.2f} to {lines[-1]['accuracy']:.2f}",
                 )
+                if not stands.is_active:  # of a run at work the chart is drawn every two seconds
+                    command = command_of(run, stands)
+                    take_home(
+                        [of_chart(f"training-{run.path.name}", "Training", chart)],
+                        Origin(name, run.settings, [command] if command else []),
+                        key=f"train.{name}",
+                    )
             if run.settings.get("training", {}).get("validate"):
                 st.caption(
                     "Detector: image AUROC of PatchCore between good photos held out from training"

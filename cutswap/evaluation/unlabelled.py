@@ -23,6 +23,7 @@ from cutswap.data.loading import CheckedCategory
 from cutswap.data.records import Category, Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.evaluate import batches
+from cutswap.evaluation.scored_set import USUAL
 from cutswap.networks.backbone import Backbone
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.files import is_own_file, read_json, write_json, write_with
@@ -56,6 +57,15 @@ class UnlabelledSet:
     def bank_file(self) -> Path:
         """The fitted memory bank."""
         return self.folder / BANK
+
+    def usual_heat(self) -> float:
+        """Value that 99 of 100 pixels keep below in the less unusual half of the photos.
+
+        Nobody knows which of them are good; that half are those with the lower scores.
+        """
+        half = np.flatnonzero(self.scores <= np.median(self.scores))
+        # Smoothed over 4 pixels and more: every fourth says the same.
+        return float(np.quantile(self.heatmaps[half, ::4, ::4], USUAL))
 
 
 def is_labelled(category: Category) -> bool:

@@ -61,6 +61,18 @@ class Saliency:
         """(N, L, H, W) float32 in [0, 1], each map scaled by itself; a blank map stays 0."""
         return torch.stack([upsample(m, size) for m in self.maps], dim=1)
 
+    def ends(self, size: tuple[int, int]) -> Tensor:
+        """What 0 and 1 of `upsampled` stand for, in units of the class score.
+
+        Args:
+            size: (H, W) of the enlarged maps.
+
+        Returns:
+            (N, L, 2) float32, >= 0: the smallest and the largest value of each enlarged map.
+        """
+        large = [_enlarged(m, size) for m in self.maps]
+        return torch.stack([torch.stack(torch.aminmax(m.flatten(1), dim=1), -1) for m in large], 1)
+
 
 def layercam(activations: Tensor, gradients: Tensor) -> Tensor:
     """Weight every activation by its own positive gradient, then add the channels.
@@ -91,13 +103,18 @@ def upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (N, H, W) float32 in [0, 1]; a constant map becomes 0.
     """
-    large = F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+    large = _enlarged(maps, size)
     low = large.amin(dim=(1, 2), keepdim=True)
     span = large.amax(dim=(1, 2), keepdim=True) - low
     # Scaling and bilinear sums round in the last bits: a constant map may show a span of 1e-7 of
     # its size, and stretching that to [0, 1] would make structure out of nothing.
     flat = span <= 1e-6 * (low + span).abs()
     return torch.where(flat, 0.0, (large - low) / span.clamp_min(torch.finfo(span.dtype).tiny))
+
+
+def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear to (H, W), unscaled."""
+    return F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def explain(

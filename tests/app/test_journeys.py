@@ -23,6 +23,7 @@ from PIL import Image
 from cutswap.data.images import resize_photo, save_png
 from cutswap.evaluation.thresholds import ThresholdCounts
 from tests.helpers.small_photos import photo_of
+from tests.helpers.visitor import AXE
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 pytest.importorskip("playwright")
@@ -373,16 +374,6 @@ class Walk:
     titles: set[str] = field(default_factory=set)
     urls: list[str] = field(default_factory=list)
     barriers: list[tuple[str, str, str]] | None = None
-
-
-AXE = """
-async () => {
-  const found = await axe.run(document, { resultTypes: ["violations"] });
-  return found.violations
-    .filter((rule) => ["serious", "critical"].includes(rule.impact))
-    .map((rule) => [rule.id, rule.nodes[0].html.slice(0, 200)]);
-}
-"""
 
 
 def walked(address: str, browser: Any, scheme: str) -> Walk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import zipfile
@@ -357,3 +358,17 @@ def test_a_demo_that_gets_ready_while_the_page_is_drawn(tmp_path, monkeypatch, l
     assert not at.info
     assert not at.toast
     assert at.selectbox(key="cat").value == "demo/part"
+
+
+def test_every_picture_is_described_for_those_who_do_not_see_it():
+    silent = []
+    for file in sorted((Path(__file__).parents[2] / "app").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            is_picture = (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "image"
+            )
+            if is_picture and "alt" not in {word.arg for word in node.keywords}:
+                silent.append(f"{file.name}:{node.lineno}")
+    assert not silent

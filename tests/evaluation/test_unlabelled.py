@@ -11,7 +11,7 @@ import pytest
 
 from cutswap.data.datasets import open_dataset
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.unlabelled import read_unlabelled, score_unlabelled
+from cutswap.evaluation.unlabelled import UnlabelledSet, read_unlabelled, score_unlabelled
 from tests.helpers.scored import SETTINGS, SIZE, build_parts
 from tests.helpers.tiny_networks import tiny_backbone
 
@@ -52,3 +52,13 @@ def test_what_is_damaged_is_refused(scored, tmp_path, damage):
     damage(folder / "heatmaps.npy")
     with pytest.raises(CutSwapError, match="delete the folder"):
         read_unlabelled(folder)
+
+
+def test_usual_heat_is_that_of_the_less_unusual_half(tmp_path):
+    heatmaps = np.zeros((4, 8, 8), np.float32)
+    heatmaps[0], heatmaps[1], heatmaps[2:] = 1.0, 2.0, 9.0  # the last two are far from normal
+    scores = np.array([0.1, 0.2, 5.0, 6.0])
+    found = UnlabelledSet(tmp_path, ("a", "b", "c", "d"), scores, heatmaps, (0, 9), False, 1.0)
+    assert found.usual_heat() == 2.0
+    alone = UnlabelledSet(tmp_path, ("a",), scores[:1], heatmaps[:1], (0, 9), False, 1.0)
+    assert alone.usual_heat() == 1.0

@@ -25,7 +25,7 @@ from cutswap.networks.backbone import Backbone, load_backbone
 from cutswap.networks.slim_vgg import SlimVGG
 from cutswap.networks.weights import WeightsReport
 from cutswap.saliency.clusters import cluster_saliency
-from cutswap.saliency.layercam import explain, layercam, saliency_maps, upsample
+from cutswap.saliency.layercam import Saliency, explain, layercam, saliency_maps, upsample
 from tests.helpers.small_photos import photo_of
 
 NETWORKS = ("resnet", "squeezenet", "slim")
@@ -318,6 +318,17 @@ def test_no_positive_gradient_gives_a_blank_map_that_stays_zero(image: Tensor):
     assert torch.equal(large, torch.zeros(3, 1, 64, 64))
     with pytest.raises(CutSwapError, match="the map is blank"):
         cluster_saliency(large[0, 0].numpy(), 4)
+
+
+def test_ends_are_what_0_and_1_stand_for():
+    maps = (torch.tensor([[[1.0, 3.0], [5.0, 2.0]]]), torch.zeros(1, 1, 1))
+    none = torch.zeros(1)
+    saliency = Saliency(maps, ("a", "b"), none.long(), none, none[None])
+    ends, shown = saliency.ends((2, 2)), saliency.upsampled((2, 2))
+    assert ends.tolist() == [[[1.0, 5.0], [0.0, 0.0]]]
+    low, high = ends[..., 0, None, None], ends[..., 1, None, None]
+    raw = torch.stack([maps[0], maps[1].expand(1, 2, 2)], 1)
+    torch.testing.assert_close(low + shown * (high - low), raw)
 
 
 @given(

@@ -121,11 +121,12 @@ def _pager(pages: int, places: tuple[int, ...], count: int, total: int) -> int:
         st.session_state[_TURN] = (turn, places)
     row = st.container(horizontal=True, vertical_alignment="center")
     of = "" if count == total else f" of {total:,}"
-    row.caption(f"{count:,}{of} photos: the photo, its heat, and what is marked")
+    row.caption(f"{count:,}{of} photos: the photo, its heat, and what is marked", width="content")
     if pages == 1:
         return 1
     with row:
-        return st.pagination(pages, key=f"inspect.sheet.page.{turn}")
+        # As wide as there is room: as wide as its content it counts in no more than "1 … 3".
+        return st.pagination(pages, key=f"inspect.sheet.page.{turn}", width="stretch")
 
 
 def _tiles(reviewed: Reviewed, places: Sequence[int], shown: str) -> None:

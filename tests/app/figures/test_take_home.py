@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
-from app.figures import copy_link
+from app.figures import copy_link, drawn_picture
 from app.figures import take_home as homes
 from app.figures.chart_files import chart_arrays, chart_config
 from app.figures.drawn_picture import draw_picture
@@ -171,3 +171,27 @@ def charts_without_a_file(root: Path) -> list[str]:
 
 def test_every_chart_saves_itself():
     assert charts_without_a_file(Path(homes.__file__).parents[1]) == []
+
+
+def test_a_long_unit_is_broken_into_lines_that_fit():
+    font = ImageFont.load_default(12)
+    text = "distance to normal; one range for all 28 test images; " * 3
+    lines = drawn_picture._wrapped(text, font, 200)
+    assert " ".join(lines) == text.strip()
+    assert len(lines) > 1
+    assert max(map(font.getlength, lines)) <= 200
+    assert drawn_picture._wrapped("", font, 200) == []
+    short, long = (
+        draw_picture(Picture(GREY, legend=Legend("0", "1", t)), 320) for t in ("a", text)
+    )
+    assert long.shape[0] - short.shape[0] >= 20
+
+
+def test_every_chart_of_a_page_is_taken_home():
+    app = Path(homes.__file__).parents[1]
+    left = []
+    for file in sorted(app.rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        if file.parent.name != "lesson" and "st.plotly_chart(" in text and "of_chart(" not in text:
+            left.append(file.name)
+    assert not left

@@ -369,6 +369,15 @@ class TestSettings:
         assert [round(c.weight, 2) for c in at.columns] == before
 
     @pytest.mark.usefixtures("world")
+    def test_a_training_photo_has_nothing_beside_it_and_stays_as_it_is(self):
+        at = settled(open_page(**SMALL_SETTINGS, img="train/good/000"))
+        before = [round(c.weight, 2) for c in at.columns]
+        at = settled(at.selectbox(key="knob.beside").set_value("random").run())
+        no_trace(at)
+        assert "choose one of those to compare" in words(at)
+        assert [round(c.weight, 2) for c in at.columns] == before
+
+    @pytest.mark.usefixtures("world")
     def test_a_changed_setting_is_told_with_the_box_closed_and_taken_back(self):
         at = settled(open_page(**SMALL_SETTINGS, whiten="pca"))
         no_trace(at)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from app.inspect_heatmaps import picture as pictures
-from app.inspect_heatmaps.picture import Heat
+from app.inspect_heatmaps.picture import Called, Heat
 from app.viewer.viewer import Picture
 from cutswap.commands.parser import parse
 from cutswap.data.records import Record
+from cutswap.evaluation.verdicts import Verdict
 from tests.helpers.scored import SETTINGS
 
 VALUES = np.random.default_rng(0).random((2, 8, 8)).astype(np.float32)
@@ -49,10 +50,15 @@ def test_a_heatmap_is_taken_home_with_the_command_of_its_evaluation(
     mask = np.eye(8, dtype=bool) if marked else None
     record = Record(tmp_path / "003.png", "test", "crack")
     heat = Heat(record, values, np.float32(2.5), mask, (np.float32(0), np.float32(9)), "all photos")
-    pictures.heat_to_take_home("demo/bolt", scored, index, heat, Picture(PHOTO))  # type: ignore[arg-type]
+    about = pictures.evaluation_of(scored, index, heat)  # type: ignore[arg-type]
+    called = Called(Verdict.FOUND, 2.4, 3.5)
+    pictures.heat_to_take_home("demo/bolt", heat, Picture(PHOTO), called, about)
     (((figure,), origin, _),) = taken
     settings = json.loads(json.dumps(origin.settings))
     assert (settings["image"], settings["score"]) == ("test/crack/003", 2.5)
+    assert (settings["threshold"], settings["pixel_threshold"]) == (2.4, 3.5)
+    assert settings["verdict"] == "found"
+    assert "command" not in settings
     assert settings["scored_anew"] is not repeats
     assert len(origin.commands) == repeats
     for words in origin.commands:

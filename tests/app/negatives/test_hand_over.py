@@ -76,3 +76,16 @@ def test_positive_negative_and_difference_are_seen_at_once(pair, viewers, tmp_pa
         if e.proto.component_name.endswith("viewer")
     ]  # fmt: skip
     assert len(shown) == viewers
+
+
+def test_the_methods_are_one_list_above_the_pictures(tmp_path, monkeypatch):
+    small_app(tmp_path, monkeypatch)
+    at = open_page("negatives", cat=PART, size="128", method="NSA scar")
+    assert_alive(at)
+    (control,) = (c for c in at.selectbox if c.label == "Method")
+    assert tuple(control.options) == tuple(METHODS)
+    assert control.value == "NSA scar"
+    assert not [c for c in at.button_group if c.label == "Method"]
+    at = control.set_value("Perlin").run()
+    assert_alive(at)
+    assert at.query_params["method"] in ("Perlin", ["Perlin"])

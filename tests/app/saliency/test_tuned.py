@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from app.saliency import view
+from app.saliency import comparison
 from app.saliency.tuned import tuned_runs
 from app.shared.selection import found_runs
 from cutswap.networks.weights import EMBEDDED_FOLDER
@@ -67,6 +67,19 @@ def test_a_run_is_shown_beside_the_weights_it_began_with(level, tmp_path, monkey
     assert "not from this part" not in texts(at)
 
 
+def test_both_share_their_colours_where_that_is_asked(tmp_path, monkeypatch):
+    small_app(tmp_path, monkeypatch)
+    tuned_run(tmp_path, "tuned", 0.5)
+    query = {"cat": PART, "size": "128", "versus": VERSUS, "colours": "one for both"}
+    at = open_page("saliency", **query)
+    assert_alive(at)
+    found = [json.loads(e.proto.json) for e in at.get("bidi_component") if e.proto.json]
+    legends = [v["legend"] for v in found if "opacity" in v and "one range" in v["legend"]["unit"]]
+    assert len(legends) == 2  # the page's own map above keeps its range
+    assert legends[0] == legends[1]
+    assert "fine-tuning also changes how large the class score is" in texts(at)
+
+
 def test_a_run_that_changed_is_looked_with_anew(tmp_path, monkeypatch):
     small_app(tmp_path, monkeypatch)
     tuned_run(tmp_path, "run", 0.0)
@@ -108,7 +121,7 @@ def test_what_has_no_network_of_its_own_is_not_offered(settings, tmp_path, monke
 def test_a_stranger_is_offered_no_runs(tmp_path, monkeypatch):
     small_app(tmp_path, monkeypatch)
     strangers = SimpleNamespace(is_public=lambda: True, small=tuple, offered=tuple)
-    monkeypatch.setattr(view, "public", strangers)  # the page alone: strangers see no folder
+    monkeypatch.setattr(comparison, "public", strangers)  # the page alone: strangers see no folder
     at = open_page("saliency", cat=PART, size="128", versus=VERSUS)
     assert_alive(at)
     assert any("The link's versus is not one" in toast.value for toast in at.toast)
