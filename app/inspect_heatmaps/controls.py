@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class InspectRequest:
         versus: what to put beside: `NOTHING`, weights or a run as in the sidebar, or the name of
             a saved evaluation after `saved:`.
         score: whose scores, bank, head or both; None where there is a bank alone.
+        is_painting: whether one paints on the photo.
     """
 
     selected: Selection
@@ -52,14 +54,16 @@ class InspectRequest:
     contour: bool
     versus: str
     score: str | None = None
+    is_painting: bool = False
 
 
-def controls(selected: Selection, *, is_painting: bool = False) -> InspectRequest:
+def controls(selected: Selection, ask_painting: Callable[[], bool]) -> InspectRequest:
     """Draw the row and the settings, and read them.
 
     Args:
         selected: category, image and weights.
-        is_painting: whether one paints: colours then cover all images, so that strokes compare.
+        ask_painting: draws the switch and tells whether one paints: colours then cover all images,
+            so that strokes compare.
     """
     saved = saved_evaluations(selected)
     head = head_of(selected.weights)
@@ -67,6 +71,8 @@ def controls(selected: Selection, *, is_painting: bool = False) -> InspectReques
         widths = [6, 5, 5, 3] if head is None else [5, 5, 4, 3, 5]
         places = st.columns(widths, vertical_alignment="bottom")
     first, second, third, fourth = places[:4]
+    with fourth:  # above the other switch: a row of its own would push the photo down
+        is_painting = ask_painting()
     with first:
         shown = _source(saved)
     with third if not is_painting else second:
@@ -110,6 +116,7 @@ def controls(selected: Selection, *, is_painting: bool = False) -> InspectReques
         contour=contour,
         versus=versus,
         score=score,
+        is_painting=is_painting,
     )
 
 

@@ -66,9 +66,8 @@ def show(selected: Selection) -> None:
         key = PhotoKey.of_record(record, SHARP)
         if note := caches.depth_note(key):
             st.warning(note, icon=":material/exposure:")
-    is_painting = painting.is_asked()
-    asked = controls(selected, is_painting=is_painting)
-    if is_painting:
+    asked = controls(selected, painting.is_asked)
+    if asked.is_painting:
         asked = painting.with_before(asked)
     slot = st.empty()
     body, tail = st.container(), st.container()
@@ -77,7 +76,7 @@ def show(selected: Selection) -> None:
         inspect_words.commands(asked)
     with body:
         if asked.saved is None and not is_labelled(selected.category):
-            if is_painting:
+            if asked.is_painting:
                 st.info(
                     "Painting needs test photos sorted into good and defective.",
                     icon=":material/brush:",
@@ -87,10 +86,10 @@ def show(selected: Selection) -> None:
         resolved = resolve(asked)
         if resolved.scored is None:
             _photo_alone(selected)
-        elif is_painting and not resolved.scored.is_tiled:
+        elif asked.is_painting and not resolved.scored.is_tiled:
             painting.show(asked, resolved.scored)
         else:
-            if is_painting:
+            if asked.is_painting:
                 st.info(
                     "Painting needs an evaluation whose photos become squares; this one cuts them"
                     " into tiles.",

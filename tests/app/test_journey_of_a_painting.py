@@ -18,7 +18,7 @@ pytest.importorskip("playwright")
 if not CHROMIUM.is_file():
     pytest.skip(f"needs Chromium at {CHROMIUM}", allow_module_level=True)
 
-from tests.app.test_journeys import AXE  # noqa: E402
+from tests.helpers.visitor import AXE  # noqa: E402
 from tests.screenshots import running_app, settle  # noqa: E402
 
 pytestmark = pytest.mark.journey

@@ -34,10 +34,10 @@ def is_asked() -> bool:
     """The switch."""
     is_on = knobs.toggle(
         PAINT,
-        "Paint a defect",
+        "Paint",
         False,
-        help="Scratches, stains and moved patches on the photo, by hand; heatmap and score follow"
-        " each stroke.",
+        help="Paint a defect: scratches, stains and moved patches on the photo, by hand; heatmap"
+        " and score follow each stroke.",
     )
     if not is_on:
         held.leave()

@@ -242,7 +242,7 @@ def test_opening_sets_selection_and_knobs(root, tmp_path, monkeypatch):
     results_open.inspect(own, "mine/part", found.runs)
     assert (state["run"], state["knob.eval"], state["knob.nn"]) == ("random", "this page", 3)
     assert state["knob.pcseed"] == 4
-    assert (state["knob.highest"], state["knob.whiten"]) == (10, "none")
+    assert (state["knob.highest"], state["knob.whiten"]) == (10, "auto")
     assert isinstance(own, FoundEvaluation)
 
 
