@@ -99,13 +99,16 @@ def remember_place(record: Record, place: tuple[float, float]) -> None:
     st.session_state[_PLACE] = (record.name, place)
 
 
-def section(nearest: NearestNormal, record: Record, *, is_heat: bool = True) -> None:
+def section(
+    nearest: NearestNormal, record: Record, *, is_heat: bool = True, is_paired: bool = False
+) -> None:
     """Both crops and their caption.
 
     Args:
         nearest: the two.
         record: the photo.
         is_heat: whether their distance is the heat on the screen, and not a part of it at most.
+        is_paired: whether a whitened bank stands beside the plain one, whose patch is shown.
     """
     st.subheader("The most similar normal patch", anchor=False)
     kept = st.session_state.get(_PLACE)
@@ -119,9 +122,12 @@ def section(nearest: NearestNormal, record: Record, *, is_heat: bool = True) -> 
     with right:
         _crop(nearest.normal, f"Nearest normal patch, of {nearest.record.name}")
     heat = "heat" if is_heat else "bank's heat, and not the head's,"
+    apart = f"They are **{nearest.distance:.3g}** apart"
+    if is_paired:
+        apart += " (mean of the plain bank's distance and the whitened one's; shown is the plain)"
     with words:
         st.markdown(
-            f"They are **{nearest.distance:.3g}** apart; that is the {heat} at this place"
+            f"{apart}; that is the {heat} at this place"
             f" before it is smoothed. The normal patch is number {nearest.item + 1} of the bank:"
             f" row {nearest.normal.cell[0] + 1}, column {nearest.normal.cell[1] + 1} of"
             f" {plain_text(nearest.record.name)}."

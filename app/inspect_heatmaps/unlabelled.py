@@ -113,7 +113,8 @@ def show(asked: InspectRequest) -> None:
         if heat.record.name in unlabelled.names:
             kept.keep_box(reviewed.category, heat.record.name)
     if compared is not None:
-        inspect_nearest.section(compared, heat.record)
+        is_paired = wanted.settings.whitening == "both"
+        inspect_nearest.section(compared, heat.record, is_paired=is_paired)
     with plain_errors("the contact sheet"):
         contact_sheet.section(reviewed, heat.record.name)
     with plain_errors("the kept photos"):

@@ -211,7 +211,13 @@ class _Screen:
                     " compared with its own mean over the good photos."
                 )
             if heat is not None and compared is not None:
-                inspect_nearest.section(compared, self.record, is_heat=not self.is_by_head)
+                own = self.scored.settings
+                inspect_nearest.section(
+                    compared,
+                    self.record,
+                    is_heat=not self.is_by_head,
+                    is_paired=isinstance(own, PatchCoreSettings) and own.whitening == "both",
+                )
         with sheet, plain_errors("the contact sheet"):
             contact_sheet.section(reviewed, self.record.name)
         with list_, plain_errors("the kept photos"):

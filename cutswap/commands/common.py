@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cutswap.config import FalseAlarmSettings
+from cutswap.config import PATCHCORE, FalseAlarmSettings, PatchCoreSettings
 from cutswap.data.reading import ReadingSettings
 from cutswap.errors import CutSwapError, first_names
 from cutswap.flags import FlagNames, add_flags, settings_from, split_names
@@ -242,9 +242,17 @@ def describe(summary: dict[str, Any]) -> str:
     return (
         f"image AUROC {shown('image_auroc')}, pixel AUROC {shown('pixel_auroc')},"
         f" AUPRO {shown('aupro')}, F1-max {shown('f1_max')} at {summary['threshold']:.4g};"
-        + (f" bank {summary['bank_size']}," if "bank_size" in summary else "")
+        + _bank_words(summary)
         + f" {summary['seconds']:.1f} s"
     )
+
+
+def _bank_words(summary: dict[str, Any]) -> str:
+    """How many patches the bank holds; nothing of a detector without one."""
+    if "bank_size" not in summary:
+        return ""
+    is_paired = PatchCoreSettings.from_dict(summary[PATCHCORE]).whitening == "both"
+    return f" bank {summary['bank_size']}{' and as many whitened' if is_paired else ''},"
 
 
 def say_missed(missed: dict[str, Any]) -> None:

@@ -39,7 +39,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             notify=bars,
             json=options.json,
         )
-    banks = f"mean ± spread over {result['banks']} banks of {result['bank_size']} patches"
+    banks = (
+        f"mean ± spread over {result['banks']} banks of {result['bank_size']} patches and as many"
+        " whitened ones"
+    )
     print(f"image / pixel AUROC on {result['category']}, {banks}:")
     for name, label in zip(SCORES, ("memory bank", "projector", "both"), strict=True):
         image, pixel = (result["scores"][name][f] for f in ("image_auroc", "pixel_auroc"))

@@ -47,7 +47,7 @@ SHOWN = 6  # pictures a row of the report
 # toss of a coin (docs/heads.md).
 DEMO_HEAD = HeadSettings(train="projector", updates=60)
 # The small bank of the paper's tables: 0.01 leaves nothing to gain on four rendered categories.
-DEMO_PATCHCORE = PatchCoreSettings(coreset=0.001)
+DEMO_PATCHCORE = PatchCoreSettings(coreset=0.001, whiten="both")  # as by default
 BANKS = 3  # coreset seeds: which 40 patches a bank keeps is luck, and its spread is told
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from cutswap.lessons.lesson_file import read_lesson, shipped_lesson
+from tests.helpers.chromium import launched, need_chromium, public_demo
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-pytest.importorskip("playwright")
-if not CHROMIUM.is_file():
-    pytest.skip(f"needs Chromium at {CHROMIUM}", allow_module_level=True)
+need_chromium()
 
-from tests.screenshots import running_app, settle  # noqa: E402
+from tests.screenshots import settle  # noqa: E402
 
 pytestmark = pytest.mark.journey
 STEPS = read_lesson(shipped_lesson()).steps
@@ -25,26 +21,12 @@ STEPS = read_lesson(shipped_lesson()).steps
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
-    """A public demo."""
-    root = tmp_path_factory.mktemp("lesson")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("CUTSWAP_DATA", "CUTSWAP_LESSON"):
-            patch.delenv(name, raising=False)
-        patch.setenv("CUTSWAP_CACHE", str(root / "cache"))
-        patch.setenv("CUTSWAP_RUNS", str(root / "runs"))
-        patch.setenv("CUTSWAP_PUBLIC", "1")
-        with running_app() as found:
-            yield found
+    yield from public_demo(tmp_path_factory.mktemp("lesson"))
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    yield from launched()
 
 
 def at_step(page: Any, number: int) -> None:

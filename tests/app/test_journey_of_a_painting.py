@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,12 @@ import pytest
 
 from cutswap.strokes.link_text import from_link
 from cutswap.strokes.stroke import BRUSH, PATCH, STAIN, Stroke
+from tests.helpers.chromium import launched, need_chromium, public_demo
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-pytest.importorskip("playwright")
-if not CHROMIUM.is_file():
-    pytest.skip(f"needs Chromium at {CHROMIUM}", allow_module_level=True)
+need_chromium()
 
 from tests.helpers.visitor import AXE  # noqa: E402
-from tests.screenshots import running_app, settle  # noqa: E402
+from tests.screenshots import settle  # noqa: E402
 
 pytestmark = pytest.mark.journey
 PHOTO = "demo/hex_nut test/burr/000"
@@ -28,25 +25,12 @@ LAG = 5  # pixels of 256: the page may be a fraction of a pixel off
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
-    """A public demo."""
-    root = tmp_path_factory.mktemp("painting")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("CUTSWAP_DATA", raising=False)
-        patch.setenv("CUTSWAP_CACHE", str(root / "cache"))
-        patch.setenv("CUTSWAP_RUNS", str(root / "runs"))
-        patch.setenv("CUTSWAP_PUBLIC", "1")
-        with running_app() as found:
-            yield found
+    yield from public_demo(tmp_path_factory.mktemp("painting"))
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    yield from launched()
 
 
 def opened(browser: Any, address: str, width: int = 1280, **context: Any) -> Any:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-pytest.importorskip("playwright")
-if not CHROMIUM.is_file():
-    pytest.skip(f"needs Chromium at {CHROMIUM}", allow_module_level=True)
+from tests.helpers.chromium import launched, need_chromium, public_demo
 
-from tests.screenshots import running_app, settle  # noqa: E402
+need_chromium()
+
+from tests.screenshots import settle  # noqa: E402
 
 pytestmark = pytest.mark.journey
 COUNT = 15  # pictures
@@ -23,25 +20,12 @@ COUNT = 15  # pictures
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
-    """A public demo."""
-    root = tmp_path_factory.mktemp("stages")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("CUTSWAP_DATA", raising=False)
-        patch.setenv("CUTSWAP_CACHE", str(root / "cache"))
-        patch.setenv("CUTSWAP_RUNS", str(root / "runs"))
-        patch.setenv("CUTSWAP_PUBLIC", "1")
-        with running_app() as found:
-            yield found
+    yield from public_demo(tmp_path_factory.mktemp("stages"))
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    yield from launched()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

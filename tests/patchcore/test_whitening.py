@@ -340,3 +340,13 @@ def test_the_command_line_has_it_and_a_preset(tmp_path, capsys):
     assert recorded("c", "--preset", "plain").items() >= PLAIN.items()
     assert main([*line, "--out", str(tmp_path / "d"), "--whiten", "zca"]) == 2
     assert "one of auto, none, pca, channels, both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("coreset", "is_paired"), [("0.001", True), ("0.01", False)])
+def test_evaluate_tells_that_a_tiny_bank_is_two(tmp_path, capsys, coreset, is_paired):
+    root = tmp_path / "bolt"
+    build_category(root, train=4)
+    line = ["evaluate", "--data", str(root), "--weights", "random", "--image-size", "64"]
+    line += ["--device", "cpu", "--quiet", "--coreset", coreset, "--out", str(tmp_path / "o")]
+    assert main(line) == 0
+    assert (" and as many whitened," in capsys.readouterr().out) == is_paired

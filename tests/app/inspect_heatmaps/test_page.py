@@ -348,6 +348,15 @@ class TestSettings:
         assert "--whiten=pca" in command
 
     @pytest.mark.usefixtures("world")
+    def test_of_two_banks_it_is_told_whose_patch_and_what_distance_is_shown(self):
+        at = settled(open_page(**SMALL_SETTINGS))
+        assert "mean of the plain bank's distance" not in words(at)
+        at = settled(open_page(**SMALL_SETTINGS, whiten="both"))
+        no_trace(at)
+        assert "and as many whitened beside them" in words(at)
+        assert "mean of the plain bank's distance and the whitened one's" in words(at)
+
+    @pytest.mark.usefixtures("world")
     def test_two_weights_side_by_side(self):
         at = settled(open_page(**SMALL_SETTINGS))
         at = at.selectbox(key="knob.beside").set_value("random").run()
