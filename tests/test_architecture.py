@@ -128,7 +128,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("config", "flags", "data", "figures", "strokes"),
     ("networks",),
     ("saliency", "patchcore", "runs", "lessons"),
-    ("negatives", "padim", "results"),
+    ("negatives", "padim", "intra", "results"),
     ("heads",),
     ("evaluation",),
     ("training", "decision"),

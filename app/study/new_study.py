@@ -13,7 +13,7 @@ from app.shared.page_parts import plain_text
 from app.shared.selection import current
 from cutswap.config import SaliencySettings
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.detector_settings import DETECTORS, EXTRA
+from cutswap.evaluation.detector_settings import ANOMALIB, DETECTORS, EXTRA
 from cutswap.results.paper_tables import PAPER_TABLES
 from cutswap.runs.states import log_tail
 from cutswap.studies.estimate import duration, time_left
@@ -169,17 +169,18 @@ def _detectors(tables: Sequence[str]) -> tuple[str, ...]:
     """Others to compare with, of tables that have a column for them."""
     if not any(PAPER_TABLES[table].has_categories for table in tables):
         return ()
-    if not has_anomalib():
-        st.caption(f"STFPM, PaDiM and DRAEM can be compared with ours after `{EXTRA}`.")
-        return ()
-    return knobs.several(
+    there = tuple(n for n in DETECTORS if n not in ANOMALIB or has_anomalib())
+    chosen = knobs.several(
         "newdetectors",
         "Other detectors",
-        tuple(DETECTORS),
+        there,
         (),
-        help="Of anomalib, on the same photos and measured alike. PaDiM takes seconds, STFPM"
-        " minutes, DRAEM hours on a CPU. InTra stays the paper's numbers.",
+        help="On the same photos and measured alike. InTra takes half an hour a category on a CPU;"
+        " anomalib's PaDiM seconds, STFPM minutes, DRAEM hours.",
     )
+    if not has_anomalib():
+        st.caption(f"STFPM, PaDiM and DRAEM can be compared with ours after `{EXTRA}`.")
+    return chosen
 
 
 def has_anomalib() -> bool:

@@ -74,9 +74,9 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=int,
         choices=range(1, 257),
-        default=1,
         metavar="N",
-        help="torch's, a worker; results agree to the last bit only for equal numbers [1]",
+        help="torch's, a process; results agree to the last bit only for equal numbers [1 of"
+        " several; reproduce in one process takes what torch does]",
     )
     group.add_argument(
         "--retries",

@@ -23,12 +23,12 @@ from cutswap.utils.progress import Bars
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `evaluate-anomalib`."""
-    from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
+    from cutswap.evaluation.detector_settings import ANOMALIB, DetectorSettings
 
     add_data(parser)
     add_looks(parser)
     add_skip_bad(parser)
-    parser.add_argument("--detector", required=True, choices=tuple(DETECTORS), help="which one")
+    parser.add_argument("--detector", required=True, choices=tuple(ANOMALIB), help="which one")
     parser.add_argument(
         "--backbone", default="resnet18", help="network of STFPM and PaDiM [resnet18]"
     )

@@ -30,6 +30,7 @@ COMMANDS = {
     "score": "photos of a folder called good or defective, as they come",
     "feedback": "photos that are fine teach a detector: shown first, accepted, taken back",
     "evaluate-anomalib": "STFPM, PaDiM or DRAEM on the same split and figures",
+    "evaluate-intra": "InTra, an inpainting transformer, on the same split and figures",
     "features": "what a run has learnt: features before, after",
     "quality": "how good a category's negatives are, method by method",
     "reproduce": "repeat the paper's tables, cell by cell",

@@ -116,10 +116,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         total, done, computed = len(prepared.asked), len(prepared.asked) - left.cells, 0
         stop.gently = True
         if options.engine == "local" and options.processes == 1:
+            if options.threads is not None:
+                import torch
+
+                torch.set_num_threads(options.threads)
             cells = run_study(prepared, notify=bars, say=_say, stop=lambda: stop.asked)
         else:
             engine = engine_of(options)
-            cells = run_study_on(engine, prepared, threads=options.threads, stop=lambda: stop.asked)
+            threads = options.threads or 1
+            cells = run_study_on(engine, prepared, threads=threads, stop=lambda: stop.asked)
         for cell, state in cells:
             bars.close()
             computed, done = computed + 1, done + 1

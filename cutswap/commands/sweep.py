@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         computed = failed = 0
         runs = "" if options.keep_runs is None else str(options.keep_runs.absolute())
         for spec, record in run_sweep(
-            plan, store, engine, runs=runs, threads=options.threads, stop=lambda: stop.asked
+            plan, store, engine, runs=runs, threads=options.threads or 1, stop=lambda: stop.asked
         ):
             computed += 1
             failed += record["state"] != "done"

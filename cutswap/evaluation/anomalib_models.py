@@ -23,14 +23,11 @@ from cutswap.data.images import is_image_name, to_image
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import EXTRA, DetectorSettings
 from cutswap.networks.backbone import Backbone, load_backbone
+from cutswap.utils.signals import Stopped
 
 LAYERS = ["layer1", "layer2", "layer3"]  # of the papers of STFPM and PaDiM, and anomalib's default
 PADIM_FEATURES = {"resnet18": 100, "wide_resnet50_2": 550}  # of PaDiM's paper
 Progress = Callable[[int, int], None]
-
-
-class Stopped(Exception):  # noqa: N818 - somebody asked for it
-    """The training was asked to end; its weights are not kept."""
 
 
 class Detector:

@@ -1,7 +1,6 @@
-"""Flags of our own PaDiM; and the other detectors of the paper's tables that anomalib has.
+"""Flags of our own PaDiM; and the other detectors of the paper's tables, anomalib's and InTra.
 
-Apart from what runs them, so that flags and plans need neither torch nor anomalib. InTra is not
-among them: its numbers stay the paper's.
+Apart from what runs them, so that flags and plans need neither torch nor anomalib.
 """
 
 from __future__ import annotations
@@ -53,15 +52,17 @@ def padim_arguments(settings: PadimSettings) -> list[str]:
     return ["--detector", PADIM, *flags_from(settings, None, FlagNames(skip=others)), *own]
 
 
-# Name of the command line to the row of a table; STFPM and Draem as the paper prints them.
-DETECTORS = {"stfpm": "STPM", "padim": "PaDiM", "draem": "Draem"}
+# Name of the command line to the row of a table, as the paper prints them.
+ANOMALIB = {"stfpm": "STPM", "padim": "PaDiM", "draem": "Draem"}
+INTRA = "intra"  # our own
+DETECTORS = {**ANOMALIB, INTRA: "InTra"}
 DETECTOR_EPOCHS = {"stfpm": 100, "draem": 700}  # of their papers; PaDiM makes one pass
 EXTRA = 'pip install "cutswap[anomalib]"'
 
 
 @dataclass(frozen=True)
 class DetectorSettings(Settings):
-    """One recipe for all of them; rates and losses are anomalib's own."""
+    """One recipe for all of anomalib's; rates and losses are its own."""
 
     epochs: int = setting(
         100,
@@ -88,7 +89,6 @@ def detector_names(text: str) -> tuple[str, ...]:
             "--detectors",
             expected=f"some of {', '.join(DETECTORS)}",
             found=", ".join(unknown),
-            fix="InTra is the paper's numbers only, and spd-padim one of --methods; name one of"
-            " these",
+            fix="name one of these; spd-padim is one of --methods",
         )
     return tuple(name for name in DETECTORS if name in asked)

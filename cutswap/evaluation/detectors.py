@@ -23,14 +23,19 @@ from cutswap.data.reading import FIT
 from cutswap.data.records import Record
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.anomalib_models import Detector
-from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
+from cutswap.evaluation.detector_settings import DETECTORS, INTRA, DetectorSettings
 from cutswap.evaluation.metrics import summarise
 from cutswap.evaluation.missed import missed_defects
 from cutswap.evaluation.tiff_maps import enlarged, map_files, write_map
+from cutswap.intra.detector import IntraDetector
+from cutswap.intra.settings import IntraSettings
 from cutswap.networks.backbone import Backbone
 from cutswap.utils.csv_text import CsvText, guarded
 from cutswap.utils.files import write_json, write_text
 from cutswap.utils.progress import Notify
+
+_FROM_NOTHING = ("draem", INTRA)  # what uses no backbone
+_PHOTOS_AT_ONCE = 8  # read together where no setting says how many
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,10 @@ class DetectorEvaluation:
 def evaluate_detector(
     checked: CheckedCategory,
     name: str,
-    backbone: Backbone,
-    settings: DetectorSettings,
+    backbone: Backbone | None,
+    settings: DetectorSettings | IntraSettings,
     *,
+    device: str = "cpu",
     seed: int = 0,
     notify: Notify | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -65,8 +71,9 @@ def evaluate_detector(
     Args:
         checked: the category.
         name: of `DETECTORS`.
-        backbone: features of STFPM's teacher and of PaDiM; DRAEM has none.
-        settings: how long it learns.
+        backbone: features of STFPM's teacher and of PaDiM; DRAEM and InTra have none.
+        settings: how long it learns; InTra's own where it is the one.
+        device: where it computes, without a backbone; else where that is.
         seed: of everything drawn.
         notify: called with (stage, done, total).
         stop: asked after every update.
@@ -93,20 +100,22 @@ def evaluate_detector(
     tick = notify or (lambda _stage, _done, _total: None)
     began = time.perf_counter()
     train, test, size = checked.category.train, checked.category.test, settings.image_size
-    detector = Detector(name, backbone, settings, seed, str(backbone.device))
+    detector = _detector(name, backbone, settings, seed, device)
     photos = load_photos(train, size, lambda d, t: tick("reading images", d, t))
     detector.fit(photos, lambda d, t: tick(f"training {DETECTORS[name]}", d, t), stop)
     trained = time.perf_counter() - began
     scores = np.empty(len(test), dtype=np.float32)
     maps = np.empty((len(test), size, size), dtype=np.float32)
-    for start in range(0, len(test), settings.batch_size):
-        chunk = test[start : start + settings.batch_size]
+    at_once = settings.batch_size if isinstance(settings, DetectorSettings) else _PHOTOS_AT_ONCE
+    for start in range(0, len(test), at_once):
+        chunk = test[start : start + at_once]
         place = slice(start, start + len(chunk))
         scores[place], maps[place] = detector.score(load_photos(chunk, size))
         tick("scoring", start + len(chunk), len(test))
     masks = load_masks(test, size)
     metrics = summarise(scores, np.array([not r.is_good for r in test]), maps, masks)
     missed = missed_defects([r.defect for r in test], scores, metrics.threshold, masks)
+    used = None if name in _FROM_NOTHING else backbone
     no_weights = "none: it learns from random values"
     summary = {
         **metrics.to_dict(),
@@ -121,11 +130,27 @@ def evaluate_detector(
         "seed": seed,
         "category": checked.category.name,
         "data": {"root": str(checked.category.root), **checked.to_dict()},
-        "backbone": None if name == "draem" else backbone.name,
-        "weights": no_weights if name == "draem" else backbone.report.to_dict(),
+        "backbone": None if used is None else used.name,
+        "weights": no_weights if used is None else used.report.to_dict(),
         "settings": settings.to_dict(),
     }
     return DetectorEvaluation(test, scores, maps, summary)
+
+
+def _detector(
+    name: str,
+    backbone: Backbone | None,
+    settings: DetectorSettings | IntraSettings,
+    seed: int,
+    device: str,
+) -> Detector | IntraDetector:
+    if isinstance(settings, IntraSettings):
+        return IntraDetector(settings, seed, device)
+    if backbone is None:
+        raise CutSwapError(
+            name, expected="a network whose features it takes", found="none", fix="load one"
+        )
+    return Detector(name, backbone, settings, seed, str(backbone.device))
 
 
 def detector_files(category: str, records: Sequence[Record]) -> tuple[str, ...]:

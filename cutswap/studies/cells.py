@@ -20,7 +20,8 @@ from cutswap.config import (
     SpdSettings,
 )
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
+from cutswap.evaluation.detector_settings import DETECTORS, INTRA, DetectorSettings
+from cutswap.intra.settings import IntraSettings
 from cutswap.results.paper_tables import UNTUNED
 from cutswap.studies.folder import PlannedCell
 from cutswap.studies.methods import BY_ROW, METHODS
@@ -90,9 +91,15 @@ def detector_name(cell: Cell) -> str | None:
     return next((n for n, row in DETECTORS.items() if row == cell.variant.method), None)
 
 
-def detector_of(settings: StudySettings) -> DetectorSettings:
-    """Settings of other detectors, at the training's image size."""
-    return settings.detector.replace(image_size=settings.training.image_size)
+def detector_of(name: str | None, settings: StudySettings) -> DetectorSettings | IntraSettings:
+    """Settings of another detector, at the training's image size.
+
+    Args:
+        name: of `DETECTORS`; None: nobody's, and anomalib's are as good as any.
+        settings: the study's.
+    """
+    own = settings.intra if name == INTRA else settings.detector
+    return own.replace(image_size=settings.training.image_size)
 
 
 def identities(
@@ -108,11 +115,13 @@ def identities(
     """
     other = detector_name(cell)
     if other is not None:  # it has no memory bank: the coreset decides nothing
+        # InTra has no backbone either.
+        used = {} if other == INTRA else {"backbone": settings.training.backbone}
+        used |= {} if other == INTRA else {"phi": weights.phi}
         about = {
             "detector": other,
-            "settings": detector_of(settings).to_dict(),
-            "backbone": settings.training.backbone,
-            "phi": weights.phi,
+            "settings": detector_of(other, settings).to_dict(),
+            **used,
             "train": data["train"],
             "test": data["test"],
             "seed": cell.seed,

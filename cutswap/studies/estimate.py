@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from cutswap.config import SPD_VIEWS, TrainingSettings
+from cutswap.evaluation.detector_settings import DETECTORS, INTRA
 from cutswap.heads.cost import head_seconds
 from cutswap.studies.folder import DONE, PlannedCell, Study
 from cutswap.studies.methods import BY_ROW
@@ -17,6 +18,8 @@ from cutswap.utils.folder_names import CELLS, RESULT, RUNS
 # backward, and one image scored. Rough: only until the first cells of a study are done.
 TRAINED, SCORED = 0.09, 0.05  # seconds an image
 OTHERS = {"STPM": 0.11, "PaDiM": 0.2, "Draem": 10.0}  # seconds an image and epoch, one busy core
+PAINTED = 2e-5  # s a patch of a window, a block of width 128; one busy core of a Xeon
+_FOREIGN = (*OTHERS, DETECTORS[INTRA])  # what trains and scores in one, as nothing of ours does
 NETWORK_MB = 46  # of one tuned network on disk
 
 
@@ -82,13 +85,13 @@ def time_left(study: Study, only: Collection[str] | None = None) -> TimeLeft:
         for cell in missing.values()
     )
     for cell in left:
-        method = cell.method if cell.method in OTHERS else None
+        method = cell.method if cell.method in _FOREIGN else None
         same = [
             r.seconds
             for c, r in done
             if c.category == cell.category
             and method in (None, c.method)
-            and (method is not None or c.method not in OTHERS)
+            and (method is not None or c.method not in _FOREIGN)
         ]
         seconds += statistics.median(same) if same else _scoring(study, cell, training)
     is_measured = bool(done) and (bool(trained) or not missing)
@@ -115,6 +118,13 @@ def _training(study: Study, cell: PlannedCell, training: TrainingSettings) -> fl
 
 
 def _scoring(study: Study, cell: PlannedCell, training: TrainingSettings) -> float:
+    if cell.method == DETECTORS[INTRA]:
+        own = StudySettings.from_dict(study.settings).intra
+        tokens = own.window**2 * own.blocks * (own.width / 128) ** 2
+        counts = study.data[cell.category]
+        photos = int(counts["n_train"]) + int(counts["n_test"])
+        painted = photos * (training.image_size / own.patch) ** 2
+        return (3 * own.updates * own.windows + painted) * tokens * PAINTED
     if cell.method in OTHERS:
         settings = StudySettings.from_dict(study.settings)
         epochs = 1 if cell.method == "PaDiM" else settings.detector.epochs

@@ -6,7 +6,8 @@ import statistics
 from dataclasses import dataclass
 
 from cutswap.config import HEADS, LEARNT_HEADS
-from cutswap.evaluation.detector_settings import DETECTOR_EPOCHS, DETECTORS
+from cutswap.evaluation.detector_settings import DETECTOR_EPOCHS, DETECTORS, INTRA
+from cutswap.intra.settings import PAPER
 from cutswap.results.paper_tables import (
     METRICS,
     PAPER_TABLES,
@@ -113,6 +114,13 @@ def detector_sentences(study: Study) -> tuple[str, ...]:
         + "."
         for name in trained
     ]
+    if INTRA in study.detectors:
+        own = StudySettings.from_dict(study.settings).intra
+        said.append(
+            f"InTra is ours, after the paper's description: width {own.width}, {own.blocks} blocks,"
+            f" {own.updates} updates of {own.windows} windows; the paper has {PAPER['width']},"
+            f" {PAPER['blocks']}, and learns until nothing improves."
+        )
     return tuple(said)
 
 

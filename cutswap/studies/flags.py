@@ -17,6 +17,7 @@ from cutswap.config import (
 )
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
 from cutswap.flags import FlagNames, flags_from, join_names, settings_from
+from cutswap.intra.settings import IntraSettings
 from cutswap.results.paper_tables import PAPER_TABLES
 from cutswap.runs.states import BROKEN, DONE, UNFINISHED, FoundRun
 from cutswap.settings import Settings
@@ -34,6 +35,7 @@ STUDY_FLAGS: dict[str, tuple[type[Settings], FlagNames]] = {
     "head": (HeadSettings, FlagNames(prefix="head-", skip=("train",))),
     "spd": (SpdSettings, FlagNames(prefix="spd-")),
     "padim": (PadimSettings, FlagNames(prefix="padim-", skip=("image_size",))),
+    "intra": (IntraSettings, FlagNames(prefix="intra-", skip=("image_size",))),
 }
 RESUME = "the same reproduce command goes on with it"
 
@@ -56,6 +58,7 @@ def study_settings(options: argparse.Namespace) -> StudySettings:
         settings_from(options, HeadSettings).replace(train=HeadSettings().train),
         settings_from(options, SpdSettings),
         settings_from(options, PadimSettings),
+        settings_from(options, IntraSettings),
     )
 
 
@@ -117,6 +120,7 @@ def study_arguments(
     words += flags_from(settings.head, None, STUDY_FLAGS["head"][1])
     words += flags_from(settings.spd, None, STUDY_FLAGS["spd"][1])
     words += flags_from(settings.padim, None, STUDY_FLAGS["padim"][1])
+    words += flags_from(settings.intra, None, STUDY_FLAGS["intra"][1])
     return words
 
 

@@ -22,6 +22,7 @@ from cutswap.config import (
 )
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings
+from cutswap.intra.settings import IntraSettings
 from cutswap.results.paper_tables import CUTPASTE, CUTSWAP, PAPER_TABLES, UNTUNED
 from cutswap.settings import Settings
 from cutswap.studies.methods import METHODS, OTHER_METHODS
@@ -248,10 +249,11 @@ class StudySettings:
         preset: key of `PRESETS` the training began as.
         training: settings of phi; `augment` and `levels` are set by each cell.
         saliency: who looks, and at which depths.
-        detector: how long other detectors learn; their image size is the training's.
+        detector: how long anomalib's detectors learn; their image size is the training's.
         head: how heads learn; which one is set by each cell.
         spd: views and losses of SPD.
         padim: how PaDiM scores; its image size is the training's.
+        intra: InTra's size and length; its image size is the training's.
     """
 
     preset: str
@@ -261,6 +263,7 @@ class StudySettings:
     head: HeadSettings = HeadSettings()
     spd: SpdSettings = SpdSettings()
     padim: PadimSettings = PadimSettings()
+    intra: IntraSettings = IntraSettings()
 
     @property
     def is_papers_length(self) -> bool:
@@ -274,6 +277,7 @@ class StudySettings:
             "head": self.head,
             "spd": self.spd,
             "padim": self.padim,
+            "intra": self.intra,
         }
         return {
             "preset": self.preset,
@@ -303,6 +307,7 @@ class StudySettings:
         head: Any = values.get("head", {})
         spd: Any = values.get("spd", {})
         padim: Any = values.get("padim", {})
+        intra: Any = values.get("intra", {})
         return cls(
             preset,
             TrainingSettings.from_dict(training),
@@ -311,6 +316,7 @@ class StudySettings:
             HeadSettings.from_dict(head),
             SpdSettings.from_dict(spd),
             PadimSettings.from_dict(padim),
+            IntraSettings.from_dict(intra),
         )
 
 

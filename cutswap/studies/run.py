@@ -16,7 +16,7 @@ from cutswap.config import FineTuningSettings
 from cutswap.data.datasets import open_dataset
 from cutswap.data.loading import CheckedCategory, check_category, need_all_test_images
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.detector_settings import DETECTORS
+from cutswap.evaluation.detector_settings import ANOMALIB, DETECTORS
 from cutswap.runs.heartbeat import STOPPED, Heart, beating, exclusive_lock
 from cutswap.studies.cells import (
     detector_name,
@@ -84,7 +84,7 @@ class Prepared:
             run=place.run,
             skip_bad=self.study.skip_bad,
             detector=detector_name(cell),
-            detector_settings=detector_of(self.settings),
+            detector_settings=detector_of(detector_name(cell), self.settings),
         )
 
 
@@ -151,7 +151,7 @@ def prepare(
 
 def _need_detectors(detectors: Sequence[str]) -> None:
     """Refuse before the first cell what every one of them would fail by."""
-    if detectors:
+    if set(detectors) & set(ANOMALIB):
         from cutswap.evaluation.anomalib_models import need_anomalib
 
         need_anomalib()

@@ -21,10 +21,11 @@ from cutswap.config import (
     PatchCoreSettings,
 )
 from cutswap.data.loading import CheckedCategory, check_category, need_test_images
-from cutswap.evaluation.detector_settings import DetectorSettings
+from cutswap.evaluation.detector_settings import INTRA, DetectorSettings
 from cutswap.evaluation.evaluate import evaluate
 from cutswap.evaluation.evaluate_head import evaluate_head
 from cutswap.evaluation.evaluate_padim import evaluate_padim
+from cutswap.intra.settings import IntraSettings
 from cutswap.networks.backbone import load_backbone
 from cutswap.runs.folder import RunFolder
 from cutswap.training.finetuning import finetune, run_record, tuned_backbone
@@ -32,6 +33,7 @@ from cutswap.training.head_finetuning import finetune_head, trained_head
 from cutswap.utils.devices import choose_device
 from cutswap.utils.files import read_json
 from cutswap.utils.progress import Notify
+from cutswap.utils.signals import Stopped
 
 METRICS = ("image_auroc", "pixel_auroc", "aupro", "f1_max")
 
@@ -66,7 +68,7 @@ class CellSpec:
     run: str
     skip_bad: bool = False
     detector: str | None = None
-    detector_settings: DetectorSettings = DetectorSettings()
+    detector_settings: DetectorSettings | IntraSettings = DetectorSettings()
     padim: PadimSettings | None = None
 
     def to_json(self) -> str:
@@ -88,7 +90,8 @@ class CellSpec:
         values["patchcore"] = PatchCoreSettings.from_dict(values["patchcore"])
         if values["padim"] is not None:
             values["padim"] = PadimSettings.from_dict(values["padim"])
-        values["detector_settings"] = DetectorSettings.from_dict(values["detector_settings"])
+        kind = IntraSettings if values["detector"] == INTRA else DetectorSettings
+        values["detector_settings"] = kind.from_dict(values["detector_settings"])
         return cls(**values)
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> CheckedCategory:
@@ -224,19 +227,20 @@ def _detector_figures(
     stop: Callable[[], bool],
 ) -> dict[str, Any] | None:
     """The same for another detector, which trains and scores in one."""
-    from cutswap.evaluation.anomalib_models import Stopped
     from cutswap.evaluation.detectors import evaluate_detector
 
-    training = spec.tuning.training
-    backbone = load_backbone(training.backbone, training.weights, device=device, seed=spec.seed)
-    if say:
-        say(f"{backbone.name}: {backbone.report.sentence()}")
+    training, backbone = spec.tuning.training, None
+    if spec.detector != INTRA:
+        backbone = load_backbone(training.backbone, training.weights, device=device, seed=spec.seed)
+        if say:
+            say(f"{backbone.name}: {backbone.report.sentence()}")
     try:
         summary = evaluate_detector(
             checked,
             str(spec.detector),
             backbone,
             spec.detector_settings,
+            device=device,
             seed=spec.seed,
             notify=notify,
             stop=stop,

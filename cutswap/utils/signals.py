@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from types import FrameType
 
 
+class Stopped(Exception):  # noqa: N818 - somebody asked for it
+    """Work was asked to end; what it had not finished is not kept."""
+
+
 @dataclass
 class Stop:
     """Whether a stop was requested.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -14,9 +15,15 @@ from cutswap.commands.parser import main, parse
 from cutswap.config import SaliencySettings
 from cutswap.data.loading import check_category
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.anomalib_models import Detector, Stopped, need_anomalib
-from cutswap.evaluation.detector_settings import DETECTORS, DetectorSettings, detector_names
+from cutswap.evaluation.anomalib_models import Detector, need_anomalib
+from cutswap.evaluation.detector_settings import (
+    ANOMALIB,
+    DETECTORS,
+    DetectorSettings,
+    detector_names,
+)
 from cutswap.evaluation.detectors import evaluate_detector
+from cutswap.intra.settings import IntraSettings
 from cutswap.networks.backbone import load_backbone
 from cutswap.results.paper_tables import CUTSWAP
 from cutswap.studies.cells import detector_of, identities
@@ -26,6 +33,7 @@ from cutswap.studies.folder import read_study, write_study
 from cutswap.studies.plan import PRESETS, StudySettings, plan
 from cutswap.studies.tables import entries
 from cutswap.sweeps.identity import Weights
+from cutswap.utils.signals import Stopped
 from tests.helpers.scored import build_parts
 from tests.helpers.studies import write_small_study
 
@@ -38,7 +46,8 @@ class TestPlans:
     def test_names(self):
         assert detector_names("draem,STFPM") == ("stfpm", "draem")
         assert detector_names("") == ()
-        with pytest.raises(CutSwapError, match="InTra is the paper's numbers"):
+        assert detector_names("intra") == ("intra",)
+        with pytest.raises(CutSwapError, match="spd-padim is one of --methods"):
             detector_names("stfpm,spd")
 
     def test_they_stand_in_tables_of_categories_only(self):
@@ -63,7 +72,19 @@ class TestPlans:
             StudySettings("laptop", settings.training.replace(image_size=128), settings.saliency),
         ):
             assert identities(cells[0], other, WEIGHTS, DATA) != found[0]
-        assert detector_of(settings).image_size == settings.training.image_size
+        for name in ("padim", "intra"):
+            assert detector_of(name, settings).image_size == settings.training.image_size
+
+    def test_intra_has_settings_of_its_own_and_no_backbone(self):
+        (cell,) = plan(("II",), ("bolt",), 1, ("intra",))[-1:]
+        base = StudySettings("laptop", PRESETS["laptop"].training, SaliencySettings())
+        longer = dataclasses.replace(base, intra=IntraSettings(updates=7))
+        assert cell.variant.row == "InTra"
+        found = identities(cell, base, WEIGHTS, DATA)
+        assert identities(cell, longer, WEIGHTS, DATA) != found
+        other = Weights("another network", "s", WEIGHTS.levels)
+        assert identities(cell, base, other, DATA) == found
+        assert StudySettings.from_dict(longer.to_dict()) == longer
 
     def test_studies_of_before_keep_their_settings(self):
         settings = StudySettings("laptop", PRESETS["laptop"].training, SaliencySettings())
@@ -155,11 +176,58 @@ def parts(tmp_path_factory) -> Path:
     return build_parts(tmp_path_factory.mktemp("detectors") / "parts")
 
 
+_TINY = ["--image-size", "64", "--patch", "16", "--window", "3", "--width", "32"]
+_TINY += ["--blocks", "2", "--windows", "8", "--updates", "20"]
+
+
+class TestIntra:
+    """Our own, which needs no anomalib."""
+
+    def test_same_seed_same_figures_and_the_layout_of_the_script(self, parts, tmp_path):
+        words = ["evaluate-intra", "--data", str(parts), "--quiet", "--device", "cpu", *_TINY]
+        tables = []
+        for seed, out in ((1, "a"), (1, "b"), (2, "c")):
+            assert main([*words, "--seed", str(seed), "--out", str(tmp_path / out)]) == 0
+            tables.append((tmp_path / out / "detector_scores.csv").read_text())
+        assert tables[0] == tables[1] != tables[2]
+        assert len(list((tmp_path / "a/anomaly_maps/bolt/test").rglob("*.tiff"))) == 6
+        summary = json.loads((tmp_path / "a/detector.json").read_text())
+        assert (summary["row"], summary["backbone"]) == ("InTra", None)
+        assert summary["settings"]["width"] == 32
+        assert "random values" in summary["weights"]
+
+    def test_flags_that_do_not_fit_are_refused_before_any_work(self, parts, tmp_path, capsys):
+        words = ["evaluate-intra", "--data", str(parts), "--out", str(tmp_path / "x")]
+        assert main([*words, "--heads", "3"]) == 2
+        assert "a divisor of the width, 128" in capsys.readouterr().err
+        assert not (tmp_path / "x").exists()
+
+    def test_reproduce_computes_its_cell_once_and_says_what_it_is(
+        self, parts, tmp_path, monkeypatch
+    ):
+        monkeypatch.setitem(sys.modules, "anomalib", None)  # nobody asks for it
+        monkeypatch.setitem(sys.modules, "anomalib.models", None)
+        words = ["reproduce", "--data", str(parts), "--table", "2", "--detectors", "intra"]
+        words += ["--seeds", "1", "--weights", "random", "--saliency-weights", "random"]
+        words += ["--image-size", "64", "--steps-per-epoch", "1", "--batch-size", "2", "--quiet"]
+        words += ["--out", str(tmp_path / "s")]
+        tiny = [f"--intra-{w[2:]}" if w.startswith("--") else w for w in _TINY[2:]]
+        for computed in (4, 0):
+            assert main([*words, *tiny, "--json", str(tmp_path / "r.json")]) == 0
+            assert json.loads((tmp_path / "r.json").read_text())["computed"] == computed
+        study = read_study(tmp_path / "s")
+        (cell,) = [c for c in study.cells if c.row == "InTra"]
+        assert study.result(cell).metrics["image_auroc"] is not None
+        assert any("InTra is ours" in one for one in statements(study))
+        again = study_settings(parse(repeat_study(study)))
+        assert again.intra.updates == 20
+
+
 @pytest.mark.usefixtures("anomalib")
 class TestAnomalib:
     """Skipped, with the reason, where anomalib is not installed."""
 
-    @pytest.mark.parametrize("name", DETECTORS)
+    @pytest.mark.parametrize("name", ANOMALIB)
     def test_same_seed_same_figures_and_the_layout_of_the_script(self, parts, tmp_path, name):
         words = [
             "evaluate-anomalib",
