@@ -82,7 +82,7 @@ class IntraDetector:
             which = torch.randint(len(learnt), (own.windows,), generator=self._generator)
             loss = self._loss(learnt, which, windows)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             falling.step()
             recent = float(loss.detach())

@@ -1,4 +1,4 @@
-"""torchvision networks by name, with named layer taps that any number of threads may share.
+"""Networks by name, with named layer taps that any number of threads may share.
 
 Taps go through one permanent forward hook per module that looks into a context variable: each
 call collects into its own dict, so nothing is registered, shared or left behind by a call, and
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,7 @@ from cutswap.networks.checkpoint_names import (
 )
 from cutswap.networks.fast_resnet import STAGES, QuickResNet
 from cutswap.networks.lean_torchvision import import_torchvision, shapes_only
+from cutswap.networks.timm_networks import Habits, is_timm, timm_levels, timm_module
 from cutswap.networks.weights import StateDict, WeightsReport, find_state, state_fingerprint
 
 # Levels of attention, shallow to deep. VGG16's are the paper's and all five are pools; the
@@ -37,6 +38,7 @@ SALIENCY_LEVELS: dict[str, tuple[str, ...]] = {
     "vgg16": ("4", "9", "16", "23", "30"),
     "squeezenet1_0": ("2", "4", "6", "8", "12"),
     "resnet18": ("maxpool", "layer1", "layer2", "layer3", "layer4"),
+    "resnet50": ("maxpool", "layer1", "layer2", "layer3", "layer4"),
     "wide_resnet50_2": ("maxpool", "layer1", "layer2", "layer3", "layer4"),
 }
 BACKBONES = tuple(SALIENCY_LEVELS)
@@ -50,6 +52,7 @@ class _Capture:
     wanted: frozenset[str]
     make_leaf: bool
     stop_when_complete: bool
+    as_map: Callable[[Tensor], Tensor] | None = None
     outputs: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -67,7 +70,7 @@ class Backbone:
     """A network in eval mode with frozen parameters and named taps.
 
     Attributes:
-        name: torchvision's name, for example `resnet18`.
+        name: torchvision's name, for example `resnet18`, or `timm:` and timm's.
         module: the network; do not train it or load into it, caches share it.
         report: what its weights are.
     """
@@ -76,6 +79,7 @@ class Backbone:
         self.name = name
         self.module = module.eval().requires_grad_(False)
         self.report = report
+        self._habits = Habits.of(module) if is_timm(name) else None
         self._layers = tuple(n for n, m in module.named_modules() if n and _is_layer(n, m))
         for layer in self._layers:
             module.get_submodule(layer).register_forward_hook(_hook(layer))
@@ -89,7 +93,7 @@ class Backbone:
         Raises:
             CutSwapError: unknown network, or a tensor is missing or does not fit.
         """
-        _need_known(name)
+        need_known(name)
         state = StateDict(tensors, "saved state", None)
         backbone = _build(name, state, seed=0)
         if backbone.report.not_loaded:
@@ -113,8 +117,8 @@ class Backbone:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The default saliency layers, shallow to deep."""
-        return SALIENCY_LEVELS[self.name]
+        """The default saliency layers, shallow to deep; of timm's, layers at five depths."""
+        return SALIENCY_LEVELS.get(self.name) or timm_levels(self.module)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -193,7 +197,19 @@ class Backbone:
         Returns:
             For each name (N, C, h, w) float inside the graph, and the scores (N, classes) before
             any softmax.
+
+        Raises:
+            CutSwapError: a network without class scores, or whose layers give tokens.
         """
+        habits = self._habits
+        if habits is not None and not habits.has_saliency:
+            has = "tokens for maps" if habits.has_classes else "no class score"
+            raise CutSwapError(
+                f"saliency by {self.name}",
+                expected="a class score and maps of features, of which LayerCAM is made",
+                found=f"a network with {has}",
+                fix="look with another, as --saliency-backbone vgg16; its features serve as phi's",
+            )
         with torch.enable_grad():
             return self._run(image, layers, make_leaf=True, stop=False)
 
@@ -202,10 +218,15 @@ class Backbone:
     ) -> tuple[dict[str, Tensor], Tensor]:
         names = self.resolve(layers)
         capture = _Capture(frozenset(names), make_leaf, stop)
+        image, habits = image.to(self.device), self._habits
+        if habits is not None:
+            image = habits.taken(image)
+            height, width = image.shape[-2:]
+            capture.as_map = lambda output: habits.given(output, (height, width))
         token = _capture.set(capture)
         scores = image
         try:
-            scores = self.module(image.to(self.device))
+            scores = self.module(image)
         except _Complete:
             pass
         finally:
@@ -223,7 +244,7 @@ def load_backbone(
     """Build a network and fill it; what the file lacks keeps seeded random values and is listed.
 
     Args:
-        name: one of `BACKBONES`.
+        name: one of `BACKBONES`, or `timm:` and a network of timm's.
         weights: see `cutswap.networks.weights`.
         device: where to put it.
         seed: of the random values of whatever is not loaded.
@@ -231,15 +252,20 @@ def load_backbone(
     Raises:
         CutSwapError: unknown network, or weights that are missing, damaged or do not fit.
     """
-    _need_known(name)
+    need_known(name)
     return _build(name, find_state(name, weights), seed=seed).to(device)
 
 
-def _need_known(name: str) -> None:
-    if name not in BACKBONES:
+def need_known(name: str) -> None:
+    """Refuse a network that is neither torchvision's nor, by its name, timm's.
+
+    Raises:
+        CutSwapError: it is not.
+    """
+    if name not in BACKBONES and not is_timm(name):
         raise CutSwapError(
             "backbone",
-            expected=f"one of {', '.join(BACKBONES)}",
+            expected=f"one of {', '.join(BACKBONES)}, or timm:NAME",
             found=name,
             fix="pass --backbone resnet18 or vgg16",
         )
@@ -259,8 +285,8 @@ def _build(name: str, state: StateDict | None, *, seed: int) -> Backbone:
             module = _module(name, tensors)
     for part in module.modules():
         # In-place ReLUs would overwrite the very activation a tap on the layer before them saw.
-        if isinstance(part, nn.ReLU):
-            part.inplace = False
+        if getattr(part, "inplace", False):
+            part.inplace = False  # type: ignore[assignment]
     own = module.state_dict()
     if state is not None:
         need_this_network(name, own, tensors, state.source)
@@ -302,6 +328,8 @@ def _empty(name: str, tensors: dict[str, Tensor]) -> nn.Module | None:
 
 def _module(name: str, tensors: dict[str, Tensor]) -> nn.Module:
     """An untrained network of the shape its tensors have."""
+    if is_timm(name):
+        return timm_module(name)
     torchvision = import_torchvision()
     if name == "vgg16" and tensors:
         from cutswap.networks.slim_vgg import slim_vgg16, widths_of
@@ -331,7 +359,7 @@ def _hook(name: str) -> Any:
             return None
         if capture.make_leaf and not output.requires_grad:
             output = output.detach().requires_grad_(True)
-        capture.outputs[name] = output
+        capture.outputs[name] = capture.as_map(output) if capture.as_map else output
         if capture.stop_when_complete and len(capture.outputs) == len(capture.wanted):
             raise _Complete
         # The rest works on a copy: a residual block adds to its last batch norm's output in place.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cutswap.errors import CutSwapError, first_names
 from cutswap.networks.lean_torchvision import import_torchvision, shapes_only
+from cutswap.networks.timm_networks import is_timm, timm_module
 
 COUNTER = "num_batches_tracked"  # of a batch norm; decides nothing in eval mode
 _SHOWN = 3
@@ -38,7 +39,10 @@ class Unwrapped:
 
 @functools.cache
 def names_of(network: str) -> frozenset[str]:
-    """Names of the tensors of torchvision's network, without memory for them."""
+    """Names of the tensors of a network, without memory for them."""
+    if is_timm(network):
+        with shapes_only():
+            return frozenset(timm_module(network).state_dict())
     torchvision = import_torchvision()
     with shapes_only():
         return frozenset(torchvision.models.get_model_builder(network)(weights=None).state_dict())

@@ -21,6 +21,7 @@ from torch import Tensor
 from cutswap.errors import CutSwapError, MissingWeightsError, first_names
 from cutswap.installation.shipped import assets, how_to_restore
 from cutswap.networks.lean_torchvision import import_torchvision
+from cutswap.networks.timm_networks import is_timm
 from cutswap.utils.files import read_json, sha256_of
 from cutswap.utils.folder_names import WEIGHTS
 from cutswap.utils.tensor_files import need_small_header
@@ -300,6 +301,8 @@ def _not_a_state(path: Path, found: str) -> CutSwapError:
 
 
 def _embedded(backbone: str) -> StateDict:
+    if is_timm(backbone):
+        raise _no_such_weights(backbone, "embedded")
     path = EMBEDDED_FOLDER / f"{backbone}.safetensors"
     available = sorted(p.stem for p in EMBEDDED_FOLDER.glob("*.safetensors"))
     if not path.is_file():
@@ -328,7 +331,18 @@ def _embedded(backbone: str) -> StateDict:
     return StateDict(tensors, "embedded", checksum)
 
 
+def _no_such_weights(backbone: str, asked: str) -> CutSwapError:
+    return CutSwapError(
+        f"{asked} weights for {backbone}",
+        expected="a file: none of timm's networks ships, and nothing is downloaded",
+        found="none named",
+        fix="pass the path of its .safetensors or .pth as --weights, or --weights random",
+    )
+
+
 def _imagenet(backbone: str) -> StateDict:
+    if is_timm(backbone):
+        raise _no_such_weights(backbone, "imagenet")
     # V1 is the recipe of the paper's time and the one PatchCore's published figures use.
     entry = import_torchvision().models.get_model_weights(backbone)["IMAGENET1K_V1"]
     cached = imagenet_file(backbone)

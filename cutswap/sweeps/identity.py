@@ -21,8 +21,7 @@ from cutswap.data.images import mask_files
 from cutswap.data.reading import SQUASH
 from cutswap.data.records import Category
 from cutswap.data.regions.region_of_interest import region_of
-from cutswap.errors import CutSwapError
-from cutswap.networks.backbone import BACKBONES, load_backbone
+from cutswap.networks.backbone import load_backbone, need_known
 from cutswap.networks.weights import find_state
 from cutswap.utils.files import sha256_of, user_path
 
@@ -60,13 +59,7 @@ def weights_of(training: TrainingSettings, saliency: SaliencySettings) -> Weight
         (training.backbone, training.weights),
         (saliency.backbone, saliency.weights),
     ):
-        if name not in BACKBONES:
-            raise CutSwapError(
-                "backbone",
-                expected=f"one of {', '.join(BACKBONES)}",
-                found=name,
-                fix="pass one of these",
-            )
+        need_known(name)
         load_backbone(name, weights)  # a state dict of another network is found out now
         state = find_state(name, weights)
         hashes.append("random" if state is None else str(state.sha256))

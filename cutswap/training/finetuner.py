@@ -97,9 +97,10 @@ class Phi(nn.Module):
         if not hasattr(backbone.module, "layer4"):
             raise CutSwapError(
                 "backbone",
-                expected="a ResNet (resnet18, wide_resnet50_2)",
+                expected="a ResNet (resnet18, resnet50, wide_resnet50_2)",
                 found=backbone.name,
-                fix="pass --backbone resnet18",
+                fix="pass --backbone resnet18, or --train projector, which leaves its features"
+                " as they are",
             )
         self.phi = copy.deepcopy(backbone.module)
         head: Any = self.phi.fc

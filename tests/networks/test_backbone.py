@@ -289,7 +289,7 @@ def test_threads_that_build_at_once_get_the_same_random_weights(resnet: Backbone
 
 
 def test_every_backbone_has_five_levels():
-    assert set(BACKBONES) == {"vgg16", "squeezenet1_0", "resnet18", "wide_resnet50_2"}
+    assert set(BACKBONES) == {"vgg16", "squeezenet1_0", "resnet18", "resnet50", "wide_resnet50_2"}
     assert all(len(levels) == 5 for levels in SALIENCY_LEVELS.values())
 
 
