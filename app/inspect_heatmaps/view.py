@@ -26,8 +26,9 @@ from app.inspect_heatmaps import thresholds as inspect_thresholds
 from app.inspect_heatmaps import unlabelled as inspect_unlabelled
 from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
 from app.inspect_heatmaps.controls import InspectRequest, controls
-from app.inspect_heatmaps.deciding import from_good
+from app.inspect_heatmaps.deciding import feedback, from_good
 from app.inspect_heatmaps.deciding.held_out import GoodPhotos
+from app.inspect_heatmaps.deciding.words import Saying
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
 from app.inspect_heatmaps.painting import view as painting
@@ -188,8 +189,8 @@ class _Screen:
         return [*self._learnt, *fed_back(self.scored.summary, category)]
 
     def draw(self) -> None:
-        top, screen, near, sheet, list_, missed, pixel_place, curves = (
-            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(8)
+        top, screen, said, near, sheet, list_, missed, pixel_place, curves = (
+            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(9)
         )
         pixels = inspect_thresholds.tally_of(self.truth)
         with screen:
@@ -213,6 +214,8 @@ class _Screen:
             self._number_line(heat, image)
             if self.index is not None:
                 kept.keep_box(reviewed.category, self.record.name)
+        with said, plain_errors("the feedback"):
+            self._feedback(image, places.scores)
         with near, plain_errors("the nearest normal patch"):
             if self.asked.score is not None:
                 st.caption(join_words(self.scored))
@@ -244,6 +247,22 @@ class _Screen:
             figures = inspect_thresholds.curves(image, pixel, self.images, pixels)
             self._charts_to_take_home(figures, heat, image, pixel)
         inspect_words.figures(self.scored)
+
+    def _feedback(self, threshold: float, place: DeltaGenerator) -> None:
+        """Buttons of the photo in their place, and what was said below."""
+        if not feedback.can_learn(self.scored):
+            return
+        acting = self.images.acting(threshold)
+        saying = Saying(self.scored, self.bank, acting)
+        if self.index is not None:
+            with place:
+                feedback.buttons(
+                    saying,
+                    self.record,
+                    is_good=not self.scored.labels[self.index],
+                    is_called=float(self.scored.scores[self.index]) >= acting,
+                )
+        feedback.section(saying)
 
     def _from_good(self) -> None:
         """The control of a threshold from good photos alone."""
