@@ -96,7 +96,9 @@ def test_photos_without_labels_get_verdicts_by_it(world):
 
 def test_strangers_hold_nothing_out(world, monkeypatch):
     score_parts(world / "demo", world / "runs/first")
+    asked = {**SMALL_SETTINGS, "rate": "0.2"}
+    assert "Score the good photos" in labels(settled(open_page(**asked)))
     monkeypatch.setenv("CUTSWAP_PUBLIC", "1")
-    at = settled(settled(open_page(**SMALL_SETTINGS, rate="0.2")))
+    at = settled(open_page(**asked))
     no_trace(at)
     assert "Score the good photos" not in labels(at)

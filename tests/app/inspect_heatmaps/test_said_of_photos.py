@@ -6,7 +6,7 @@ import pytest
 
 from cutswap.decision.feedback import FINE, UNDO, history_of
 from cutswap.evaluation.scored_set import read_scored
-from tests.helpers.inspect_page import button, no_trace, open_page, settled, words
+from tests.helpers.inspect_page import SMALL_SETTINGS, button, no_trace, open_page, settled, words
 from tests.helpers.scored import build_parts, score_parts
 
 
@@ -85,8 +85,10 @@ def test_nothing_is_said_of_labelled_defects_nor_by_strangers(first, monkeypatch
     at = open_page(eval="first", img="test/spot/000")
     assert "This is fine" not in labels(at)
     assert "This is fine" in labels(open_page(eval="first", img="test/good/000"))
+    asked = {**SMALL_SETTINGS, "img": "test/good/000"}
+    assert "This is fine" in labels(settled(open_page(**asked)))
     monkeypatch.setenv("CUTSWAP_PUBLIC", "1")
-    assert "This is fine" not in labels(open_page(img="test/good/000"))
+    assert "This is fine" not in labels(settled(open_page(**asked)))
     assert first.is_dir()
 
 
