@@ -14,7 +14,7 @@ import streamlit as st
 
 from app.inspect_heatmaps import caches as inspect_caches
 from app.inspect_heatmaps.controls import InspectRequest
-from app.shared.background import Work
+from app.shared.background import follow
 from app.shared.evaluations import SMALL, Wanted, estimate, shown_seconds, workshop
 from app.shared.knobs import set_knob
 from app.shared.open_in_inspect import HERE
@@ -96,15 +96,15 @@ def wait_for(wanted: Wanted, slot: Any, what: str = "Evaluating") -> None:
     work = workshop().of(wanted.key)
     if work is None:
         return
-    bar = slot.progress(0.0, f"{what}: {work.stage}")
-    while work.is_running:
+
+    def words() -> str:
+        assert work is not None  # noqa: S101 - for the type checker
         ahead = workshop().ahead(wanted.key)
         place = f" ({ahead} before it)" if ahead else ""
-        bar.progress(_share(work), f"{what}: {work.stage}{place}")
         workshop().of(wanted.key)  # in public mode what nobody waits for is given up
-        work.thread.join(0.3)  # type: ignore[union-attr] # it is running, so there is one
-    bar.empty()
-    st.rerun()
+        return f"{what}: {work.stage}{place}"
+
+    follow(work, slot, words)
 
 
 def read_or_offer_repair(wanted: Wanted, score: str | None) -> ScoredSet | None:
@@ -163,10 +163,6 @@ def _start_button(wanted: Wanted, text: str) -> None:
 def _again(wanted: Wanted) -> None:
     shutil.rmtree(wanted.folder, ignore_errors=True)
     workshop().start(wanted)
-
-
-def _share(work: Work) -> float:
-    return min(work.done / work.total, 1.0) if work.total else 0.0
 
 
 def _difference(old: Wanted, new: Wanted) -> str:

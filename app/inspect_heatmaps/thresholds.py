@@ -23,7 +23,10 @@ SHARE = 0.05  # of photos without labels, for a first look at the most unusual
 
 
 def image_threshold(
-    scored: ScoredSet, images: ThresholdCounts, confusion: DeltaGenerator | None = None
+    scored: ScoredSet,
+    images: ThresholdCounts,
+    confusion: DeltaGenerator | None = None,
+    beside: Callable[[], None] = lambda: None,
 ) -> tuple[float, Prices]:
     """Slider, buttons, confusion; small enough to stand beside the picture.
 
@@ -31,6 +34,7 @@ def image_threshold(
         scored: the evaluation.
         images: counts of its photos.
         confusion: place of the counts; None: below the slider.
+        beside: draws what stands beside the prices.
 
     Returns:
         The threshold, and what the two kinds of mistake cost.
@@ -38,8 +42,10 @@ def image_threshold(
     run = float(scored.summary["threshold"])
     slider, row, figures = st.container(), st.container(horizontal=True), st.container()
     figures = figures if confusion is None else confusion
-    with st.popover("Prices", icon=":material/payments:", help="What mistakes cost."):
-        prices = _prices()
+    with st.container(horizontal=True):
+        with st.popover("Prices", icon=":material/payments:", help="What mistakes cost."):
+            prices = _prices()
+        beside()
     with slider:
         value = _one(
             IMAGE,
@@ -86,15 +92,25 @@ def pixel_threshold(
     return value
 
 
-def own_threshold(scores: np.ndarray, owner: str) -> float | None:
+def own_threshold(
+    scores: np.ndarray,
+    owner: str,
+    *,
+    promised: float | None = None,
+    beside: Callable[[], None] = lambda: None,
+) -> float | None:
     """A threshold for photos without labels, and what it calls; None until somebody sets one.
 
     Args:
         scores: (N,) float.
         owner: whose scores; a link's threshold is kept for the first one.
+        promised: a threshold that must be on the slider too, above all scores or not.
+        beside: draws what stands beside the buttons.
     """
     counts = ThresholdCounts.of_images(scores, np.zeros(len(scores), bool))
     low, none = counts.low, counts.beyond
+    if promised is not None:
+        low, none = min(low, promised), max(none, promised + (counts.beyond - counts.low) / STEPS)
     keep_in_range(IMAGE, low, none, none, owner)
     value = float(
         knobs.slider(
@@ -125,12 +141,14 @@ def own_threshold(scores: np.ndarray, owner: str) -> float | None:
         disabled=value >= none,
         help="Removes the threshold: no photo has a verdict then.",
     )
+    with row:
+        beside()
     if value >= none:
         st.caption("No threshold is set: no photo is called good or defective.")
         return None
     called = counts.at(value).alarms
     st.markdown(f"**{called:,}** called defective, **{len(scores) - called:,}** called good.")
-    return counts.acting(value)
+    return counts.acting(value) if value <= counts.beyond else value
 
 
 def curves(

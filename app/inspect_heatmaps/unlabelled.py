@@ -12,14 +12,17 @@ from app.inspect_heatmaps import charts as inspect_charts
 from app.inspect_heatmaps import nearest_normal as inspect_nearest
 from app.inspect_heatmaps.caches import BankKey
 from app.inspect_heatmaps.controls import InspectRequest
+from app.inspect_heatmaps.deciding import from_good
+from app.inspect_heatmaps.deciding.held_out import GoodPhotos
 from app.inspect_heatmaps.picture import Called, Heat, heat_to_take_home, picture
 from app.inspect_heatmaps.resolve import wait_for
 from app.inspect_heatmaps.review import contact_sheet, kept
 from app.inspect_heatmaps.review.reviewed import Reviewed
 from app.inspect_heatmaps.review.steps import step_buttons
-from app.inspect_heatmaps.thresholds import own_threshold
+from app.inspect_heatmaps.thresholds import IMAGE, own_threshold
 from app.shared.caches import PhotoKey, changed
 from app.shared.evaluations import SMALL, estimate, shown_seconds, workshop
+from app.shared.knobs import set_knob
 from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.viewer.viewer import viewer
 from cutswap.config import PATCHCORE
@@ -65,7 +68,7 @@ def show(asked: InspectRequest) -> None:
         st.caption(LEARNT)
     left, right = screen.columns([3, 2])
     with right:
-        threshold = own_threshold(unlabelled.scores, str(unlabelled.folder))
+        threshold = _threshold(asked, unlabelled)
     reviewed = _reviewed(asked, unlabelled, threshold)
     verdict = verdict_of(None, heat.score, threshold)
     with top:
@@ -120,6 +123,33 @@ def show(asked: InspectRequest) -> None:
     with plain_errors("the kept photos"):
         st.subheader("Kept photos", anchor=False)
         kept.section(reviewed)
+
+
+def _threshold(asked: InspectRequest, unlabelled: UnlabelledSet) -> float | None:
+    """Set by hand, or from the good photos alone."""
+    good = GoodPhotos(
+        folder=unlabelled.folder,
+        category=asked.selected.category.name,
+        train=asked.selected.category.train,
+        bank=BankKey.of(unlabelled.bank_file),
+        detector=None,
+        score="bank",
+    )
+    promised = None
+    with plain_errors("the threshold from good photos"):
+        promised = from_good.promised(good)
+
+    def use(threshold: float) -> None:
+        set_knob(IMAGE, threshold)
+
+    # Photos that were learnt from score lower than others, which is no drift.
+    new = None if unlabelled.learnt else unlabelled.scores
+    return own_threshold(
+        unlabelled.scores,
+        str(unlabelled.folder),
+        promised=promised,
+        beside=lambda: from_good.control(good, use, None, new),
+    )
 
 
 def _reviewed(

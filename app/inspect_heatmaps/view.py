@@ -26,6 +26,9 @@ from app.inspect_heatmaps import thresholds as inspect_thresholds
 from app.inspect_heatmaps import unlabelled as inspect_unlabelled
 from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
 from app.inspect_heatmaps.controls import InspectRequest, controls
+from app.inspect_heatmaps.deciding import feedback, from_good
+from app.inspect_heatmaps.deciding.held_out import GoodPhotos
+from app.inspect_heatmaps.deciding.words import Saying
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
 from app.inspect_heatmaps.painting import view as painting
@@ -36,7 +39,9 @@ from app.inspect_heatmaps.review.report import report_button
 from app.inspect_heatmaps.review.reviewed import Reviewed
 from app.inspect_heatmaps.review.steps import step_buttons
 from app.shared import caches
+from app.shared.background import wait
 from app.shared.caches import PhotoKey
+from app.shared.knobs import set_knob
 from app.shared.page_parts import plain_errors, plain_text
 from app.shared.selection import Selection, select
 from app.viewer.viewer import Picture, viewer
@@ -52,7 +57,7 @@ from cutswap.figures.figure_files import Origin
 from cutswap.patchcore.memory_bank import Prediction
 from cutswap.patchcore.nearest_normal import NearestNormal, Place
 from cutswap.reports.repeat import evaluate_again
-from cutswap.utils.folder_names import DETECTOR, RESULT
+from cutswap.utils.folder_names import DECISION, DETECTOR, RESULT
 
 
 def show(selected: Selection) -> None:
@@ -82,6 +87,7 @@ def show(selected: Selection) -> None:
                     icon=":material/brush:",
                 )
             inspect_unlabelled.show(asked)
+            wait(slot)
             return
         resolved = resolve(asked)
         if resolved.scored is None:
@@ -99,6 +105,7 @@ def show(selected: Selection) -> None:
     if resolved.is_waiting:
         wait_for(asked.wanted, slot)
     inspect_compare.wait(asked, slot)
+    wait(slot)
 
 
 def _photo_alone(selected: Selection) -> None:
@@ -169,23 +176,28 @@ class _Screen:
         return self.score != "bank"
 
     @property
-    def train(self) -> Sequence[Record]:
-        """Photos the bank has learnt from: without what was left out, with what is fine."""
+    def _learnt(self) -> Sequence[Record]:
+        """Photos that the bank was fitted on: without what was left out."""
         out = {entry.get("path") for entry in self.scored.summary["data"].get("left_out", [])}
         category = with_resize(self.asked.selected.category, self.scored.resize)
-        kept = [r for r in category.train if str(r.image) not in out]
-        return [*kept, *fed_back(self.scored.summary, category)]
+        return [r for r in category.train if str(r.image) not in out]
+
+    @property
+    def train(self) -> Sequence[Record]:
+        """The same with what is fine."""
+        category = with_resize(self.asked.selected.category, self.scored.resize)
+        return [*self._learnt, *fed_back(self.scored.summary, category)]
 
     def draw(self) -> None:
-        top, screen, near, sheet, list_, missed, pixel_place, curves = (
-            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(8)
+        top, screen, said, near, sheet, list_, missed, pixel_place, curves = (
+            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(9)
         )
         pixels = inspect_thresholds.tally_of(self.truth)
         with screen:
             places = self._places()
         with places.threshold:
             image, prices = inspect_thresholds.image_threshold(
-                self.scored, self.images, places.confusion
+                self.scored, self.images, places.confusion, self._from_good
             )
         with pixel_place:
             st.subheader("Pixel threshold", anchor=False)
@@ -202,6 +214,8 @@ class _Screen:
             self._number_line(heat, image)
             if self.index is not None:
                 kept.keep_box(reviewed.category, self.record.name)
+        with said, plain_errors("the feedback"):
+            self._feedback(image, places.scores)
         with near, plain_errors("the nearest normal patch"):
             if self.asked.score is not None:
                 st.caption(join_words(self.scored))
@@ -233,6 +247,57 @@ class _Screen:
             figures = inspect_thresholds.curves(image, pixel, self.images, pixels)
             self._charts_to_take_home(figures, heat, image, pixel)
         inspect_words.figures(self.scored)
+
+    def _feedback(self, threshold: float, place: DeltaGenerator) -> None:
+        """Buttons of the photo in their place, and what was said below."""
+        if not feedback.can_learn(self.scored):
+            return
+        acting = self.images.acting(threshold)
+        saying = Saying(self.scored, self.bank, acting)
+        if self.index is not None:
+            with place:
+                feedback.buttons(
+                    saying,
+                    self.record,
+                    is_good=not self.scored.labels[self.index],
+                    is_called=float(self.scored.scores[self.index]) >= acting,
+                )
+        feedback.section(saying)
+
+    def _from_good(self) -> None:
+        """The control of a threshold from good photos alone."""
+        scored, detector = self.scored, None
+        if self.asked.score is not None:
+            detector = BankKey.of(scored.folder / DETECTOR)
+        cannot = ""
+        if scored.is_padim:
+            cannot = "PaDiM's scores have no threshold from good photos yet: evaluate by PatchCore."
+        elif scored.is_tiled and not (scored.folder / DECISION).is_file():
+            cannot = (
+                "Photos are cut into tiles here: ask for it where they are scored, with cutswap"
+                " evaluate --tile-overlap --false-alarms."
+            )
+        elif len(self._learnt) != scored.summary["n_train"] and not self._has_decision:
+            cannot = "The good photos have changed since this evaluation: evaluate again."
+        good = GoodPhotos(
+            folder=scored.folder,
+            category=str(scored.summary["category"]),
+            train=tuple(self._learnt),
+            bank=self.bank,
+            detector=detector,
+            score=self.score,
+            cannot=cannot,
+        )
+        low, high = self.images.low, self.images.beyond
+
+        def use(threshold: float) -> None:
+            set_knob(inspect_thresholds.IMAGE, min(max(threshold, low), high))
+
+        from_good.control(good, use, scored)
+
+    @property
+    def _has_decision(self) -> bool:
+        return (self.scored.folder / DECISION).is_file()
 
     def _places(self) -> _Places:
         """The threshold beside the picture; two pictures need the whole width, above it."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import caches, public
-from app.shared.background import Work
+from app.shared.background import ONE_AT_A_TIME, Work
 from app.shared.heads import HeadOfRun
 from app.shared.selection import Selection
 from app.uploads.store import uploads_folder
@@ -40,7 +40,6 @@ SECONDS_AN_IMAGE = 0.1  # 256 pixels, ResNet18, one core; replaced by what was l
 PICKS_A_SECOND = 5e9  # coreset: distances times dimensions, measured on the same core
 
 _log = logging.getLogger(__name__)
-_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,7 @@ class Workshop:
             _need_somebody(work)
             work.notify(stage, done, total)
 
-        with _one_at_a_time:
+        with ONE_AT_A_TIME:
             began = time.monotonic()
             try:
                 _need_somebody(work)

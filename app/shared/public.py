@@ -41,7 +41,7 @@ NOTES = {
     " how good the negatives are is not measured.",
     "train": "training, the queue, renaming and deleting runs are off.",
     "inspect_heatmaps": "only the demo's categories are scored, and can be painted on; uploads and"
-    " runs are not.",
+    " runs are not. Good photos are not held out, and feedback is off.",
     "features": "there are no runs to look into.",
     "results": "evaluating is off; the paper's own numbers can be read.",
     "study": "studies are neither shown nor begun.",

@@ -1,4 +1,4 @@
-"""`python -m cutswap download`: VisA in one step; for MVTec AD what to do, and a check of it."""
+"""`python -m cutswap download`: VisA in one step; what to do for MVTec AD; a page's runtime."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ from cutswap.utils.progress import Bars
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `download`."""
-    parser.add_argument("name", choices=("visa", "mvtec"), help="which data set")
+    parser.add_argument(
+        "name",
+        choices=("visa", "mvtec", "web-runtime"),
+        help="which data set; web-runtime is ONNX Runtime Web, for export detector --html",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to unpack into")
     parser.add_argument(
         "--accept-licence",
@@ -52,7 +56,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise CutSwapError(
             "--sha256", expected="64 hex digits", found=options.sha256[:80], fix="see sha256sum"
         )
-    return _visa(options) if options.name == "visa" else _mvtec(options)
+    actions = {"visa": _visa, "mvtec": _mvtec, "web-runtime": _web_runtime}
+    return actions[options.name](options)
+
+
+def _web_runtime(options: argparse.Namespace) -> dict[str, Any]:
+    from cutswap.decision.formats.web_runtime import URL, fetch_web_runtime, read_web_runtime
+
+    with Bars(options.quiet) as bars:
+        path = fetch_web_runtime(
+            say=_say, progress=lambda done, total: bars("downloading, MB", done >> 20, total >> 20)
+        )
+    read_web_runtime()
+    print(f"{path}: {URL}, as npm has it; export detector --html is built with it")
+    return {"file": str(path), "url": URL}
 
 
 def _visa(options: argparse.Namespace) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from cutswap.utils.progress import Bars
 if TYPE_CHECKING:
     import numpy as np
 
+    from cutswap.decision.formats.web_runtime import WebRuntime
     from cutswap.decision.open_detector import OpenDetector
 
 
@@ -136,6 +137,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="photos to check it on [the evaluation's test photos, or made-up ones]",
+    )
+    detector.add_argument(
+        "--html",
+        action="store_true",
+        help="also one page that runs it in a browser, from a file, without a network",
+    )
+    detector.add_argument(
+        "--web-runtime",
+        type=Path,
+        metavar="PATH",
+        help="ONNX Runtime Web for --html: its archive of npm, or a folder with it"
+        " [what download web-runtime has fetched]",
     )
     for action in (maps, negatives, model, report, detector):
         action.add_argument(
@@ -320,24 +333,28 @@ def _report(options: argparse.Namespace) -> dict[str, Any]:
 def _detector(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.decision.export import export_detector
     from cutswap.decision.exported import DETECTOR_FILES, NETWORK, RUNNER
+    from cutswap.decision.formats.web_page import PAGE
     from cutswap.decision.open_detector import read_evaluated
     from cutswap.networks.export import need_onnx
 
     need_onnx()
     rate = asked_rate(options)
-    own = claim(options.out, "export detector", DETECTOR_FILES, options.json)
+    web = _web_runtime(options)
+    names = (*DETECTOR_FILES, *([PAGE] if web else []))
+    own = claim(options.out, "export detector", names, options.json)
     evaluated = read_evaluated(options.evaluation, rate=rate, threshold=options.threshold)
     if evaluated.opened.of_whole is not None:
         raise CutSwapError(
             options.evaluation,
             expected="an evaluation of photos that become squares",
-            found="one by tiles, which no exported detector cuts yet",
+            found="one by tiles: how many a photo has depends on its size, and one network takes"
+            " squares of one size",
             fix="score photos with: cutswap score FOLDER --detector, or evaluate again without"
             " --tile-overlap",
         )
     photos, source = _photos_to_check(options, evaluated.opened)
     with own.writing():
-        about = export_detector(evaluated, options.out, photos, source)
+        about = export_detector(evaluated, options.out, photos, source, web=web)
     check, times = about["check"], about["check"]["seconds_per_photo"]
     print(
         f"{options.out / NETWORK}: {about['bytes'] / 1e6:.1f} MB,"
@@ -351,7 +368,27 @@ def _detector(options: argparse.Namespace) -> dict[str, Any]:
         f" {1000 * times['onnxruntime']:.0f} ms, {1000 * times['cutswap']:.0f} ms here"
     )
     print(f"score photos anywhere with: python {options.out / RUNNER} FOLDER")
+    if web is not None:
+        size = (options.out / PAGE).stat().st_size
+        print(f"or in a browser, without a network: {options.out / PAGE}, {size / 1e6:.1f} MB")
     return {name: value for name, value in about.items() if name != "decision"}
+
+
+def _web_runtime(options: argparse.Namespace) -> WebRuntime | None:
+    """What a page runs on, where one is asked for.
+
+    Raises:
+        CutSwapError: a runtime without a page, or one that is not there.
+    """
+    from cutswap.decision.formats.web_runtime import read_web_runtime
+
+    if options.html:
+        return read_web_runtime(options.web_runtime)
+    if options.web_runtime is not None:
+        raise CutSwapError(
+            "--web-runtime", expected="--html beside it", found="none", fix="pass --html"
+        )
+    return None
 
 
 def _photos_to_check(options: argparse.Namespace, detector: OpenDetector) -> tuple[np.ndarray, str]:

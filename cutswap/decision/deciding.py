@@ -178,12 +178,58 @@ def decide(
     if asked.false_alarms is None:
         return None
     need_enough_photos(asked, checked, detector.head if detector else None, score)
-    train, region = checked.category.train, checked.region_at(settings.image_size)
+    return decide_on(
+        checked.category.train,
+        checked.category.name,
+        backbone,
+        settings,
+        asked.false_alarms,
+        asked.folds,
+        region=checked.region_at(settings.image_size),
+        detector=detector,
+        score=score,
+        seed=seed,
+        notify=notify,
+    )
+
+
+def decide_on(
+    train: tuple[Record, ...],
+    name: str,
+    backbone: Backbone,
+    settings: PatchCoreSettings,
+    rate: float,
+    folds: int,
+    *,
+    region: np.ndarray | None = None,
+    detector: HeadDetector | None = None,
+    score: str = "bank",
+    seed: int = 0,
+    notify: Notify | None = None,
+) -> Decision:
+    """The same of good photos that are enough.
+
+    Args:
+        train: the good training photos.
+        name: of their category.
+        backbone: of the detector.
+        settings: PatchCore's, of the detector.
+        rate: false alarms asked for.
+        folds: banks that each leave out a part of the photos.
+        region: (S, S) bool, where the detector looks; None: everywhere.
+        detector: bank and head, where there is one.
+        score: whose scores count.
+        seed: of the deal into folds and of their banks.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: too few good photos, or anything the stages refuse.
+    """
     if detector is None or score == "bank":
         good = held_out_by_folds(
-            train, backbone, settings, asked.folds, region=region, seed=seed, notify=notify
+            train, backbone, settings, folds, region=region, seed=seed, notify=notify
         )
-        how = how_by_folds(len(good), asked.folds)
+        how = how_by_folds(len(good), folds)
     else:
         good = held_out_of_head(
             train,
@@ -197,7 +243,7 @@ def decide(
             notify=notify,
         )
         how = how_of_head(score, len(good))
-    return Decision.of(checked.category.name, score, good, asked.false_alarms, how)
+    return Decision.of(name, score, good, rate, how)
 
 
 def on_test_photos(

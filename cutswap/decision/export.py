@@ -24,6 +24,8 @@ from cutswap.decision.exported import (
     content_hash,
     region_rows,
 )
+from cutswap.decision.formats.web_page import PAGE, detector_page
+from cutswap.decision.formats.web_runtime import WebRuntime
 from cutswap.decision.graph import OUTPUTS, DetectorGraph
 from cutswap.decision.open_detector import EvaluatedDetector, OpenDetector, Scores, scores_by
 from cutswap.errors import CutSwapError
@@ -31,7 +33,7 @@ from cutswap.heads.detector import HeadDetector
 from cutswap.networks.export import Run, need_onnx, write_onnx
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.utils.environment import environment
-from cutswap.utils.files import replacing, sha256_of, write_bytes, write_json
+from cutswap.utils.files import replacing, sha256_of, write_bytes, write_json, write_text
 
 TOLERANCE = 1e-4  # of the largest score, at least 1: other libraries add in another order
 CHECKED = 6  # photos, each by itself and all together
@@ -39,7 +41,12 @@ _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export_detector(
-    evaluated: EvaluatedDetector, out: Path, photos: np.ndarray, source: str
+    evaluated: EvaluatedDetector,
+    out: Path,
+    photos: np.ndarray,
+    source: str,
+    *,
+    web: WebRuntime | None = None,
 ) -> dict[str, Any]:
     """Write a detector's folder (`cutswap.decision.exported`).
 
@@ -48,6 +55,7 @@ def export_detector(
         out: folder to write.
         photos: (N, S, S, 3) uint8, at least one, on which network and library are compared.
         source: what they are, for the record.
+        web: what a page runs on; None: no page is written.
 
     Returns:
         What detector.json holds.
@@ -106,7 +114,6 @@ def export_detector(
         else {**detector.head.about(), "join": detector.join.to_dict()},
         "environment": environment(export=versions),
         "check": {"photos": len(photos), "source": source, "tolerance": TOLERANCE, **check},
-        "files": {name: sha256_of(out / name) for name in (NETWORK, RUNNER)},
         "bytes": path.stat().st_size,
         "decision": None
         if own.decision is None
@@ -117,6 +124,12 @@ def export_detector(
             "good_scores": [float(value) for value in own.decision.good],
         },
     }
+    names = [NETWORK, RUNNER]
+    if web is not None:
+        today = time.strftime("%Y-%m-%d")
+        write_text(out / PAGE, detector_page(about, path.read_bytes(), web, written=today))
+        names.append(PAGE)
+    about["files"] = {name: sha256_of(out / name) for name in names}
     about["content"] = content_hash(about)
     write_json(out / CARD, about)
     return about

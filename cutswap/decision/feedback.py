@@ -19,16 +19,27 @@ import numpy as np
 import torch
 
 from cutswap.data.images import to_image
-from cutswap.data.loading import CheckedCategory, load_photos, need_test_images
+from cutswap.data.loading import CheckedCategory, load_photos, need_test_images, seen_share
 from cutswap.data.records import GOOD, Category, Record
+from cutswap.decision.deciding import on_test_photos
+from cutswap.decision.decision import Decision, read_decision, write_decision
 from cutswap.errors import CutSwapError
-from cutswap.evaluation.evaluate import Evaluation, evaluation_by, score_photos
+from cutswap.evaluation.evaluate import (
+    Evaluation,
+    evaluation_by,
+    evaluation_files,
+    score_photos,
+    write_evaluation,
+)
 from cutswap.evaluation.missed import Recall
+from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.patchcore.embeddings import embed
 from cutswap.patchcore.grown_bank import grown, shrunk
 from cutswap.patchcore.memory_bank import MemoryBank
+from cutswap.utils.folder_names import DECISION
 from cutswap.utils.progress import Notify
 
+GROWN = "; by the bank before feedback, whose scores were as high or higher"
 FINE, UNDO = "fine", "undo"  # what an entry of the history did
 
 
@@ -366,6 +377,189 @@ def changed(
         other,
         other.size - bank.size,
     )
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody says of photos, or that the last word is taken back.
+
+    Attributes:
+        fine: photos that are, by name among the test photos or path.
+        defects: photos that show a defect although no label says so.
+        undo: whether the last feedback is taken back, instead of both.
+    """
+
+    fine: tuple[str, ...] = ()
+    defects: tuple[str, ...] = ()
+    undo: bool = False
+
+
+def need_bank_of_squares(scored: ScoredSet) -> None:
+    """Refuse detectors that cannot learn so yet.
+
+    Raises:
+        CutSwapError: PaDiM, a head, or photos that were cut into tiles.
+    """
+    found = ""
+    if scored.is_padim:
+        found = "gaussians (PaDiM)"
+    elif "score" in scored.summary:
+        found = "a bank with a head, which would have to be weighed again"
+    elif scored.is_tiled:
+        found = "a bank of tiles"
+    if found:
+        raise CutSwapError(
+            scored.folder,
+            expected="an evaluation by a bank alone, of photos that become squares",
+            found=found,
+            fix="evaluate with a bank alone first",
+        )
+
+
+def own_threshold(summary: dict[str, Any], history: Sequence[FeedbackEntry]) -> float:
+    """That of the last feedback, that of the good photos alone, or the evaluation's best F1.
+
+    Args:
+        summary: what its result.json holds.
+        history: of its feedback.
+    """
+    if history:
+        return history[-1].threshold
+    told = summary.get("false_alarms")
+    promised = told.get("threshold") if isinstance(told, dict) else None
+    return float(promised if promised is not None else summary["threshold"])
+
+
+def used_in(history: Sequence[FeedbackEntry]) -> set[str]:
+    """Photos that say nothing any more: what is in force has used them."""
+    return {name for entry in in_force(history) for name in (*entry.fine, *entry.defects)}
+
+
+def proposed(
+    wish: Wish,
+    checked: CheckedCategory,
+    bank: MemoryBank,
+    history: Sequence[FeedbackEntry],
+    threshold: float,
+    source: Path,
+    notify: Notify | None = None,
+) -> tuple[Change, FeedbackEntry]:
+    """What a wish would change, and the entry that it would be.
+
+    Args:
+        wish: photos, or an undo.
+        checked: the category, with all its test photos.
+        bank: of the evaluation.
+        history: of its feedback.
+        threshold: scores at or above it are called defective.
+        source: the evaluation's folder.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: nothing to take back, an unknown photo, or one that was used.
+    """
+    test, reading = checked.category.test, checked.category.reading
+    kept, used = in_force(history), used_in(history)
+    if wish.undo:
+        if not kept:
+            raise CutSwapError(
+                source,
+                expected="an evaluation with a feedback to take back",
+                found="none",
+                fix="leave --undo out",
+            )
+        last = kept[-1]
+        rest = tuple(record for record in test if record.name not in used)
+        change = taken_back(bank, last, rest, threshold, notify)
+        action, fine, defects = UNDO, last.fine, last.defects
+    else:
+        told = [
+            named_photos(names, test, reading.bits, reading.resize)
+            for names in (wish.fine, wish.defects)
+        ]
+        fine, defects = (tuple(name_of(record) for record in records) for records in told)
+        if again := used & {*fine, *defects}:
+            raise CutSwapError(
+                min(again),
+                expected="a photo that was not used yet",
+                found="one of an earlier feedback",
+                fix="leave it out",
+            )
+        rest = tuple(r for r in test if r.name not in {*used, *fine, *defects})
+        first = len(checked.category.train) + sum(len(entry.fine) for entry in kept)
+        change = taught(bank, told[0], told[1], rest, threshold, first, notify)
+        action = FINE
+    return change, FeedbackEntry(
+        action,
+        fine,
+        defects,
+        abs(change.joined),
+        str(source.absolute()),
+        change.alarms,
+        change.found,
+        threshold,
+    )
+
+
+def carried_over(source: Path, change: Change) -> Decision | None:
+    """The threshold from good photos alone that still holds: scores of a bank that grew only fall.
+
+    Args:
+        source: folder of the evaluation before.
+        change: that is accepted.
+
+    Returns:
+        None where there was none, or where re-weighted scores may rise.
+
+    Raises:
+        CutSwapError: a damaged decision.
+    """
+    decision = read_decision(source)
+    if decision is None or change.bank.settings.reweight != 1:
+        return None
+    return replace(decision, how=decision.how.removesuffix(GROWN) + GROWN)
+
+
+def accepted_files(
+    change: Change, test: Sequence[Record], decision: Decision | None
+) -> tuple[str, ...]:
+    """Names of what `write_accepted` writes.
+
+    Args:
+        change: that is accepted.
+        test: photos that are still test photos.
+        decision: of `carried_over`.
+    """
+    names = evaluation_files(test, has_region=change.bank.region_pixels is not None)
+    return names if decision is None else (*names, DECISION)
+
+
+def write_accepted(
+    found: Evaluation,
+    checked: CheckedCategory,
+    decision: Decision | None,
+    out: Path,
+    notify: Notify | None = None,
+) -> None:
+    """Write the evaluation by the other bank.
+
+    Args:
+        found: of `accepted`.
+        checked: the category.
+        decision: of `carried_over`.
+        out: folder to write.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: the folder cannot be written.
+    """
+    if decision is not None:
+        records, reading = found.records, checked.category.reading
+        defects = [record.defect for record in records]
+        told = on_test_photos(decision, defects, found.scores, found.masks, seen_share(records))
+        found.summary["false_alarms"] = {**decision.to_dict(), **told.to_dict()}
+        write_decision(decision, out, bits=reading.bits, resize=reading.resize, **told.to_dict())
+    write_evaluation(found, out, notify=notify)
 
 
 def accepted(

@@ -1,14 +1,18 @@
-"""The evaluate command that gives the numbers of an evaluation again."""
+"""An evaluation repeated: the command that gives its numbers again, and the photos it read."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from cutswap.config import FalseAlarmSettings, PadimSettings, PatchCoreSettings, scoring_of
+from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.data.regions.region_of_interest import region_flags, resize_flags
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.detector_settings import padim_arguments
+from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.flags import flags_from
+from cutswap.training.flags import recorded_data, recorded_looks
+from cutswap.utils.progress import Notify, tick
 
 PRETRAINED = ("embedded", "imagenet", "random")
 _RUN = "fine-tuned run "  # before the folder, in an evaluation's record of its weights
@@ -68,3 +72,26 @@ def evaluate_again(summary: dict[str, Any]) -> list[object] | None:
     except (AttributeError, LookupError, TypeError, ValueError, CutSwapError):
         return None
     return ["evaluate", "--data", root, *weights, *settings, "--out", "runs/again"]
+
+
+def recorded_category(scored: ScoredSet, notify: Notify | None = None) -> CheckedCategory:
+    """The category of an evaluation with all its test photos, read as it was.
+
+    Args:
+        scored: the evaluation.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: it has vanished or changed.
+    """
+    scored.need_records()
+    root, name, left_out = recorded_data(scored.summary, scored.folder)
+    region, resize = recorded_looks(scored.summary)
+    return check_category(
+        root,
+        name,
+        skip_bad=left_out,
+        region=region,
+        resize=resize,
+        progress=tick(notify, "checking images"),
+    )

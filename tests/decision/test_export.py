@@ -329,7 +329,9 @@ def test_export_and_score_with_what_left(tmp_path: Path, capsys, monkeypatch):
     # other thresholds and photos, without the minute that an export takes
     asked: list[tuple[OpenDetector, np.ndarray, str]] = []
 
-    def instead(evaluated: EvaluatedDetector, _out: Path, photos: np.ndarray, source: str) -> Any:
+    def instead(
+        evaluated: EvaluatedDetector, _out: Path, photos: np.ndarray, source: str, **_: Any
+    ) -> Any:
         asked.append((evaluated.opened, photos, source))
         return json.loads((out / "detector.json").read_text())
 
