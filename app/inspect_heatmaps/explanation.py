@@ -53,17 +53,19 @@ def commands(asked: InspectRequest) -> None:
         line = evaluate_again(summary) if summary else None
         if line is not None:
             maps = ["export", "maps", "--evaluation", asked.saved.path, "--out", "out/maps"]
+            small = ["detectable", "--evaluation", asked.saved.path]
             note = (
                 "The first computes these numbers again; the second writes their heatmaps as"
-                " float32 TIFFs, for the MVTec AD evaluation script."
+                " float32 TIFFs, for the MVTec AD evaluation script; the third measures how small a"
+                " defect is found."
             )
             fine = _fine(asked, summary)
             if fine:
                 note += (
-                    " The third shows what changes if this photo is fine, and with --out FOLDER it"
+                    " The last shows what changes if this photo is fine, and with --out FOLDER it"
                     " teaches the bank."
                 )
-            command_line(line, maps, *fine, note=note)
+            command_line(line, maps, *([small] if PATCHCORE in summary else []), *fine, note=note)
         return
     selected, wanted = asked.selected, asked.wanted
     flags: list[object] = data_flags(selected.dataset.root, selected.category.name)  # type: ignore[assignment]
@@ -72,8 +74,10 @@ def commands(asked: InspectRequest) -> None:
     flags += settings_flags(wanted.settings, wanted.seed)
     command_line(
         ["evaluate", *flags, "--skip-bad", "--out", "runs/inspected"],
-        note="Writes scores.csv, raw and coloured heatmaps and the memory bank; below the runs"
-        " folder this page offers it under Evaluation.",
+        ["detectable", "--evaluation", "runs/inspected"],
+        note="The first writes scores.csv, raw and coloured heatmaps and the memory bank; below the"
+        " runs folder this page offers it under Evaluation. The second measures how small a defect"
+        " is found.",
     )
 
 

@@ -26,6 +26,7 @@ from app.inspect_heatmaps import thresholds as inspect_thresholds
 from app.inspect_heatmaps import unlabelled as inspect_unlabelled
 from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
 from app.inspect_heatmaps.controls import InspectRequest, controls
+from app.inspect_heatmaps.detectable import view as detectable
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
 from app.inspect_heatmaps.painting import view as painting
@@ -177,8 +178,8 @@ class _Screen:
         return [*kept, *fed_back(self.scored.summary, category)]
 
     def draw(self) -> None:
-        top, screen, near, sheet, list_, missed, pixel_place, curves = (
-            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(8)
+        top, screen, near, sheet, list_, missed, small, pixel_place, curves = (
+            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(9)
         )
         pixels = inspect_thresholds.tally_of(self.truth)
         with screen:
@@ -229,6 +230,8 @@ class _Screen:
             acting = self.images.acting(image)
             inspect_missed.section(self.scored, masks, acting)
             each_misses(self.scored, self.asked.selected.category)
+        with small:
+            detectable.section(self.scored, self.images.acting(image), pixel)
         with curves, plain_errors("the curves"):
             figures = inspect_thresholds.curves(image, pixel, self.images, pixels)
             self._charts_to_take_home(figures, heat, image, pixel)

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from cutswap.decision.detectable.blind_spots import BlindSpots
     from cutswap.decision.detectable.measured import Limits, Measured
     from cutswap.decision.detectable.measuring import GoodPhotos
+    from cutswap.evaluation.scored_set import ScoredSet
 
 TABLE, MAP = "defects.csv", "blind_spots.png"
+MAP_SIDE = 512  # pixels of the map where no evaluation of labelled photos says another
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +86,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         print(line)
     if own is not None:
         with own.writing():
-            _write(options.out, measured, limits, spots, photos)
+            _write(options.out, measured, limits, spots, photos, scored)
     return _result(measured, limits, spots)
 
 
@@ -124,15 +126,22 @@ def _measured(
 
 
 def _write(
-    out: Path, measured: Measured, limits: Limits, spots: BlindSpots, photos: GoodPhotos
+    out: Path,
+    measured: Measured,
+    limits: Limits,
+    spots: BlindSpots,
+    photos: GoodPhotos,
+    scored: ScoredSet | None,
 ) -> None:
     from cutswap.data.images import read_photo, save_png
     from cutswap.decision.detectable.blind_spots import map_picture
     from cutswap.utils.files import write_text
 
     write_text(out / TABLE, measured.table(limits))
-    photo = read_photo(photos.records[0].image, photos.records[0].bits)
-    save_png(out / MAP, map_picture(photo, spots, measured))
+    record = photos.records[0]
+    photo = read_photo(record.image, record.bits)
+    side, region = (MAP_SIDE, None) if scored is None else (scored.size, scored.region)
+    save_png(out / MAP, map_picture(photo, spots, measured.resize, side, region))
 
 
 def _result(measured: Measured, limits: Limits, spots: BlindSpots) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def test_what_it_says_writes_and_reuses(evaluation: Path, tmp_path: Path, capsys
     found = sum(int(line["found_photo"]) for line in lines)
     assert found == sum(sum(curve["found"]) for curve in told["curves"])
     assert found == np.sum(told["found"])
-    assert read_photo(out / "blind_spots.png").shape == (40, 60, 3)
+    assert read_photo(out / "blind_spots.png").shape == (43, 64, 3)
     # the same again is read; another threshold too, with other verdicts
     before = (evaluation / FILE).read_bytes()
     assert detectable(evaluation) == 0

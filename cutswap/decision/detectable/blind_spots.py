@@ -12,7 +12,7 @@ from cutswap.decision.detectable.plan import GRID, cell_of
 from cutswap.utils.overlays import blend, colourise, outline
 
 DOUBT = 0.05  # chance that any cell of a detector without blind spots is called one
-SEEN = 0.35  # of the map over the photo, where nothing is missed
+CLEAR, FULL = 0.15, 0.75  # opacity over the photo where nothing is lost, and where all is
 
 
 @dataclass(frozen=True)
@@ -80,48 +80,42 @@ def blind_spots(measured: Measured, limits: Limits, sense: str = BY_PHOTO) -> Bl
     return BlindSpots(found, count, expected, tried & (chance < DOUBT / max(1, tried.sum())))
 
 
+def in_square(cells: np.ndarray, frame: Frame, outside: float = 0.0) -> np.ndarray:
+    """(GRID, GRID) values in the square that a photo becomes, (S, S) float; `outside` beside it."""
+    top, left, height, width = frame.target
+    rows, columns = (np.arange(side) * GRID // side for side in (height, width))
+    whole = np.full((frame.size, frame.size), outside)
+    whole[top : top + height, left : left + width] = cells[np.ix_(rows, columns)]
+    return whole
+
+
 def map_picture(
-    photo: np.ndarray, spots: BlindSpots, measured: Measured, region: np.ndarray | None = None
+    photo: np.ndarray, spots: BlindSpots, resize: str, side: int, region: np.ndarray | None
 ) -> np.ndarray:
     """The map over a photo: bright where defects are missed, blind spots outlined.
 
     Args:
-        photo: (H, W, 3) uint8, at its own size or smaller, in the shape of a measured photo.
+        photo: (H, W, 3) uint8, one of the measured.
         spots: what to draw.
-        measured: how photos are seen.
-        region: (H, W) bool, where the detector looks; outside the photo is dimmed.
+        resize: how photos become squares, see `Frame`.
+        side: S of the square.
+        region: (S, S) bool, where the detector looks; outside the photo is dimmed.
 
     Returns:
-        (H, W, 3) uint8.
+        (h, w, 3) uint8 in the photo's shape, as `Frame.shown` gives it.
     """
-    lost, shown = map_values(photo.shape[0], photo.shape[1], spots, measured.resize)
-    looked_at = shown if region is None else shown & region
-    heat = colourise(np.nan_to_num(lost))
-    picture = blend(photo, heat, np.where(looked_at, SEEN + (1 - SEEN) * 0.6 * lost, 0.0))
-    picture = np.where(looked_at[..., None], picture, photo // 2)
-    blind = enlarged(spots.is_blind, photo.shape[0], photo.shape[1], measured.resize)
-    return outline(picture, blind & looked_at) if blind.any() else picture
-
-
-def map_values(
-    height: int, width: int, spots: BlindSpots, resize: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """`BlindSpots.lost` of every pixel of a photo, (height, width) float, and where it is known."""
-    lost = enlarged(spots.lost, height, width, resize, outside=np.nan)
+    frame = Frame((photo.shape[0], photo.shape[1]), side, resize)
+    square = frame.of_photo(photo)
+    lost = in_square(spots.lost, frame, outside=np.nan)
     known = ~np.isnan(lost)
-    return np.where(known, lost, 0.0), known
-
-
-def enlarged(
-    cells: np.ndarray, height: int, width: int, resize: str, outside: float = 0.0
-) -> np.ndarray:
-    """(GRID, GRID) values on a photo, (height, width); `outside` where the photo is not seen."""
-    top, left, tall, wide = Frame((height, width), GRID, resize).source
-    rows = np.arange(tall) * GRID // tall
-    columns = np.arange(wide) * GRID // wide
-    whole = np.full((height, width), outside, dtype=cells.dtype)
-    whole[top : top + tall, left : left + wide] = cells[np.ix_(rows, columns)]
-    return whole
+    lost = np.where(known, lost, 0.0)
+    opacity = np.where(known, CLEAR + (FULL - CLEAR) * lost, 0.0)
+    picture = blend(square, colourise(lost), opacity)
+    looked_at = known if region is None else known & region
+    if not looked_at.all():
+        picture = np.where(looked_at[..., None], picture, square // 2)
+    blind = (in_square(spots.is_blind, frame) > 0) & looked_at
+    return frame.shown(outline(picture, blind) if blind.any() else picture)
 
 
 def _cells(measured: Measured) -> tuple[np.ndarray, np.ndarray]:

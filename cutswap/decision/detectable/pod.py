@@ -82,6 +82,11 @@ class PodFit:
         """(POINTS,) sizes from the smallest to the largest painted, evenly by their logarithm."""
         return np.geomspace(self.sizes[0], self.sizes[-1], POINTS)
 
+    def remark(self) -> str:
+        """`sentence` where a90 and a90/95 do not tell it all; else empty."""
+        is_told = self.how == "curve" and self.a90_95 is not None and self.a90_95 > self.sizes[0]
+        return "" if is_told else self.sentence()
+
     def sentence(self) -> str:
         """What it comes to, in one line."""
         found, count = sum(self.found), sum(self.count)

@@ -35,6 +35,7 @@ def rows(measured: Measured, limits: Limits, sense: str = BY_PHOTO) -> list[dict
                 "a90_95": fit.a90_95,
                 "how": fit.how,
                 "sentence": fit.sentence(),
+                "remark": fit.remark(),
             }
         )
     return found

@@ -13,7 +13,8 @@ from scipy.stats import binom
 from cutswap.config import DetectableSettings, PatchCoreSettings
 from cutswap.data.images import read_photo, to_image
 from cutswap.data.loading import check_category
-from cutswap.decision.detectable.blind_spots import blind_spots, enlarged, map_picture
+from cutswap.data.regions.frame import Frame
+from cutswap.decision.detectable.blind_spots import blind_spots, in_square, map_picture
 from cutswap.decision.detectable.limits import BY_MASKS, BY_PEAKS, limits_of, threshold_of
 from cutswap.decision.detectable.measured import (
     BY_PHOTO,
@@ -178,12 +179,16 @@ def test_a_blind_spot_is_found_and_only_that(measured: Measured):
     assert len(spots.lines(64, 64)) == spots.is_blind.sum()
     assert spots.lines(60, 120)[0].startswith("rows 0 to 9, columns 0 to 19: 0 of")
     photo = np.full((60, 60, 3), 128, np.uint8)
-    picture = map_picture(photo, spots, measured)
-    assert picture[5, 5].tolist() != picture[45, 45].tolist()
-    region = np.zeros((60, 60), bool)
-    region[:, 30:] = True
-    dimmed = map_picture(photo, spots, measured, region)
-    assert dimmed[45, 5].tolist() == [64] * 3
+    picture = map_picture(photo, spots, "squash", 48, None)
+    assert picture.shape == (48, 48, 3)
+    assert picture[3, 3].tolist() != picture[45, 45].tolist()
+    region = np.zeros((48, 48), bool)
+    region[:, 24:] = True
+    dimmed = map_picture(photo, spots, "squash", 48, region)
+    assert dimmed[45, 3].tolist() == [64] * 3
+    assert dimmed[45, 45].tolist() == picture[45, 45].tolist()
+    wide = map_picture(np.full((30, 60, 3), 128, np.uint8), spots, "fit", 48, None)
+    assert wide.shape == (24, 48, 3)
     # nothing found anywhere is no blind spot: no place is worse than another
     numbers["score"] = np.zeros(216)
     none = blind_spots(replace(measured, numbers=numbers), Limits(0.5))
@@ -191,15 +196,16 @@ def test_a_blind_spot_is_found_and_only_that(measured: Measured):
     assert (none.lost == 0).all()
 
 
-def test_cells_on_a_photo_that_is_not_all_seen():
+def test_cells_in_the_square_of_a_photo():
     cells = np.arange(GRID**2).reshape(GRID, GRID)
-    square = enlarged(cells, 60, 60, "squash")
+    square = in_square(cells, Frame((60, 60), 60, "squash"))
     assert square[9, 9] == 0
     assert square[59, 59] == 35
-    cropped = enlarged(cells.astype(float), 60, 100, "crop", outside=np.nan)
-    assert np.isnan(cropped[0, 19])
-    assert cropped[0, 20] == 0
-    assert cropped[59, 79] == 35
+    fitted = in_square(cells, Frame((50, 100), 60, "fit"), outside=-1)
+    assert (fitted[14] == -1).all()
+    assert fitted[15, 0] == 0
+    assert fitted[44, 59] == 35
+    assert (fitted[45] == -1).all()
 
 
 def test_larger_and_stronger_defects_are_found_more_often(tmp_path: Path):
