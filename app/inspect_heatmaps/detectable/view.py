@@ -20,8 +20,10 @@ from app.shared.evaluations import shown_seconds
 from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.viewer.viewer import Legend, Picture, viewer
 from cutswap.config import DEFECT_KINDS, DetectableSettings
+from cutswap.data.images import read_photo
 from cutswap.data.regions.frame import Frame
 from cutswap.decision.detectable.blind_spots import BlindSpots, blind_spots, in_square
+from cutswap.decision.detectable.examples import DefectExample, example_sheet, examples
 from cutswap.decision.detectable.limits import pixel_threshold
 from cutswap.decision.detectable.measured import (
     BY_PHOTO,
@@ -252,6 +254,8 @@ def _results(scored: ScoredSet, measured: Measured, image: float, pixel: float |
         spots = blind_spots(measured, limits, sense)
         picture = _map(scored, measured, spots)
     st.markdown(_table(measured, limits, sense))
+    with st.expander("What these defects look like", icon=":material/image_search:"):
+        _examples(scored, measured, contrast, measured.found(limits, sense))
     st.caption(
         f"{len(measured.kinds):,} defects on {len(measured.names)} photos, seed {measured.seed},"
         f" {measured.seconds:.0f} s; at the thresholds set on this page. Sizes in pixels of the"
@@ -327,6 +331,45 @@ def _map(scored: ScoredSet, measured: Measured, spots: BlindSpots) -> Picture | 
     for line in lines[:3]:
         st.caption(line)
     return picture
+
+
+def _examples(scored: ScoredSet, measured: Measured, contrast: int, is_found: np.ndarray) -> None:
+    """One of each kind and size, cut out of its photo; framed where it is found."""
+    modified = changed(scored.folder / FILE)
+    shown = _painted(scored.folder, modified, contrast, measured, scored)
+    if not shown:
+        st.info("The photos are gone.", icon=":material/image_search:")
+        return
+    said = [
+        f"{one.kind}, {one.size} px, {'found' if is_found[one.place] else 'missed'}"
+        for one in shown
+    ]
+    kinds = ", ".join(dict.fromkeys(one.kind for one in shown))
+    sizes = ", ".join(str(size) for size in dict.fromkeys(one.size for one in shown))
+    st.image(example_sheet(list(shown), is_found), alt="; ".join(said))
+    st.caption(
+        f"Rows: {kinds}. Columns: {sizes} pixels, contrast {contrast}%; each enlarged or reduced to"
+        " three times its size. A frame: this one is found."
+    )
+
+
+@st.cache_resource(max_entries=12, show_spinner="Painting examples")
+def _painted(
+    folder: Path, modified: int, contrast: int, _measured: Measured, _scored: ScoredSet
+) -> tuple[DefectExample, ...]:
+    del folder, modified
+    known = {record.name: record for record in _scored.records or ()}
+    photos: dict[int, np.ndarray] = {}
+
+    def photo_of(number: int) -> np.ndarray:
+        if number not in photos:
+            record = known[_measured.names[number]]
+            photos[number] = read_photo(record.image, record.bits)
+        return photos[number]
+
+    if not set(_measured.names) <= set(known):
+        return ()
+    return tuple(examples(_measured, contrast, photo_of))
 
 
 def _table(measured: Measured, limits: Limits, sense: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from cutswap.config import DEFECT_KINDS, SCORES, DetectableSettings
 from cutswap.data.reading import SQUASH
+from cutswap.decision.detectable.plan import PlannedDefect
 from cutswap.decision.detectable.pod import PodFit, fit_pod
 from cutswap.decision.open_detector import photo_reading
 from cutswap.errors import CutSwapError
@@ -27,8 +28,10 @@ FORMAT = "cutswap detectable 1"
 FILE = "detectable.json"
 BY_PHOTO, BY_PLACE = "photo", "place"
 SENSES = {BY_PHOTO: "the photo is called defective", BY_PLACE: "its place is marked in the heatmap"}
-_WHOLE = ("size", "contrast", "photo", "y", "x")
-_REAL = ("share", "change", "score", "heat", "clean_heat")
+_SHOWN = ("size", "contrast", "photo", "y", "x")
+_WHOLE = (*_SHOWN, "source_y", "source_x", "seed")  # the last three repaint it
+_FOUND = ("share", "change", "score", "heat", "clean_heat")
+_REAL = (*_FOUND, "angle")
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,10 @@ class Measured:
         clean_peaks: (N,) float64, their highest heat.
         kinds: of the defects, each one of `DEFECT_KINDS`.
         numbers: by name (P,) arrays: int `size`, `contrast`, `photo` (0 for the first), `y` and `x`
-            (pixels of the photo); float64 `share` (of the photo's pixels that changed), `change`
-            (grey levels), `score`, `heat` (the highest on the defect), and `clean_heat` (the same
-            before it was painted).
+            (pixels of the photo), `source_y`, `source_x` and `seed` (see `PlannedDefect`, -1 for no
+            source); float64 `share` (of the photo's pixels that changed), `change` (grey levels),
+            `score`, `heat` (the highest on the defect), `clean_heat` (the same before it was
+            painted), and `angle`.
         resize: how photos become squares, see `Frame`.
         seconds: it took.
     """
@@ -134,6 +138,21 @@ class Measured:
         hits = [int(found[part].sum()) for part in own]
         return fit_pod(rising, hits, [int(part.sum()) for part in own])
 
+    def defect(self, place: int) -> PlannedDefect:
+        """One of the defects, to be painted again: `photo` is its number in `names`."""
+        own = {name: values[place] for name, values in self.numbers.items()}
+        source = int(own["source_y"]), int(own["source_x"])
+        return PlannedDefect(
+            self.kinds[place],
+            int(own["size"]),
+            int(own["contrast"]),
+            int(own["photo"]),
+            (int(own["y"]), int(own["x"])),
+            None if source[0] < 0 else source,
+            float(own["angle"]),
+            int(own["seed"]),
+        )
+
     def change(self, kind: str, contrast: int) -> float:
         """Median change of the defects of a kind and contrast, grey levels."""
         return float(np.median(self.numbers["change"][self.chosen(kind, contrast)]))
@@ -142,10 +161,9 @@ class Measured:
         """CSV text, a line a defect, with what the thresholds say of it."""
         table = CsvText(end="\r\n")
         both = {sense: self.found(limits, sense) for sense in SENSES}
-        names = ("kind", *_WHOLE[:2], "photo", "y", "x", *_REAL, *(f"found_{s}" for s in SENSES))
-        table.row(names)
+        table.row(["kind", *_SHOWN, *_FOUND, *(f"found_{sense}" for sense in SENSES)])
         for place, kind in enumerate(self.kinds):
-            values = {name: self.numbers[name][place] for name in (*_WHOLE, *_REAL)}
+            values = {name: self.numbers[name][place] for name in (*_SHOWN, *_FOUND)}
             cells = [
                 guarded(self.names[int(value)]) if name == "photo" else f"{value:.9g}"
                 for name, value in values.items()

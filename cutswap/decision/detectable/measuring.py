@@ -132,9 +132,13 @@ def measure(
         "photo": [place_of[one.photo] for one in planned],
         "y": [one.at[0] for one in planned],
         "x": [one.at[1] for one in planned],
+        "source_y": [one.source[0] if one.source else -1 for one in planned],
+        "source_x": [one.source[1] if one.source else -1 for one in planned],
+        "seed": [one.seed for one in planned],
     }
     whole = {name: np.array(values, dtype=np.int64) for name, values in columns.items()}
     real = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in rows[0]}
+    real["angle"] = np.array([one.angle for one in planned], dtype=np.float64)
     return Measured(
         mark=mark_of(folder, score),
         score=score,

@@ -65,6 +65,7 @@ def test_pressed_it_measures_in_the_background_and_shows_what_came_of_it(saved: 
     assert "| kind | contrast | grey levels | a90 | a90/95 |" in text
     assert "of 3 good photos are called defective" in text
     assert "54 defects on 3 photos, seed 0" in text
+    assert "Rows: scratch, spot, swap. Columns: 2, 4, 8 pixels, contrast 75%" in text
     assert read_measured(folder).settings == SMALL
 
 

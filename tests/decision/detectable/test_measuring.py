@@ -15,6 +15,7 @@ from cutswap.data.images import read_photo, to_image
 from cutswap.data.loading import check_category
 from cutswap.data.regions.frame import Frame
 from cutswap.decision.detectable.blind_spots import blind_spots, in_square, map_picture
+from cutswap.decision.detectable.examples import example_sheet, examples
 from cutswap.decision.detectable.limits import BY_MASKS, BY_PEAKS, limits_of, threshold_of
 from cutswap.decision.detectable.measured import (
     BY_PHOTO,
@@ -72,6 +73,7 @@ def test_scores_are_the_detectors_own(parts: Scored, measured: Measured):
     assert measured.names == tuple(r.name for r in records) == tuple(measured.names)
     planned = plan(SETTINGS, [(64, 64)] * len(records), None, 64, "squash", 3)
     assert len(planned) == len(measured.kinds) == 3 * 4 * 3 * 6
+    assert [measured.defect(place) for place in range(len(planned))] == list(planned)
     bank = MemoryBank.load(parts.folder / "bank.safetensors")
     for place in range(0, len(planned), 17):
         one = planned[place]
@@ -194,6 +196,37 @@ def test_a_blind_spot_is_found_and_only_that(measured: Measured):
     none = blind_spots(replace(measured, numbers=numbers), Limits(0.5))
     assert not none.is_blind.any()
     assert (none.lost == 0).all()
+
+
+def test_examples_show_the_defects_that_were_scored(parts: Scored, measured: Measured):
+    records = {record.name: record for record in good_photos(parts.folder).records}
+
+    def photo_of(number: int) -> np.ndarray:
+        return read_photo(records[measured.names[number]].image)
+
+    shown = examples(measured, 100, photo_of)
+    assert [(one.kind, one.size) for one in shown] == [
+        (kind, size) for kind in ("scratch", "spot", "swap") for size in (2, 4, 8, 16)
+    ]
+    for one in shown:
+        painted = paint_defect(
+            photo_of(measured.defect(one.place).photo), measured.defect(one.place)
+        )
+        assert painted.share == measured.numbers["share"][one.place]
+    spot = next(one for one in shown if (one.kind, one.size) == ("spot", 16))
+    # a disc of a third of the example's side, all black or all white: pi / 36 = 8.7% of it, less
+    # what its soft border takes once it is enlarged
+    full = [(spot.picture == level).all(axis=2).mean() for level in (0, 255)]
+    assert 0.05 < max(full) < 0.09
+    found = np.zeros(len(measured.kinds), bool)
+    plain = example_sheet(shown, found)
+    assert plain.shape == (3 * 96 + 2 * 6, 4 * 96 + 3 * 6, 3)
+    found[shown[1].place] = True
+    framed = example_sheet(shown, found)
+    changed = (framed != plain).any(axis=2)
+    assert changed[:96, 102:198].any()
+    changed[:96, 102:198] = False
+    assert not changed.any()
 
 
 def test_cells_in_the_square_of_a_photo():
