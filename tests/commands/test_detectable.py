@@ -12,6 +12,7 @@ import pytest
 from cutswap.commands.parser import main
 from cutswap.data.images import read_photo
 from cutswap.decision.detectable.measured import FILE, read_measured
+from cutswap.evaluation.scored_set import read_scored
 from tests.helpers.datasets import build_category, write_image
 from tests.helpers.small_photos import photo_of
 
@@ -160,3 +161,28 @@ def test_padim_is_refused(parts: Path, tmp_path: Path, capsys):
     capsys.readouterr()
     assert detectable(out) == 2
     assert "found one by PaDiM" in capsys.readouterr().err
+
+
+def test_bank_and_head_are_asked_as_one_or_each_alone(parts: Path, tmp_path: Path, capsys):
+    run, out = tmp_path / "run", tmp_path / "out"
+    few = "--head-updates 2 --head-width 8 --head-kernel 3 --head-blocks 1 --head-draws 1"
+    few += " --head-photos 4 --head-grid 8 --augment nsa --area 0.2,0.4"
+    small = ["--image-size", "64", "--quiet"]
+    words = ["finetune", "--data", str(parts), "--train", "projector", "--weights", "random"]
+    assert main([*words, *small, *few.split(), "--out", str(run)]) == 0
+    words = ["evaluate", "--data", str(parts), "--run", str(run), "--coreset", "0.05"]
+    assert main([*words, *small, "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert detectable(out) == 0
+    both = read_measured(out)
+    assert both.score == "both"
+    scored = read_scored(out)
+    good = [place for place, name in enumerate(scored.names) if name in both.names]
+    assert both.clean_scores == pytest.approx(scored.scores[good], rel=1e-5)
+    assert f"threshold {scored.summary['threshold']:.6g}" in capsys.readouterr().out
+    assert detectable(out, "--score", "head") == 0
+    head = read_measured(out)
+    assert head.mark != both.mark
+    alone = read_scored(out, score="head")
+    assert head.clean_scores == pytest.approx(alone.scores[good], rel=1e-5)
+    assert f"threshold {alone.summary['threshold']:.6g}" in capsys.readouterr().out

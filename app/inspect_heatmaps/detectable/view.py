@@ -42,7 +42,7 @@ from cutswap.figures.figure_files import Origin
 from cutswap.utils.folder_names import BANK, DETECTOR
 from cutswap.utils.overlays import colourise, veil
 
-SECONDS_A_PHOTO = 0.06  # ResNet18 at 256 pixels on two cores
+SECONDS_A_PHOTO = 0.075  # ResNet18 at 256 pixels on two cores
 _OLD = "What was measured here before was another detector's, or of another score. Measure again."
 
 
@@ -157,7 +157,10 @@ def _controls(scored: ScoredSet, measured: Measured | None) -> None:
         kinds=kinds, contrasts=tuple(sorted({int(low), int(high)})), places=int(places)
     )
     photos = len(kinds) * len(settings.contrasts) * settings.places * 6
-    seconds = photos * SECONDS_A_PHOTO * (scored.size / 256) ** 2
+    each = SECONDS_A_PHOTO * (scored.size / 256) ** 2
+    if measured is not None:
+        each = measured.seconds / len(measured.kinds)
+    seconds = photos * each
     with right:
         st.button(
             f"Measure {'again ' if measured else ''}({shown_seconds(seconds)})",
@@ -185,7 +188,8 @@ def _watch(folder: Path) -> None:
     if work is None or not work.is_running:
         st.rerun()
     bar, button = st.columns([5, 1], vertical_alignment="center")
-    bar.progress(_share(work), f"{work.stage}: {work.done:,} of {work.total:,}")
+    counted = f": {work.done:,} of {work.total:,}" if work.total else ""
+    bar.progress(_share(work), f"{_sentence(work.stage)}{counted}")
     button.button(
         "Stop",
         on_click=measuring().stop,
@@ -227,9 +231,9 @@ def _results(scored: ScoredSet, measured: Measured, image: float, pixel: float |
             help="That the photo is called defective by the image threshold, or that the heat on"
             " the defect reaches the pixel threshold.",
         )
-    st.caption(f"{alarms_text(measured, limits)}.".capitalize())
+    st.caption(f"{_sentence(alarms_text(measured, limits))}.")
     if warning := learnt_text(measured):
-        st.warning(warning.capitalize(), icon=":material/school:")
+        st.warning(f"{_sentence(warning)}.", icon=":material/school:")
     pair = st.columns([3, 2])
     with pair[0]:
         fits = [
@@ -370,6 +374,10 @@ def _painted(
     if not set(_measured.names) <= set(known):
         return ()
     return tuple(examples(_measured, contrast, photo_of))
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _table(measured: Measured, limits: Limits, sense: str) -> str:

@@ -75,6 +75,8 @@ def test_it_follows_the_thresholds_of_the_page(measured: Path):
     low = words(at)
     high = words(open_page(**SAVED, thr=f"{scores.max() * 0.999:.6g}"))
     assert "unpainted, 3 of 3" in low.lower()
+    assert "Unpainted, 3 of 3" in low
+    assert "by chance. That is so often" in low
     assert "choose a higher threshold" in low
     assert "unpainted, 0 of 3" in high.lower()
     at = open_page(**SAVED, podsense="place", podshow="25")
