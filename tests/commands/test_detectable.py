@@ -66,9 +66,12 @@ def test_what_it_says_writes_and_reuses(evaluation: Path, tmp_path: Path, capsys
     # the same again is read; another threshold too, with other verdicts
     before = (evaluation / FILE).read_bytes()
     assert detectable(evaluation) == 0
-    assert detectable(evaluation, "--threshold", 0) == 0
+    assert detectable(evaluation, "--threshold", 0, "--json", result) == 0
+    assert np.sum(json.loads(result.read_text())["found"]) == 36
+    assert detectable(evaluation, "--threshold", 1e9, "--json", result) == 0
+    assert np.sum(json.loads(result.read_text())["found"]) == 0
     said = capsys.readouterr()
-    assert said.err.count("measured before") == 2
+    assert said.err.count("measured before") == 3
     assert "2 of 2 good photos are called defective" in said.out
     assert (evaluation / FILE).read_bytes() == before
     assert detectable(evaluation, "--seed", 5) == 0
