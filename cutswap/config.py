@@ -681,6 +681,41 @@ class FalseAlarmSettings(Settings):
     )
 
 
+DEFECT_KINDS = SCRATCH, SPOT, SWAP = ("scratch", "spot", "swap")  # painted by `detectable`
+
+
+@dataclass(frozen=True)
+class DetectableSettings(Settings):
+    """Which defects are painted to find out how small a one is found (`decision.detectable`)."""
+
+    kinds: tuple[str, ...] = setting(
+        DEFECT_KINDS,
+        "kinds of painted defects: a thin line, a disc, two patches that swap places",
+        choices=DEFECT_KINDS,
+    )
+    sizes: tuple[int, ...] = setting(
+        (),
+        "length of a scratch, diameter of a spot, side of a swapped patch, pixels of the photo;"
+        " default: six from 0.5% to 25% of its shorter side, 2 to 128 pixels",
+        low=1,
+        high=128,
+    )
+    contrasts: tuple[int, ...] = setting(
+        (25, 75),
+        "percent of the way from the photo to black or white, whichever is farther; of a swap to"
+        " the other patch; 0 paints nothing",
+        low=0,
+        high=100,
+    )
+    places: int = setting(
+        30,
+        "places at which each kind, size and contrast is painted; 29 is the fewest of which all"
+        " found proves 90% with 95% confidence",
+        low=1,
+        high=1000,
+    )
+
+
 @dataclass(frozen=True)
 class FineTuningSettings(Settings):
     """Everything a fine-tuning run is decided by, except the data and the seed."""

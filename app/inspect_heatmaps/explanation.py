@@ -10,6 +10,7 @@ from app.inspect_heatmaps.controls import InspectRequest
 from app.shared.page_parts import command_line, data_flags, how_it_works
 from cutswap.config import PATCHCORE, PadimSettings
 from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.evaluation.unlabelled import is_labelled
 from cutswap.reports.repeat import evaluate_again, settings_flags, weights_flags
 
 FIGURES = (
@@ -53,27 +54,32 @@ def commands(asked: InspectRequest) -> None:
         line = evaluate_again(summary) if summary else None
         if line is not None:
             maps = ["export", "maps", "--evaluation", asked.saved.path, "--out", "out/maps"]
+            small = ["detectable", "--evaluation", asked.saved.path]
             note = (
                 "The first computes these numbers again; the second writes their heatmaps as"
-                " float32 TIFFs, for the MVTec AD evaluation script."
+                " float32 TIFFs, for the MVTec AD evaluation script; the third measures how small a"
+                " defect is found."
             )
             fine = _fine(asked, summary)
             if fine:
                 note += (
-                    " The third shows what changes if this photo is fine, and with --out FOLDER it"
+                    " The last shows what changes if this photo is fine, and with --out FOLDER it"
                     " teaches the bank."
                 )
-            command_line(line, maps, *fine, note=note)
+            command_line(line, maps, *([small] if PATCHCORE in summary else []), *fine, note=note)
         return
     selected, wanted = asked.selected, asked.wanted
+    is_sorted = is_labelled(selected.category)
     flags: list[object] = data_flags(selected.dataset.root, selected.category.name)  # type: ignore[assignment]
     flags += [*selected.squares, *weights_flags(wanted.weights)]
     flags += ["--score", asked.score] if asked.score is not None else []
     flags += settings_flags(wanted.settings, wanted.seed)
     command_line(
         ["evaluate", *flags, "--skip-bad", "--out", "runs/inspected"],
+        *([["detectable", "--evaluation", "runs/inspected"]] if is_sorted else []),
         note="Writes scores.csv, raw and coloured heatmaps and the memory bank; below the runs"
-        " folder this page offers it under Evaluation.",
+        " folder this page offers it under Evaluation."
+        + (" The second line measures how small a defect is found." if is_sorted else ""),
     )
 
 

@@ -29,6 +29,7 @@ from app.inspect_heatmaps.controls import InspectRequest, controls
 from app.inspect_heatmaps.deciding import feedback, from_good
 from app.inspect_heatmaps.deciding.held_out import GoodPhotos
 from app.inspect_heatmaps.deciding.words import Saying
+from app.inspect_heatmaps.detectable import view as detectable
 from app.inspect_heatmaps.heads import MEANINGS, each_misses, join_words
 from app.inspect_heatmaps.nearest_normal import hottest_patch
 from app.inspect_heatmaps.painting import view as painting
@@ -189,8 +190,8 @@ class _Screen:
         return [*self._learnt, *fed_back(self.scored.summary, category)]
 
     def draw(self) -> None:
-        top, screen, said, near, sheet, list_, missed, pixel_place, curves = (
-            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(9)
+        top, screen, said, near, sheet, list_, missed, small, pixel_place, curves = (
+            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(10)
         )
         pixels = inspect_thresholds.tally_of(self.truth)
         with screen:
@@ -243,6 +244,8 @@ class _Screen:
             acting = self.images.acting(image)
             inspect_missed.section(self.scored, masks, acting)
             each_misses(self.scored, self.asked.selected.category)
+        with small:
+            detectable.section(self.scored, self.images.acting(image), pixel)
         with curves, plain_errors("the curves"):
             figures = inspect_thresholds.curves(image, pixel, self.images, pixels)
             self._charts_to_take_home(figures, heat, image, pixel)

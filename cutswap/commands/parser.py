@@ -28,6 +28,7 @@ COMMANDS = {
     "finetune": "fine-tune a network on a category's negatives",
     "evaluate": "PatchCore or PaDiM heatmaps and AUROC of a category",
     "score": "photos of a folder called good or defective, as they come",
+    "detectable": "how small a defect a detector finds, and where it finds none",
     "feedback": "photos that are fine teach a detector: shown first, accepted, taken back",
     "evaluate-anomalib": "STFPM, PaDiM or DRAEM on the same split and figures",
     "evaluate-intra": "InTra, an inpainting transformer, on the same split and figures",

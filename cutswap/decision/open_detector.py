@@ -117,20 +117,7 @@ def read_evaluated(
         CutSwapError: no such evaluation or a damaged one, a rate without good photos' scores, or
             no threshold at all.
     """
-    if (folder / PADIM_FILE).exists() and not (folder / BANK).exists():
-        raise CutSwapError(
-            folder,
-            expected="an evaluation by PatchCore, whose scores photos are judged by",
-            found="one by PaDiM",
-            fix="evaluate again without --detector padim",
-        )
-    if not (folder / BANK).exists():
-        raise CutSwapError(
-            folder,
-            expected="a detector: a folder that evaluate or export detector wrote",
-            found=f"no {BANK}" if folder.is_dir() else "no such folder",
-            fix="pass the --out of evaluate",
-        )
+    need_detector(folder)
     decision = read_decision(folder)
     summary: dict[str, Any] = {}
     scored = None
@@ -171,6 +158,28 @@ def read_evaluated(
         of_whole=by_tiles(bank, scored) if is_tiled and scored else None,
     )
     return EvaluatedDetector(opened, bank, detector, score)
+
+
+def need_detector(folder: Path) -> None:
+    """Refuse a folder without a bank before anything of it is read.
+
+    Raises:
+        CutSwapError: no evaluation, or one by PaDiM.
+    """
+    if (folder / PADIM_FILE).exists() and not (folder / BANK).exists():
+        raise CutSwapError(
+            folder,
+            expected="an evaluation by PatchCore, whose scores photos are judged by",
+            found="one by PaDiM",
+            fix="evaluate again without --detector padim",
+        )
+    if not (folder / BANK).exists():
+        raise CutSwapError(
+            folder,
+            expected="a detector: a folder that evaluate or export detector wrote",
+            found=f"no {BANK}" if folder.is_dir() else "no such folder",
+            fix="pass the --out of evaluate",
+        )
 
 
 def choose_threshold(

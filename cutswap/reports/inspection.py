@@ -1,7 +1,8 @@
 """One page on an evaluation for people who decide: threshold, mistakes, where it looks, origin.
 
 Whatever it shows is escaped, pictures are inside, and it prints on one or two pages of A4: at most
-`MOST` small pictures of a kind, the rest by name.
+`MOST` small pictures of a kind, the rest by name. Where it was measured how small a defect is
+found, that takes a page more.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cutswap.evaluation.photo_strips import photo_strip
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.evaluation.thresholds import Confusion, Prices, ThresholdCounts
 from cutswap.evaluation.verdicts import Verdict, chosen, in_order, verdicts_of
+from cutswap.reports.detectable import detectable_section
 from cutswap.reports.kept_photos import KeptPhoto
 from cutswap.reports.page import html_page, inline
 from cutswap.reports.repeat import evaluate_again
@@ -83,6 +85,8 @@ def inspection_report(
     verdicts = verdicts_of(scored.scores, scored.labels, acting)
     order = in_order(scored.scores, scored.labels, acting)
     masks, remarks = _masks(scored)
+    detectable, why = detectable_section(scored, acting)
+    remarks += [why] if why else []
     usual = scored.usual_heat()
 
     def tiles(places: Sequence[int]) -> dict[str, Any]:
@@ -119,6 +123,7 @@ def inspection_report(
             ),
         ],
         kept=_kept(scored, kept, verdicts, masks, usual),
+        detectable=detectable,
         has_truth=masks is not None,
         looked_at=_looked_at(scored),
         remarks=remarks,

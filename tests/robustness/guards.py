@@ -185,6 +185,20 @@ GUARDS = (
         "tests/app/test_public.py::test_what_is_off_is_refused_by_the_functions_themselves",
     ),
     Guard(
+        "painted defects measured in public mode",
+        "app/inspect_heatmaps/detectable/work.py",
+        'public.need_private("measuring how small a defect is found")',
+        "",
+        "tests/app/inspect_heatmaps/test_detectable.py::test_in_public_what_was_measured_can_be_read_and_no_more",
+    ),
+    Guard(
+        "a file beside an evaluation that detectable did not write",
+        "cutswap/decision/detectable/measured.py",
+        "if not is_ours:",
+        "if False:",
+        "tests/decision/detectable/test_measuring.py::test_a_file_of_another_origin_is_never_replaced",
+    ),
+    Guard(
         "folders outside the roots",
         "app/shared/workspace.py",
         "return roots is None or any(is_inside(path, root) for root in roots)",

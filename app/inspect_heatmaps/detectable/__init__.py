@@ -1,0 +1,1 @@
+"""How small a defect the detector on the screen finds, on the Inspect page."""
