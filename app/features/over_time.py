@@ -123,7 +123,7 @@ def _scrubber(
     with st.container(horizontal=True, vertical_alignment="bottom", key="over_time_controls"):
         if is_shown(UPDATE):
             with st.container(horizontal=True, width="content", gap="small"):
-                _step("Previous state", updates, at - 1, ":material/skip_previous:", f"{key}.back")
+                _step("Back", updates, at - 1, ":material/skip_previous:", f"{key}.back")
                 st.button(
                     "Pause" if plays else "Play",
                     on_click=_play,
@@ -132,7 +132,7 @@ def _scrubber(
                     key=f"{key}.play",
                     help="From the state that is shown to the last one, or from the first.",
                 )
-                _step("Next state", updates, at + 1, ":material/skip_next:", f"{key}.next")
+                _step("Next", updates, at + 1, ":material/skip_next:", f"{key}.next")
         knobs.scale(
             UPDATE,
             "Update",
@@ -157,13 +157,13 @@ def _scrubber(
 
 def _step(label: str, updates: list[int], to: int, icon: str, key: str) -> None:
     st.button(
-        "",
+        label,
         on_click=_go,
         args=(updates, to),
         disabled=not 0 <= to < len(updates),
         icon=icon,
         key=key,
-        help=label,
+        help="The state that the run has kept before or after this one.",
     )
 
 

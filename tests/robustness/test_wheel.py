@@ -112,7 +112,8 @@ def test_it_holds_the_program_and_nothing_else(wheel: Path):
     assert {t for t in tops if not t.endswith(".dist-info")} == {"cutswap"}
     assert not [n for n in names if re.search(r"(^|/)(tests?|docs|benchmarks|readme)/", n)]
     others = [n for n in names if n.endswith((".pyc", ".gitkeep", ".md"))]
-    assert others == ["cutswap/assets/lesson/lesson.md"]
+    lesson = ["cutswap/assets/lesson/exercises.md", "cutswap/assets/lesson/lesson.md"]
+    assert sorted(others) == lesson
     inside = {n.removeprefix("cutswap/") for n in names}
     for name in ("vgg16.safetensors", "vgg16.json", "resnet18.safetensors", "resnet18.json"):
         assert f"assets/weights/{name}" in inside
