@@ -32,7 +32,8 @@ from cutswap.utils.overlays import colourise
 LOOK_NAMES = {"ends": "Before and after", "time": "Over time"}
 UPDATE = "update"  # knob: after which one looks
 EVERY = 1.2  # seconds a state is shown while it plays
-_PLAYS, _MOVED = "over_time.plays", "over_time.moved"  # session
+# Session: whether it plays, the update that is shown meanwhile, and since when.
+_PLAYS, _AT, _MOVED = "over_time.plays", "over_time.at", "over_time.moved"
 SHARP = 512  # pixels of the photo below the heat
 AUROC_COLOUR = "#d55e00"
 
@@ -96,15 +97,20 @@ def _draw(history: TrainingHistory, updates: list[int], photo: int, key: str) ->
 
 
 def _advance(updates: list[int]) -> None:
-    """The next state, where the one that is shown has had its time; the last one ends it."""
+    """The next state, where the one that is shown has had its time; the last one ends it.
+
+    Meanwhile there is no slider: a browser that is behind would send its last place but one with
+    the next tick of the clock, as if a hand had moved it back.
+    """
     now = time.monotonic()
-    if now - st.session_state.get(_MOVED, 0.0) < 0.7 * EVERY:  # another reason to draw again
-        return
-    st.session_state[_MOVED] = now
-    at = updates.index(_current(updates))
-    if at + 1 < len(updates):
-        knobs.set_knob(UPDATE, updates[at + 1])
-    if at + 2 >= len(updates):
+    played = st.session_state[_AT]
+    at = updates.index(played) if played in updates else 0  # of another run
+    if now - st.session_state[_MOVED] >= 0.7 * EVERY and at + 1 < len(updates):
+        at += 1
+        st.session_state[_MOVED] = now
+    st.session_state[_AT] = updates[at]
+    knobs.set_knob(UPDATE, updates[at])
+    if at + 1 == len(updates):
         st.session_state[_PLAYS] = False
         st.rerun()
 
@@ -133,15 +139,17 @@ def _scrubber(
                     help="From the state that is shown to the last one, or from the first.",
                 )
                 _step("Next", updates, at + 1, ":material/skip_next:", f"{key}.next")
-        knobs.scale(
-            UPDATE,
-            "Update",
-            updates,
-            updates[0],
-            help="After which the network looks. 0 is the one that the run started from. The arrow"
-            " keys move the slider.",
-            on_change=_stop,
-        )
+        if plays:
+            st.progress(at / (len(updates) - 1), f"Update {updates[at]} of {updates[-1]}")
+        else:
+            knobs.scale(
+                UPDATE,
+                "Update",
+                updates,
+                updates[0],
+                help="After which the network looks. 0 is the one that the run started from. The"
+                " arrow keys move the slider.",
+            )
     photo = None if name is None else history.position(name)
     if photo is None and history.photos:
         names = [point.name for point in history.photos]
@@ -168,7 +176,7 @@ def _step(label: str, updates: list[int], to: int, icon: str, key: str) -> None:
 
 
 def _go(updates: list[int], to: int) -> None:
-    _stop()
+    st.session_state[_PLAYS] = False
     knobs.set_knob(UPDATE, updates[to])
 
 
@@ -176,13 +184,9 @@ def _play(updates: list[int]) -> None:
     plays = not st.session_state.get(_PLAYS)
     st.session_state[_PLAYS] = plays
     if plays:
+        at = _current(updates)
+        st.session_state[_AT] = updates[0] if at == updates[-1] else at
         st.session_state[_MOVED] = time.monotonic()
-        if _current(updates) == updates[-1]:
-            knobs.set_knob(UPDATE, updates[0])
-
-
-def _stop() -> None:
-    st.session_state[_PLAYS] = False
 
 
 @dataclass(frozen=True)

@@ -123,16 +123,13 @@ def scale(
     default: int,
     *,
     help: str,
-    on_change: Callable[[], None] | None = None,
 ) -> int:
     """One of several numbers in their order, on a slider; they need not be evenly spread."""
     by_text = {str(option): option for option in options}
     key = _prepare(name, default, by_text.get, valid=lambda value: value in options)
     value: int = st.session_state[key]
     if is_shown(name):
-        value = st.select_slider(
-            label, options, key=key, help=help, on_change=on_change, persist_state="session"
-        )
+        value = st.select_slider(label, options, key=key, help=help, persist_state="session")
     publish(name, value, default)
     _note(name, label, default, value != default, str(value))
     return value
