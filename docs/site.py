@@ -1,7 +1,8 @@
 """What the documentation site has beside `docs/`, for mkdocs (`make docs`).
 
-The pages at the top of the repository, the pictures they show, and a page of reference for every
-package, from its docstrings. Links are those of the repository; here they are turned to the site.
+The pages at the top of the repository, the exercises, the pictures they show, and a page of
+reference for every package, from its docstrings. Links are those of the repository; here they are
+turned to the site.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ TOP = {
     "README.md": "front.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "assets/lesson/exercises.md": "exercises.md",
 }
 REFERENCE = "reference/"
 _LINK = re.compile(r"(\[[^\]]*\])\(([^)\s]+)\)")

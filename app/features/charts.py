@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from cutswap.analysis.feature_set import DEFECT, GOOD_TEST, PATCH, POSITIVE, SCAR, FeatureSet
+from cutswap.analysis.feature_set import DEFECT, GOOD_TEST, PATCH, POSITIVE, SCAR, FeaturePoint
 from cutswap.data.records import natural_order
 
 # Okabe and Ito's colours; every group has a shape of its own too.
@@ -33,7 +33,7 @@ CROWD = 60  # real photos beyond which their marks would cover everything
 
 
 def scatter(
-    features: FeatureSet,
+    points: Sequence[FeaturePoint],
     places: np.ndarray,
     axes: tuple[str, str],
     shown: int,
@@ -42,20 +42,20 @@ def scatter(
     """All points of one network.
 
     Args:
-        features: what the points are.
+        points: what they are, N of them.
         places: (N, 2) float.
         axes: titles of x and y.
         shown: the point with a ring.
         texts: what each point says under the mouse, N of them.
     """
     figure = go.Figure()
-    real = features.where(GOOD_TEST, DEFECT)
-    large = 12 if real.sum() <= CROWD else 9
+    kinds = np.array([point.kind for point in points])
+    large = 12 if np.isin(kinds, (GOOD_TEST, DEFECT)).sum() <= CROWD else 9
     for kind, (legend, colour, shape) in GROUPS.items():
         size = large if kind == GOOD_TEST else 8
-        _add(figure, places, features.where(kind), (legend, colour, shape, size), texts)
-    for number, defect in enumerate(defects_of(features)):
-        chosen = np.array([p.kind == DEFECT and p.defect == defect for p in features.points])
+        _add(figure, places, kinds == kind, (legend, colour, shape, size), texts)
+    for number, defect in enumerate(defects_of(points)):
+        chosen = np.array([p.kind == DEFECT and p.defect == defect for p in points])
         shape = DEFECT_SHAPES[number % len(DEFECT_SHAPES)]
         _add(figure, places, chosen, (f"real: {defect}", DEFECT_COLOUR, shape, large), texts)
     figure.add_scatter(
@@ -80,9 +80,9 @@ def scatter(
     return figure
 
 
-def defects_of(features: FeatureSet) -> list[str]:
+def defects_of(points: Sequence[FeaturePoint]) -> list[str]:
     """Types of defect among the points, in natural order."""
-    return natural_order({p.defect for p in features.points if p.kind == DEFECT})
+    return natural_order({p.defect for p in points if p.kind == DEFECT})
 
 
 def _add(

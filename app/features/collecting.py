@@ -1,7 +1,8 @@
-"""Features of a run for the Features page: found on disk, or collected once in a thread.
+"""What the Features page shows of a run: found on disk, or collected once in a thread.
 
 As with evaluations (`shared.evaluations`), the page's script may end at any moment, so the work is
-a thread's and its result lies in the cache folder under a key of everything it depends on.
+a thread's and its result lies on disk under a key of everything it depends on: features in the
+cache folder, the history of a run beside its weights.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import streamlit as st
 
@@ -22,6 +24,9 @@ from cutswap.analysis.feature_projection import Projection, project
 from cutswap.analysis.feature_separation import SeparationMetrics, figures
 from cutswap.analysis.feature_set import ABOUT, FeatureSet, read_features, write_features
 from cutswap.analysis.feature_settings import FeatureSettings
+from cutswap.analysis.over_time.collection import collect_history, history_key, is_kept
+from cutswap.analysis.over_time.history import ABOUT as HISTORY
+from cutswap.analysis.over_time.history import TrainingHistory, read_history, write_history
 from cutswap.data.loading import CheckedCategory
 from cutswap.data.problems import find_problems, usable
 from cutswap.data.records import Category
@@ -33,6 +38,21 @@ KEPT = 12  # sets in the cache folder; each is 4 to 10 MB
 
 _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
+
+
+class Collected(Protocol):
+    """What can be asked for: known by its key, and made where it is not there."""
+
+    @property
+    def key(self) -> str:
+        """Hex name; another one whenever anything it depends on changes."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is there, as far as its last file tells."""
+
+    def make(self, work: Work) -> None:
+        """Collect and keep it."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +84,57 @@ class WantedFeatures:
         """Whether it is there, as far as its last file tells."""
         return (self.folder / ABOUT).is_file()
 
+    def make(self, work: Work) -> None:
+        """Collect and keep them.
+
+        Raises:
+            CutSwapError: see `collect_features`.
+        """
+        checked = _checked(self.run, self.category, work)
+        features = collect_features(RunFolder(self.run), checked, self.settings, work.notify)
+        write_features(features, self.folder)
+        _prune(self.folder.parent)
+
+
+@dataclass(frozen=True)
+class WantedHistory:
+    """A requested history of a run.
+
+    Attributes:
+        run: the run folder, which keeps it.
+        category: what it has learnt from.
+    """
+
+    run: Path
+    category: Category
+
+    @property
+    def key(self) -> str:
+        """Hex name; another one whenever the run, a snapshot or a photo changes."""
+        return history_key(RunFolder(self.run), self.category)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is there and nothing has changed since, whatever its number of draws."""
+        return is_kept(RunFolder(self.run), self.key)
+
+    def forget(self) -> None:
+        """Remove what is kept, where it cannot be read."""
+        (self.run / HISTORY).unlink(missing_ok=True)
+
+    def make(self, work: Work) -> None:
+        """Collect and keep it.
+
+        Raises:
+            CutSwapError: see `collect_history`.
+        """
+        checked = _checked(self.run, self.category, work)
+        run = RunFolder(self.run)
+        write_history(collect_history(run, checked, FeatureSettings(), work.notify), self.run)
+
 
 class FeatureWorkshop:
-    """All sets on their way in this process; safe for threads."""
+    """All that is on its way in this process; safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,28 +144,27 @@ class FeatureWorkshop:
         """The work on a key, running, done or failed."""
         return self._works.get(key)
 
-    def start(self, wanted: WantedFeatures) -> None:
+    def start(self, wanted: Collected) -> None:
         """Start collecting unless a thread is doing so."""
-        key, folder = wanted.key, wanted.folder
+        key = wanted.key
         with self._lock:
             work = self._works.get(key)
             if work is None or not work.is_running:
                 work = Work("waiting for another set to finish")
                 work.thread = threading.Thread(
                     target=self._run,
-                    args=(work, wanted, folder),
+                    args=(work, wanted),
                     daemon=True,
                     name=f"features {key[:8]}",
                 )
                 self._works[key] = work
                 work.thread.start()
 
-    def _run(self, work: Work, wanted: WantedFeatures, folder: Path) -> None:
+    def _run(self, work: Work, wanted: Collected) -> None:
         with _one_at_a_time:
             try:
-                if not (folder / ABOUT).is_file():
-                    write_features(_collect(wanted, work), folder)
-                    _prune(folder.parent)
+                if not wanted.is_done:
+                    wanted.make(work)
             except CutSwapError as error:
                 work.error = error
             except Exception as error:  # the thread's own last words; the page shows the sentence
@@ -131,6 +198,21 @@ def _features(folder: Path, modified: int) -> FeatureSet:
     return read_features(folder)
 
 
+def history_of(run: Path) -> TrainingHistory:
+    """A run's history, read again when it was written anew.
+
+    Raises:
+        CutSwapError: see `read_history`.
+    """
+    return _history(run, changed(run / HISTORY))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _history(run: Path, modified: int) -> TrainingHistory:
+    del modified
+    return read_history(run)
+
+
 def projection_of(folder: Path, settings: FeatureSettings, seed: int) -> Projection:
     """Places of all points.
 
@@ -158,15 +240,14 @@ def _figures(
     return figures(_features(folder, modified), settings, seed)
 
 
-def _collect(wanted: WantedFeatures, work: Work) -> FeatureSet:
-    run = RunFolder(wanted.run)
+def _checked(folder: Path, category: Category, work: Work) -> CheckedCategory:
+    """The photos that a run can use."""
     problems = find_problems(
-        wanted.category,
-        train_size=recorded_settings(run)[0].training.image_size,
+        category,
+        train_size=recorded_settings(RunFolder(folder))[0].training.image_size,
         progress=lambda done, total: work.notify("checking photos", done, total),
     )
-    checked = CheckedCategory(*usable(wanted.category, problems, skip_bad=True))
-    return collect_features(run, checked, wanted.settings, work.notify)
+    return CheckedCategory(*usable(category, problems, skip_bad=True))
 
 
 def _prune(folder: Path) -> None:

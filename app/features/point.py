@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from cutswap.analysis.feature_set import FeatureSet
+from cutswap.analysis.feature_set import FeaturePoint, FeatureSet
 
 NEIGHBOURS = 5
 WORDS = {
@@ -21,6 +23,11 @@ def nearest(values: np.ndarray, index: int, count: int = NEIGHBOURS) -> list[int
     distance = np.linalg.norm(values - values[index], axis=1)
     order = np.argsort(distance, kind="stable")
     return [int(i) for i in order if i != index][:count]
+
+
+def hover_names(points: Sequence[FeaturePoint]) -> list[str]:
+    """What each point is and of which photo, in HTML as Plotly reads it."""
+    return [f"{WORDS[p.kind]}<br>{p.name.replace('<', '&lt;')}" for p in points]
 
 
 def hover_texts(features: FeatureSet) -> list[str]:

@@ -19,8 +19,11 @@ from app.features.collecting import (
     figures_of,
     projection_of,
 )
+from app.features.over_time import LOOK_NAMES
 from app.features.point import WORDS, facts, hover_texts, nearest
 from app.features.run_choice import need_run
+from app.features.run_over_time import recorded_link, show_run
+from app.features.waiting import start_button, wait
 from app.figures.chart_files import chart_config
 from app.figures.take_home import of_chart, take_home
 from app.shared import knobs, public
@@ -34,6 +37,7 @@ from cutswap.analysis.feature_settings import PROJECTIONS, FeatureSettings
 from cutswap.data.regions.region_of_interest import with_region, with_resize
 from cutswap.errors import CutSwapError
 from cutswap.figures.figure_files import Origin
+from cutswap.lessons.live_pictures import LOOKS
 from cutswap.runs.folder import RunFolder
 from cutswap.training.flags import recorded_looks
 
@@ -51,11 +55,25 @@ def show(selected: Selection) -> None:
     """
     run = None if public.is_public() else need_run(selected)  # no runs there, and no training
     if run is None:
+        recorded_link()
+        features_words.explanation()
+        return
+    look = knobs.choice(
+        "look",
+        "Show",
+        LOOKS,
+        LOOKS[0],
+        segmented=True,
+        show=LOOK_NAMES.__getitem__,
+        help="Over time: a run that kept states on the way, one after another.",
+    )
+    region, resize = recorded_looks(RunFolder(run).settings())  # as it has learnt, not the sidebar
+    category = with_resize(with_region(selected.category, region), resize)
+    if look == "time":
+        show_run(selected, run, category)
         features_words.explanation()
         return
     settings, seed = _controls()
-    region, resize = recorded_looks(RunFolder(run).settings())  # as it has learnt, not the sidebar
-    category = with_resize(with_region(selected.category, region), resize)
     wanted = WantedFeatures(run, category, settings)
     slot = st.empty()
     body, tail = st.container(), st.container()
@@ -77,12 +95,12 @@ def show(selected: Selection) -> None:
                 f"Up to {count} images go through two networks, once; the result is kept.",
                 icon=":material/hourglass_empty:",
             )
-            _start_button(wanted, "Look at the features")
+            start_button(wanted, "Look at the features")
         elif work.error is not None:
             show_error(work.error)
-            _start_button(wanted, "Try again")
+            start_button(wanted, "Try again")
     if work is not None and work.error is None:
-        _wait(work, slot)
+        wait(work, slot, "Looking at the features")
 
 
 def _controls() -> tuple[FeatureSettings, int]:
@@ -117,28 +135,6 @@ def _controls() -> tuple[FeatureSettings, int]:
             help="Of folds, resamples and t-SNE. The draws have the run's own seed.",
         )
     return FeatureSettings(samples=samples, projection=projection), seed or 0
-
-
-def _start_button(wanted: WantedFeatures, text: str) -> None:
-    st.button(
-        text,
-        on_click=feature_workshop().start,
-        args=(wanted,),
-        type="primary",
-        icon=":material/play_arrow:",
-        key=f"features.start.{wanted.key}",
-    )
-
-
-def _wait(work: Any, slot: Any) -> None:
-    """Show the progress, then rerun; called last, so that the page is there meanwhile."""
-    bar = slot.progress(0.0, f"Looking at the features: {work.stage}")
-    while work.is_running:
-        share = min(work.done / work.total, 1.0) if work.total else 0.0
-        bar.progress(share, f"Looking at the features: {work.stage}")
-        work.thread.join(0.3)
-    bar.empty()
-    st.rerun()
 
 
 def _finished(selected: Selection, wanted: WantedFeatures, seed: int) -> None:
@@ -205,7 +201,7 @@ class _Screen:
         for column, key, (title, places, axes) in zip(st.columns(2), CHARTS, sides, strict=True):
             with column:
                 st.markdown(f"**{title}**")
-                chart = scatter(self.features, places, axes, shown, texts)
+                chart = scatter(self.features.points, places, axes, shown, texts)
                 figures.append(of_chart(key, title, chart))
                 st.plotly_chart(
                     chart,

@@ -1,4 +1,4 @@
-"""Features before and after the recorded run: two clouds of points, and the chosen one large."""
+"""The recorded run: two clouds of points and the chosen one large, or state after state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Any
 import streamlit as st
 
 from app.features.charts import scatter
+from app.features.over_time import show_history
 from app.features.point import facts, hover_texts
 from app.figures.chart_files import chart_config
-from app.lesson.recording import projected, recorded_features, separation
+from app.lesson.recording import (
+    CATEGORY,
+    projected,
+    recorded_features,
+    recorded_history,
+    separation,
+)
 from app.lesson.step_view import StepView
 from app.shared import workspace
 from app.shared.page_parts import plain_errors
@@ -29,6 +36,9 @@ def show(view: StepView) -> None:
         CutSwapError: a recording that is missing or damaged.
     """
     demo = workspace.demo_rendering().root
+    if view.values["look"] == "time":
+        _over_time(view, demo)
+        return
     features = recorded_features(demo or Path())
     kinds = [point.kind for point in features.points]
     shown = int(st.session_state.get(_POINT, kinds.index(DEFECT)))
@@ -41,7 +51,7 @@ def show(view: StepView) -> None:
     for column, key, (title, places, axes) in zip(st.columns(2), CHARTS, sides, strict=True):
         with column:
             st.markdown(f"**{title}**")
-            chart = scatter(features, places, axes, shown, texts)
+            chart = scatter(features.points, places, axes, shown, texts)
             chart.update_layout(height=460, legend_y=-0.24)  # below the title of x
             st.plotly_chart(
                 chart,
@@ -68,6 +78,18 @@ def show(view: StepView) -> None:
         st.markdown(facts(features, shown))
         if view.is_answered:
             st.markdown(f"**What the figures say:** {separation().answer()}")
+
+
+def _over_time(view: StepView, demo: Path | None) -> None:
+    history = recorded_history(demo or Path())
+    if demo is None:
+        st.info("The run is shown once the demo is rendered.", icon=":material/image_search:")
+        return
+    category = view.selected.category
+    is_its_own = category.name == CATEGORY and category.root.is_relative_to(demo)
+    show_history(history, view.selected.record.name if is_its_own else None, "lesson.time")
+    if view.is_answered:
+        st.markdown(f"**What the figures say:** {history.answer()}")
 
 
 def _point(features: FeatureSet, shown: int) -> None:

@@ -1,8 +1,9 @@
-"""The short run that ships with the lesson: features of the demo's hex nut before and after it.
+"""The short run that ships with the lesson: features of the demo's hex nut before, in, after it.
 
 A run takes a minute and its weights 45 MB: too long for a class, too much for a package. So its
-features ship, a third of a megabyte; negatives are kept as their draws and painted anew from the
-demo's photos. `python -m app.lesson.recording` (or `make lesson-recording`) makes them anew.
+features ship, and what ten states of it say, two thirds of a megabyte; negatives are kept as their
+draws and painted anew from the demo's photos. `python -m app.lesson.recording` (or `make
+lesson-recording`) makes them anew.
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ import streamlit as st
 
 from cutswap.analysis.feature_projection import Projection, project
 from cutswap.analysis.feature_separation import SeparationMetrics, figures
-from cutswap.analysis.feature_set import FeatureSet, read_features, write_features
+from cutswap.analysis.feature_set import (
+    FeaturePoint,
+    FeatureSet,
+    read_features,
+    write_features,
+)
 from cutswap.analysis.feature_settings import FeatureSettings
+from cutswap.analysis.over_time.history import TrainingHistory, read_history, write_history
 from cutswap.errors import CutSwapError
 from cutswap.installation.shipped import assets, how_to_restore
 
 FOLDER = assets() / "lesson"
 CATEGORY = "hex_nut"  # of the demo
 EPOCHS, SIDE = 16, 128  # 48 updates of 16 photos, a minute on two cores
+STATES = 10  # looked at over time
 SAMPLES = 20  # unseen draws: a positive and a negative of either kind each
 
 
@@ -39,22 +47,50 @@ def recorded_features(demo: Path) -> FeatureSet:
     try:
         features = _read()
     except CutSwapError as error:
-        raise CutSwapError(
-            "the recorded run",
-            expected="assets/lesson as it shipped",
-            found=error.found,
-            fix=how_to_restore("assets/lesson"),
-        ) from error
-    points = tuple(
+        raise _not_as_shipped(error) from error
+    return replace(features, points=_lying_in(demo, features.points))
+
+
+def recorded_history(demo: Path) -> TrainingHistory:
+    """The recorded run's states, their photos where the demo lies here.
+
+    Args:
+        demo: folder of the demo set.
+
+    Raises:
+        CutSwapError: files that are missing or damaged.
+    """
+    try:
+        history = _read_history()
+    except CutSwapError as error:
+        raise _not_as_shipped(error) from error
+    return replace(history, points=_lying_in(demo, history.points))
+
+
+def _lying_in(demo: Path, points: tuple[FeaturePoint, ...]) -> tuple[FeaturePoint, ...]:
+    return tuple(
         replace(p, file=demo / p.file, mask=None if p.mask is None else demo / p.mask)
-        for p in features.points
+        for p in points
     )
-    return replace(features, points=points)
+
+
+def _not_as_shipped(error: CutSwapError) -> CutSwapError:
+    return CutSwapError(
+        "the recorded run",
+        expected="assets/lesson as it shipped",
+        found=error.found,
+        fix=how_to_restore("assets/lesson"),
+    )
 
 
 @st.cache_resource(show_spinner=False)
 def _read() -> FeatureSet:
     return read_features(FOLDER)
+
+
+@st.cache_resource(show_spinner=False)
+def _read_history() -> TrainingHistory:
+    return read_history(FOLDER)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Flattening")
@@ -76,6 +112,7 @@ def separation() -> SeparationMetrics:
 def make_recording() -> None:
     """Fine-tune, collect features, and write them without a path of this machine."""
     from cutswap.analysis.feature_collection import collect_features
+    from cutswap.analysis.over_time.collection import collect_history
     from cutswap.config import FineTuningSettings, TrainingSettings
     from cutswap.data.demo.render import demo_root
     from cutswap.data.loading import check_category
@@ -84,12 +121,15 @@ def make_recording() -> None:
 
     root = demo_root()
     checked = check_category(root, CATEGORY, skip_bad=False)
-    training = TrainingSettings(epochs=EPOCHS, image_size=SIDE, workers=0, precision="float32")
+    training = TrainingSettings(
+        epochs=EPOCHS, image_size=SIDE, snapshots=STATES, workers=0, precision="float32"
+    )
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")
         for step in finetune(checked, FineTuningSettings(training=training), run.path):
             print(f"\rupdate {step.step} of {step.steps}", end="", flush=True)
         features = collect_features(run, checked, FeatureSettings(samples=SAMPLES))
+        history = collect_history(run, checked, FeatureSettings(samples=SAMPLES))
     points = tuple(
         replace(
             p,
@@ -108,7 +148,9 @@ def make_recording() -> None:
         about={**features.about, "run": "recorded", "root": "demo"},
     )
     write_features(small, FOLDER)
-    print(f"\n{separation().answer()}")
+    about = {**history.about, "run": "recorded", "key": ""}
+    write_history(replace(history, points=points, about=about), FOLDER)
+    print(f"\n{separation().answer()}\n{history.answer()}")
 
 
 if __name__ == "__main__":

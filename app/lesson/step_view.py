@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.features.over_time import LOOK_NAMES
 from app.figures.where_to_look import RegionKey
 from app.negatives.controls import SEEDS
 from app.negatives.draws import METHODS, Drawing
@@ -18,7 +19,14 @@ from app.shared.networks import layer_name
 from app.shared.selection import Selection
 from cutswap.config import ClusterSettings, NegativeSettings, WeakAugmentation
 from cutswap.lessons.lesson import LessonStep
-from cutswap.lessons.live_pictures import BANK_PHOTOS, LARGEST_SEED, NETWORK, PROJECTIONS, SETTINGS
+from cutswap.lessons.live_pictures import (
+    BANK_PHOTOS,
+    LARGEST_SEED,
+    LOOKS,
+    NETWORK,
+    PROJECTIONS,
+    SETTINGS,
+)
 from cutswap.networks.backbone import SALIENCY_LEVELS
 
 SIZE = 256  # pixels, as the pages have it; the most that a public demo allows
@@ -82,7 +90,9 @@ def settings_of(step: LessonStep) -> dict[str, Any]:
     places = dict(zip(step.controls, columns, strict=False))
     for name in step.live.settings:
         default = step.settings.get(name, SETTINGS[name].default)
-        if name in places:
+        # Over time all states share one projection.
+        is_idle = name == "projection" and values.get("look") == "time"
+        if name in places and not is_idle:
             with places[name]:
                 values[name] = _control(name, default)
         else:  # a link may set it all the same
@@ -123,6 +133,18 @@ def _control(name: str, default: Any) -> Any:
             segmented=True,
             help="From 512 dimensions to the two of the picture.",
         )
+    if name == "look":
+        return knobs.choice(
+            "look",
+            "Show",
+            LOOKS,
+            default,
+            show=LOOK_NAMES.__getitem__,
+            segmented=True,
+            help="Over time: ten states of the run, one after another.",
+        )
+    if name == "update":  # its slider stands with the picture
+        return knobs.peek("update", default, SETTINGS["update"].parse)
     if name == "photos":
         return knobs.choice(
             "photos",

@@ -11,6 +11,7 @@ import streamlit as st
 from app.browser.lesson_link import CAPTION, PRESENT, SHOW, is_presented
 from app.figures.copy_link import copy_link
 from app.lesson import arithmetic, bank, fakes, feature_cloud, saliency_steps, swap
+from app.lesson.exercises import exercises
 from app.lesson.opening import (
     NOTE,
     STEP,
@@ -88,6 +89,8 @@ def show() -> None:
     if knobs.toggle(NOTE, "Speaker's note", False, help="For whoever teaches with this step."):
         st.info(step.speaker, icon=":material/record_voice_over:")
     _ways(step)
+    if not is_presented():
+        exercises()
 
 
 def _lesson() -> Lesson:

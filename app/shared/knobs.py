@@ -116,6 +116,25 @@ def slider(
     return value
 
 
+def scale(
+    name: str,
+    label: str,
+    options: Sequence[int],
+    default: int,
+    *,
+    help: str,
+) -> int:
+    """One of several numbers in their order, on a slider; they need not be evenly spread."""
+    by_text = {str(option): option for option in options}
+    key = _prepare(name, default, by_text.get, valid=lambda value: value in options)
+    value: int = st.session_state[key]
+    if is_shown(name):
+        value = st.select_slider(label, options, key=key, help=help, persist_state="session")
+    publish(name, value, default)
+    _note(name, label, default, value != default, str(value))
+    return value
+
+
 def interval(
     name: str,
     label: str,

@@ -120,12 +120,13 @@ def data_flags(root: Path, category: str) -> list[str]:
     return ["--data", str(root), "--category", category]
 
 
-def go_to(name: str) -> None:
+def go_to(name: str, **query: str) -> None:
     """Open a page of `main.PAGES`; nothing happens where it is not there.
 
     Args:
         name: key of the page.
+        **query: of its link.
     """
     page = st.session_state["pages"].get(name)
     if page is not None:
-        st.switch_page(page)
+        st.switch_page(page, query_params=query)

@@ -37,6 +37,7 @@ def show(selected: Selection) -> None:
         CutSwapError: an unreadable photo, or weights that cannot be loaded.
     """
     st.html(_STYLE)
+    glance = st.container(key="stages_glance")
     with st.container(key="stages_controls"):
         drawing, epoch, *_ = controls(selected, has_layout=False)
         photos = knobs.choice(
@@ -52,6 +53,8 @@ def show(selected: Selection) -> None:
         pictures = stage_pictures(
             drawing, epoch, tuple(photo_key(one) for one in bank), photo_key(good)
         )
+        with glance:
+            st.html(_glance(pictures))
         st.caption(_settings_line(selected, drawing, epoch, len(bank)))
         st.html(_figures(pictures))
         with st.container(horizontal=True, vertical_alignment="center", key="stages_ways"):
@@ -91,6 +94,21 @@ def _figures(pictures: Sequence[StagePicture]) -> str:
             f"<figcaption>{escape(one.says)}</figcaption></figure>"
         )
     return f"<div class='stages'>{''.join(parts)}</div>"
+
+
+def _glance(pictures: Sequence[StagePicture]) -> str:
+    """Photo, negative and the negative's heat in one row: on a phone, above the settings.
+
+    There the first of all pictures would lie below them, on the second screen.
+    """
+    starts = [one for one in pictures if one.title.startswith(("1 ", "5 "))]
+    heat = [one for one in pictures if one.title.startswith("8 ")][1:2]
+    parts = [
+        f"<figure><img src='{jpeg_url(one.picture)}' alt='{escape(one.title, quote=True)}'>"
+        f"<figcaption>{escape(one.title)}</figcaption></figure>"
+        for one in (*starts, *heat)
+    ]
+    return f"<div class='glance'>{''.join(parts)}</div>"
 
 
 def _ways(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.shared import jobs, workspace
+from app.shared import jobs, knobs, workspace
 from app.shared.page_parts import go_to, plain_text
 from app.shared.selection import found_runs, select
 from app.train.form import SHOWN
@@ -157,3 +157,21 @@ def _queued(run: FoundRun, folder: Path, command: list[str]) -> bool:
 
 def _refuse(error: CutSwapError) -> None:
     st.toast(plain_text(f"{error.subject}: {error.found}; {error.fix}."), icon=":material/block:")
+
+
+def watch(run: FoundRun) -> None:
+    """A button to the states that a run has kept, on Features."""
+    if st.button(
+        "Watch it learn",
+        on_click=_select_over_time,
+        args=(run,),
+        key=f"watch.{run.name}",
+        icon=":material/timelapse:",
+        help="Its states one after another: heatmap, features, accuracy and AUROC move together.",
+    ):
+        go_to("features")
+
+
+def _select_over_time(run: FoundRun) -> None:
+    select(run=run.name)
+    knobs.set_knob("look", "time")

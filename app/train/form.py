@@ -62,6 +62,7 @@ NOT_SAID = (
     " If they all do, tick the box; else put the good ones into train/good, or upload them as good"
     " parts on the Data page."
 )
+SNAPSHOTS = 10  # states that a tick keeps
 OF_BACKBONES = (BACKBONE, SPD)  # what changes the network's own features
 _LARGE = 2**31 - 1
 # Trained layers of a ResNet, and those that then stay as they are.
@@ -299,6 +300,7 @@ def _asked(selected: Selection, trained: str, runs: Sequence[FoundRun]) -> Train
         start = _starting_point(trained, recipe, runs)
         if trained in OF_BACKBONES:
             start["validate"] = _validate(len(selected.category.train))
+            start["snapshots"] = _snapshots()
     if head.learns:
         head = head.replace(learning_rate=start.pop("learning_rate"))
     if not NAME.fullmatch(name):
@@ -482,6 +484,18 @@ def _validate(photos: int) -> bool:
         )
         and can_hold_out
     )
+
+
+def _snapshots() -> int:
+    keeps = st.checkbox(
+        "Keep states on the way",
+        key="train.snapshots",
+        persist_state="session",
+        help=f"{SNAPSHOTS} states from before the first update to the last; Features plays them:"
+        " heatmap, features, accuracy and the detector's AUROC move together. On disk eight files,"
+        " of a ResNet18 21 MB each. What is learnt stays the same.",
+    )
+    return SNAPSHOTS if keeps else 0
 
 
 def _rate(place: Any, key: str, default: float, what: str) -> float:

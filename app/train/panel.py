@@ -16,7 +16,7 @@ from app.shared.page_parts import plain_errors, plain_text, show_error
 from app.shared.selection import found_runs
 from app.train import curves as run_chart
 from app.train import metrics as run_metrics
-from app.train.actions import action, command_of, settings_error
+from app.train.actions import action, command_of, settings_error, watch
 from app.train.compare_chart import WIDTHS, over
 from app.train.estimate import duration
 from app.train.head_form import BACKBONE
@@ -104,6 +104,8 @@ def _panel(path: Path, name: str) -> None:
                         Origin(name, run.settings, [command] if command else []),
                         key=f"train.{name}",
                     )
+            if run.state == DONE and run.settings.get("training", {}).get("snapshots"):
+                watch(run)
             if run.settings.get("training", {}).get("validate"):
                 st.caption(
                     "Detector: image AUROC of PatchCore between good photos held out from training"

@@ -126,7 +126,7 @@ def collect_features(
     Raises:
         CutSwapError: another category, an unfinished or damaged run, unreadable photos.
     """
-    _need_same_category(run, checked.category)
+    need_same_category(run, checked.category)
     tuning, seed = recorded_settings(run)
     trained = trained_samples(run)
     base = load_backbone(tuning.training.backbone, tuning.training.weights, seed=seed)
@@ -137,12 +137,11 @@ def collect_features(
         head = "SPD has no classes, and so no head that tells them"
     else:
         head = _load_head(after, run, trained // tuning.training.batch_size)
-    samples, _ = build_samples(checked, _with_classes(tuning), seed, notify)
-    # From the next whole epoch on: then every photo has its turn before one has a second.
-    count = len(samples.photos)
-    first = math.ceil(trained / count) * count
+    samples = unseen_samples(run, checked, notify)
     size = tuning.training.image_size
-    drawn = _points(samples, checked.category, range(first, first + settings.samples), size)
+    unseen = unseen_numbers(samples, trained, settings.samples)
+    first, count = unseen.start, len(samples.photos)
+    drawn = all_points(samples, checked.category, unseen, size)
     total = settings.samples * tuning.training.ways + len(checked.category.test)
     points, old, new, scores, thumbnails = _look(
         drawn, before, after, settings, lambda done: notify and notify("features", done, total)
@@ -170,6 +169,34 @@ def collect_features(
     )
 
 
+def unseen_samples(
+    run: RunFolder, checked: CheckedCategory, notify: Notify | None = None
+) -> TrainingSamples:
+    """Samples as a run draws them; of SPD its SmoothBlends as a class.
+
+    Raises:
+        CutSwapError: another category than the run's, or unreadable photos.
+    """
+    need_same_category(run, checked.category)
+    tuning, seed = recorded_settings(run)
+    return build_samples(checked, _with_classes(tuning), seed, notify)[0]
+
+
+def unseen_numbers(samples: TrainingSamples, trained: int, count: int) -> range:
+    """Running numbers that a run has not trained on.
+
+    From its next whole epoch on: then every photo has its turn before one has a second.
+
+    Args:
+        samples: whose photos there are.
+        trained: see `trained_samples`.
+        count: wanted.
+    """
+    photos = len(samples.photos)
+    first = math.ceil(trained / photos) * photos
+    return range(first, first + count)
+
+
 def _with_classes(tuning: FineTuningSettings) -> FineTuningSettings:
     """What is drawn to look at: of SPD the SmoothBlends that it has learnt to tell, as classes."""
     if not tuning.is_spd:
@@ -187,14 +214,29 @@ def features_key(run: RunFolder, category: Category, settings: FeatureSettings) 
         about.append(category.reading.resize)
     digest = hashlib.sha256(json.dumps(about).encode())
     own = (run.settings_file, run.result_file, run.backbone_file, run.checkpoint_file)
-    records = (*category.train, *category.test)
-    photos = [p for r in records for p in (r.image, *(mask_files(r.mask) if r.mask else ()))]
-    for path in (*own, *photos):
-        digest.update(f"|{path}|{_stamp(path)}".encode())
+    for path in (*own, *photo_files(category)):
+        digest.update(f"|{path}|{file_stamp(path)}".encode())
     return digest.hexdigest()[:40]
 
 
-def _points(samples: TrainingSamples, category: Category, numbers: range, size: int) -> Drawn:
+def photo_files(category: Category) -> list[Path]:
+    """All photos and masks of a category."""
+    records = (*category.train, *category.test)
+    return [p for r in records for p in (r.image, *(mask_files(r.mask) if r.mask else ()))]
+
+
+def all_points(samples: TrainingSamples, category: Category, numbers: range, size: int) -> Drawn:
+    """Points with their pictures (size, size, 3) uint8: unseen draws, then all test photos.
+
+    Args:
+        samples: what draws.
+        category: the samples' own.
+        numbers: of the draws.
+        size: side of the square, pixels.
+
+    Raises:
+        CutSwapError: a test photo that cannot be read.
+    """
     for number in numbers:
         sample = samples.sample(number)
         record = category.train[sample.index]
@@ -325,7 +367,12 @@ def _notes(run: RunFolder, checked: CheckedCategory, base: Backbone, count: int)
     return notes
 
 
-def _need_same_category(run: RunFolder, category: Category) -> None:
+def need_same_category(run: RunFolder, category: Category) -> None:
+    """Refuse a category that the run has not learnt from.
+
+    Raises:
+        CutSwapError: it has another name.
+    """
     _, name, _ = recorded_data(run.settings(), run.path)
     if name != category.name:
         raise CutSwapError(
@@ -336,7 +383,8 @@ def _need_same_category(run: RunFolder, category: Category) -> None:
         )
 
 
-def _stamp(path: Path) -> str:
+def file_stamp(path: Path) -> str:
+    """Size and time of a file, for keys; `gone` where it is not there."""
     try:
         about = path.stat()
     except OSError:

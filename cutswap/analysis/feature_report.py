@@ -10,7 +10,7 @@ from cutswap.analysis.feature_projection import points_csv, project
 from cutswap.analysis.feature_separation import SeparationMetrics, figures
 from cutswap.analysis.feature_set import ABOUT, ARRAYS, write_features
 from cutswap.analysis.feature_settings import FeatureSettings
-from cutswap.data.loading import check_category
+from cutswap.data.loading import CheckedCategory, check_category
 from cutswap.runs.folder import RunFolder
 from cutswap.training.flags import recorded_looks
 from cutswap.utils.files import write_json, write_text
@@ -45,12 +45,7 @@ def write_feature_report(
     Raises:
         CutSwapError: anything about the run, its photos or the folder that stands in the way.
     """
-    if data is None:
-        checked = recorded_category(run, notify)
-    else:
-        name = run.settings().get("data", {}).get("name")
-        resize = recorded_looks(run.settings())[1]
-        checked = check_category(data, name, skip_bad=False, resize=resize)
+    checked = category_of(run, data, notify)
     features = collect_features(run, checked, settings, notify)
     projection = project(features, settings, seed)
     metrics = figures(features, settings, seed)
@@ -69,6 +64,26 @@ def write_feature_report(
     write_text(out / POINTS, points_csv(features, projection))
     write_json(out / FIGURES, result)
     return {**result, "summary": summary(metrics)}
+
+
+def category_of(
+    run: RunFolder, data: Path | None = None, notify: Notify | None = None
+) -> CheckedCategory:
+    """The category that a run has learnt from.
+
+    Args:
+        run: the run folder.
+        data: where its data set lies now; default: where the run found it.
+        notify: called with (stage, done, total).
+
+    Raises:
+        CutSwapError: its folder is gone, or photos are unusable.
+    """
+    if data is None:
+        return recorded_category(run, notify)
+    name = run.settings().get("data", {}).get("name")
+    resize = recorded_looks(run.settings())[1]
+    return check_category(data, name, skip_bad=False, resize=resize)
 
 
 def summary(metrics: SeparationMetrics) -> str:

@@ -148,7 +148,7 @@ def figures(features: FeatureSet, settings: FeatureSettings, seed: int = 0) -> S
     defective = features.where(DEFECT)[features.where(GOOD_TEST, DEFECT)]
     before, after = _Line.of(features, features.before), _Line.of(features, features.after)
     real = [line.real_scores() for line in (before, after)]
-    estimates = _auroc_estimates([*real, _head_scores(features)], defective, settings, seed)
+    estimates = auroc_estimates([*real, _head_scores(features)], defective, settings, seed)
     return SeparationMetrics(
         fakes_before=before.on_fakes(settings, seed),
         fakes_after=after.on_fakes(settings, seed),
@@ -237,10 +237,20 @@ def _head_scores(features: FeatureSet) -> np.ndarray | None:
     return np.asarray(np.logaddexp.reduce(scores[:, 1:], axis=1) - scores[:, 0])
 
 
-def _auroc_estimates(
+def auroc_estimates(
     tables: list[np.ndarray | None], defective: np.ndarray, settings: FeatureSettings, seed: int
 ) -> list[Estimate | None]:
-    """Of before, after, their difference, and the head; all on the same resamples."""
+    """AUROC of two tables of scores, their difference, and a third; all on the same resamples.
+
+    Args:
+        tables: (m,) float each, or None: before, after, the head.
+        defective: (m,) bool.
+        settings: how many resamples.
+        seed: of the resamples.
+
+    Returns:
+        Of before, after, after minus before, and the head; None where a kind of photo is missing.
+    """
     good, bad = np.flatnonzero(~defective), np.flatnonzero(defective)
     if not len(good) or not len(bad):
         return [None] * 4

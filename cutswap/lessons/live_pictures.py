@@ -15,6 +15,8 @@ from cutswap.settings import control_of
 NETWORK = "vgg16"  # that looks in a lesson: the paper's, with weights that ship
 BANK_PHOTOS = (1, 2, 4, 8, 16)  # good photos that a lesson's bank may hold: seconds, not minutes
 PROJECTIONS = ("pca", "tsne", "lda")
+LOOKS = ("ends", "time")  # at a run: before and after, or one state after another
+UPDATES = (0, 5, 11, 16, 21, 27, 32, 37, 43, 48)  # after which the recorded run kept a state
 LARGEST_SEED = 2**31 - 1
 
 
@@ -104,6 +106,14 @@ _SETTINGS = (
         _one_of(*BANK_PHOTOS),
         "",
     ),
+    LessonSetting("look", LOOKS[0], f"one of {', '.join(LOOKS)}", _one_of(*LOOKS), "look"),
+    LessonSetting(
+        "update",
+        0,
+        f"one of {', '.join(map(str, UPDATES))}",
+        _one_of(*UPDATES),
+        "update",
+    ),
 )
 SETTINGS = {setting.name: setting for setting in _SETTINGS}
 PICTURES = {
@@ -116,7 +126,9 @@ PICTURES = {
         "one swap beside another method's negative", ("layer", "k", "method", "seed"), "negatives"
     ),
     "features": LivePicture(
-        "features before and after a recorded run", ("projection",), "features"
+        "features before and after a recorded run, or update by update",
+        ("look", "projection", "update"),
+        "features",
     ),
     "bank": LivePicture(
         "heatmap of a photo by a bank of some good photos", ("photos",), "inspect_heatmaps"

@@ -30,6 +30,7 @@ from cutswap.utils.folder_names import (
     HEARTBEAT,
     LOCK,
     LOG,
+    OVER_TIME,
     PHOTOS,
     RESULT,
     RUN_FILES,
@@ -49,7 +50,8 @@ NAME_RULE = (
 )
 # `.Trash-1000` is a desktop's own bin: ours must not be taken for it on a disk without case.
 _TRASH = re.compile(r"\.trash-run-[0-9a-f]{16}")
-_WRITTEN = (*RUN_FILES, RESULT, ENVIRONMENT, HEARTBEAT, LOCK, PHOTOS, *SEEN)
+_WRITTEN = (*RUN_FILES, RESULT, ENVIRONMENT, HEARTBEAT, LOCK, PHOTOS, *SEEN, *OVER_TIME)
+_SNAPSHOT = re.compile(r"snapshot_\d{6,}\.safetensors")  # `folder_names.SNAPSHOT`
 _HALF = re.compile(r"\.(.+)\.\w+\.tmp")  # how `files.replacing` names what is not finished
 
 IsBusy = Callable[[Path], bool]
@@ -253,7 +255,8 @@ def _is_written(entry: os.DirEntry[str]) -> bool:
     """Whether a run writes such a file."""
     half = _HALF.fullmatch(entry.name)
     name = half[1] if half else entry.name
-    return name in _WRITTEN and entry.is_file(follow_symlinks=False)
+    is_ours = name in _WRITTEN or _SNAPSHOT.fullmatch(name) is not None
+    return is_ours and entry.is_file(follow_symlinks=False)
 
 
 def _evaluations(folder: Path, run: Path, elsewhere: Iterable[FoundEvaluation]) -> list[Path]:

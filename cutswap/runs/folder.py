@@ -7,6 +7,8 @@ heartbeat.json          who is at work on it, or how that ended (see `heartbeat`
 metrics.jsonl           one line an update
 validation.jsonl        one line a checkpoint, of a run with --validate
 seen.png, seen.json     the last batch as the network saw it (see `seen`)
+snapshot_N.safetensors  phi after update N, of a run with --snapshots (see `training.snapshots`)
+over_time.npz, .json    what `features --over-time` makes of them (see `analysis.over_time`)
 checkpoint.safetensors  phi, psi, momentum and step: what a resumed run needs
 backbone.safetensors    the tuned phi, exact; of a head's run phi as it was
 head.safetensors        the head, where the run trained one
@@ -44,6 +46,7 @@ from cutswap.utils.folder_names import (
     PHOTOS,
     RESULT,
     SETTINGS,
+    SNAPSHOT,
     VALIDATION,
     WEIGHTS,
 )
@@ -94,6 +97,10 @@ class RunFolder:
     def head_file(self) -> Path:
         """The head, of a run that trained one."""
         return self.path / HEAD
+
+    def snapshot_file(self, step: int) -> Path:
+        """What training had moved of phi after an update."""
+        return self.path / SNAPSHOT.format(step)
 
     @property
     def result_file(self) -> Path:

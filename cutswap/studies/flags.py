@@ -29,7 +29,10 @@ from cutswap.training.flags import SALIENCY_FLAGS
 
 # What the tables vary, or have no meaning in, has no flag; everything else of the recipe does.
 STUDY_FLAGS: dict[str, tuple[type[Settings], FlagNames]] = {
-    "training": (TrainingSettings, FlagNames(skip=("objective", "augment", "levels", "validate"))),
+    "training": (
+        TrainingSettings,
+        FlagNames(skip=("objective", "augment", "levels", "validate", "snapshots")),
+    ),
     "saliency": (SaliencySettings, replace(SALIENCY_FLAGS, skip=("image_size", "fusion"))),
     "detector": (DetectorSettings, FlagNames(prefix="detector-", skip=("image_size",))),
     "head": (HeadSettings, FlagNames(prefix="head-", skip=("train",))),

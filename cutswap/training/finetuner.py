@@ -41,6 +41,7 @@ from cutswap.training.feeding import (
 from cutswap.training.kept_memory import kept_memory
 from cutswap.training.late_reading import LAG, Unread, total_loss
 from cutswap.training.micro_batches import MicroBatches, cross_entropy_of
+from cutswap.training.snapshots import snapshot_updates
 from cutswap.training.unit_gain import unit_gain
 from cutswap.utils.devices import autocast, is_accelerator, is_half, memory_in_use, tf32
 
@@ -136,6 +137,7 @@ class FineTuner:
         seen: photos (B, ways, H, W, 3) uint8 of the last update and their scores (B, ways, ways),
             the own share of the batch; None before the first. Of SPD views in the place of ways,
             and cosines (B, views) in that of scores.
+        snapshots: updates, between the first and the last, after which phi is to be kept.
     """
 
     def __init__(
@@ -154,6 +156,7 @@ class FineTuner:
             settings.steps_per_epoch or math.ceil(len(samples.photos) / settings.batch_size)
         )
         samples.count = self.steps * settings.batch_size
+        self.snapshots = snapshot_updates(settings.snapshots, self.steps)[1:-1]
         self.device = self.team.device(settings.device)
         self.base = backbone
         model = self._new_model(seed)
@@ -186,8 +189,8 @@ class FineTuner:
         """Update until the last step; stop iterating at any time and the state is whole.
 
         On an accelerator updates are told up to `LAG` later than they are made, except where a
-        checkpoint is due, every `checkpoint_every` updates from the first of this call, and at the
-        end: there the state is the one after the update told.
+        checkpoint is due, every `checkpoint_every` updates from the first of this call, where a
+        snapshot is, and at the end: there the state is the one after the update told.
 
         Args:
             stop: asked after every update; once any process of the team says yes, all end there.
@@ -217,6 +220,7 @@ class FineTuner:
             asked = stop()
             # A checkpoint holds the state after the update that was told last.
             is_due = (self.step - first) % self.settings.checkpoint_every == 0
+            is_due = is_due or self.step in self.snapshots
             keep = 0 if asked or is_due or self.step == self.steps else self._lag
             while len(unread) > keep:
                 update = unread.popleft().arrived()

@@ -25,6 +25,7 @@ from cutswap.runs.states import read_validation
 from cutswap.saliency.cache import saliency_of
 from cutswap.training.distributed import Team, join_team
 from cutswap.training.finetuner import FineTuner, TrainingStep
+from cutswap.training.snapshots import starting_state, write_snapshot
 from cutswap.training.spd_tuner import SpdTuner
 from cutswap.training.spd_views import SpdSamples
 from cutswap.training.validation import Validation
@@ -218,6 +219,7 @@ def _train(
         if say and network is not None:
             say(f"{network.name}: {network.report.sentence()}")
     tuner = _tuner(base, samples, settings, seed, team)
+    start = starting_state(base, settings.training) if tuner.snapshots else {}
     with team.rank_zero_first():
         if run.checkpoint_file.exists():
             tuner.load_state(run.read_checkpoint())
@@ -257,6 +259,10 @@ def _train(
         for progress in tuner.run(stop):
             if heart:
                 run.add_metrics({k: _rounded(v) for k, v in asdict(progress).items()})
+                if progress.step in tuner.snapshots:
+                    # Before the checkpoint: a run that goes on from one has all states before it.
+                    now = {name: value.clone() for name, value in tuner.tuned().items()}
+                    beside.write(write_snapshot, run, progress.step, now, start)
                 if progress.step - saved >= settings.training.checkpoint_every:
                     measure()
                     beside.write(run.write_checkpoint, tuner.state())

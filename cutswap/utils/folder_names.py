@@ -13,6 +13,8 @@ HEARTBEAT, LOCK = "heartbeat.json", ".lock"
 PHOTOS = "photos.json"
 VALIDATION = "validation.jsonl"
 SEEN = ("seen.png", "seen.json")
+SNAPSHOT = "snapshot_{:06d}.safetensors"  # of an update, see `training.snapshots`
+OVER_TIME = ("over_time.npz", "over_time.json")  # see `analysis.over_time`; the second is last
 LOG = ".log"  # beside the folder, with its name
 RUN_FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS)
 

@@ -12,11 +12,8 @@ import pytest
 
 from cutswap.runs.queue import JobQueue
 from cutswap.runs.states import DONE, read_run
-from tests.app.test_journeys import CHROMIUM, address, browser, opened, shown  # noqa: F401
-
-assert CHROMIUM.is_file()  # test_journeys skips where it is missing
-
-from tests.screenshots import settle  # noqa: E402
+from tests.app.test_journeys import address, browser, opened, shown  # noqa: F401
+from tests.screenshots import settle
 
 
 @pytest.fixture

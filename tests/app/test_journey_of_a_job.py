@@ -14,12 +14,9 @@ import pytest
 
 from cutswap.runs.queue import JobQueue
 from cutswap.runs.states import training_curve
-from tests.app.test_journeys import CHROMIUM, browser, opened  # noqa: F401 - a fixture
+from tests.app.test_journeys import browser, opened  # noqa: F401 - a fixture
 from tests.helpers.waiting import until
-
-assert CHROMIUM.is_file()  # test_journeys skips where it is missing
-
-from tests.screenshots import running_app, settle  # noqa: E402
+from tests.screenshots import running_app, settle
 
 pytestmark = pytest.mark.journey  # its jobs are processes of their own, one after the other
 

@@ -12,6 +12,7 @@ from tests.helpers.chromium import launched, need_chromium, public_demo
 
 need_chromium()
 
+from tests.helpers.visitor import FOLD  # noqa: E402
 from tests.screenshots import settle  # noqa: E402
 
 pytestmark = pytest.mark.journey
@@ -39,6 +40,9 @@ def test_from_the_start_to_a_sheet_of_paper(address: str, browser: Any, width: i
     assert page.locator(".stages img").count() == COUNT
     wide = "e => e.scrollWidth - e.clientWidth"
     assert page.locator("[data-testid=stMain]").evaluate(wide) <= 0
+    first = page.locator(".stages img, .glance img").locator("visible=true").first.bounding_box()
+    assert first is not None
+    assert first["y"] + 0.8 * first["height"] <= FOLD
     heat = page.locator(".stages img").nth(COUNT - 2)
     before = heat.get_attribute("src")
     page.get_by_role("button", name="Roll").click()

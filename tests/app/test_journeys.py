@@ -22,13 +22,11 @@ from PIL import Image
 
 from cutswap.data.images import resize_photo, save_png
 from cutswap.evaluation.thresholds import ThresholdCounts
+from tests.helpers.chromium import launched, need_chromium
 from tests.helpers.small_photos import photo_of
 from tests.helpers.visitor import AXE
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-pytest.importorskip("playwright")
-if not CHROMIUM.is_file():
-    pytest.skip(f"needs Chromium at {CHROMIUM}", allow_module_level=True)
+need_chromium()
 
 from tests.screenshots import PAGES, running_app, settle  # noqa: E402
 
@@ -57,12 +55,7 @@ def address(tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    yield from launched()
 
 
 def opened(browser: Any, url: str, scheme: str = "light") -> Any:

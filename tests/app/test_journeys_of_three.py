@@ -14,12 +14,9 @@ from PIL import Image
 
 from cutswap.runs.queue import JobQueue
 from cutswap.runs.states import DONE, read_run, training_curve
-from tests.app.test_journeys import CHROMIUM, browser  # noqa: F401 - a fixture
+from tests.app.test_journeys import browser  # noqa: F401 - a fixture
 from tests.helpers.visitor import WIDE, Visitor
-
-assert CHROMIUM.is_file()  # test_journeys skips where it is missing
-
-from tests.screenshots import running_app, settle  # noqa: E402
+from tests.screenshots import running_app, settle
 
 pytestmark = pytest.mark.journey  # a browser, a server, and trainings as processes of their own
 HEX_NUT = "cat=hex_nut+%C2%B7+Demo"

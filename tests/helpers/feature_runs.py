@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from cutswap.analysis import feature_collection
+from cutswap.analysis.over_time import collection
 from cutswap.config import FineTuningSettings, TrainingSettings
 from cutswap.data.loading import check_category
 from cutswap.networks.backbone import Backbone
 from cutswap.runs.folder import RunFolder
-from cutswap.training import finetuning
+from cutswap.training import finetuning, snapshots
 from cutswap.training.finetuning import finetune
 from tests.helpers.scored import SIZE, build_parts
 from tests.helpers.tiny_networks import tiny_backbone
@@ -47,8 +48,8 @@ def tiny_everywhere() -> Iterator[None]:
         return tiny_backbone()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetuning, "load_backbone", load)
-        patch.setattr(feature_collection, "load_backbone", load)
+        for module in (finetuning, feature_collection, snapshots, collection):
+            patch.setattr(module, "load_backbone", load)
         patch.setattr(Backbone, "from_state", staticmethod(rebuilt))
         yield
 

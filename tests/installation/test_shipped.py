@@ -55,7 +55,8 @@ def test_both_places_have_what_is_asked_for():
     assert {p.stem for p in (shipped.assets() / "weights").iterdir()} == {"vgg16", "resnet18"}
     assert len(list((shipped.assets() / "story").iterdir())) == 4
     lesson = {p.name for p in (shipped.assets() / "lesson").iterdir()}
-    assert lesson == {"lesson.md", "features.json", "features.npz"}
+    recorded = {f"{name}.{end}" for name in ("features", "over_time") for end in ("json", "npz")}
+    assert lesson == {"lesson.md", "exercises.md", *recorded}
     pages = shipped.explorer().parent.parent / "pages"
     assert {p.stem for p in pages.glob("*.py")} == set(NOTES)
 

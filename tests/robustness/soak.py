@@ -4,6 +4,7 @@ Each session looks at a photo of its own with a seed of its own, moves a slider,
 whole page, checks that the picture is its own, thinks, and moves again. Printed are answers,
 errors, mixed up pictures, the time of an answer, and the memory's growth; `--json FILE` keeps them.
 With `--attacker` the app is in public mode, and `soak_attacker` does beside them what it can.
+With `--pages lesson` a class walks through a public lesson: all are on one of its steps.
 """
 
 from __future__ import annotations
@@ -244,6 +245,7 @@ def soak(
     least: int = 0,
     *,
     attacked: bool = False,
+    pages: str = "all",
     **variables: str,
 ) -> Any:
     """Start the app below `folder`, load it, and give the figures.
@@ -255,15 +257,17 @@ def soak(
         think: mean seconds between a visitor's moves.
         least: moves each makes at least, however long that takes.
         attacked: in public mode, with an attacker beside the visitors.
+        pages: all, or lesson, which is looked at in public mode.
         variables: environment of the app.
     """
+    is_public = attacked or pages == "lesson"
     # Strangers see the demo alone, and only what lies in the cache folder is scored for them.
-    data = folder / "cache" / "demo" if attacked else folder / "mine"
-    label = "Demo" if attacked else "mine"
-    if attacked:
+    data = folder / "cache" / "demo" if is_public else folder / "mine"
+    label = "Demo" if is_public else "mine"
+    if is_public:
         variables = {"CUTSWAP_PUBLIC": "1", "CUTSWAP_SOAK_DEMO": str(data), **variables}
     photos = build_photos(data, sessions)
-    all_looks = looks(photos, label, EPOCHS)
+    all_looks = looks(photos, label, EPOCHS, pages)
     with running_app(folder, data, **variables) as app:
         beside = attacker(app, f"{CATEGORY} · {label}", seconds) if attacked else None
         with beside or contextlib.nullcontext([]) as told:
@@ -271,6 +275,7 @@ def soak(
         log = app.log.read_text(encoding="utf-8", errors="replace")
     return {
         "sessions": sessions,
+        "pages": pages,
         "minutes": round(seconds / 60, 2),
         "think_s": think,
         **({"attacker": told[0]} if attacked else {}),
@@ -303,6 +308,9 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=20, help="at once [20]")
     parser.add_argument("--think", type=float, default=2, help="mean seconds between moves [2]")
     parser.add_argument("--attacker", action="store_true", help="public mode, and one beside them")
+    parser.add_argument(
+        "--pages", choices=("all", "lesson"), default="all", help="lesson: in public mode [all]"
+    )
     parser.add_argument("--json", type=Path, help="file for every number")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cutswap-soak-") as folder:
@@ -312,6 +320,7 @@ def main() -> int:
             options.minutes * 60,
             options.think,
             attacked=options.attacker,
+            pages=options.pages,
         )
     for name, value in found.items():
         print(f"{name:<22} {value}")

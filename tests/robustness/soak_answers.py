@@ -60,7 +60,7 @@ class Look:
     """What one session looks at.
 
     Attributes:
-        page: saliency or negatives.
+        page: saliency, negatives or lesson.
         slider: label of the slider it moves.
         values: what it may be moved to; the first is its default.
         query: of its URL.
@@ -77,6 +77,9 @@ class Look:
 
     def wrong(self, viewers: Sequence[dict[str, Any]], value: int) -> str:
         """What is wrong with a page's pictures; empty where they are this session's own."""
+        if self.page == "lesson":  # one viewer, with the clusters over the photo
+            pictures = [(viewer["base"], viewer["heat"]) for viewer in viewers]
+            return "" if (self.photo, self.pictures[value]) in pictures else "another picture"
         saliency = self.page == "saliency"
         wanted = 2 if saliency else 3  # positive, negative and their difference
         if len(viewers) != wanted:
@@ -90,13 +93,16 @@ class Look:
         return f"a picture of {self.slider} {known[0] if known else 'and photo of another session'}"
 
 
-def looks(photos: Sequence[Path], source: str, epochs: int) -> list[Look]:
+def looks(photos: Sequence[Path], source: str, epochs: int, pages: str = "all") -> list[Look]:
     """One look a photo, on Saliency and Negatives in turns, each with a seed of its own.
+
+    On the lesson each moves K of its third step.
 
     Args:
         photos: of the training folder, in order.
         source: label of the data set.
         epochs: values that Epoch is moved to.
+        pages: all, or lesson.
     """
     # As the app does: sums of several threads would differ in the last bit.
     torch.set_num_threads(max(1, min(4, (os.cpu_count() or 1) // 2)))
@@ -107,12 +113,15 @@ def looks(photos: Sequence[Path], source: str, epochs: int) -> list[Look]:
         maps = explain(backbone, to_image(photo[None]), SALIENCY_LEVELS["vgg16"])
         values = maps.upsampled((SIZE, SIZE))[0, LEVEL].numpy()
         query = {"cat": f"{CATEGORY} · {source}", "img": f"train/good/{path.stem}"}
-        if index % 2 == 0:
+        if index % 2 == 0 or pages == "lesson":
             ks = (4, 1, 2, 3, 5, 6, 7, 8)
             clusters = {
                 k: jpeg_url(colour_regions(cluster_saliency(values, k).regions(values))) for k in ks
             }
-            found.append(Look("saliency", "Clusters K", ks, query, jpeg_url(photo), clusters))
+            page = "saliency"
+            if pages == "lesson":
+                page, query = "lesson", {"step": "3", **query}
+            found.append(Look(page, "Clusters K", ks, query, jpeg_url(photo), clusters))
         else:
             drawn = negatives(photo, values, index, len(photos), epochs)
             query["seed"] = str(index)

@@ -24,6 +24,16 @@ def test_three_sessions_get_their_own_pictures(tmp_path: Path):
     assert found["answers"] >= 12
 
 
+@pytest.mark.journey
+@needs_proc
+def test_a_class_of_three_gets_its_own_pictures_in_a_public_lesson(tmp_path: Path):
+    found = soak(tmp_path, sessions=3, seconds=2, think=0.5, least=4, pages="lesson")
+    held = verdicts(found)
+    assert held["no errors"], found
+    assert held["no mixed up pictures"], found
+    assert found["answers"] >= 12
+
+
 @needs_proc
 @pytest.mark.journey
 def test_the_soak_sees_mixed_up_pictures_when_keys_forget_the_photo(tmp_path: Path):

@@ -112,12 +112,14 @@ def test_it_holds_the_program_and_nothing_else(wheel: Path):
     assert {t for t in tops if not t.endswith(".dist-info")} == {"cutswap"}
     assert not [n for n in names if re.search(r"(^|/)(tests?|docs|benchmarks|readme)/", n)]
     others = [n for n in names if n.endswith((".pyc", ".gitkeep", ".md"))]
-    assert others == ["cutswap/assets/lesson/lesson.md"]
+    lesson = ["cutswap/assets/lesson/exercises.md", "cutswap/assets/lesson/lesson.md"]
+    assert sorted(others) == lesson
     inside = {n.removeprefix("cutswap/") for n in names}
     for name in ("vgg16.safetensors", "vgg16.json", "resnet18.safetensors", "resnet18.json"):
         assert f"assets/weights/{name}" in inside
     assert {"assets/icon.png", "assets/paper_tables.csv"} <= inside
-    assert {f"assets/lesson/{n}" for n in ("lesson.md", "features.json", "features.npz")} <= inside
+    recorded = ("features.json", "features.npz", "over_time.json", "over_time.npz")
+    assert {f"assets/lesson/{n}" for n in ("lesson.md", *recorded)} <= inside
     assert {"studies/study.html", "commands/demo_report.html", "reports/page.html"} <= inside
     assert {f"explorer/pages/{name}.py" for name in NOTES} <= inside
     assert "explorer/app/.streamlit/config.toml" in inside

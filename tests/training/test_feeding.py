@@ -62,7 +62,7 @@ class TestChoice:
 
     def test_identities_are_those_of_older_versions(self):
         older = TrainingSettings(workers=0).to_dict()
-        for name in ("tf32", "compile", "validate", "objective"):
+        for name in ("tf32", "compile", "validate", "objective", "snapshots"):
             del older[name]
         assert TrainingSettings().deciding() == older
         assert TrainingSettings(tf32=False).deciding() != older
@@ -108,6 +108,14 @@ class TestAsOnACard:
         behind = {step.step: tuner.step - step.step for step in tuner.run()}
         assert [behind[step] for step in (4, 8, 10)] == [0, 0, 0]
         assert max(behind.values()) == 3  # and in between it does run ahead
+
+    def test_a_snapshot_is_the_state_after_the_update_told(self, untrained, photos, maps):
+        tuner = tuner_for(
+            untrained, samples_of(photos, maps), steps_per_epoch=10, snapshots=4, checkpoint_every=9
+        )
+        behind = {step.step: tuner.step - step.step for step in tuner.run()}
+        assert tuner.snapshots == (3, 7)
+        assert [behind[step] for step in (3, 7)] == [0, 0]
 
     def test_a_stop_tells_all_that_was_done(self, untrained, photos, maps):
         tuner = tuner_for(untrained, samples_of(photos, maps), steps_per_epoch=20)

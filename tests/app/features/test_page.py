@@ -280,7 +280,7 @@ class TestPieces:
         open_page()
         features = stored(world)
         places = np.zeros((len(features.points), 2))
-        figure = scatter(features, places, ("x", "y"), 3, [""] * len(places))
+        figure = scatter(features.points, places, ("x", "y"), 3, [""] * len(places))
         marks = [(t.marker.color, t.marker.symbol) for t in figure.data]
         assert len(set(marks)) == len(marks) == len(GROUPS) + 2  # a type of defect, the ring
         assert len({m[1] for m in marks}) == len(marks)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.lesson.recording import FOLDER, _read, recorded_features, separation
+from app.lesson.recording import (
+    FOLDER,
+    _read,
+    _read_history,
+    recorded_features,
+    recorded_history,
+    separation,
+)
 from app.lesson.swap import pixels_kept
 from app.lesson.view import DRAWN
 from app.negatives.draws import draw
@@ -17,7 +25,7 @@ from app.shared.selection import found_runs
 from cutswap.data.images import save_png
 from cutswap.errors import CutSwapError
 from cutswap.lessons.lesson_file import VARIABLE, read_lesson, shipped_lesson
-from cutswap.lessons.live_pictures import PICTURES
+from cutswap.lessons.live_pictures import PICTURES, UPDATES
 from tests.app.test_pages import drawing
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 from tests.helpers.small_photos import photo_of
@@ -211,11 +219,36 @@ def test_pixels_kept_by_hand():
 
 def test_the_recording_is_small_and_names_no_path_of_a_machine():
     files = [path for path in FOLDER.iterdir() if path.suffix != ".md"]
-    assert sum(path.stat().st_size for path in files) < 500_000
+    assert sum(path.stat().st_size for path in files) < 800_000
     features = recorded_features(Path("demo"))
     assert all(not Path(str(p.file)).is_absolute() for p in features.points)
     assert features.about["run"] == "recorded"
+    history = recorded_history(Path("demo"))
+    assert [p.name for p in history.points] == [p.name for p in features.points]
+    assert history.updates.tolist() == list(UPDATES)
+    for file in files:
+        if file.suffix == ".json":
+            assert not re.search(r"/(home|root|tmp|work|Users)/", file.read_text(encoding="utf-8"))
     assert separation().defective == 20
+
+
+@pytest.mark.usefixtures("demo")
+def test_the_recorded_run_is_played_in_public_and_a_link_opens_an_update():
+    at = open_page("lesson", step="5", look="time", update="27")
+    assert_alive(at)
+    assert not at.warning or "not here" in at.warning[0].value  # of this small demo's photos
+    assert at.select_slider(key="knob.update").value == 27
+    assert "test/burr/000**, after update **27**" in texts(at)
+    assert "PatchCore's image AUROC" not in texts(at)
+    answer(at, 5, 0)
+    assert "PatchCore's image AUROC has not been shown to change" in texts(at)
+    at.segmented_control(key="knob.look").set_value("ends").run()
+    assert not at.select_slider
+    assert_alive(at)
+    at = open_page("lesson", step="5", look="time", update="26")  # between two states
+    assert_alive(at)
+    assert at.title[0].value == "Lesson"
+    assert "This is the lesson's start" in texts(at)
 
 
 def test_a_damaged_recording_is_one_sentence(monkeypatch, tmp_path):
@@ -224,5 +257,9 @@ def test_a_damaged_recording_is_one_sentence(monkeypatch, tmp_path):
     try:
         with pytest.raises(CutSwapError, match="assets/lesson as it shipped"):
             recorded_features(tmp_path)
+        _read_history.clear()
+        with pytest.raises(CutSwapError, match="assets/lesson as it shipped"):
+            recorded_history(tmp_path)
     finally:
         _read.clear()
+        _read_history.clear()

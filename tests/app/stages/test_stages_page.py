@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.stages import pictures, view
 from app.stages.pictures import WIDE, StagePicture
+from app.viewer.pictures import jpeg_url
 from tests.helpers.app import assert_alive, open_page, small_app, texts
 
 TITLES = [
@@ -109,3 +111,56 @@ def test_the_sheet_has_them_all(width):
     assert sheet.shape[1] == width
     for n in range(14):
         assert (sheet == 10 * n).all(axis=2).sum() > (width // 8) ** 2
+
+
+def test_on_a_phone_photo_negative_and_heat_stand_above_the_settings(shown):
+    at = opened()
+    (html,) = [one.proto.body for one in at.main.get("html") if "class='glance'" in one.proto.body]
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", html) == [
+        "1 Photo",
+        "5 Negative",
+        "8 Heatmap",
+    ]
+    found = re.findall(r"src='(.*?)'", html)
+    wanted = [picture(shown, "1 Photo"), picture(shown, "5 Negative")]
+    assert found == [jpeg_url(one) for one in (*wanted, picture(shown, "8 Heatmap", 1))]
+
+
+class TestBadData:
+    def test_a_broken_photo_is_one_sentence(self, tmp_path, monkeypatch):
+        root = small_app(tmp_path, monkeypatch)
+        (root / "part/test/crack/000.png").write_bytes(b"no picture")
+        at = open_page("stages", cat="part · mine", size="128", img="test/crack/000")
+        assert_alive(at)
+        assert "000.png" in at.error[0].value
+        assert "To fix it" in at.error[0].value
+        at.selectbox(key="img").set_value("test/good/000").run()
+        assert_alive(at)
+        assert not at.error
+
+    def test_a_broken_photo_of_the_bank_is_named_and_the_page_goes_on(self, tmp_path, monkeypatch):
+        root = small_app(tmp_path, monkeypatch)
+        (root / "part/train/good/001.png").write_bytes(b"no picture")
+        at = open_page("stages", cat="part · mine", size="128", img="test/good/000")
+        assert_alive(at)
+        assert "001.png" in at.error[0].value
+        assert at.slider(key="knob.k").value == 4
+
+    def test_without_any_category_the_page_points_to_data(self, tmp_path, monkeypatch):
+        root = small_app(tmp_path, monkeypatch)
+        shutil.rmtree(root / "part")
+        at = open_page("stages")
+        assert_alive(at)
+        assert not [one for one in at.main.get("html") if "class='stages'" in one.proto.body]
+        assert [link for link in at.main.get("page_link") if link.proto.page == "data"]
+
+    def test_a_category_without_test_photos_shows_all_stages(self, tmp_path, monkeypatch):
+        root = small_app(tmp_path, monkeypatch)
+        shutil.rmtree(root / "part/test")
+        at = open_page("stages", cat="part · mine", size="128")
+        assert_alive(at)
+        assert not at.error
+        (html,) = [
+            one.proto.body for one in at.main.get("html") if "class='stages'" in one.proto.body
+        ]
+        assert re.findall(r"<b>(.*?)</b>", html) == TITLES

@@ -1,0 +1,1 @@
+"""How a run learnt, state by state: features, class accuracy, PatchCore's heatmaps and AUROC."""
