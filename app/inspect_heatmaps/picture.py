@@ -61,9 +61,15 @@ class Heat:
         return int(self.values.shape[0])
 
 
+def sharp_side(size: int) -> int:
+    """Side of the photo under a heatmap of `size`, a multiple of it, pixels."""
+    return size * max(1, SHARP // size)
+
+
 def picture(
     heat: Heat,
     *,
+    sharp: np.ndarray | None = None,
     pixel_threshold: float | None = None,
     contour: bool = False,
     cell_box: tuple[float, float, float, float] | None = None,
@@ -74,14 +80,16 @@ def picture(
 
     Args:
         heat: the photo and its heatmap.
+        sharp: (s, s, 3) uint8, the photo where it is no file, s as `sharp_side` has it.
         pixel_threshold: pixels at or above it are called defective.
         contour: whether those are outlined in the heat.
         cell_box: (y, x, height, width) of the patch compared below, pixels of the heatmap.
         verdict: of the image, for the alt text.
         tag: text in the corner.
     """
-    factor = max(1, SHARP // heat.size)
-    photo = caches.photo(PhotoKey.of_record(heat.record, heat.size * factor))
+    side = sharp_side(heat.size)
+    factor = side // heat.size
+    photo = caches.photo(PhotoKey.of_record(heat.record, side)) if sharp is None else sharp
     photo = where_to_look.shown(photo, heat.region)
     low, high = heat.span
     coloured = colourise(heat.values, low, high)

@@ -26,7 +26,7 @@ from app.inspect_heatmaps import thresholds as inspect_thresholds
 from app.inspect_heatmaps import unlabelled as inspect_unlabelled
 from app.inspect_heatmaps.caches import BankKey, Scoring, Truth
 from app.inspect_heatmaps.controls import InspectRequest, controls
-from app.inspect_heatmaps.deciding import feedback, from_good
+from app.inspect_heatmaps.deciding import feedback, from_good, leaving, one_photo
 from app.inspect_heatmaps.deciding.held_out import GoodPhotos
 from app.inspect_heatmaps.deciding.words import Saying
 from app.inspect_heatmaps.detectable import view as detectable
@@ -190,9 +190,11 @@ class _Screen:
         return [*self._learnt, *fed_back(self.scored.summary, category)]
 
     def draw(self) -> None:
-        top, screen, said, near, sheet, list_, missed, small, pixel_place, curves = (
-            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(10)
-        )
+        blocks = [
+            st.container(key="inspect_screen") if n == 1 else st.container() for n in range(12)
+        ]
+        top, screen, said, near, sheet, yours = blocks[:6]
+        list_, leaves, missed, small, pixel_place, curves = blocks[6:]
         pixels = inspect_thresholds.tally_of(self.truth)
         with screen:
             places = self._places()
@@ -217,6 +219,8 @@ class _Screen:
                 kept.keep_box(reviewed.category, self.record.name)
         with said, plain_errors("the feedback"):
             self._feedback(image, places.scores)
+        with yours, plain_errors("a photo of your own"):
+            one_photo.section(self.scored, self.asked.score, self.images.acting(image))
         with near, plain_errors("the nearest normal patch"):
             if self.asked.score is not None:
                 st.caption(join_words(self.scored))
@@ -239,6 +243,8 @@ class _Screen:
             st.subheader("Kept photos and report", anchor=False)
             kept.section(reviewed)
             report_button(self.scored, image, prices, reviewed.category)
+        with leaves, plain_errors("the detector"):
+            leaving.section(self.scored, self.bank, self.images.acting(image))
         with missed, plain_errors("which defects are missed"):
             masks = None if self.truth is None else self.truth.masks
             acting = self.images.acting(image)
