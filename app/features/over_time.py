@@ -6,6 +6,7 @@ Everything was computed before; a move reads one state of arrays that lie in mem
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from app.browser.lesson_link import is_shown
 from app.features.charts import GROUPS, HERE, scatter
 from app.features.point import hover_names
 from app.figures.chart_files import chart_config
+from app.figures.take_home import Figure, of_chart, take_home
 from app.shared import caches, knobs
 from app.shared.caches import PhotoKey
 from app.shared.page_parts import plain_errors, plain_text
@@ -27,6 +29,7 @@ from cutswap.analysis.over_time.report import history_csv
 from cutswap.data.images import read_mask
 from cutswap.data.records import GOOD, Record
 from cutswap.data.regions.frame import framed_mask
+from cutswap.figures.figure_files import Origin
 from cutswap.utils.overlays import colourise
 
 LOOK_NAMES = {"ends": "Before and after", "time": "Over time"}
@@ -38,7 +41,12 @@ SHARP = 512  # pixels of the photo below the heat
 AUROC_COLOUR = "#d55e00"
 
 
-def show_history(history: TrainingHistory, name: str | None, key: str) -> None:
+def show_history(
+    history: TrainingHistory,
+    name: str | None,
+    key: str,
+    commands: Sequence[Sequence[object]] = (),
+) -> None:
     """Scrubber, heatmap, cloud and curves.
 
     Args:
@@ -46,12 +54,13 @@ def show_history(history: TrainingHistory, name: str | None, key: str) -> None:
         name: of the test photo that the page has chosen; None, or one that it has not: a list
             below the scrubber chooses.
         key: of the widgets.
+        commands: that repeat it, see `Origin`.
 
     Raises:
         CutSwapError: a photo that cannot be read.
     """
     plays = bool(st.session_state.get(_PLAYS))
-    st.fragment(_moving, run_every=EVERY if plays else None)(history, name, key, plays)
+    st.fragment(_moving, run_every=EVERY if plays else None)(history, name, key, plays, commands)
     st.caption(
         f"Dots: {int(history.about['samples'])} unseen draws of each kind and all test photos, on"
         " two axes that all states share (PCA of the draws of all of them, each state around its"
@@ -70,7 +79,13 @@ def show_history(history: TrainingHistory, name: str | None, key: str) -> None:
     )
 
 
-def _moving(history: TrainingHistory, name: str | None, key: str, plays: bool) -> None:
+def _moving(
+    history: TrainingHistory,
+    name: str | None,
+    key: str,
+    plays: bool,
+    commands: Sequence[Sequence[object]],
+) -> None:
     """What follows the scrubber: a fragment, so that the rest of the page stays as it is."""
     if bool(st.session_state.get(_PLAYS)) != plays:
         st.rerun()  # the whole page: a fragment cannot end its own clock
@@ -82,18 +97,25 @@ def _moving(history: TrainingHistory, name: str | None, key: str, plays: bool) -
             _advance(updates)
         photo = _scrubber(history, updates, name, key)
         if photo is not None:
-            _draw(history, updates, photo, key)
+            figures = _draw(history, updates, photo, key)
+            if not plays:
+                settings = {"update": _current(updates), **history.about}
+                take_home(figures, Origin("Over time", settings, commands), key=f"{key}.figures")
 
 
-def _draw(history: TrainingHistory, updates: list[int], photo: int, key: str) -> None:
+def _draw(history: TrainingHistory, updates: list[int], photo: int, key: str) -> list[Figure]:
     frame = _Frame(history, updates.index(_current(updates)), photo, key)
     left, middle, right = st.columns([4, 5, 4])
     with left, plain_errors("the heatmap"):
         frame.heat()
     with middle:
-        frame.cloud()
+        cloud = frame.cloud()
     with right:
-        frame.curves()
+        curves = frame.curves()
+    return [
+        of_chart("over-time-features", f"Features after update {frame.update}", cloud),
+        of_chart("over-time-curves", "Accuracy and AUROC over the updates", curves),
+    ]
 
 
 def _advance(updates: list[int]) -> None:
@@ -228,7 +250,7 @@ class _Frame:
         said = f"above {below} of {good} good test photos" if good else "no good one beside it"
         st.markdown(f"Score **{score:.2f}**, {said}")
 
-    def cloud(self) -> None:
+    def cloud(self) -> go.Figure:
         history = self.history
         shown = len(history.points) - len(history.photos) + self.photo
         places, axes = history.places[self.state], tuple(history.about["axes"])
@@ -245,17 +267,20 @@ class _Frame:
             config=chart_config("over-time-features"),
             alt=f"Features after update {self.update}: {len(places)} points",
         )
+        return figure
 
-    def curves(self) -> None:
+    def curves(self) -> go.Figure:
         history = self.history
+        figure = curves_over_time(history, self.state)
         st.markdown("**How far it is**")
         st.plotly_chart(
-            curves_over_time(history, self.state),
+            figure,
             key=f"{self.key}.curves",
             width="stretch",
             config=chart_config("over-time-curves"),
             alt=f"Accuracy and AUROC over {int(history.updates[-1])} updates, at {self.update}",
         )
+        return figure
 
 
 def record_of(point: FeaturePoint) -> Record:

@@ -85,7 +85,8 @@ def _finished(wanted: WantedHistory, name: str) -> None:
         )
         return
     st.markdown(f"**{history.answer()}**")
-    show_history(history, name, "features.time")
+    command = ("features", "--run", wanted.run, "--over-time", "--out", "out/over_time")
+    show_history(history, name, "features.time", (command,))
 
 
 def _again(wanted: WantedHistory) -> None:

@@ -145,7 +145,7 @@ def selectable_layers(name: str) -> tuple[str, ...]:
         return tuple(str(i) for i in range(31))
     if name == "squeezenet1_0":
         return tuple(str(i) for i in range(13))
-    blocks = {"resnet18": (2, 2, 2, 2), "wide_resnet50_2": (3, 4, 6, 3)}[name]
+    blocks = (2, 2, 2, 2) if name == "resnet18" else (3, 4, 6, 3)  # of ResNet50, wide or not
     names = ["conv1", "bn1", "relu", "maxpool"]
     for stage, count in enumerate(blocks, start=1):
         names += [f"layer{stage}.{block}" for block in range(count - 1)] + [f"layer{stage}"]

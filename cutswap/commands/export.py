@@ -150,6 +150,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ONNX Runtime Web for --html: its archive of npm, or a folder with it"
         " [what download web-runtime has fetched]",
     )
+    detector.add_argument(
+        "--openvino",
+        action="store_true",
+        help="also OpenVINO IR, compared like the ONNX file (pip install 'cutswap[openvino]')",
+    )
     for action in (maps, negatives, model, report, detector):
         action.add_argument(
             "--out", type=Path, required=True, metavar="DIR", help="folder to write"
@@ -333,14 +338,17 @@ def _report(options: argparse.Namespace) -> dict[str, Any]:
 def _detector(options: argparse.Namespace) -> dict[str, Any]:
     from cutswap.decision.export import export_detector
     from cutswap.decision.exported import DETECTOR_FILES, NETWORK, RUNNER
+    from cutswap.decision.formats.openvino_ir import IR_FILES, need_openvino
     from cutswap.decision.formats.web_page import PAGE
     from cutswap.decision.open_detector import read_evaluated
     from cutswap.networks.export import need_onnx
 
     need_onnx()
+    if options.openvino:
+        need_openvino()
     rate = asked_rate(options)
     web = _web_runtime(options)
-    names = (*DETECTOR_FILES, *([PAGE] if web else []))
+    names = (*DETECTOR_FILES, *([PAGE] if web else []), *(IR_FILES if options.openvino else ()))
     own = claim(options.out, "export detector", names, options.json)
     evaluated = read_evaluated(options.evaluation, rate=rate, threshold=options.threshold)
     if evaluated.opened.of_whole is not None:
@@ -354,7 +362,9 @@ def _detector(options: argparse.Namespace) -> dict[str, Any]:
         )
     photos, source = _photos_to_check(options, evaluated.opened)
     with own.writing():
-        about = export_detector(evaluated, options.out, photos, source, web=web)
+        about = export_detector(
+            evaluated, options.out, photos, source, web=web, openvino=options.openvino
+        )
     check, times = about["check"], about["check"]["seconds_per_photo"]
     print(
         f"{options.out / NETWORK}: {about['bytes'] / 1e6:.1f} MB,"
@@ -367,6 +377,12 @@ def _detector(options: argparse.Namespace) -> dict[str, Any]:
         f" heatmaps by {check['max_heatmap_difference']:.1g}; a photo takes"
         f" {1000 * times['onnxruntime']:.0f} ms, {1000 * times['cutswap']:.0f} ms here"
     )
+    if options.openvino:
+        again = about["openvino"]
+        print(
+            f"{options.out / IR_FILES[0]}: its scores differ by {again['max_score_difference']:.1g}"
+            f" at most; a photo takes {1000 * again['seconds_per_photo']['openvino']:.0f} ms"
+        )
     print(f"score photos anywhere with: python {options.out / RUNNER} FOLDER")
     if web is not None:
         size = (options.out / PAGE).stat().st_size

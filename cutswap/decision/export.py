@@ -24,6 +24,7 @@ from cutswap.decision.exported import (
     content_hash,
     region_rows,
 )
+from cutswap.decision.formats.openvino_ir import IR_FILES, need_openvino, write_ir
 from cutswap.decision.formats.web_page import PAGE, detector_page
 from cutswap.decision.formats.web_runtime import WebRuntime
 from cutswap.decision.graph import OUTPUTS, DetectorGraph
@@ -47,6 +48,7 @@ def export_detector(
     source: str,
     *,
     web: WebRuntime | None = None,
+    openvino: bool = False,
 ) -> dict[str, Any]:
     """Write a detector's folder (`cutswap.decision.exported`).
 
@@ -56,6 +58,7 @@ def export_detector(
         photos: (N, S, S, 3) uint8, at least one, on which network and library are compared.
         source: what they are, for the record.
         web: what a page runs on; None: no page is written.
+        openvino: whether OpenVINO IR is written beside it and compared, too.
 
     Returns:
         What detector.json holds.
@@ -65,16 +68,28 @@ def export_detector(
             verdicts differ from ours; then no network is left.
     """
     need_onnx()
+    if openvino:
+        need_openvino()
     own = evaluated.opened
     bank, detector = _searched_whole(evaluated)
     good = own.decision.good if own.decision else None
     graph = DetectorGraph(bank, detector, evaluated.score, own.threshold, good).eval()
     example = torch.from_numpy(np.stack([photos[0], photos[-1]]))
     path = out / NETWORK
-    path.unlink(missing_ok=True)  # never an old network beside a new description
+    for name in (NETWORK, *IR_FILES):  # never an old network beside a new description
+        (out / name).unlink(missing_ok=True)
     with replacing(path) as temporary:
         run = write_onnx(graph, example, temporary, name=INPUT, outputs=graph.names)
         check = _compare(own, scores_by(bank, detector, evaluated.score), run, photos)
+    ours = scores_by(bank, detector, evaluated.score)
+    checks = {"check": check}
+    if openvino:
+        try:
+            checks["openvino"] = _compare(own, ours, write_ir(path, out), photos, "openvino")
+        except CutSwapError:
+            for name in IR_FILES:  # what differs is not kept
+                (out / name).unlink(missing_ok=True)
+            raise
     write_bytes(out / RUNNER, (Path(__file__).parent / RUNNER).read_bytes())
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     about: dict[str, Any] = {
@@ -113,7 +128,10 @@ def export_detector(
         if detector is None
         else {**detector.head.about(), "join": detector.join.to_dict()},
         "environment": environment(export=versions),
-        "check": {"photos": len(photos), "source": source, "tolerance": TOLERANCE, **check},
+        **{
+            name: {"photos": len(photos), "source": source, "tolerance": TOLERANCE, **one}
+            for name, one in checks.items()
+        },
         "bytes": path.stat().st_size,
         "decision": None
         if own.decision is None
@@ -124,7 +142,7 @@ def export_detector(
             "good_scores": [float(value) for value in own.decision.good],
         },
     }
-    names = [NETWORK, RUNNER]
+    names = [NETWORK, RUNNER, *(IR_FILES if openvino else ())]
     if web is not None:
         today = time.strftime("%Y-%m-%d")
         write_text(out / PAGE, detector_page(about, path.read_bytes(), web, written=today))
@@ -170,8 +188,10 @@ def _searched_whole(evaluated: EvaluatedDetector) -> tuple[MemoryBank, HeadDetec
     return bank, HeadDetector(bank, detector.head, detector.join) if detector else None
 
 
-def _compare(own: OpenDetector, ours: Scores, run: Run, photos: np.ndarray) -> dict[str, Any]:
-    """Largest differences over the photos, and the seconds a photo takes alone.
+def _compare(
+    own: OpenDetector, ours: Scores, run: Run, photos: np.ndarray, runtime: str = "onnxruntime"
+) -> dict[str, Any]:
+    """Largest differences over the photos, and the seconds a photo takes alone, by `runtime`.
 
     Raises:
         CutSwapError: they differ by more than `TOLERANCE`, or a verdict or p-value does.
@@ -179,7 +199,7 @@ def _compare(own: OpenDetector, ours: Scores, run: Run, photos: np.ndarray) -> d
     scores = ours(photos)[0]
     near = TOLERANCE * max(1.0, float(np.abs(scores).max()))
     gaps = {"score": 0.0, "heatmap": 0.0}
-    seconds: dict[str, list[float]] = {"cutswap": [], "onnxruntime": []}
+    seconds: dict[str, list[float]] = {"cutswap": [], runtime: []}
     for part in [*(photo[None] for photo in photos), photos]:
         began = time.perf_counter()
         wanted = ours(part)
@@ -187,7 +207,7 @@ def _compare(own: OpenDetector, ours: Scores, run: Run, photos: np.ndarray) -> d
         found = dict(zip(OUTPUTS, run(part), strict=False))
         if len(part) == 1:
             seconds["cutswap"].append(between - began)
-            seconds["onnxruntime"].append(time.perf_counter() - between)
+            seconds[runtime].append(time.perf_counter() - between)
         for name, right in zip(gaps, wanted, strict=True):
             if found[name].shape != right.shape:
                 raise _differs(f"{name} of {right.shape}", found[name].shape)

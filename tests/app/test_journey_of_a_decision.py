@@ -145,3 +145,27 @@ def test_an_evaluation_by_tiles_is_opened(address: str, browser: Any):
     page.keyboard.press("Escape")
     visitor.stop("opened")
     visitor.leave()
+
+
+def test_a_photo_of_ones_own_is_scored_and_the_detector_leaves(
+    address: str, browser: Any, root: Path
+):
+    pytest.importorskip("onnxruntime", reason="pip install cutswap[export]")
+    visitor = Visitor(browser, address, "own")
+    visitor.open(f"inspect{BOLT}&eval=line")
+    page = visitor.page
+    scored = read_scored(root / "runs/line")
+    index = int(scored.scores.argmax())
+    own = root / "mine/bolt" / f"{scored.names[index]}.png"
+    page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(own)
+    visitor.says(re.compile(f"{own.name}: defective. Score {scored.scores[index]:.4g}"))
+    page.get_by_role("heading", name="A photo of your own").scroll_into_view_if_needed()
+    visitor.stop("scored", picture=None)
+    visitor.press("Write the detector")
+    visitor.says(re.compile("Written: .*bolt-detector-1"))
+    assert (root / "runs/bolt-detector-1/detector.onnx").is_file()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Detector (ZIP)").click(delay=100)
+    assert waiting.value.suggested_filename == "bolt-detector-1.zip"
+    visitor.stop("left", picture=None)
+    visitor.leave()

@@ -10,7 +10,7 @@ from cutswap.analysis.over_time.history import TrainingHistory, read_history, wr
 from cutswap.data.loading import CheckedCategory
 from cutswap.errors import CutSwapError
 from cutswap.runs.folder import RunFolder
-from cutswap.utils.csv_text import CsvText
+from cutswap.utils.csv_text import CsvText, guarded
 from cutswap.utils.progress import Notify
 
 TABLE = "over_time.csv"
@@ -48,7 +48,8 @@ def history_csv(history: TrainingHistory) -> str:
     table = CsvText()
     ways = max((len(values) for _, values in history.accuracy), default=0)
     names = ("positive", "patch", "scar")[:ways] if history.about["has_classes"] else ("nearer",)
-    table.row(["update", *(f"accuracy_{n}" for n in names), "image_auroc", "low", "high"])
+    columns = ["update", *(f"accuracy_{n}" for n in names), "image_auroc", "low", "high"]
+    table.row([guarded(column) for column in columns])
     for state, update in enumerate(history.updates):
         accuracy = history.accuracy_at(int(update)) or [None] * len(names)
         auroc = history.aurocs and history.aurocs[state]
