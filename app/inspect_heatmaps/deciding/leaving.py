@@ -47,7 +47,7 @@ class Left:
         held = io.BytesIO()
         with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
             for path in sorted(self.folder.iterdir()):
-                archive.write(path, f"{self.folder.name}/{path.name}")
+                archive.write(path, path.relative_to(self.folder.parent).as_posix())
         return held.getvalue()
 
 
