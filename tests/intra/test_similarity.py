@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from cutswap.intra.similarity import difference_map, gradient_similarity, ssim
 
@@ -41,3 +42,14 @@ def test_the_difference_is_where_the_pictures_differ():
     assert 34 <= y < 54
     assert 34 <= x < 54
     assert found[:16, :16].max() < 1e-6
+
+
+def test_three_scales_have_an_equal_say():
+    photo, painted = noise(2, 64), noise(3, 64)
+    wanted = torch.zeros(1, 1, 64, 64)
+    for side in (1, 2, 4):
+        same = gradient_similarity(F.avg_pool2d(photo, side), F.avg_pool2d(painted, side))
+        assert (1 - same).mean() > 0.1
+        wanted += (1 - F.interpolate(same, size=(64, 64), mode="bilinear")) / 3
+    smooth = F.avg_pool2d(wanted, 21, stride=1, padding=10, count_include_pad=False)
+    assert torch.allclose(difference_map(photo, painted), smooth[:, 0], atol=1e-5)
