@@ -59,8 +59,8 @@ class IntraDetector:
 
         Args:
             photos: (N, S, S, 3) uint8, good ones, N >= 1.
-            progress: called with (update, updates).
-            stop: asked after every update.
+            progress: called with (done, total), of updates and then of photos that are painted.
+            stop: asked after each of them.
 
         Raises:
             Stopped: the answer was yes.
@@ -68,6 +68,7 @@ class IntraDetector:
         """
         own, total = self.settings, self.settings.updates
         patches = self._patches(photos)
+        steps = total + len(patches)
         order = torch.randperm(len(patches), generator=self._generator)
         held = min(MOST_HELD_OUT, int(len(patches) * own.held_out))
         watched, learnt = patches[order[:held]], patches[order[held:]]
@@ -93,7 +94,7 @@ class IntraDetector:
                     found=f"{recent} at update {update}",
                     fix="lower the learning rate",
                 )
-            progress(update, total)
+            progress(update, steps)
             if stop():
                 raise Stopped
             if update in moments:
@@ -102,7 +103,13 @@ class IntraDetector:
                 if now < best or not held:
                     best, chosen = now, self._state()
         self.network.load_state_dict(chosen)
-        self.normal = torch.stack([self._difference(one[None])[0] for one in patches]).mean(dim=0)
+        found = []
+        for number, one in enumerate(patches, start=1):
+            found.append(self._difference(one[None])[0])
+            progress(total + number, steps)
+            if stop():
+                raise Stopped
+        self.normal = torch.stack(found).mean(dim=0)
 
     def score(self, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Judge some photos.

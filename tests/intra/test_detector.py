@@ -117,6 +117,13 @@ def test_without_held_out_photos_the_last_state_is_kept():
     assert np.isfinite(one.score(stripes(1))[0]).all()
 
 
+def test_progress_counts_updates_and_then_painted_photos():
+    told: list[tuple[int, int]] = []
+    detector = IntraDetector(SMALL.replace(updates=5), 0, "cpu")
+    detector.fit(stripes(3), lambda *d: told.append(d), lambda: False)
+    assert told == [(n, 8) for n in range(1, 9)]
+
+
 def test_it_can_be_stopped():
     asked = iter((False, True))
     with pytest.raises(Stopped):
