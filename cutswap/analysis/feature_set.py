@@ -8,8 +8,6 @@ A fake is kept as its draw, not as pixels: photo, jitter and record repaint it b
 
 from __future__ import annotations
 
-import hashlib
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +22,8 @@ from cutswap.errors import CutSwapError
 from cutswap.negatives.color_jitter import Jitter, apply_jitter
 from cutswap.negatives.draw import redraw
 from cutswap.negatives.record import NegativeRecord
-from cutswap.utils.array_files import MAX_ARRAY, read_arrays
-from cutswap.utils.files import open_own, read_json, write_bytes, write_json
+from cutswap.utils.array_files import read_sealed, write_sealed
+from cutswap.utils.files import read_json, write_json
 
 POSITIVE, PATCH, SCAR, GOOD_TEST, DEFECT = "positive", "patch", "scar", "good", "defect"
 SYNTHETIC = (POSITIVE, PATCH, SCAR)  # by label, as `training.CLASS_NAMES`
@@ -189,12 +187,9 @@ def write_features(features: FeatureSet, folder: Path) -> None:
     arrays = {"before": features.before, "after": features.after, "thumbnails": features.thumbnails}
     if features.scores is not None:
         arrays["scores"] = features.scores
-    memory = io.BytesIO()
-    np.savez(memory, allow_pickle=False, **arrays)
     (folder / ABOUT).unlink(missing_ok=True)  # never an old description beside new arrays
-    write_bytes(folder / ARRAYS, memory.getvalue())
     about = {
-        "sha256": hashlib.sha256(memory.getvalue()).hexdigest(),
+        "sha256": write_sealed(folder / ARRAYS, arrays),
         "about": features.about,
         "points": [p.to_dict() for p in features.points],
     }
@@ -209,16 +204,8 @@ def read_features(folder: Path) -> FeatureSet:
     """
     written = read_json(folder / ABOUT)
     try:
-        if not (folder / ARRAYS).is_file():
-            raise ValueError(f"no file {ARRAYS}")
-        with open_own(folder / ARRAYS) as file:
-            data = file.read(MAX_ARRAY + 1)
-        if len(data) > MAX_ARRAY:
-            raise ValueError(f"{ARRAYS} has more than {MAX_ARRAY:,} bytes")
-        if hashlib.sha256(data).hexdigest() != written["sha256"]:
-            raise ValueError(f"{ARRAYS} is not the file that {ABOUT} describes")
+        arrays = read_sealed(folder / ARRAYS, written["sha256"])
         points = tuple(FeaturePoint.from_dict(p) for p in written["points"])
-        arrays = read_arrays(io.BytesIO(data))
         features = FeatureSet(
             points=points,
             before=arrays["before"],

@@ -7,13 +7,17 @@ read, and only when the header agrees with the bytes that are there.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+
+from cutswap.utils.files import open_own, write_bytes
 
 MAX_ARRAY = 400_000_000  # bytes of one array
 
@@ -41,6 +45,47 @@ def read_arrays(source: Path | IO[bytes]) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # zipfile and numpy's header reader raise almost anything
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def write_sealed(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
+    """Write arrays as `read_sealed` wants them.
+
+    Args:
+        path: of the file.
+        arrays: by name, plain numbers.
+
+    Returns:
+        SHA-256 of the file, hex: to be kept beside it.
+
+    Raises:
+        CutSwapError: it cannot be written.
+    """
+    memory = io.BytesIO()
+    np.savez(memory, allow_pickle=False, **arrays)
+    write_bytes(path, memory.getvalue())
+    return hashlib.sha256(memory.getvalue()).hexdigest()
+
+
+def read_sealed(path: Path, sha256: object) -> dict[str, np.ndarray]:
+    """`read_arrays` of a file whose hash was kept.
+
+    Args:
+        path: of the file.
+        sha256: that `write_sealed` returned.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not there, too large, another file, or see `read_arrays`.
+    """
+    if not path.is_file():
+        raise ValueError(f"no file {path.name}")
+    with open_own(path) as file:
+        data = file.read(MAX_ARRAY + 1)
+    if len(data) > MAX_ARRAY:
+        raise ValueError(f"{path.name} has more than {MAX_ARRAY:,} bytes")
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError(f"{path.name} is not the file that was written")
+    return read_arrays(io.BytesIO(data))
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:

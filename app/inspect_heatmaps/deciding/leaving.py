@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import shutil
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -19,9 +17,10 @@ from app.shared.background import begin, tasks
 from app.shared.page_parts import plain_text, show_error
 from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet
+from cutswap.runs.new_folder import new_folder
 from cutswap.utils.progress import Notify
 
-_SUFFIX = "-detector-"
+_SUFFIX = "-detector"
 
 
 @dataclass(frozen=True)
@@ -126,25 +125,13 @@ def _write(scored: ScoredSet, threshold: float, runs: Path, notify: Notify) -> L
         paths = [record.image for record in scored.records]
         photos, source = square_photos(paths, size, reading), "test photos"
     web = read_web_runtime() if kept_runtime().exists() else None
-    base = str(scored.summary["category"]).replace("/", "-")
-    temporary = None
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".detector-", dir=runs))
+
+    def fill(out: Path) -> dict[str, Any]:
         notify("comparing it with the library", 0, 0)
-        about = export_detector(evaluated, temporary, photos, source, web=web)
-        temporary.chmod(0o755)  # a temporary folder is its owner's alone
-        folder = _placed(temporary, runs, base)
-    except OSError as error:
-        raise CutSwapError(
-            runs,
-            expected="to be able to write the detector",
-            found=error.strerror or error,
-            fix="free disk space, or set CUTSWAP_RUNS to a folder that you can write",
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        return export_detector(evaluated, out, photos, source, web=web)
+
+    name = f"{scored.summary['category']}{_SUFFIX}"
+    folder, about = new_folder(runs, name, "the detector", fill)
     check = about["check"]
     return Left(
         folder,
@@ -153,16 +140,6 @@ def _write(scored: ScoredSet, threshold: float, runs: Path, notify: Notify) -> L
         1000 * check["seconds_per_photo"]["onnxruntime"],
         (folder / PAGE).exists(),
     )
-
-
-def _placed(temporary: Path, runs: Path, base: str) -> Path:
-    """The folder under the first name that is free."""
-    for number in range(1, 10_000):
-        out = runs / f"{base}{_SUFFIX}{number}"
-        with contextlib.suppress(FileExistsError):
-            if not out.exists():
-                return temporary.rename(out)
-    raise FileExistsError(17, "ten thousand detectors")
 
 
 def _written(left: Left) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +23,15 @@ from cutswap.decision.feedback import (
     used_in,
     write_accepted,
 )
-from cutswap.errors import CutSwapError
 from cutswap.evaluation.scored_set import ScoredSet
 from cutswap.patchcore.memory_bank import MemoryBank
 from cutswap.reports.repeat import recorded_category
+from cutswap.runs.new_folder import new_folder
 from cutswap.utils.folder_names import RESULT
 from cutswap.utils.progress import Notify
 
 _SAID = "deciding.said"  # session: a wish by evaluation
-_SUFFIX = "-feedback-"
+_SUFFIX = "-feedback"
 
 
 @dataclass(frozen=True)
@@ -142,26 +139,9 @@ def _written(
     test = [record for record in shown.checked.category.test if record.name not in used]
     decision = carried_over(scored.folder, shown.change)
     found = accepted(shown.change, shown.checked, test, history, notify)
-    temporary = None
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".feedback-", dir=runs))
-        write_accepted(found, shown.checked, decision, temporary, notify)
-        temporary.chmod(0o755)  # a temporary folder is its owner's alone
-        base = str(scored.summary["category"]).replace("/", "-")
-        for number in range(1, 10_000):
-            out = runs / f"{base}{_SUFFIX}{number}"
-            with contextlib.suppress(FileExistsError):
-                if not out.exists():
-                    return temporary.rename(out)
-        raise FileExistsError(17, "ten thousand feedbacks")
-    except OSError as error:
-        raise CutSwapError(
-            runs,
-            expected="to be able to write the new evaluation",
-            found=error.strerror or error,
-            fix="free disk space, or set CUTSWAP_RUNS to a folder that you can write",
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+    def fill(folder: Path) -> None:
+        write_accepted(found, shown.checked, decision, folder, notify)
+
+    name = f"{scored.summary['category']}{_SUFFIX}"
+    return new_folder(runs, name, "the new evaluation", fill)[0]

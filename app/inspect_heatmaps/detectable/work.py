@@ -9,14 +9,13 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared import public
-from app.shared.background import Work
+from app.shared.background import ONE_AT_A_TIME, Work
 from cutswap.config import DetectableSettings
 from cutswap.decision.detectable.measured import write_measured
 from cutswap.decision.detectable.measuring import measure
 from cutswap.errors import CutSwapError
 
 _log = logging.getLogger(__name__)
-_one_at_a_time = threading.Lock()  # two at once would only share the cores
 
 
 class _Stopped(CutSwapError):
@@ -83,7 +82,7 @@ class Measuring:
             work.notify(stage, done, total)
 
         try:
-            with _one_at_a_time:
+            with ONE_AT_A_TIME:
                 notify("loading the detector", 0, 0)
                 measured = measure(folder, settings, score=score, seed=seed, notify=notify)
                 notify("writing", 0, 0)  # asked to stop meanwhile, it keeps nothing

@@ -6,8 +6,6 @@ over_time.json  written last: the points, curves and figures, and the hash of ov
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +18,8 @@ from cutswap.analysis.feature_set import DEFECT, GOOD_TEST, MAX_IMAGE, FeaturePo
 from cutswap.data.decoding import MIN_SIDE
 from cutswap.errors import CutSwapError
 from cutswap.patchcore.heatmaps import to_heatmap
-from cutswap.utils.array_files import MAX_ARRAY, read_arrays
-from cutswap.utils.files import open_own, read_json, write_bytes, write_json
+from cutswap.utils.array_files import read_sealed, write_sealed
+from cutswap.utils.files import read_json, write_json
 from cutswap.utils.folder_names import OVER_TIME
 
 ARRAYS, ABOUT = OVER_TIME
@@ -115,20 +113,11 @@ def write_history(history: TrainingHistory, folder: Path) -> None:
     Raises:
         CutSwapError: the folder cannot be written.
     """
-    memory = io.BytesIO()
-    np.savez(
-        memory,
-        allow_pickle=False,
-        updates=history.updates,
-        places=history.places,
-        distances=history.distances,
-        scores=history.scores,
-    )
+    arrays = {name: getattr(history, name) for name in ("updates", "places", "distances", "scores")}
     (folder / ABOUT).unlink(missing_ok=True)  # never an old description beside new arrays
-    write_bytes(folder / ARRAYS, memory.getvalue())
     aurocs, change = history.aurocs, history.change
     about = {
-        "sha256": hashlib.sha256(memory.getvalue()).hexdigest(),
+        "sha256": write_sealed(folder / ARRAYS, arrays),
         "about": history.about,
         "accuracy": [[step, list(values)] for step, values in history.accuracy],
         "aurocs": None if aurocs is None else [_numbers(one) for one in aurocs],
@@ -150,14 +139,7 @@ def read_history(folder: Path) -> TrainingHistory:
     """
     written = read_json(folder / ABOUT)
     try:
-        if not (folder / ARRAYS).is_file():
-            raise ValueError(f"no file {ARRAYS}")
-        with open_own(folder / ARRAYS) as file:
-            data = file.read(MAX_ARRAY + 1)
-        if len(data) > MAX_ARRAY:
-            raise ValueError(f"{ARRAYS} has more than {MAX_ARRAY:,} bytes")
-        if hashlib.sha256(data).hexdigest() != written["sha256"]:
-            raise ValueError(f"{ARRAYS} is not the file that {ABOUT} describes")
+        arrays = read_sealed(folder / ARRAYS, written["sha256"])
         aurocs, change = written["aurocs"], written["change"]
         history = TrainingHistory(
             points=tuple(FeaturePoint.from_dict(p) for p in written["points"]),
@@ -167,7 +149,7 @@ def read_history(folder: Path) -> TrainingHistory:
             aurocs=None if aurocs is None else tuple(_estimate(one) for one in aurocs),
             change=None if change is None else _estimate(change),
             about=dict(written["about"]),
-            **read_arrays(io.BytesIO(data)),
+            **arrays,
         )
         _need_whole(history)
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:

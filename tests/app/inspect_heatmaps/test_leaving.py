@@ -34,7 +34,7 @@ def test_it_is_written_with_the_threshold_of_the_page(saved):
     assert about["threshold"]["value"] == sorted(found.scores)[2] != found.summary["threshold"]
     assert "Written:" in "\n".join(s.value for s in at.success)
     assert f"python {out / 'run_detector.py'} FOLDER" in [c.value for c in at.code]
-    assert not [p for p in saved.iterdir() if p.name.startswith(".detector-")]
+    assert not [p for p in saved.iterdir() if p.name.startswith(".new-")]
     left = leaving.Left(out, 1, 0.0, 1.0, False)
     with zipfile.ZipFile(io.BytesIO(left.zipped())) as archive:
         names = {name.removeprefix("bolt-detector-1/") for name in archive.namelist()}
