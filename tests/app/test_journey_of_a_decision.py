@@ -98,6 +98,7 @@ def test_a_false_alarm_is_fine_accepted_and_taken_back(address: str, browser: An
     assert visitor.query()["eval"] == "bolt-feedback-1"
     visitor.page.get_by_text("History: 1 accepted").click()
     visitor.says("fine: test/good/001")
+    visitor.page.wait_for_timeout(500)  # it slides open, and a click on what moves is lost
     visitor.press("Take the last back")
     visitor.press("Show what changes")
     visitor.page.get_by_role("button", name="Accept").wait_for()
